@@ -1,0 +1,174 @@
+//! What is wrong is named, the exit code is the documented one, and nothing changes on the disk.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use caps::Capability;
+
+use super::support::{Folder, OVERRIDES, can_capture, run_without, stderr, trafcalc};
+
+const COUNTING: [Capability; 4] =
+    [Capability::CAP_NET_RAW, Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_ADMIN];
+
+/// A folder with a configuration file, and the log's path in it.
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn with_config(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `trafcalc run` with this configuration and log. Would it start after all, it would stop by itself.
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = trafcalc(&["run", "--duration=100ms"]);
+        command.arg("--config").arg(self.path().join("config.toml"));
+        command.arg("--log").arg(self.path().join("log"));
+        command.args(args);
+        command
+    }
+
+    /// Checks that `run` ends with `code`, says `told`, and changes nothing here.
+    fn expect(&self, code: i32, told: &str, run: impl FnOnce() -> Output) {
+        let before = Folder::look(self.path());
+        let output = run();
+        assert!(stderr(&output).contains(told), "{told:?} is not in {:?}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+        assert_eq!(Folder::look(self.path()), before);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_named_by_file_line_and_key() {
+    for (text, told) in [
+        ("# nothing\ncolour = 'red'\n", "config.toml:2: colour: unknown field `colour`"),
+        ("[log]\ncolour = 'red'\n", "config.toml:2: log.colour: unknown field `colour`"),
+        ("[sniffer]\n", "config.toml:1: sniffer: unknown field `sniffer`"),
+        ("loopback = 'no'\n", "config.toml:1: loopback: invalid type: string \"no\", expected a boolean"),
+        ("\n\ninterval = '0s'\n", "config.toml:3: interval: \"0s\" is not between 100ms and 1day"),
+        ("[packet]\nring_bytes = 1\n", "config.toml:2: packet.ring_bytes: 1 is not between 65536 and 1073741824"),
+        ("backend = 'magic'\n", "config.toml:1: backend: \"magic\" is not one of auto, ebpf, packet"),
+        ("interval = \n", "config.toml:1: "),
+    ] {
+        let case = Case::with_config(text);
+        case.expect(78, told, || case.command(&[]).output().unwrap());
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_named_by_option() {
+    let case = Case::with_config("");
+    for (args, told) in [
+        (&["--colour"][..], "'--colour'"),
+        (&["--interval=0s"], "'--interval <TIME>': \"0s\" is not between 100ms and 1day"),
+        (&["--interval=2d"], "'--interval <TIME>': \"2d\" is not between 100ms and 1day"),
+        (&["--interval=soon"], "'--interval <TIME>': \"soon\" is not a length of time"),
+        (&["--backend=magic"], "'--backend <BACKEND>'"),
+        (&["--format=xml"], "'--format <FORMAT>'"),
+        (&["--attach=kprobe", "--backend=packet"], "--attach kprobe is for the ebpf backend"),
+    ] {
+        case.expect(64, told, || case.command(args).output().unwrap());
+    }
+    case.expect(64, "'--duration <TIME>': \"forever\"", || trafcalc(&["run", "--duration=forever"]).output().unwrap());
+    case.expect(64, "unrecognized subcommand 'walk'", || trafcalc(&["walk"]).output().unwrap());
+}
+
+#[test]
+fn a_wrong_environment_is_named_by_variable() {
+    let case = Case::with_config("");
+    for (name, value) in [("TRAFCALC_LOG", "trafcalc=loud"), ("TRAFCALC_TEST_DROP_PERCENT", "all")] {
+        case.expect(64, name, || case.command(&[]).env(name, value).output().unwrap());
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    let case = Case::with_config("");
+    let file = case.path().join("config.toml");
+    fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
+    case.expect(78, "config.toml: cannot be read: Permission denied", || run_without(&OVERRIDES, case.command(&[])));
+    fs::remove_file(&file).unwrap();
+    case.expect(78, "config.toml: cannot be read: No such file", || case.command(&[]).output().unwrap());
+    fs::create_dir(&file).unwrap();
+    case.expect(78, "config.toml: cannot be read: Is a directory", || case.command(&[]).output().unwrap());
+}
+
+#[test]
+fn a_missing_capability_is_named() {
+    let case = Case::with_config("");
+    case.expect(77, "the packet backend needs CAP_NET_RAW", || run_without(&COUNTING, case.command(&[])));
+    case.expect(77, "the ebpf backend needs CAP_BPF and CAP_PERFMON", || {
+        run_without(&COUNTING, case.command(&["--backend=ebpf"]))
+    });
+}
+
+#[test]
+fn a_self_test_without_privileges_names_what_is_missing() {
+    let case = Case::with_config("");
+    case.expect(77, "the self-test needs CAP_NET_RAW: run it as root", || {
+        run_without(&[Capability::CAP_NET_RAW], trafcalc(&["selftest", "--backend=packet"]))
+    });
+    case.expect(77, "CAP_SETUID", || run_without(&[Capability::CAP_SETUID], trafcalc(&["selftest"])));
+}
+
+#[test]
+fn a_wrong_self_test_is_named_by_option_or_variable() {
+    let case = Case::with_config("");
+    case.expect(64, "--attach kprobe is for the ebpf backend", || {
+        trafcalc(&["selftest", "--attach=kprobe", "--backend=packet"]).output().unwrap()
+    });
+    case.expect(64, "TRAFCALC_TEST_BREAK", || {
+        trafcalc(&["selftest"]).env("TRAFCALC_TEST_BREAK", "2").output().unwrap()
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_named() {
+    if !can_capture("a_log_that_cannot_be_written_is_named") {
+        return;
+    }
+    let case = Case::with_config("");
+    let log = case.path().join("log");
+    fs::write(&log, "old\n").unwrap();
+    fs::set_permissions(&log, Permissions::from_mode(0o444)).unwrap();
+    case.expect(78, "log: cannot be opened for appending: Permission denied", || {
+        run_without(&OVERRIDES, case.command(&[]))
+    });
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    case.expect(78, "log: cannot be opened for appending: Is a directory", || case.command(&[]).output().unwrap());
+    case.expect(78, "missing/log: cannot be opened for appending: No such file", || {
+        trafcalc(&["run", "--log=missing/log"]).current_dir(case.path()).output().unwrap()
+    });
+}
+
+#[test]
+fn a_second_instance_on_the_same_log_is_refused() {
+    if !can_capture("a_second_instance_on_the_same_log_is_refused") {
+        return;
+    }
+    let case = Case::with_config("");
+    let first = File::create(case.path().join("log")).unwrap();
+    first.lock().unwrap();
+    case.expect(78, "log: another trafcalc is writing to this log", || case.command(&[]).output().unwrap());
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_log_behind() {
+    if !can_capture("a_start_that_fails_leaves_no_log_behind") {
+        return;
+    }
+    let case = Case::with_config("backend = 'packet'\n[packet]\ninterfaces = ['no-such-link']\n");
+    let told = "no backend could start:\n  packet: there is no network interface \"no-such-link\"";
+    case.expect(69, told, || case.command(&[]).output().unwrap());
+}

@@ -1,0 +1,30 @@
+//! Privileged scenarios: real TCP traffic in network namespaces of their own, and the service counting it.
+//!
+//! `cargo test -p trafcalc --test kernel`. The same executable is the traffic program (`kernel traffic SPEC`), which
+//! states what it sent and read according to its own system calls; a scenario compares that with the last report of
+//! the service, with a tolerance of 0 bytes. It must never touch a network namespace that it did not make itself.
+//!
+//! | environment variable | meaning |
+//! |---|---|
+//! | `TRAFCALC_TEST_TARGETS` | comma list of `packet`, `ebpf:fentry`, `ebpf:kprobe`, `ebpf:tracepoint`; one that does not start fails |
+//! | `TRAFCALC_TEST_SCALE` | `small` for slow machines: the same scenarios with less volume |
+//! | `TRAFCALC_BIN` | the program under test, instead of the one Cargo built |
+
+mod harness;
+mod running;
+mod scenarios;
+mod service;
+mod target;
+mod traffic;
+mod truth;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("traffic") {
+        return traffic::main(arguments.next().as_deref());
+    }
+    harness::main()
+}

@@ -1,0 +1,257 @@
+//! The table of scenarios: one file each, and what they share.
+
+mod at_once_200;
+mod backends_agree;
+mod bad_line;
+mod batched;
+mod big_tcp;
+mod bridged;
+mod bulk_3gb;
+pub(crate) mod counted;
+mod eight_threads;
+mod fast_open;
+mod fchown;
+mod filter_drops_90;
+mod forked_workers;
+mod forwarded;
+mod full_disk;
+mod half_close;
+mod io_uring;
+mod ktls;
+mod loopback_counted;
+mod loopback_left_out;
+mod low_water;
+mod many_users;
+mod masqueraded;
+mod mptcp;
+mod named_interface;
+mod nonblocking;
+mod older_connection;
+mod passed_descriptor;
+mod peek;
+mod quick_ack;
+mod reopen_on_sighup;
+mod report_on_sigusr1;
+mod reset;
+mod ring_overflow;
+mod selftest;
+mod selftest_broken;
+mod sendfile;
+mod setuid_after_accept;
+mod several_users;
+mod short_connections_20k;
+mod short_connections_2k;
+mod small_writes_300k;
+mod splice;
+mod stacked_devices;
+mod term_during_transfer;
+mod truncated;
+mod tun;
+mod two_way;
+mod unread_at_close;
+mod urgent;
+mod vectored;
+mod vlan;
+mod wait_all;
+mod zerocopy_receive;
+mod zerocopy_send;
+
+use anyhow::Result;
+
+use crate::running::Running;
+use crate::service::{Options, Service};
+use crate::target::{Family, Target};
+use crate::traffic::spec::{Program, Step};
+use crate::truth::Table;
+use crate::world::{Namespace, World, address_of, listen_at};
+use counted::{Counted, Counters};
+
+/// All of them.
+pub(crate) static ALL: &[Scenario] = &[
+    at_once_200::SCENARIO,
+    backends_agree::SCENARIO,
+    bad_line::SCENARIO,
+    batched::SCENARIO,
+    big_tcp::SCENARIO,
+    bridged::SCENARIO,
+    bulk_3gb::SCENARIO,
+    eight_threads::SCENARIO,
+    fast_open::SCENARIO,
+    fchown::SCENARIO,
+    filter_drops_90::SCENARIO,
+    forked_workers::SCENARIO,
+    forwarded::SCENARIO,
+    full_disk::SCENARIO,
+    half_close::SCENARIO,
+    io_uring::SCENARIO,
+    ktls::SCENARIO,
+    loopback_counted::SCENARIO,
+    loopback_left_out::SCENARIO,
+    low_water::SCENARIO,
+    many_users::SCENARIO,
+    masqueraded::SCENARIO,
+    mptcp::SCENARIO,
+    named_interface::SCENARIO,
+    nonblocking::SCENARIO,
+    older_connection::SCENARIO,
+    passed_descriptor::SCENARIO,
+    peek::SCENARIO,
+    quick_ack::SCENARIO,
+    reopen_on_sighup::SCENARIO,
+    report_on_sigusr1::SCENARIO,
+    reset::SCENARIO,
+    ring_overflow::SCENARIO,
+    selftest::SCENARIO,
+    selftest_broken::SCENARIO,
+    sendfile::SCENARIO,
+    setuid_after_accept::SCENARIO,
+    several_users::SCENARIO,
+    short_connections_20k::SCENARIO,
+    short_connections_2k::SCENARIO,
+    small_writes_300k::SCENARIO,
+    splice::SCENARIO,
+    stacked_devices::SCENARIO,
+    term_during_transfer::SCENARIO,
+    truncated::SCENARIO,
+    tun::SCENARIO,
+    two_way::SCENARIO,
+    unread_at_close::SCENARIO,
+    urgent::SCENARIO,
+    vectored::SCENARIO,
+    vlan::SCENARIO,
+    wait_all::SCENARIO,
+    zerocopy_receive::SCENARIO,
+    zerocopy_send::SCENARIO,
+];
+
+/// One row of the table.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) families: &'static [Family],
+    /// The same on a slow machine.
+    pub(crate) families_when_small: &'static [Family],
+    /// On which targets it makes sense.
+    pub(crate) targets: fn(Target) -> bool,
+    /// What it needs and is not there.
+    pub(crate) needs: fn(Family) -> Option<&'static str>,
+    pub(crate) run: fn(&Test) -> Result<()>,
+}
+
+impl Scenario {
+    /// On every target, over IPv4.
+    const fn new(name: &'static str, run: fn(&Test) -> Result<()>) -> Self {
+        let families = &[Family::Ipv4];
+        Self { name, families, families_when_small: families, targets: |_| true, needs: |_| None, run }
+    }
+
+    const fn families(self, families: &'static [Family]) -> Self {
+        Self { families, families_when_small: families, ..self }
+    }
+
+    /// Over IPv6, too, but not on a slow machine: there other scenarios show that IPv6 is counted.
+    const fn over_both(self) -> Self {
+        Self { families: BOTH, ..self }
+    }
+
+    const fn targets(self, targets: fn(Target) -> bool) -> Self {
+        Self { targets, ..self }
+    }
+
+    const fn needs(self, needs: fn(Family) -> Option<&'static str>) -> Self {
+        Self { needs, ..self }
+    }
+}
+
+const BOTH: &[Family] = &[Family::Ipv4, Family::Ipv6];
+
+/// The user of the client in scenarios with one, and of the server. Nobody else on the host has these numbers.
+const CLIENT: u32 = 70_020_001;
+const SERVER: u32 = 70_020_002;
+
+/// What a scenario is run with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Test {
+    pub(crate) target: Target,
+    pub(crate) family: Family,
+    pub(crate) small: bool,
+}
+
+impl Test {
+    fn is_packet(&self) -> bool {
+        self.target == Target::Packet
+    }
+
+    /// A volume for this machine.
+    fn volume<T>(&self, full: T, small: T) -> T {
+        if self.small { small } else { full }
+    }
+
+    /// Starts counting both ends of `world` with the defaults, by a service that may have run for a while.
+    fn count(&self, world: &World) -> Result<Counters> {
+        match self.target {
+            Target::Packet => self.count_with(world, &Options::default()),
+            Target::Ebpf(_) => Counters::lasting(self.target),
+        }
+    }
+
+    /// Starts counting both ends of `world` by services of its own.
+    fn count_with(&self, world: &World, options: &Options) -> Result<Counters> {
+        self.start(world, options).map(Counters::Own)
+    }
+
+    /// Starts services that together count both ends of `world`.
+    fn start(&self, world: &World, options: &Options) -> Result<Vec<Service>> {
+        let scopes = match self.target {
+            Target::Packet => vec![&world.near, &world.far],
+            Target::Ebpf(_) => vec![&world.near],
+        };
+        let spawn = |namespace| Service::spawn(self.target, namespace, options);
+        let mut services = scopes.into_iter().map(spawn).collect::<Result<Vec<_>>>()?;
+        services.iter_mut().try_for_each(Service::wait_until_ready)?;
+        Ok(services)
+    }
+
+    fn client(&self, steps: impl Into<Vec<Step>>) -> Program {
+        Program::connect(CLIENT, address_of(self.family, 0, 2), self.lasting(steps))
+    }
+
+    fn server(&self, steps: impl Into<Vec<Step>>) -> Program {
+        Program::listen(SERVER, listen_at(self.family), self.lasting(steps))
+    }
+
+    /// These steps, and then open as long as a request over a real network takes: packet can only ask whose a
+    /// connection is while it is there. Scenarios about something else than short connections let theirs last.
+    fn lasting(&self, steps: impl Into<Vec<Step>>) -> Vec<Step> {
+        let mut steps = steps.into();
+        if self.is_packet() {
+            steps.push(Step::Pause(self.volume(20, 100)));
+        }
+        steps
+    }
+
+    /// Runs one client near and one server far while both are counted; every byte must be right.
+    fn exchange(&self, client: Program, server: Program) -> Result<()> {
+        let world = World::new()?;
+        let counters = self.count(&world)?;
+        let truth = run_all([(&world.far, server), (&world.near, client)])?;
+        counters.stop()?.must_equal(&truth)
+    }
+}
+
+/// Runs programs, those that listen first in the list, until all have ended and their connections are closed.
+fn run_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
+    let start = |(namespace, program)| Ok((namespace, Running::start(&program, namespace)?));
+    finish_all(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
+}
+
+/// Waits until all have ended and their connections are closed.
+fn finish_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
+    let mut truth = Table::default();
+    let mut namespaces = Vec::new();
+    for (namespace, program) in programs {
+        truth.merge(program.finish()?);
+        namespaces.push(namespace);
+    }
+    namespaces.into_iter().try_for_each(Namespace::wait_until_closed)?;
+    Ok(truth)
+}

@@ -1,0 +1,42 @@
+//! SIGUSR1 brings a report at once, long before the interval ends, and it has the bytes of connections that are open.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{CLIENT, Counted, Counters, SERVER, Scenario, Test, finish_all};
+use crate::running::Running;
+use crate::service::Options;
+use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
+use crate::truth::{Account, Bytes, Table};
+use crate::world::World;
+
+pub(super) const SCENARIO: Scenario = Scenario::new("report_on_sigusr1", run);
+
+const BYTES: u64 = 1_000_000;
+
+/// Longer than the kernel delays an acknowledgement (`TCP_DELACK_MAX`, 200 ms).
+const ACKNOWLEDGED: Duration = Duration::from_millis(300);
+
+fn run(test: &Test) -> Result<()> {
+    let world = World::new()?;
+    let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
+    let mut server = Running::start(&test.server([receive(BYTES), Step::Hold, receive_all()]), &world.far)?;
+    let mut client = Running::start(&test.client([send(BYTES, CHUNK), Step::Hold]), &world.near)?;
+    server.wait_for_hold()?;
+    client.wait_for_hold()?;
+    thread::sleep(ACKNOWLEDGED);
+    let mut logs = Vec::new();
+    for service in &services {
+        logs.push(service.report_now()?);
+    }
+    let mut truth = Table::default();
+    truth.add(Account::User(CLIENT), Bytes { sent: BYTES, received: 0 });
+    truth.add(Account::User(SERVER), Bytes { sent: 0, received: BYTES });
+    Counted::new(logs)?.must_equal(&truth)?;
+    server.go_on()?;
+    client.go_on()?;
+    let truth = finish_all([(&world.far, server), (&world.near, client)])?;
+    Counters::Own(services).stop()?.must_equal(&truth)
+}

@@ -1,0 +1,39 @@
+//! A ring of 64 KiB and a reader that sleeps, so that the kernel drops packets: the totals are right all the same once
+//! the connection has closed, and the drops are shown.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Scenario, Test, finish_all};
+use crate::running::Running;
+use crate::service::Options;
+use crate::target::Target;
+use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
+use crate::world::World;
+
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("ring_overflow", run).over_both().targets(|target| target == Target::Packet);
+
+/// How long the reader sleeps: much longer than the first part of the transfer takes.
+const STALL: Duration = Duration::from_secs(2);
+
+fn run(test: &Test) -> Result<()> {
+    let world = World::new()?;
+    let options = Options::default().config("[packet]\nring_bytes = 65536");
+    let counters = test.count_with(&world, &options.environment("TRAFCALC_TEST_STALL_MS", &STALL.as_millis()))?;
+    let bytes = test.volume(100_000_000, 10_000_000);
+    let mut server = Running::start(&test.server([receive(bytes), Step::Hold, receive_all()]), &world.far)?;
+    let client = test.client([send(bytes, CHUNK), Step::Hold, send(100_000, CHUNK)]);
+    let mut client = Running::start(&client, &world.near)?;
+    server.wait_for_hold()?;
+    client.wait_for_hold()?;
+    thread::sleep(STALL + Duration::from_millis(200));
+    server.go_on()?;
+    client.go_on()?;
+    let truth = finish_all([(&world.far, server), (&world.near, client)])?;
+    let counted = counters.stop()?;
+    ensure!(counted.health("lost_events_total")? > 0, "the kernel dropped nothing, so nothing was shown");
+    counted.must_equal(&truth)
+}

@@ -1,0 +1,95 @@
+//! One connection and the steps it is taken through.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::unistd::{Uid, fchown};
+
+use super::family::Passage;
+use super::spec::{Sending, Step};
+use super::tally::{self, Tally};
+use super::{receive, send};
+use crate::truth::Bytes;
+
+/// A connection and whose it is.
+pub(super) struct Connection<'a> {
+    socket: TcpStream,
+    owner: u32,
+    tally: &'a Tally,
+    meeting: &'a Barrier,
+    passage: Option<&'a Passage>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        socket: TcpStream,
+        owner: u32,
+        tally: &'a Tally,
+        meeting: &'a Barrier,
+        passage: Option<&'a Passage>,
+    ) -> Self {
+        Self { socket, owner, tally, meeting, passage }
+    }
+
+    /// Takes every step and closes the connection.
+    pub(super) fn run(mut self, steps: &[Step]) -> Result<()> {
+        steps.iter().try_for_each(|step| self.step(step).with_context(|| format!("{step:?}")))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match *step {
+            Step::Send { how, bytes, chunk } => self.send(how, bytes, chunk)?,
+            Step::SendByThreads { threads, bytes, chunk } => self.send_by_threads(threads, bytes, chunk)?,
+            Step::Fill => send::fill(&self.socket, |sent| self.sent(sent))?,
+            Step::Receive { how, bytes, chunk } => {
+                receive::receive(how, &self.socket, bytes, chunk, |received| self.received(received))?;
+            }
+            Step::Shut => self.socket.shutdown(Shutdown::Write)?,
+            Step::Reset => setsockopt(&self.socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?,
+            Step::Hold => hold()?,
+            Step::Pause(ms) => thread::sleep(Duration::from_millis(ms)),
+            Step::Meet => drop(self.meeting.wait()),
+            Step::Chown(uid) => self.chown(uid)?,
+            Step::Pass { .. } => self.passage.context("nobody to pass it to")?.pass(&self.socket)?,
+        }
+        Ok(())
+    }
+
+    fn send(&self, how: Sending, bytes: u64, chunk: usize) -> Result<()> {
+        send::send(how, &self.socket, bytes, chunk, |sent| self.sent(sent))
+    }
+
+    fn send_by_threads(&self, threads: u32, bytes: u64, chunk: usize) -> Result<()> {
+        thread::scope(|scope| {
+            let spawn = |_| scope.spawn(|| self.send(Sending::Plain, bytes, chunk));
+            let threads: Vec<_> = (0..threads).map(spawn).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a thread panicked"))
+        })
+    }
+
+    fn chown(&mut self, uid: u32) -> Result<()> {
+        fchown(&self.socket, Some(Uid::from_raw(uid)), None)?;
+        self.owner = uid;
+        Ok(())
+    }
+
+    fn sent(&self, sent: u64) {
+        self.tally.add(self.owner, Bytes { sent, received: 0 });
+    }
+
+    fn received(&self, received: u64) {
+        self.tally.add(self.owner, Bytes { sent: 0, received });
+    }
+}
+
+fn hold() -> Result<()> {
+    tally::say("hold");
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! What a traffic program is told to do: plain data, passed as JSON in its only argument.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// One process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Program {
+    /// The user it becomes before it makes a socket.
+    pub(crate) uid: u32,
+    /// Whose sockets it makes or is given, if not its own. Making them takes `uid` 0.
+    pub(crate) owner: Option<u32>,
+    pub(crate) role: Role,
+    pub(crate) transport: Transport,
+    /// How many connections it makes or accepts.
+    pub(crate) connections: u32,
+    /// How many threads do so, each with its share of `connections`.
+    pub(crate) at_once: u32,
+    /// What happens on each connection; it is closed behind the last step.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// How it comes by its connections.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Role {
+    Connect(SocketAddr),
+    Listen(SocketAddr),
+    /// Listens; one child for each of these users accepts, from that one socket.
+    Prefork {
+        addr: SocketAddr,
+        workers: Vec<u32>,
+    },
+    /// A child whose listening socket is its standard input.
+    Worker,
+    /// Listens and accepts; a child of this user talks on each connection.
+    Delegate {
+        addr: SocketAddr,
+        to: u32,
+    },
+    /// A child whose connection is its standard input.
+    Heir,
+    /// A child that is sent its connection through a Unix socket, its standard input.
+    Recipient,
+}
+
+/// What kind of socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Transport {
+    #[default]
+    Tcp,
+    /// The first data goes with the SYN.
+    FastOpen,
+    Mptcp,
+}
+
+/// One thing done on a connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// Send `bytes` in calls of at most `chunk` bytes.
+    Send { how: Sending, bytes: u64, chunk: usize },
+    /// As many threads at once each send `bytes`.
+    SendByThreads { threads: u32, bytes: u64, chunk: usize },
+    /// Send until the send buffer stays full.
+    Fill,
+    /// Read `bytes`, or to the end of the stream (a reset ends it, too), in calls of at most `chunk` bytes.
+    Receive { how: Receiving, bytes: Option<u64>, chunk: usize },
+    /// Close the sending direction only.
+    Shut,
+    /// Have the close at the end be a reset.
+    Reset,
+    /// Say that this point is reached and wait for the harness.
+    Hold,
+    /// Do nothing for so many milliseconds.
+    Pause(u64),
+    /// Wait until every thread of this program is here.
+    Meet,
+    /// Give the socket to another user; takes `uid` 0.
+    Chown(u32),
+    /// Pass the socket to a process of another user, who takes these steps with it.
+    Pass { uid: u32, steps: Vec<Step> },
+}
+
+/// A way of sending; each has a file in `send/`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Sending {
+    Plain,
+    Nonblocking,
+    Vectored,
+    Batched,
+    File,
+    Splice,
+    Zerocopy,
+    Urgent,
+    IoUring,
+    Tls,
+}
+
+/// A way of reading; each has a file in `receive/`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Receiving {
+    Plain,
+    Nonblocking,
+    WaitAll,
+    LowWater,
+    Peek,
+    Truncated,
+    QuickAck,
+    Vectored,
+    Batched,
+    Splice,
+    Mapped,
+    Urgent,
+    IoUring,
+    Tls,
+}
+
+/// A good size for a call when the size does not matter.
+pub(crate) const CHUNK: usize = 65_536;
+
+impl Program {
+    pub(crate) fn connect(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
+        let role = Role::Connect(addr);
+        let transport = Transport::default();
+        Self { uid, owner: None, role, transport, connections: 1, at_once: 1, steps: steps.into() }
+    }
+
+    pub(crate) fn listen(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
+        Self { role: Role::Listen(addr), ..Self::connect(uid, addr, steps) }
+    }
+
+    /// The same with `connections`, `at_once` of them at a time.
+    pub(crate) fn times(self, connections: u32, at_once: u32) -> Self {
+        Self { connections, at_once, ..self }
+    }
+
+    /// The same on another port.
+    pub(crate) fn on_port(mut self, port: u16) -> Self {
+        if let Role::Connect(addr) | Role::Listen(addr) = &mut self.role {
+            addr.set_port(port);
+        }
+        self
+    }
+
+    pub(crate) fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Whose bytes are those of its sockets.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner.unwrap_or(self.uid)
+    }
+
+    /// Whether others can connect to it.
+    pub(crate) fn listens(&self) -> bool {
+        matches!(self.role, Role::Listen(_) | Role::Prefork { .. } | Role::Delegate { .. })
+    }
+}
+
+pub(crate) fn send(bytes: u64, chunk: usize) -> Step {
+    send_by(Sending::Plain, bytes, chunk)
+}
+
+pub(crate) fn send_by(how: Sending, bytes: u64, chunk: usize) -> Step {
+    Step::Send { how, bytes, chunk }
+}
+
+pub(crate) fn receive(bytes: u64) -> Step {
+    Step::Receive { how: Receiving::Plain, bytes: Some(bytes), chunk: CHUNK }
+}
+
+pub(crate) fn receive_all() -> Step {
+    receive_all_by(Receiving::Plain, CHUNK)
+}
+
+pub(crate) fn receive_all_by(how: Receiving, chunk: usize) -> Step {
+    Step::Receive { how, bytes: None, chunk }
+}

@@ -1,0 +1,129 @@
+//! Truth and count: bytes by account, and the comparison of the two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Write as _};
+
+use anyhow::{Result, bail};
+
+/// Payload bytes in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+impl std::ops::AddAssign for Bytes {
+    fn add_assign(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
+impl Bytes {
+    /// How far this is from `other` in each direction.
+    fn minus(self, other: Self) -> (i128, i128) {
+        let difference = |a: u64, b: u64| i128::from(a) - i128::from(b);
+        (difference(self.sent, other.sent), difference(self.received, other.received))
+    }
+}
+
+/// Whose bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Account {
+    User(u32),
+    /// `(unattributed)` or `(other)`.
+    Named(String),
+}
+
+impl Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => write!(f, "{uid}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Bytes of every account: what the traffic programs say, or what the service says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table(pub(crate) BTreeMap<Account, Bytes>);
+
+impl Table {
+    pub(crate) fn add(&mut self, account: Account, bytes: Bytes) {
+        *self.0.entry(account).or_default() += bytes;
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (account, bytes) in other.0 {
+            self.add(account, bytes);
+        }
+    }
+
+    /// The accounts that are wanted, and the others.
+    pub(crate) fn split(self, is_wanted: impl Fn(&Account) -> bool) -> (Self, Self) {
+        let (wanted, others) = self.0.into_iter().partition(|(account, _)| is_wanted(account));
+        (Self(wanted), Self(others))
+    }
+
+    /// What has come since; accounts that have not moved are left out.
+    pub(crate) fn since(mut self, before: &Self) -> Self {
+        for (account, bytes) in &mut self.0 {
+            let earlier = before.get(account);
+            bytes.sent -= earlier.sent;
+            bytes.received -= earlier.received;
+        }
+        self.0.retain(|_, bytes| *bytes != Bytes::default());
+        self
+    }
+
+    pub(crate) fn user(&self, uid: u32) -> Bytes {
+        self.get(&Account::User(uid))
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Bytes {
+        self.get(&Account::Named(name.to_owned()))
+    }
+
+    /// Takes these users out of the comparison.
+    pub(crate) fn forget(&mut self, users: &[u32]) {
+        self.0.retain(|account, _| !users.iter().any(|&uid| *account == Account::User(uid)));
+    }
+
+    /// All accounts together.
+    pub(crate) fn total(&self) -> Bytes {
+        let mut total = Bytes::default();
+        self.0.values().for_each(|&bytes| total += bytes);
+        total
+    }
+
+    fn get(&self, account: &Account) -> Bytes {
+        self.0.get(account).copied().unwrap_or_default()
+    }
+
+    /// Checks that every account of either table has the same bytes in both.
+    pub(crate) fn must_equal(&self, truth: &Self) -> Result<()> {
+        let accounts: BTreeSet<_> = self.0.keys().chain(truth.0.keys()).collect();
+        if accounts.iter().all(|account| self.get(account) == truth.get(account)) {
+            return Ok(());
+        }
+        bail!("the count is not the truth\n{}", self.beside(truth));
+    }
+
+    /// Both tables and their difference.
+    pub(crate) fn beside(&self, truth: &Self) -> String {
+        let mut text = format!("{:>16} {:>8} {:>16} {:>16} {:>12}\n", "account", "", "truth", "counted", "difference");
+        for account in self.0.keys().chain(truth.0.keys()).collect::<BTreeSet<_>>() {
+            let (counted, true_bytes) = (self.get(account), truth.get(account));
+            let (sent, received) = counted.minus(true_bytes);
+            let rows = [
+                ("sent", true_bytes.sent, counted.sent, sent),
+                ("received", true_bytes.received, counted.received, received),
+            ];
+            for (direction, truth, counted, difference) in rows {
+                let account = account.to_string();
+                let _ = writeln!(text, "{account:>16} {direction:>8} {truth:>16} {counted:>16} {difference:>12}");
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,191 @@
+//! Keys, values and indices of the maps that the eBPF program writes and the service reads.
+
+/// What the eBPF program remembers of one connection. The key is the address of its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Stream {
+    /// Position up to which sent bytes were credited.
+    pub sent: u64,
+    /// Position up to which received bytes were credited.
+    pub received: u64,
+    /// The user whose bytes were credited last, and the row of its account: see [`owner`]. 0 before the first.
+    pub owner: u64,
+    /// With [`Stream::SENT_ENDED`]: number of the first byte that is not payload (the FIN's).
+    pub sent_end: u32,
+    /// With [`Stream::RECEIVED_ENDED`]: number of the peer's FIN.
+    pub received_end: u32,
+    /// The flags below.
+    pub flags: u32,
+    /// Keeps the size a multiple of 8 without hidden bytes, which the kernel would refuse to copy.
+    pub unused: u32,
+}
+
+impl Stream {
+    /// Not to be counted: both ends are on this host.
+    pub const IGNORED: u32 = 1;
+    /// The application can write no more.
+    pub const SENT_ENDED: u32 = 1 << 1;
+    /// The peer's FIN has come.
+    pub const RECEIVED_ENDED: u32 = 1 << 2;
+    /// The connection is over; what was received may still be read.
+    pub const CLOSED: u32 = 1 << 3;
+    /// Older than the program, so its first bytes are unknown.
+    pub const LATE: u32 = 1 << 4;
+}
+
+/// Streams in one entry of the array of buckets.
+///
+/// Looking up an array costs no call, which on machines that must guard their returns is a third of an event.
+pub const BUCKET_STREAMS: usize = 4;
+
+/// The streams whose keys have the same [`bucket`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Bucket {
+    /// The keys of the streams; 0 where there is none.
+    pub keys: [u64; BUCKET_STREAMS],
+    /// The streams.
+    pub streams: [Stream; BUCKET_STREAMS],
+}
+
+/// The bucket of a key, where there are 2^`bits` of them.
+///
+/// Sockets lie at multiples of their size, so their addresses are spread by Fibonacci hashing (Knuth, The Art of
+/// Computer Programming, section 6.4): multiplied by 2^64 divided by the golden ratio, of which the top bits are taken.
+#[must_use]
+#[inline]
+pub const fn bucket(key: u64, bits: u32) -> u32 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let top = (key.wrapping_mul(GOLDEN) >> 32) as u32;
+    // Two shifts, as `bits` may be 0 and a shift by 32 is none.
+    top >> 1 >> (31 - bits)
+}
+
+/// A user and the row of its account, as one word, so that no CPU sees one without the other.
+#[must_use]
+#[inline]
+pub const fn owner(uid: u32, row: u32) -> u64 {
+    (uid as u64) << 32 | row as u64
+}
+
+/// The row of the account for others: there is always one.
+pub const OTHER_ROW: u32 = 0;
+
+/// The bytes of one account on one CPU, since the program was loaded.
+///
+/// A single CPU's share may be "negative" (a huge number): only the wrapping sum over all CPUs is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tally {
+    /// Bytes handed to TCP by applications.
+    pub sent: u64,
+    /// Bytes read by applications.
+    pub received: u64,
+}
+
+/// Indices of the per-CPU array of rare events.
+pub mod event {
+    /// Connections that were older than the program.
+    pub const LATE: u32 = 0;
+    /// Connections for which there was no room among the streams: counted when they end.
+    pub const UNFOLLOWED: u32 = 1;
+    /// Connections for which there was no room at all: not counted.
+    pub const LOST: u32 = 2;
+    /// Accounts that were opened.
+    pub const ACCOUNTS: u32 = 3;
+    /// Number of indices.
+    pub const COUNT: u32 = 4;
+}
+
+/// Defines [`Offsets`], so that its fields and its words are listed once.
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $field:ident,)+) => {
+        /// Where the program finds what it reads in this kernel's structures, in bytes from the start of each.
+        ///
+        /// The loader fills it from the running kernel's BTF and hands it over as an array of words.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct Offsets {
+            $($(#[$doc])* pub $field: u32,)+
+        }
+
+        impl Offsets {
+            /// All zero, until the loader sets them.
+            pub const UNSET: Self = Self { $($field: 0,)+ };
+
+            /// The fields in the order in which they lie in memory.
+            #[must_use]
+            pub const fn words(&self) -> [u32; OFFSETS_WORDS] {
+                [$(self.$field,)+]
+            }
+        }
+    };
+}
+
+offsets! {
+    /// `sock.sk_type`, 16 bits.
+    sk_type,
+    /// `sock.sk_protocol`, 16 bits.
+    sk_protocol,
+    /// `sock.sk_uid`, 32 bits.
+    sk_uid,
+    /// `sock.sk_dst_cache`, a pointer.
+    sk_dst_cache,
+    /// `sock.__sk_common.skc_flags`, a long.
+    skc_flags,
+    /// `sock.__sk_common.skc_family`, 16 bits.
+    skc_family,
+    /// `sock.__sk_common.skc_state`, 8 bits.
+    skc_state,
+    /// `sock.__sk_common.skc_dport`, 16 bits.
+    skc_dport,
+    /// `sock.__sk_common.skc_daddr`, 4 bytes.
+    skc_daddr,
+    /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
+    skc_rcv_saddr,
+    /// `sock.__sk_common.skc_v6_daddr`, 16 bytes.
+    skc_v6_daddr,
+    /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
+    skc_v6_rcv_saddr,
+    /// `tcp_sock.write_seq`, 32 bits.
+    write_seq,
+    /// `tcp_sock.copied_seq`, 32 bits.
+    copied_seq,
+    /// `tcp_sock.snd_una`, 32 bits.
+    snd_una,
+    /// `tcp_sock.rcv_nxt`, 32 bits.
+    rcv_nxt,
+    /// `tcp_sock.bytes_acked`, 64 bits.
+    bytes_acked,
+    /// `tcp_sock.bytes_received`, 64 bits.
+    bytes_received,
+    /// `dst_entry.dev`, a pointer.
+    dst_dev,
+    /// `net_device.flags`, 32 bits.
+    dev_flags,
+}
+
+/// Number of words in [`Offsets`].
+pub const OFFSETS_WORDS: usize = size_of::<Offsets>() / size_of::<u32>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A thousand sockets side by side, 2,304 bytes each: no bucket of 256 gets more than twice its share.
+    #[test]
+    fn neighbouring_sockets_are_spread_over_the_buckets() {
+        let mut filled = BTreeMap::<u32, usize>::new();
+        for socket in 0..1_024_u64 {
+            *filled.entry(bucket(0xffff_8881_0000_0000 + socket * 2_304, 8)).or_default() += 1;
+        }
+        assert!(filled.keys().all(|&bucket| bucket < 256));
+        assert!(filled.values().all(|&streams| streams <= 2 * BUCKET_STREAMS), "{filled:?}");
+    }
+
+    #[test]
+    fn a_single_bucket_takes_all() {
+        assert!((0..100).all(|key| bucket(key << 58, 0) == 0));
+    }
+}

@@ -1,0 +1,109 @@
+//! What the eBPF program concludes from the state of a TCP socket. Pure.
+
+/// States of a TCP socket (`include/net/tcp_states.h`).
+pub mod state {
+    /// `TCP_ESTABLISHED`.
+    pub const ESTABLISHED: u32 = 1;
+    /// `TCP_SYN_SENT`.
+    pub const SYN_SENT: u32 = 2;
+    /// `TCP_SYN_RECV`: a child of a listener before the handshake is over; with fast open it may be written to.
+    pub const SYN_RECV: u32 = 3;
+    /// `TCP_CLOSE`.
+    pub const CLOSE: u32 = 7;
+    /// `TCP_CLOSE_WAIT`.
+    pub const CLOSE_WAIT: u32 = 8;
+    /// `TCP_LISTEN`.
+    pub const LISTEN: u32 = 10;
+}
+
+/// Whether a socket in this state takes bytes from the application. The step out of these states comes before the FIN.
+#[must_use]
+#[inline]
+pub const fn may_send(state: u32) -> bool {
+    matches!(state, state::ESTABLISHED | state::CLOSE_WAIT | state::SYN_RECV)
+}
+
+/// How many of the numbers acknowledged so far were a SYN's, for a socket that becomes ESTABLISHED from state `old`
+/// and of which nobody has seen any byte: 1 on the side that connected.
+///
+/// A child of a listener starts behind its SYN. One byte acknowledged without anyone having looked means that two SYNs
+/// crossed; a socket restored by `TCP_REPAIR` has acknowledged nothing.
+#[must_use]
+#[inline]
+pub const fn syn_acked(old: u32, bytes_acked: u64) -> u32 {
+    match old {
+        state::SYN_SENT if bytes_acked != 0 => 1,
+        state::SYN_RECV if bytes_acked == 1 => 1,
+        _ => 0,
+    }
+}
+
+/// Whether an IPv4 address, as it lies in memory in network order, is in 127.0.0.0/8.
+#[must_use]
+#[inline]
+pub const fn is_loopback_v4(address: u32) -> bool {
+    u32::from_be(address) >> 24 == 127
+}
+
+/// Whether an IPv6 address, as it lies in memory in network order, is `::1`, or an IPv4 address of 127.0.0.0/8 in
+/// IPv6's clothes.
+#[must_use]
+#[inline]
+pub const fn is_loopback_v6(address: [u32; 4]) -> bool {
+    let [first, second, third, last] = address;
+    let is_one = third == 0 && last == 1u32.to_be();
+    let is_mapped = third == 0xffffu32.to_be() && is_loopback_v4(last);
+    first == 0 && second == 0 && (is_one || is_mapped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    fn v4(text: &str) -> u32 {
+        u32::from_ne_bytes(text.parse::<Ipv4Addr>().unwrap().octets())
+    }
+
+    fn v6(text: &str) -> [u32; 4] {
+        let octets = text.parse::<Ipv6Addr>().unwrap().octets();
+        [0, 4, 8, 12].map(|at| u32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]]))
+    }
+
+    #[test]
+    fn loopback_addresses_are_recognised_and_their_neighbours_are_not() {
+        for (text, is_loopback) in [
+            ("127.0.0.1", true),
+            ("127.255.255.255", true),
+            ("126.0.0.1", false),
+            ("128.0.0.1", false),
+            ("1.0.0.127", false),
+        ] {
+            assert_eq!(is_loopback_v4(v4(text)), is_loopback, "{text}");
+            assert_eq!(is_loopback_v6(v6(&format!("::ffff:{text}"))), is_loopback, "::ffff:{text}");
+        }
+        for (text, is_loopback) in
+            [("::1", true), ("::2", false), ("::", false), ("fe80::1", false), ("::1:0:1", false)]
+        {
+            assert_eq!(is_loopback_v6(v6(text)), is_loopback, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_syn_is_counted_on_the_side_that_connected() {
+        assert_eq!(syn_acked(state::SYN_SENT, 1), 1, "an ordinary connect");
+        assert_eq!(syn_acked(state::SYN_SENT, 501), 1, "fast open, whose data was acknowledged with the SYN");
+        assert_eq!(syn_acked(state::SYN_SENT, 0), 0, "a socket restored by TCP_REPAIR");
+        assert_eq!(syn_acked(state::SYN_RECV, 0), 0, "a child of a listener");
+        assert_eq!(syn_acked(state::SYN_RECV, 1), 1, "two SYNs that crossed");
+        assert_eq!(syn_acked(state::SYN_RECV, 900), 0, "a fast-open child that has answered already");
+    }
+
+    /// The states after a FIN of our own was queued (`FIN_WAIT1` and 2, `CLOSING`, `LAST_ACK`, `TIME_WAIT`) and those
+    /// before a connection take nothing.
+    #[test]
+    fn a_socket_takes_bytes_until_its_own_fin() {
+        let taking: [u32; 3] = [state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT];
+        assert!((0..13).all(|state| may_send(state) == taking.contains(&state)));
+    }
+}

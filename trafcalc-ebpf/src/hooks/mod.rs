@@ -1,0 +1,31 @@
+//! One file for each function or tracepoint that gives a moment to look. A program's name says how it is attached:
+//! `raw_` raw tracepoint, `btf_` BTF tracepoint, `fexit_`, `fentry_`, `kprobe_`; `_locked` is the variant for kernels
+//! without the atomic exchange, `_nested` a copy.
+//!
+//! The kernel skips a program that interrupts itself. A softirq may interrupt the program of a state change with the
+//! beginning of another connection, so these come as two programs that do the same: only one of them can be the
+//! interrupted one. To settle twice credits nothing.
+
+mod inet_sock_set_state;
+mod sock_send_length;
+mod tcp_cleanup_rbuf;
+mod tcp_destroy_sock;
+mod tcp_rcv_space_adjust;
+mod tcp_release_cb;
+mod tcp_sendmsg;
+mod tcp_sendpage;
+
+/// Defines a program that passes its context to `$body`; with the feature `empty`, which the benchmark uses to learn
+/// what hooking alone costs, it does nothing.
+macro_rules! program {
+    ($(#[$kind:meta])* $name:ident($context:ty) => $body:expr) => {
+        $(#[$kind])*
+        pub(crate) fn $name(context: $context) -> i32 {
+            if cfg!(not(feature = "empty")) {
+                $body(&context);
+            }
+            0
+        }
+    };
+}
+use program;

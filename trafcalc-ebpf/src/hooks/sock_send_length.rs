@@ -1,0 +1,18 @@
+//! `sock_send_length(sk, length, flags)` (Linux 6.3 and later): a send, write, sendfile or splice to a socket of any
+//! protocol is over. The length lies for some callers; it is not looked at.
+
+use core::ffi::c_void;
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+
+use super::program;
+use crate::atomic::Exchange;
+use crate::settle;
+use crate::sock::Sock;
+
+fn raw(context: &RawTracePointContext) {
+    settle::sent::<Exchange>(Sock::new(context.arg::<*const c_void>(0)));
+}
+
+program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send(RawTracePointContext) => raw);

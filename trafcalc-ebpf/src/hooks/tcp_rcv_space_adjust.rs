@@ -1,0 +1,17 @@
+//! `tcp_rcv_space_adjust(sk)`: bytes were copied, spliced or mapped to a reader; the socket is locked.
+
+use core::ffi::c_void;
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+
+use super::program;
+use crate::atomic::Exchange;
+use crate::settle;
+use crate::sock::Sock;
+
+fn raw(context: &RawTracePointContext) {
+    settle::received::<Exchange>(Sock::new(context.arg::<*const c_void>(0)));
+}
+
+program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive(RawTracePointContext) => raw);

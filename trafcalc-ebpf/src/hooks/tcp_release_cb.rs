@@ -1,0 +1,22 @@
+//! `tcp_release_cb(sk)`: whoever had locked the socket in a system call lets go of it, having sent, spliced or
+//! received. It comes at the end of `tcp_sendmsg` and `tcp_sendpage`, and unlike a kretprobe on these it is given the
+//! socket, cannot be lost for want of a return slot, and finds the socket still locked.
+
+use core::ffi::c_void;
+
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
+
+use super::program;
+use crate::atomic::{Exchange, Swap, UnderLock};
+use crate::settle;
+use crate::sock::Sock;
+
+fn probed<S: Swap>(context: &ProbeContext) {
+    if let Some(sk) = context.arg::<*const c_void>(0) {
+        settle::sent::<S>(Sock::new(sk));
+    }
+}
+
+program!(#[kprobe] kprobe_send(ProbeContext) => probed::<Exchange>);
+program!(#[kprobe] kprobe_send_locked(ProbeContext) => probed::<UnderLock>);

@@ -1,0 +1,77 @@
+//! The maps, and the constants that the loader sets. Sizes here are defaults; the loader overrides them.
+#![expect(unsafe_code, reason = "constants are replaced behind the compiler's back")]
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use trafcalc_common::maps::{Bucket, Offsets, Stream, Tally, event};
+
+/// Connections that are followed, by the address of their socket.
+#[map]
+pub(crate) static BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
+
+/// Those that are followed, too, but whose bucket was full.
+#[map]
+pub(crate) static SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
+
+/// Connections for which neither had room, by the address of their socket.
+#[map]
+pub(crate) static UNFOLLOWED: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
+
+/// The row of each user's account. Rows are added and never removed; the service only reads.
+#[map]
+pub(crate) static ACCOUNTS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// The users of the rows: who is in it first has the row.
+#[map]
+pub(crate) static ROWS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// Where to look for a free row.
+#[map]
+pub(crate) static NEXT_ROW: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The bytes of each row.
+#[map]
+pub(crate) static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
+
+/// Rare events, by the indices in `trafcalc_common::maps::event`.
+#[map]
+pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event::COUNT, 0);
+
+/// Where to find what in this kernel's structures.
+#[unsafe(no_mangle)]
+pub(crate) static OFFSETS: Offsets = Offsets::UNSET;
+
+/// 1 if connections within this host are to be counted, too.
+#[unsafe(no_mangle)]
+static COUNT_LOOPBACK: u32 = 0;
+
+/// There are 2 to the power of this many buckets.
+#[unsafe(no_mangle)]
+static BUCKET_BITS: u32 = 0;
+
+/// One of the offsets.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::maps::constant(&$crate::maps::OFFSETS.$field)
+    };
+}
+pub(crate) use offset;
+
+/// The value of a constant that the loader changes after compilation.
+#[inline(always)]
+pub(crate) fn constant(value: &u32) -> u32 {
+    // SAFETY: a reference is valid; volatile, so that the value at compilation is not taken for granted.
+    unsafe { core::ptr::read_volatile(value) }
+}
+
+/// Whether connections within this host are to be counted, too.
+#[inline(always)]
+pub(crate) fn count_loopback() -> bool {
+    constant(&COUNT_LOOPBACK) != 0
+}
+
+/// The number of buckets as a power of 2.
+#[inline(always)]
+pub(crate) fn bucket_bits() -> u32 {
+    constant(&BUCKET_BITS)
+}

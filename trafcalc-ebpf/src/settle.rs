@@ -1,0 +1,141 @@
+//! Crediting the distance a stream's cursors moved: the one thing every hook is for.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::read_volatile;
+
+use trafcalc_common::maps::Stream;
+use trafcalc_common::nearest;
+
+use crate::atomic::Swap;
+use crate::credit;
+use crate::sock::Sock;
+use crate::stream;
+use crate::table;
+
+/// Whom a stream's bytes are credited to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    /// The owner of the socket at this moment.
+    Owner,
+    /// The account for others: there was no room to follow the stream, so nobody knows who owned it when.
+    Other,
+}
+
+/// Credits what was sent since the last look.
+#[inline(always)]
+pub(crate) fn sent<S: Swap>(sk: Sock) {
+    let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
+    if flags(stream) & Stream::IGNORED != 0 {
+        return;
+    }
+    let Some(seq) = sk.write_seq() else { return };
+    // SAFETY: `stream` points to a map value.
+    let moved = unsafe { replace::<S>(&raw mut (*stream).sent, |near| nearest(near, sent_number(stream, seq))) };
+    credit_owner(sk, stream, moved, 0);
+}
+
+/// Credits what was read since the last look.
+#[inline(always)]
+pub(crate) fn received<S: Swap>(sk: Sock) {
+    let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
+    if flags(stream) & Stream::IGNORED != 0 {
+        return;
+    }
+    let Some(seq) = sk.copied_seq() else { return };
+    if flags(stream) & Stream::CLOSED != 0 && !sk.has_peer() {
+        return;
+    }
+    // SAFETY: `stream` points to a map value.
+    let moved =
+        unsafe { replace::<S>(&raw mut (*stream).received, |near| nearest(near, received_number(stream, seq))) };
+    credit_owner(sk, stream, 0, moved);
+}
+
+/// Credits both directions by the kernel's own totals, which also makes good any number of missed events.
+///
+/// Must be called with the socket locked, as it is when its state changes.
+#[inline(always)]
+pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) {
+    let flags = flags(stream);
+    if flags & Stream::IGNORED != 0 || (flags & Stream::CLOSED != 0 && !sk.has_peer()) {
+        return;
+    }
+    let Some(numbers) = sk.numbers() else { return };
+    // SAFETY: `stream` points to a map value.
+    let (sent, received) = unsafe {
+        (
+            replace::<S>(&raw mut (*stream).sent, |near| match flags & Stream::SENT_ENDED {
+                0 => numbers.sent(),
+                _ => nearest(near, sent_number(stream, 0)),
+            }),
+            replace::<S>(&raw mut (*stream).received, |_| {
+                nearest(numbers.received(), received_number(stream, numbers.copied_seq))
+            }),
+        )
+    };
+    match to {
+        To::Owner => credit_owner(sk, stream, sent, received),
+        To::Other => credit::to_other(sent, received),
+    }
+}
+
+#[inline(always)]
+fn credit_owner(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
+    if sent == 0 && received == 0 {
+        return;
+    }
+    match sk.uid() {
+        Some(uid) => credit::to_user(stream, uid, sent, received),
+        None => credit::to_other(sent, received),
+    }
+}
+
+/// The number up to which bytes sent are payload: the application's last byte comes before the FIN.
+///
+/// Reads the flags after the caller has read `seq`: they are set before the FIN moves it.
+#[inline(always)]
+fn sent_number(stream: *mut Stream, seq: u32) -> u32 {
+    if flags(stream) & Stream::SENT_ENDED == 0 {
+        return seq;
+    }
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).sent_end) }
+}
+
+/// The number up to which bytes received are payload: an application that read to the end also "read" the FIN.
+#[inline(always)]
+fn received_number(stream: *mut Stream, seq: u32) -> u32 {
+    if flags(stream) & Stream::RECEIVED_ENDED == 0 {
+        return seq;
+    }
+    // SAFETY: `stream` points to a map value.
+    let fin = unsafe { read_volatile(&raw const (*stream).received_end) };
+    if seq == fin.wrapping_add(1) { fin } else { seq }
+}
+
+/// The flags as they are now.
+#[inline(always)]
+pub(crate) fn flags(stream: *mut Stream) -> u32 {
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).flags) }
+}
+
+/// Moves a cursor to where `target` says, given where it is, and gives the signed distance.
+///
+/// Two CPUs may do this at once, and the later one may come with the older position. As each credits the distance from
+/// what it replaced, the sum is the distance from the first position to the last, whatever the order.
+///
+/// # Safety
+/// `cursor` must point into a map value.
+#[inline(always)]
+unsafe fn replace<S: Swap>(cursor: *mut u64, target: impl Fn(u64) -> u64) -> i64 {
+    // SAFETY: the caller's.
+    unsafe {
+        let near = read_volatile(cursor);
+        let target = target(near);
+        if target == near {
+            return 0;
+        }
+        target.wrapping_sub(S::swap(cursor, target)) as i64
+    }
+}

@@ -1,0 +1,182 @@
+//! How a stream begins and ends.
+//!
+//! A stream begins when its socket becomes ESTABLISHED and is removed when the socket is destroyed. In between it is
+//! settled whenever the state changes: before the socket's own FIN takes a sequence number, and when the peer's has.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::{read_volatile, write_volatile};
+
+use trafcalc_common::maps::{Stream, event};
+use trafcalc_common::tcp::{may_send, state, syn_acked};
+
+use crate::atomic::Swap;
+use crate::credit::{self, NOEXIST};
+use crate::loopback;
+use crate::maps::UNFOLLOWED;
+use crate::settle::{self, To, flags};
+use crate::sock::Sock;
+use crate::table;
+
+/// A socket goes from state `old` to `new`; it is still in `old`, and locked.
+#[inline(always)]
+pub(crate) fn state_changes<S: Swap>(sk: Sock, old: u32, new: u32) {
+    match new {
+        // A new life of this piece of memory.
+        state::SYN_SENT | state::SYN_RECV | state::LISTEN => forget(sk),
+        state::ESTABLISHED => begins::<S>(sk, old),
+        _ => goes_on::<S>(sk, old, new),
+    }
+}
+
+/// The socket is destroyed: the last look.
+#[inline(always)]
+pub(crate) fn ends<S: Swap>(sk: Sock) {
+    if let Some((stream, to)) = find(sk) {
+        settle::both::<S>(sk, stream, to);
+        forget(sk);
+    }
+}
+
+/// A hook came for a socket without a stream: one that is older than the program, or a fast-open child whose bytes
+/// come before the handshake is complete, or not a TCP connection at all.
+#[inline(never)]
+pub(crate) fn meet<S: Swap>(sk: Sock) {
+    if !sk.is_tcp() || UNFOLLOWED.get_ptr(sk.key()).is_some() {
+        return;
+    }
+    match sk.state() {
+        Some(state::SYN_RECV) => begins::<S>(sk, state::SYN_RECV),
+        Some(state::SYN_SENT | state::LISTEN) | None => (),
+        Some(now) if sk.has_peer() => begins_late::<S>(sk, now),
+        Some(_) => (),
+    }
+}
+
+#[inline(always)]
+fn begins<S: Swap>(sk: Sock, old: u32) {
+    if !sk.is_tcp() {
+        return;
+    }
+    if find(sk).is_none() {
+        let Some(numbers) = sk.numbers() else { return };
+        let stream = Stream {
+            sent: numbers.sent_origin(syn_acked(old, numbers.bytes_acked)),
+            received: numbers.received_origin(),
+            flags: ignored(sk),
+            ..NOTHING
+        };
+        keep::<S>(sk, &stream);
+    }
+    // With fast open, data may have moved the cursors already.
+    if let Some((stream, to)) = find(sk) {
+        note_fin(sk, stream);
+        settle::both::<S>(sk, stream, to);
+    }
+}
+
+#[inline(always)]
+fn begins_late<S: Swap>(sk: Sock, now: u32) {
+    let Some(numbers) = sk.numbers() else { return };
+    let ended = if may_send(now) { 0 } else { Stream::SENT_ENDED };
+    let closed = if now == state::CLOSE { Stream::CLOSED } else { 0 };
+    let stream = Stream {
+        sent: numbers.sent(),
+        sent_end: numbers.write_seq,
+        received: numbers.received(),
+        flags: Stream::LATE | ended | closed | ignored(sk),
+        ..NOTHING
+    };
+    keep::<S>(sk, &stream);
+    if let Some((stream, _)) = find(sk) {
+        note_fin(sk, stream);
+        skip_fin(stream);
+    }
+    if stream.flags & Stream::IGNORED == 0 {
+        credit::event(event::LATE);
+    }
+}
+
+/// A late stream whose FIN was read already starts before it, as all others end before it.
+#[inline(always)]
+fn skip_fin(stream: *mut Stream) {
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        let received = read_volatile(&raw const (*stream).received);
+        let fin = read_volatile(&raw const (*stream).received_end);
+        if flags(stream) & Stream::RECEIVED_ENDED != 0 && received as u32 == fin.wrapping_add(1) {
+            write_volatile(&raw mut (*stream).received, received - 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn goes_on<S: Swap>(sk: Sock, old: u32, new: u32) {
+    let Some((stream, to)) = find(sk) else { return meet::<S>(sk) };
+    note_fin(sk, stream);
+    settle::both::<S>(sk, stream, to);
+    if may_send(old) && !may_send(new) {
+        if let Some(end) = sk.write_seq() {
+            // SAFETY: `stream` points to a map value. The end comes before the flag that says it is there.
+            unsafe { write_volatile(&raw mut (*stream).sent_end, end) };
+            set(stream, Stream::SENT_ENDED);
+        }
+    }
+    if new == state::CLOSE {
+        set(stream, Stream::CLOSED);
+    }
+}
+
+/// Notes the number of the peer's FIN once it has come. `rcv_nxt` has moved past it then, and moves no more.
+#[inline(always)]
+fn note_fin(sk: Sock, stream: *mut Stream) {
+    if flags(stream) & Stream::RECEIVED_ENDED != 0 || !sk.has_fin() {
+        return;
+    }
+    if let Some(next) = sk.rcv_nxt() {
+        // SAFETY: `stream` points to a map value. The number comes before the flag that says it is there.
+        unsafe { write_volatile(&raw mut (*stream).received_end, next.wrapping_sub(1)) };
+        set(stream, Stream::RECEIVED_ENDED);
+    }
+}
+
+/// Only called with the socket locked, so that no flag gets lost.
+#[inline(always)]
+fn set(stream: *mut Stream, flag: u32) {
+    // SAFETY: `stream` points to a map value.
+    unsafe { write_volatile(&raw mut (*stream).flags, flags(stream) | flag) };
+}
+
+#[inline(always)]
+fn ignored(sk: Sock) -> u32 {
+    if loopback::is_to_be_left_out(sk) { Stream::IGNORED } else { 0 }
+}
+
+#[inline(always)]
+fn find(sk: Sock) -> Option<(*mut Stream, To)> {
+    match table::find(sk.key()) {
+        Some(stream) => Some((stream, To::Owner)),
+        None => UNFOLLOWED.get_ptr_mut(sk.key()).map(|stream| (stream, To::Other)),
+    }
+}
+
+#[inline(always)]
+fn keep<S: Swap>(sk: Sock, stream: &Stream) {
+    if table::insert::<S>(sk.key(), stream) {
+        return;
+    }
+    if stream.flags & (Stream::IGNORED | Stream::LATE) != 0 {
+        return;
+    }
+    match UNFOLLOWED.insert(sk.key(), stream, NOEXIST) {
+        Ok(()) => credit::event(event::UNFOLLOWED),
+        Err(_) => credit::event(event::LOST),
+    }
+}
+
+#[inline(always)]
+fn forget(sk: Sock) {
+    table::remove(sk.key());
+    let _ = UNFOLLOWED.remove(sk.key());
+}
+
+const NOTHING: Stream = Stream { sent: 0, received: 0, owner: 0, sent_end: 0, received_end: 0, flags: 0, unused: 0 };

@@ -1,0 +1,80 @@
+//! The streams by the address of their socket: an array of small buckets, and a hash for those whose bucket is full.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::{read_volatile, write_volatile};
+
+use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, Stream, bucket};
+
+use crate::atomic::Swap;
+use crate::credit::NOEXIST;
+use crate::maps::{BUCKETS, SPILL, bucket_bits};
+
+/// The stream of `key`.
+#[inline(always)]
+pub(crate) fn find(key: u64) -> Option<*mut Stream> {
+    if let Some(bucket) = bucket_of(key) {
+        for index in 0..BUCKET_STREAMS {
+            if holder(bucket, index) == key {
+                return Some(stream(bucket, index));
+            }
+        }
+    }
+    SPILL.get_ptr_mut(key)
+}
+
+/// Keeps `stream` as that of `key`, which has none; `false` if there is no room.
+#[inline(always)]
+pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
+    if let Some(bucket) = bucket_of(key) {
+        for index in 0..BUCKET_STREAMS {
+            // SAFETY: both point into a map value. Whoever has claimed a place is alone there: nobody else looks for
+            // this key, since the socket is locked.
+            unsafe {
+                if S::claim(place(bucket, index), key) {
+                    write_volatile(stream(bucket, index), *new);
+                    return true;
+                }
+            }
+        }
+    }
+    SPILL.insert(key, new, NOEXIST).is_ok()
+}
+
+/// Forgets the stream of `key`, if there is one.
+#[inline(always)]
+pub(crate) fn remove(key: u64) {
+    if let Some(bucket) = bucket_of(key) {
+        for index in 0..BUCKET_STREAMS {
+            if holder(bucket, index) == key {
+                // SAFETY: points into a map value.
+                unsafe { write_volatile(place(bucket, index), 0) };
+                return;
+            }
+        }
+    }
+    let _ = SPILL.remove(key);
+}
+
+#[inline(always)]
+fn bucket_of(key: u64) -> Option<*mut Bucket> {
+    BUCKETS.get_ptr_mut(bucket(key, bucket_bits()))
+}
+
+/// Whose place it is.
+#[inline(always)]
+fn holder(bucket: *mut Bucket, index: usize) -> u64 {
+    // SAFETY: points into a map value.
+    unsafe { read_volatile(place(bucket, index)) }
+}
+
+#[inline(always)]
+fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
+    // SAFETY: `bucket` points to a map value, and `index` is less than the number of keys.
+    unsafe { (&raw mut (*bucket).keys).cast::<u64>().add(index) }
+}
+
+#[inline(always)]
+fn stream(bucket: *mut Bucket, index: usize) -> *mut Stream {
+    // SAFETY: `bucket` points to a map value, and `index` is less than the number of streams.
+    unsafe { (&raw mut (*bucket).streams).cast::<Stream>().add(index) }
+}

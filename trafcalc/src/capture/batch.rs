@@ -1,0 +1,76 @@
+//! What a backend hands on: bytes with their owners, and what it could not see. Plain data.
+
+/// Payload bytes in the two directions, from this host's point of view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Bytes this host sent.
+    pub sent: u64,
+    /// Bytes this host received.
+    pub received: u64,
+}
+
+impl Bytes {
+    /// Whether nothing moved in either direction.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.sent == 0 && self.received == 0
+    }
+}
+
+impl std::ops::AddAssign for Bytes {
+    fn add_assign(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
+impl std::ops::Sub for Bytes {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { sent: self.sent - other.sent, received: self.received - other.received }
+    }
+}
+
+/// Whom bytes belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The user with this numeric id, in the user namespace of the service.
+    User(u32),
+    /// A local connection whose owner could not be found.
+    Unattributed,
+    /// Bytes for which there was no room to keep an owner.
+    Other,
+}
+
+/// What could not be counted or attributed, and why. Every number counts from the start of the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
+    pub lost_events: u64,
+    /// Connections whose totals may be short, because what was lost was never made good.
+    pub gaps: u64,
+    /// Bytes credited to [`Owner::Other`] because a table was full.
+    pub overflow_bytes: u64,
+    /// Bytes whose owner is still being looked up: in no account yet.
+    pub pending_bytes: u64,
+    /// Bytes credited to the user of the listening socket, because the connection's own socket was gone.
+    pub listener_bytes: u64,
+    /// Packets that could not be understood.
+    pub malformed_packets: u64,
+    /// Owner look-ups that were put off because too many were waiting.
+    pub delayed_lookups: u64,
+    /// Connections older than the service, counted from the first event that it saw.
+    pub late_connections: u64,
+    /// Connections for which a table had no room: credited to [`Owner::Other`] when they ended.
+    pub unfollowed_connections: u64,
+}
+
+/// What a backend counted since it was last asked, and its health since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Bytes by owner since the last batch; an owner may come more than once.
+    pub credits: Vec<(Owner, Bytes)>,
+    /// Health since the start.
+    pub health: Health,
+}

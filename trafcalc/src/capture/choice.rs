@@ -1,0 +1,71 @@
+//! Which backend runs: the one asked for, or the first that starts.
+
+use std::fmt;
+
+use super::ebpf;
+use super::packet::PacketBackend;
+use super::{Alarm, Attach, Backend, BackendKind, CaptureError, Settings};
+
+/// A backend that runs, and those that were tried before it.
+pub struct Started {
+    /// The one that runs.
+    pub backend: Box<dyn Backend>,
+    /// Better ones that did not start.
+    pub declined: Vec<Declined>,
+}
+
+/// A backend (and attach mode) that did not start, and why.
+#[derive(Debug)]
+pub struct Declined {
+    /// Which backend.
+    pub backend: BackendKind,
+    /// Which attach mode, where it has one.
+    pub attach: Option<Attach>,
+    /// Why.
+    pub reason: CaptureError,
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backend, attach, reason } = self;
+        match attach {
+            Some(attach) => write!(f, "{} ({}): {reason}", backend.name(), attach.name()),
+            None => write!(f, "{}: {reason}", backend.name()),
+        }
+    }
+}
+
+/// Starts the backend that `settings` ask for, or the first that starts, in the order ebpf, packet.
+///
+/// # Errors
+/// Every backend that was tried, with its reason, when none started.
+pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Started, Vec<Declined>> {
+    let mut declined = Vec::new();
+    for kind in [BackendKind::Ebpf, BackendKind::Packet] {
+        if settings.backend.is_some_and(|wanted| wanted != kind) {
+            continue;
+        }
+        if let Some(backend) = start_one(kind, settings, alarm, &mut declined) {
+            return Ok(Started { backend, declined });
+        }
+    }
+    Err(declined)
+}
+
+fn start_one(
+    kind: BackendKind,
+    settings: &Settings,
+    alarm: &Alarm,
+    declined: &mut Vec<Declined>,
+) -> Option<Box<dyn Backend>> {
+    match kind {
+        BackendKind::Ebpf => ebpf::start(settings, declined),
+        BackendKind::Packet => match PacketBackend::start(&settings.packet, settings.loopback, alarm) {
+            Ok(backend) => Some(Box::new(backend)),
+            Err(reason) => {
+                declined.push(Declined { backend: kind, attach: None, reason });
+                None
+            }
+        },
+    }
+}

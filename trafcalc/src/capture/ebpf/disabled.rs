@@ -1,0 +1,9 @@
+//! Stands in for the eBPF backend in a program that was built without it.
+
+use super::{Backend, BackendKind, CaptureError, Declined, Settings};
+
+/// Declines.
+pub(super) fn start(_settings: &Settings, declined: &mut Vec<Declined>) -> Option<Box<dyn Backend>> {
+    declined.push(Declined { backend: BackendKind::Ebpf, attach: None, reason: CaptureError::NotBuilt });
+    None
+}

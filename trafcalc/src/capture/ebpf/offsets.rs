@@ -1,0 +1,140 @@
+//! Where the running kernel keeps the fields that the eBPF program reads, by the kernel's own type information (BTF).
+//!
+//! They differ on every kernel, so a field that is not found, or has another size, is a reason not to count: it must
+//! never be guessed.
+
+use std::path::Path;
+
+use btf_rs::{Btf, Member, Struct, Type};
+use trafcalc_common::maps::Offsets;
+
+use crate::capture::CaptureError;
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// Typedefs, qualifiers and anonymous members followed at most; the kernel nests them some five deep.
+const MAX_DEPTH: usize = 16;
+
+/// Reads the offsets of the running kernel.
+///
+/// # Errors
+/// The kernel has no type information, or lacks a field.
+pub(super) fn of_running_kernel() -> Result<Offsets, CaptureError> {
+    let bytes = std::fs::read(Path::new(VMLINUX)).map_err(|source| CaptureError::System {
+        what: "reading the kernel's types from /sys/kernel/btf/vmlinux",
+        source,
+    })?;
+    from_btf(&bytes)
+}
+
+/// Reads the offsets from a kernel's type information.
+pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
+    let btf = Btf::from_bytes(bytes).map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })?;
+    let sock = Structure::find(&btf, "sock")?;
+    let common = sock.inner("__sk_common")?;
+    let tcp = Structure::find(&btf, "tcp_sock")?;
+    Ok(Offsets {
+        sk_type: sock.field("sk_type", 2)?,
+        sk_protocol: sock.field("sk_protocol", 2)?,
+        sk_uid: sock.field("sk_uid", 4)?,
+        sk_dst_cache: sock.field("sk_dst_cache", 8)?,
+        skc_flags: common.field("skc_flags", 8)?,
+        skc_family: common.field("skc_family", 2)?,
+        skc_state: common.field("skc_state", 1)?,
+        skc_dport: common.field("skc_dport", 2)?,
+        skc_daddr: common.field("skc_daddr", 4)?,
+        skc_rcv_saddr: common.field("skc_rcv_saddr", 4)?,
+        skc_v6_daddr: common.field("skc_v6_daddr", 16)?,
+        skc_v6_rcv_saddr: common.field("skc_v6_rcv_saddr", 16)?,
+        write_seq: tcp.field("write_seq", 4)?,
+        copied_seq: tcp.field("copied_seq", 4)?,
+        snd_una: tcp.field("snd_una", 4)?,
+        rcv_nxt: tcp.field("rcv_nxt", 4)?,
+        bytes_acked: tcp.field("bytes_acked", 8)?,
+        bytes_received: tcp.field("bytes_received", 8)?,
+        dst_dev: Structure::find(&btf, "dst_entry")?.field("dev", 8)?,
+        dev_flags: Structure::find(&btf, "net_device")?.field("flags", 4)?,
+    })
+}
+
+/// A structure of the kernel, and where it begins in the one that was looked up.
+struct Structure<'a> {
+    btf: &'a Btf,
+    name: &'static str,
+    start: u32,
+    members: Struct,
+}
+
+impl<'a> Structure<'a> {
+    fn find(btf: &'a Btf, name: &'static str) -> Result<Self, CaptureError> {
+        let is_struct = |found| match found {
+            Type::Struct(members) => Some(members),
+            _ => None,
+        };
+        let types = btf.resolve_types_by_name(name).unwrap_or_default();
+        let members = types.into_iter().find_map(is_struct);
+        let members = members.ok_or(CaptureError::NoField { structure: name, field: "" })?;
+        Ok(Self { btf, name, start: 0, members })
+    }
+
+    /// The structure that is a member of this one.
+    fn inner(&self, field: &'static str) -> Result<Self, CaptureError> {
+        let missing = || CaptureError::NoField { structure: self.name, field };
+        let (offset, member) = find_member(self.btf, &self.members, field, MAX_DEPTH).ok_or_else(missing)?;
+        match self.btf.resolve_chained_type(&member) {
+            Ok(Type::Struct(members)) => {
+                Ok(Self { btf: self.btf, name: self.name, start: self.start + offset, members })
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    /// The offset of a member that has `bytes` bytes.
+    fn field(&self, field: &'static str, bytes: usize) -> Result<u32, CaptureError> {
+        find_member(self.btf, &self.members, field, MAX_DEPTH)
+            .filter(|(_, member)| size(self.btf, member, MAX_DEPTH) == Some(bytes))
+            .map(|(offset, _)| self.start + offset)
+            .ok_or(CaptureError::NoField { structure: self.name, field })
+    }
+}
+
+/// Finds a member by name, looking into anonymous structures and unions; gives its offset in bytes.
+fn find_member(btf: &Btf, within: &Struct, name: &str, depth: usize) -> Option<(u32, Member)> {
+    within.members.iter().find_map(|member| {
+        let offset = member.bit_offset() / u8::BITS;
+        let own_name = btf.resolve_name(member).unwrap_or_default();
+        if own_name == name {
+            return is_whole(member).then(|| (offset, member.clone()));
+        }
+        if !own_name.is_empty() || depth == 0 {
+            return None;
+        }
+        match btf.resolve_chained_type(member).ok()? {
+            Type::Struct(inner) | Type::Union(inner) => {
+                find_member(btf, &inner, name, depth - 1).map(|(inside, found)| (offset + inside, found))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether a member is no bit field.
+fn is_whole(member: &Member) -> bool {
+    member.bit_offset().is_multiple_of(u8::BITS) && matches!(member.bitfield_size(), None | Some(0))
+}
+
+/// The size in bytes of what a member or a type's alias refers to.
+fn size<T: btf_rs::BtfType + ?Sized>(btf: &Btf, of: &T, depth: usize) -> Option<usize> {
+    match btf.resolve_chained_type(of).ok()? {
+        Type::Int(int) => Some(int.size()),
+        Type::Ptr(_) => Some(size_of::<u64>()),
+        Type::Struct(inner) | Type::Union(inner) => Some(inner.size()),
+        alias @ (Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_)) if depth > 0 => {
+            size(btf, alias.as_btf_type()?, depth - 1)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "offsets_tests.rs"]
+mod tests;

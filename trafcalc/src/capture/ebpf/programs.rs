@@ -1,0 +1,169 @@
+//! Loading the object and attaching its programs. Choosing is by trying: what a kernel supports and what it permits
+//! are two things.
+
+use std::cell::OnceCell;
+use std::error::Error;
+use std::io;
+use std::os::fd::AsFd as _;
+
+use aya::programs::{Program, ProgramError};
+use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
+use trafcalc_common::maps::{OFFSETS_WORDS, Offsets};
+
+use super::misses;
+use super::modes::{Hook, Need, Variant};
+use super::sizes::Sizes;
+use crate::capture::{CaptureError, Settings};
+
+/// The kernel half, as `build.rs` made it.
+const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trafcalc-ebpf.o"));
+
+/// The hook that a test of the self-test leaves out.
+const STATES: &str = "inet_sock_set_state";
+
+/// The programs, attached as long as this lives.
+pub(super) struct Programs {
+    ebpf: Ebpf,
+    attached: Vec<&'static str>,
+}
+
+impl Programs {
+    /// Loads the object and attaches its programs.
+    pub(super) fn attach(
+        variant: &Variant,
+        types: &OnceCell<Btf>,
+        offsets: &Offsets,
+        settings: &Settings,
+    ) -> Result<Self, CaptureError> {
+        let ebpf = load_object(variant, offsets, settings)?;
+        let mut programs = Self { ebpf, attached: Vec::with_capacity(variant.hooks.len()) };
+        // All are loaded before one is attached: detaching again takes the kernel a while.
+        let hooks = programs.loaded(variant.hooks, types)?;
+        let is_left_out = |hook: &Hook| settings.test_leave_out_states && hook.target == STATES;
+        for hook in hooks.into_iter().filter(|hook| !is_left_out(hook)) {
+            attach(programs.program(hook)?, hook.target).map_err(|error| reason(hook.target, &error))?;
+            programs.attached.push(hook.program);
+        }
+        Ok(programs)
+    }
+
+    /// Loads the programs, and gives the hooks that are there.
+    fn loaded(&mut self, hooks: &'static [Hook], types: &OnceCell<Btf>) -> Result<Vec<&'static Hook>, CaptureError> {
+        let mut there = Vec::with_capacity(hooks.len());
+        for hook in hooks {
+            match load(self.program(hook)?, hook.target, types) {
+                Ok(()) => there.push(hook),
+                Err(error) if hook.need == Need::IfThere => tracing::debug!(%error, "{} is not there", hook.target),
+                Err(error) => return Err(reason(hook.target, &error)),
+            }
+        }
+        Ok(there)
+    }
+
+    fn program(&mut self, hook: &Hook) -> Result<&mut Program, CaptureError> {
+        let missing = CaptureError::Hook { hook: hook.target, source: io::ErrorKind::NotFound.into() };
+        self.ebpf.program_mut(hook.program).ok_or(missing)
+    }
+
+    /// Takes a map; the caller knows its name.
+    pub(super) fn take_map(&mut self, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+        let missing =
+            CaptureError::System { what: "looking for a map of the program", source: io::ErrorKind::NotFound.into() };
+        self.ebpf.take_map(name).ok_or(missing)
+    }
+
+    /// How many events the kernel did not deliver, program by program.
+    pub(super) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.attached.iter().filter_map(|&name| Some((name, misses::of(self.ebpf.program(name)?.fd().ok()?.as_fd()))))
+    }
+}
+
+fn load_object(variant: &Variant, offsets: &Offsets, settings: &Settings) -> Result<Ebpf, CaptureError> {
+    let words: [u32; OFFSETS_WORDS] = offsets.words();
+    let loopback = u32::from(settings.loopback);
+    let sizes = Sizes::new(&settings.ebpf, variant.exchange);
+    let mut loader = EbpfLoader::new();
+    for (map, entries) in sizes.entries() {
+        loader.map_max_entries(map, entries);
+    }
+    loader
+        .override_global("OFFSETS", &words, true)
+        .override_global("COUNT_LOOPBACK", &loopback, true)
+        .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
+        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .load(OBJECT)
+        .map_err(|error| system("loading the eBPF object", &error))
+}
+
+fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => program.load(),
+        Program::KProbe(program) => program.load(),
+        Program::BtfTracePoint(program) => program.load(target, read(types)?),
+        Program::FEntry(program) => program.load(target, read(types)?),
+        Program::FExit(program) => program.load(target, read(types)?),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
+    match program {
+        Program::RawTracePoint(program) => program.attach(target).map(drop),
+        Program::KProbe(program) => program.attach(target, 0).map(drop),
+        Program::BtfTracePoint(program) => program.attach().map(drop),
+        Program::FEntry(program) => program.attach().map(drop),
+        Program::FExit(program) => program.attach().map(drop),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// The kernel's types, read once.
+fn read(types: &OnceCell<Btf>) -> Result<&Btf, BtfError> {
+    if types.get().is_none() {
+        let _ = types.set(Btf::from_sys_fs()?);
+    }
+    types.get().ok_or(BtfError::InvalidHeader)
+}
+
+fn reason(hook: &'static str, error: &(dyn Error + 'static)) -> CaptureError {
+    CaptureError::Hook { hook, source: os_error(error) }
+}
+
+/// An error of a call that is about no hook.
+pub(super) fn system(what: &'static str, error: &(dyn Error + 'static)) -> CaptureError {
+    CaptureError::System { what, source: os_error(error) }
+}
+
+/// What the kernel said, out of a chain of errors; without it the function or type is not there at all.
+fn os_error(error: &(dyn Error + 'static)) -> io::Error {
+    tracing::debug!(error, "eBPF");
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(code) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return io::Error::from_raw_os_error(code);
+        }
+        cause = error.source();
+    }
+    io::ErrorKind::NotFound.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Attach;
+    use crate::capture::ebpf::modes::variants;
+
+    #[test]
+    fn every_program_that_a_mode_names_is_in_the_object() {
+        let is_there = |name: &str| {
+            let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
+            OBJECT.windows(symbol.len()).any(|bytes| bytes == symbol)
+        };
+        assert!(!is_there("raw_nothing"));
+        for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
+            for hook in variants(attach).iter().flat_map(|variant| variant.hooks) {
+                assert!(is_there(hook.program), "{} of {}", hook.program, attach.name());
+            }
+        }
+    }
+}

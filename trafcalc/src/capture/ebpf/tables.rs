@@ -1,0 +1,86 @@
+//! Reading the program's maps.
+
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use trafcalc_common::maps::{OTHER_ROW, Tally, event};
+
+use super::programs::{Programs, system};
+use crate::capture::{CaptureError, Owner};
+
+/// A [`Tally`] as the kernel copies it: bytes sent, bytes received.
+type Words = [u64; 2];
+
+const _: () = assert!(size_of::<Words>() == size_of::<Tally>(), "the words are the fields of a tally");
+
+/// The maps that are read.
+pub(super) struct Tables {
+    accounts: HashMap<MapData, u32, u32>,
+    tallies: PerCpuArray<MapData, Words>,
+    events: PerCpuArray<MapData, u64>,
+    /// The rows known so far. A row, once given to a user, is his for good.
+    rows: Vec<(Owner, u32)>,
+    /// How many accounts had been opened when `rows` was read.
+    opened: u64,
+}
+
+/// How often rare events happened.
+pub(super) struct Events {
+    pub(super) late: u64,
+    pub(super) unfollowed: u64,
+    pub(super) lost: u64,
+}
+
+impl Tables {
+    pub(super) fn of(programs: &mut Programs) -> Result<Self, CaptureError> {
+        Ok(Self {
+            accounts: take(programs, "ACCOUNTS")?,
+            tallies: take(programs, "TALLIES")?,
+            events: take(programs, "EVENTS")?,
+            rows: vec![(Owner::Other, OTHER_ROW)],
+            opened: 0,
+        })
+    }
+
+    /// Each account's owner and the shares of all CPUs.
+    pub(super) fn tallies(&mut self) -> impl Iterator<Item = Result<(Owner, Vec<Tally>), CaptureError>> {
+        let rows = self.update_rows();
+        let tallies = &self.tallies;
+        let read = move |&(owner, row): &(Owner, u32)| {
+            let shares: PerCpuValues<Words> = tallies.get(&row, 0).map_err(|error| unreadable(&error))?;
+            Ok((owner, shares.iter().map(|&[sent, received]| Tally { sent, received }).collect()))
+        };
+        rows.err().map(Err).into_iter().chain(self.rows.iter().map(read))
+    }
+
+    /// Looks for new accounts, if any were opened: that takes as many calls as there are accounts.
+    fn update_rows(&mut self) -> Result<(), CaptureError> {
+        let opened = self.count(event::ACCOUNTS)?;
+        if opened == self.opened {
+            return Ok(());
+        }
+        let accounts: Result<Vec<_>, _> = self.accounts.iter().collect();
+        let accounts = accounts.map_err(|error| unreadable(&error))?;
+        self.rows.truncate(1);
+        self.rows.extend(accounts.into_iter().map(|(uid, row)| (Owner::User(uid), row)));
+        self.opened = opened;
+        Ok(())
+    }
+
+    /// How often rare events happened so far.
+    pub(super) fn events(&self) -> Result<Events, CaptureError> {
+        let [late, unfollowed, lost] = [event::LATE, event::UNFOLLOWED, event::LOST].map(|index| self.count(index));
+        Ok(Events { late: late?, unfollowed: unfollowed?, lost: lost? })
+    }
+
+    fn count(&self, index: u32) -> Result<u64, CaptureError> {
+        let shares = self.events.get(&index, 0).map_err(|error| unreadable(&error))?;
+        Ok(shares.iter().sum())
+    }
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(programs: &mut Programs, name: &'static str) -> Result<T, CaptureError> {
+    T::try_from(programs.take_map(name)?).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &MapError) -> CaptureError {
+    system("reading a map of the eBPF program", error)
+}

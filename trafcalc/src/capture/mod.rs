@@ -1,0 +1,175 @@
+//! Where bytes come from: the seam between a backend and everything behind it, and the choice of a backend.
+//!
+//! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks:
+//! nothing here imports configuration, names of users, or where a report goes.
+
+mod batch;
+mod choice;
+#[cfg(feature = "ebpf")]
+mod ebpf;
+#[cfg(not(feature = "ebpf"))]
+#[path = "ebpf/disabled.rs"]
+mod ebpf;
+pub mod packet;
+
+pub use batch::{Batch, Bytes, Health, Owner};
+pub use choice::{Declined, Started, start};
+
+/// A source of counted bytes.
+pub trait Backend: Send {
+    /// How the report calls it.
+    fn kind(&self) -> BackendKind;
+
+    /// How the eBPF program is hooked in; `None` for other backends.
+    fn attach(&self) -> Option<Attach>;
+
+    /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
+    fn collect(&mut self) -> Result<Batch, CaptureError>;
+
+    /// The last batch: stops counting, and decides every owner that was still being looked up.
+    fn finish(&mut self) -> Result<Batch, CaptureError>;
+}
+
+/// The backends by the names users give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendKind {
+    /// Counted inside the kernel.
+    Ebpf,
+    /// Counted from the packets this host sends.
+    Packet,
+}
+
+impl BackendKind {
+    /// The word for it in options and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Packet => "packet",
+        }
+    }
+}
+
+/// The attach modes of the eBPF program by the names users give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Trampolines on kernel functions.
+    Fentry,
+    /// Breakpoints on kernel functions.
+    Kprobe,
+    /// Raw tracepoints.
+    Tracepoint,
+}
+
+impl Attach {
+    /// The word for it in options and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// What to capture; every field has been checked by whoever made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `None`: the first backend that starts.
+    pub backend: Option<BackendKind>,
+    /// `None`: the first attach mode that works.
+    pub attach: Option<Attach>,
+    /// Count connections whose both ends are on this host, too.
+    pub loopback: bool,
+    /// The eBPF backend's own settings.
+    pub ebpf: EbpfSettings,
+    /// The packet backend's own settings.
+    pub packet: PacketSettings,
+    /// For tests of the self-test: the eBPF backend hooks no changes of state, which nothing makes good.
+    pub test_leave_out_states: bool,
+}
+
+/// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EbpfSettings {
+    /// Most connections followed at once; some 76 bytes of kernel memory each. Further ones are counted when they
+    /// end, and credited to [`Owner::Other`].
+    pub max_connections: usize,
+    /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU.
+    pub max_accounts: usize,
+}
+
+impl Default for EbpfSettings {
+    /// As many connections as the packet backend follows (20 MB), and more accounts than most hosts have users (5 MB on
+    /// 8 CPUs).
+    fn default() -> Self {
+        Self { max_connections: 262_144, max_accounts: 16_384 }
+    }
+}
+
+/// Settings of the packet backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketSettings {
+    /// Names of the interfaces to watch; empty: all.
+    pub interfaces: Vec<String>,
+    /// Size of the kernel's ring buffer.
+    pub ring_bytes: usize,
+    /// Most connections followed at once.
+    pub max_connections: usize,
+    /// For tests: the percentage of segments without SYN, FIN or RST that the kernel's filter throws away.
+    pub test_drop_percent: u8,
+    /// For tests: how long the reader sleeps before it reads the first time, in milliseconds.
+    pub test_stall_ms: u64,
+    /// For tests of the self-test: the kernel's filter throws away every FIN, which nothing makes good.
+    pub test_lose_fins: bool,
+}
+
+/// Called once, from any thread, by a backend that can count no longer.
+pub type Alarm = std::sync::Arc<dyn Fn(CaptureError) + Send + Sync>;
+
+/// Why a backend did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// A system call failed.
+    #[error("{what} failed: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// A capability is missing.
+    #[error("{what} needs the capability {capability}")]
+    Privilege {
+        /// What was tried.
+        what: &'static str,
+        /// The capability's name as capabilities(7) has it.
+        capability: &'static str,
+    },
+    /// A named interface does not exist.
+    #[error("there is no network interface {0:?} in this network namespace")]
+    NoInterface(String),
+    /// A program of the eBPF backend could not be loaded or attached.
+    #[error("hooking {hook} failed: {source}")]
+    Hook {
+        /// The kernel's function or tracepoint.
+        hook: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The kernel's type information lacks a field that the eBPF program reads, or has it in another size.
+    #[error("this kernel's type information has no {structure}.{field} as it should be")]
+    NoField {
+        /// The kernel's structure.
+        structure: &'static str,
+        /// Its field.
+        field: &'static str,
+    },
+    /// The program was built without this backend.
+    #[error("this trafcalc was built without it")]
+    NotBuilt,
+    /// A thread of the backend ended.
+    #[error("the thread {0} ended unexpectedly")]
+    ThreadEnded(&'static str),
+}

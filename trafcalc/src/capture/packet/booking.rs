@@ -1,0 +1,45 @@
+//! Where a connection's bytes go: to its owner, to wait for one, or to whoever most likely owns them. Pure.
+
+use std::collections::HashMap;
+
+use super::flow::{Flow, Holder, Origin, Pending};
+use super::ports::{PortHistory, Served};
+use super::segment::Endpoints;
+use crate::capture::{Bytes, Owner};
+
+/// Bytes that `flow` moved go to its owner, or wait for one.
+pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
+    if bytes.is_zero() {
+        return;
+    }
+    match &mut flow.holder {
+        Holder::Pending(pending) => pending.bytes += bytes,
+        Holder::User(uid) => *booked.entry(Owner::User(*uid)).or_default() += bytes,
+        Holder::Overflow => *booked.entry(Owner::Other).or_default() += bytes,
+        Holder::Nobody => *booked.entry(Owner::Unattributed).or_default() += bytes,
+        Holder::Foreign => {}
+    }
+}
+
+/// The owner of `flow` is known: what waited for it is booked.
+pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder: Holder) {
+    let holder = if flow.overflow { Holder::Overflow } else { holder };
+    let before = std::mem::replace(&mut flow.holder, holder);
+    if let Holder::Pending(Pending { bytes, .. }) = before {
+        book(booked, flow, bytes);
+    }
+}
+
+/// Decides about a connection that has no owner: whoever served its port so far, or else the listener's user, or else
+/// nobody. Gives the bytes that were booked on the word of the port.
+pub fn guess(booked: &mut HashMap<Owner, Bytes>, ports: &PortHistory, endpoints: &Endpoints, flow: &mut Flow) -> u64 {
+    let Holder::Pending(pending) = flow.holder else { return 0 };
+    let server = match ports.served(endpoints.local, endpoints.local_port, pending.listener) {
+        _ if flow.origin == Origin::Active => None,
+        Some(Served::BySeveral) => None,
+        Some(Served::By(uid)) => Some(uid),
+        None => pending.listener,
+    };
+    settle_holder(booked, flow, server.map_or(Holder::Nobody, Holder::User));
+    if server.is_some() && !flow.overflow { pending.bytes.sent + pending.bytes.received } else { 0 }
+}

@@ -1,0 +1,232 @@
+//! Asks the kernel about one connection by its endpoints (`sock_diag(7)`). Knows nothing of packets.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{
+    AF_INET, AF_INET6, IPPROTO_TCP, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_TIME_WAIT,
+};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::time::TimeVal;
+
+use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_SOCK_DIAG};
+
+use super::finding::{Finding, Question, Standing};
+use super::segment::Endpoints;
+use crate::capture::CaptureError;
+
+/// `INET_DIAG_NOCOOKIE` (`linux/inet_diag.h`): any socket with these endpoints.
+const ANY_COOKIE: [u8; 8] = [0xff; 8];
+/// The kernel answers at once, or not at all.
+const LONGEST_REPLY: TimeVal = TimeVal::new(1, 0);
+/// A reply about one socket takes 92 bytes and what newer kernels always add.
+const REPLY_BYTES: usize = 1 << 10;
+/// The kernel fills at most so much at a time when it lists sockets (`netlink_dump`).
+const LIST_BYTES: usize = 32 << 10;
+
+/// A netlink socket for questions about connections of its network namespace.
+pub struct SockDiag {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl SockDiag {
+    /// Opens it; needs no privilege.
+    pub fn open() -> Result<Self, CaptureError> {
+        let connect = || {
+            let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+            socket.bind_auto()?;
+            socket.connect(&NetlinkAddr::new(0, 0))?;
+            setsockopt(&socket, ReceiveTimeout, &LONGEST_REPLY)?;
+            Ok(socket)
+        };
+        let socket = connect().map_err(|source| CaptureError::System { what: "opening sock_diag", source })?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// What the kernel knows of a connection now.
+    pub fn ask(&mut self, question: &Question) -> Result<Finding, CaptureError> {
+        let found = self.look_up(&question.endpoints, question.interface)?;
+        let (standing, listener) = match found {
+            Some(socket) if socket.state == TCP_LISTEN => (Standing::Gone, Some(socket.uid)),
+            Some(socket) if is_passive_or_over(&socket) => (standing_of(&socket), self.listener(question)?),
+            Some(socket) => (standing_of(&socket), None),
+            None if is_local(&question.endpoints, question.interface) => (Standing::Gone, None),
+            None => (Standing::Foreign, None),
+        };
+        Ok(Finding { question: *question, standing, listener, forwards: standing == Standing::Gone && forwards() })
+    }
+
+    /// The user of the socket that listens where the connection came in.
+    fn listener(&mut self, question: &Question) -> Result<Option<u32>, CaptureError> {
+        let unspecified = match question.endpoints.remote.to_ipv4_mapped() {
+            Some(_) => std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(),
+            None => Ipv6Addr::UNSPECIFIED,
+        };
+        let anybody = Endpoints { remote: unspecified, remote_port: 0, ..question.endpoints };
+        let found = self.look_up(&anybody, question.interface)?;
+        Ok(found.filter(|socket| socket.state == TCP_LISTEN).map(|socket| socket.uid))
+    }
+
+    /// The socket that gets segments for `endpoints`: the connection's own, or else the listener's.
+    fn look_up(&mut self, endpoints: &Endpoints, interface: u32) -> Result<Option<InetResponseHeader>, CaptureError> {
+        self.exchange(request(endpoints, interface))
+            .map_err(|source| CaptureError::System { what: "asking sock_diag", source })
+    }
+
+    fn exchange(&mut self, request: InetRequest) -> io::Result<Option<InetResponseHeader>> {
+        self.send(request, NLM_F_REQUEST)?;
+        loop {
+            let reply = self.receive(REPLY_BYTES)?;
+            let message = deserialize(&reply)?;
+            if message.header.sequence_number == self.sequence {
+                return outcome(message.payload);
+            }
+        }
+    }
+
+    /// All connections that a process holds, with the user ids of their sockets.
+    pub fn owned_connections(&mut self) -> Result<Vec<(Endpoints, u32)>, CaptureError> {
+        let mut found = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            self.dump(family, &mut found)
+                .map_err(|source| CaptureError::System { what: "listing connections with sock_diag", source })?;
+        }
+        Ok(found)
+    }
+
+    fn dump(&mut self, family: u8, found: &mut Vec<(Endpoints, u32)>) -> io::Result<()> {
+        let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
+        let states = StateFlags::ESTABLISHED | StateFlags::SYN_SENT | StateFlags::CLOSE_WAIT;
+        let extensions = ExtensionFlags::empty();
+        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
+        self.send(request, NLM_F_REQUEST | NLM_F_DUMP)?;
+        loop {
+            let replies = self.receive(LIST_BYTES)?;
+            let mut rest = &replies[..];
+            while !rest.is_empty() {
+                let message = deserialize(rest)?;
+                rest = &rest[aligned(message.header.length, rest.len())..];
+                let socket = match message.payload {
+                    NetlinkPayload::Done(done) if done.code == 0 => return Ok(()),
+                    NetlinkPayload::Done(done) => return Err(io::Error::from_raw_os_error(-done.code)),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    reply => outcome(reply)?,
+                };
+                found.extend(
+                    socket.filter(|socket| socket.inode != 0).map(|socket| (endpoints_of(&socket), socket.uid)),
+                );
+            }
+        }
+    }
+
+    fn send(&mut self, request: InetRequest, flags: u16) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map(drop)
+    }
+
+    fn receive(&self, most_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut reply = Vec::with_capacity(most_bytes);
+        self.socket.recv(&mut reply, 0)?;
+        Ok(reply)
+    }
+}
+
+fn deserialize(reply: &[u8]) -> io::Result<NetlinkMessage<SockDiagMessage>> {
+    NetlinkMessage::deserialize(reply).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+}
+
+/// Where the message behind one of `length` bytes begins (`NLMSG_ALIGN`), at most at the end.
+fn aligned(length: u32, end: usize) -> usize {
+    (length as usize).max(1).next_multiple_of(4).min(end)
+}
+
+fn endpoints_of(socket: &InetResponseHeader) -> Endpoints {
+    let mapped = |address| match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let id = &socket.socket_id;
+    Endpoints {
+        local: mapped(id.source_address),
+        remote: mapped(id.destination_address),
+        local_port: id.source_port,
+        remote_port: id.destination_port,
+    }
+}
+
+fn outcome(payload: NetlinkPayload<SockDiagMessage>) -> io::Result<Option<InetResponseHeader>> {
+    match payload {
+        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => Ok(Some(response.header)),
+        NetlinkPayload::Error(error) => match error.to_io() {
+            error if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            error => Err(error),
+        },
+        _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+    }
+}
+
+/// A socket has an owner while a process holds it. The kernel reports inode 0 for one that was not accepted yet or was
+/// closed already, and then the user id means nothing (`inet_sk_diag_fill`, `inet_twsk_diag_fill`).
+const fn standing_of(socket: &InetResponseHeader) -> Standing {
+    match (socket.inode, socket.state) {
+        (_, TCP_TIME_WAIT) => Standing::TimeWait,
+        (0, TCP_SYN_RECV | TCP_ESTABLISHED | TCP_CLOSE_WAIT) => Standing::Unaccepted,
+        (0, _) => Standing::Orphaned,
+        _ => Standing::Owned(socket.uid),
+    }
+}
+
+/// Whether it may have to be told by its listener whose the connection is. That one is not asked again while the
+/// connection waits for accept.
+const fn is_passive_or_over(socket: &InetResponseHeader) -> bool {
+    socket.inode == 0 && !matches!(socket.state, TCP_ESTABLISHED | TCP_CLOSE_WAIT)
+}
+
+fn request(endpoints: &Endpoints, interface: u32) -> InetRequest {
+    let (family, local, remote) = match (endpoints.local.to_ipv4_mapped(), endpoints.remote.to_ipv4_mapped()) {
+        (Some(local), Some(remote)) => (AF_INET, IpAddr::V4(local), IpAddr::V4(remote)),
+        _ => (AF_INET6, IpAddr::V6(endpoints.local), IpAddr::V6(endpoints.remote)),
+    };
+    InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all(),
+        socket_id: SocketId {
+            source_port: endpoints.local_port,
+            destination_port: endpoints.remote_port,
+            source_address: local,
+            destination_address: remote,
+            interface_id: interface,
+            cookie: ANY_COOKIE,
+        },
+    }
+}
+
+/// Whether an address is one of this host's: then, and only then, a socket can be bound to it.
+fn is_local(endpoints: &Endpoints, interface: u32) -> bool {
+    let address = match endpoints.local.to_ipv4_mapped() {
+        Some(address) => SocketAddr::from((address, 0)),
+        None => SocketAddr::V6(SocketAddrV6::new(endpoints.local, 0, 0, interface)),
+    };
+    !matches!(UdpSocket::bind(address), Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+/// Whether this host forwards packets between its interfaces.
+fn forwards() -> bool {
+    ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"]
+        .iter()
+        .any(|path| std::fs::read(path).is_ok_and(|value| value.first() == Some(&b'1')))
+}

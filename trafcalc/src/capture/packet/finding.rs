@@ -1,0 +1,44 @@
+//! The question whose a connection is, and what can be found out. Plain data between the reader and the owner thread.
+
+use super::segment::Endpoints;
+
+/// Asks whose a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Which connection.
+    pub endpoints: Endpoints,
+    /// Which of those that were between these endpoints: [`Flow::birth`](super::flow::Flow::birth).
+    pub birth: u32,
+    /// Index of the interface that its segments leave by.
+    pub interface: u32,
+}
+
+/// What the kernel knows of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its socket belongs to the user with this id.
+    Owned(u32),
+    /// It waits for accept(2), or for the end of the handshake: nobody's yet.
+    Unaccepted,
+    /// Closed by its process, and not finished yet.
+    Orphaned,
+    /// `TIME_WAIT`: the peer's FIN was received in order, and the socket is gone.
+    TimeWait,
+    /// Unknown to the kernel.
+    Gone,
+    /// Unknown to the kernel, and its local address is not one of this host's.
+    Foreign,
+}
+
+/// An answer to a [`Question`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was asked.
+    pub question: Question,
+    /// What the kernel knows.
+    pub standing: Standing,
+    /// The user of the socket that listens on the local port, where the connection itself has no owner.
+    pub listener: Option<u32>,
+    /// Whether this host forwards packets, so that unknown connections may pass through it.
+    pub forwards: bool,
+}

@@ -1,0 +1,293 @@
+//! One connection as the packets this host sends tell it: two cursors, an owner, an end. Pure; time is passed in.
+
+use trafcalc_common::{Cursor, distance};
+
+use super::segment::Segment;
+use crate::capture::Bytes;
+
+/// A segment this far behind a cursor is no retransmission: send buffers are smaller.
+const FARTHEST_BACK: i32 = 1 << 28;
+/// A segment this far ahead of a cursor is of another connection: anchors show the cursor every 256 MiB.
+const FARTHEST_AHEAD: i32 = 1 << 30;
+
+/// Whose bytes a connection's are, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Not known yet: the bytes wait here.
+    Pending(Pending),
+    /// The user with this id.
+    User(u32),
+    /// Found out too late or not at all; the bytes are unattributed.
+    Nobody,
+    /// The table was full: counted, but not asked about.
+    Overflow,
+    /// Not a connection of this host: forwarded or bridged. Its bytes are nobody's.
+    Foreign,
+}
+
+/// Bytes that wait for their owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// How many.
+    pub bytes: Bytes,
+    /// The user of the socket that listens on the local port, as far as is known.
+    pub listener: Option<u32>,
+    /// When it was found out, in milliseconds since the start, that the connection's own socket can no longer be asked.
+    pub orphaned_ms: Option<u64>,
+}
+
+/// How a connection came into view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This host opened it: its SYN was seen.
+    Active,
+    /// The peer opened it: this host's SYN-ACK was seen.
+    Passive,
+    /// It was open before.
+    Midstream,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one connection")]
+pub struct Flow {
+    /// Sequence number of the first segment seen, which tells this connection from an earlier one between the same
+    /// endpoints.
+    pub birth: u32,
+    /// When that segment passed, in nanoseconds of the wall clock.
+    pub born_ns: u64,
+    /// How it came into view.
+    pub origin: Origin,
+    /// Whose bytes.
+    pub holder: Holder,
+    /// Index of the interface of the first segment.
+    pub interface: u32,
+    /// When the last segment passed, in milliseconds since the start.
+    pub seen_ms: u64,
+    /// When its socket was last asked about, in milliseconds since the start.
+    pub asked_ms: u64,
+    /// Something is known about its socket.
+    pub answered: bool,
+    /// The same SYN came in by another interface a moment before it left: forwarded with a translated address.
+    pub relayed: bool,
+    /// Only SYNs have been seen.
+    pub embryonic: bool,
+    /// The peer said that it is over. Anybody can say that.
+    pub reset: bool,
+    /// This host said with an RST that it is over.
+    pub aborted: bool,
+    /// When it came into view, in milliseconds since the start.
+    pub opened_ms: u64,
+    /// The table was full: whatever the owner, its bytes go to `(other)`.
+    pub overflow: bool,
+    /// The kernel no longer knows the connection.
+    pub gone: bool,
+    /// Packets lost by the capture when the connection came into view.
+    pub lost_before: u64,
+    sent: Option<Cursor>,
+    received: Option<Cursor>,
+    /// Where the count of received bytes began.
+    first_ack: Option<u32>,
+    /// Two packets from the net contradicted each other about where the peer's bytes begin or end.
+    disputed: bool,
+    /// The first segment seen was empty: it may have been a keep-alive, which stands one byte before the cursor.
+    maybe_keepalive: bool,
+}
+
+impl Flow {
+    /// A connection of which `first`, sent by this host, is the first segment seen. It has not been settled.
+    #[must_use]
+    pub fn new(first: &Segment, born_ns: u64, now_ms: u64) -> Self {
+        let origin = match (first.syn, first.ack) {
+            (true, None) => Origin::Active,
+            (true, Some(_)) => Origin::Passive,
+            (false, _) => Origin::Midstream,
+        };
+        let mut flow = Self { embryonic: first.syn, ..Self::unseen(origin, now_ms) };
+        flow.begin(first, born_ns);
+        flow
+    }
+
+    /// A connection that was open before the start and belongs to the user `uid`. Its first segment is yet to be seen.
+    #[must_use]
+    pub fn adopted(uid: u32, now_ms: u64) -> Self {
+        Self { holder: Holder::User(uid), ..Self::unseen(Origin::Midstream, now_ms) }
+    }
+
+    fn unseen(origin: Origin, now_ms: u64) -> Self {
+        Self {
+            birth: 0,
+            born_ns: 0,
+            origin,
+            holder: Holder::Pending(Pending::default()),
+            interface: 0,
+            seen_ms: now_ms,
+            asked_ms: now_ms,
+            answered: false,
+            relayed: false,
+            embryonic: false,
+            reset: false,
+            aborted: false,
+            opened_ms: now_ms,
+            overflow: false,
+            gone: false,
+            lost_before: 0,
+            sent: None,
+            received: None,
+            first_ack: None,
+            disputed: false,
+            maybe_keepalive: false,
+        }
+    }
+
+    /// The first segment that this host sends on it sets where its bytes begin.
+    fn begin(&mut self, first: &Segment, time_ns: u64) {
+        self.birth = first.seq;
+        self.born_ns = time_ns;
+        self.first_ack = first.ack;
+        self.sent = Some(Cursor::at(first.payload_seq()));
+        self.maybe_keepalive = self.origin == Origin::Midstream && first.payload_bytes == 0;
+    }
+
+    /// The peer sent data with the SYN numbered `isn` (TCP fast open, RFC 7413): its bytes count from behind that SYN.
+    pub fn begin_behind_data_syn(&mut self, isn: u32) {
+        self.received = Some(Cursor::after_syn(isn));
+    }
+
+    /// Whether its first segment is yet to be seen.
+    #[must_use]
+    pub const fn is_unseen(&self) -> bool {
+        self.sent.is_none()
+    }
+
+    /// Whether `segment`, a SYN of this host, belongs to this connection and not to a later one.
+    #[must_use]
+    pub fn is_same_opening(&self, segment: &Segment) -> bool {
+        self.sent.is_none() || (self.origin != Origin::Midstream && self.birth == segment.seq)
+    }
+
+    /// Whether `segment`, sent by this host, can be of this connection; else it is of a later one between the same
+    /// endpoints, whose SYN was lost by the capture.
+    #[must_use]
+    pub fn can_be_of_this_connection(&self, segment: &Segment) -> bool {
+        let end = segment.end_seq();
+        let ack = segment.ack.unwrap_or_default();
+        // The peer's FIN may be forged, as long as this host has not closed, too.
+        let is_past_fin = is_past_fin(self.sent, end) || (self.is_complete() && is_past_fin(self.received, ack));
+        !is_past_fin && can_move(self.sent, end) && (segment.ack.is_none() || can_move(self.received, ack))
+    }
+
+    /// Credits what `segment`, sent by this host at `time_ns`, tells of both directions.
+    #[must_use = "the bytes belong to an account"]
+    pub fn settle(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
+        self.embryonic &= segment.syn;
+        if self.sent.is_none() {
+            self.begin(segment, time_ns);
+        }
+        let mut bytes = self.widen(segment, time_ns);
+        let sent = self.sent.get_or_insert_with(|| Cursor::at(segment.payload_seq()));
+        if self.maybe_keepalive && distance(sent.next(), segment.seq) != 0 {
+            if distance(sent.next(), segment.seq) == 1 {
+                *sent = Cursor::at(segment.seq);
+            }
+            self.maybe_keepalive = false;
+        }
+        if segment.fin {
+            sent.ends_at(segment.end_seq());
+        }
+        bytes.sent += u64::from(sent.advance_to(segment.end_seq()));
+        if let Some(ack) = segment.ack {
+            let received = self.received.get_or_insert_with(|| Cursor::at(ack));
+            bytes.received += u64::from(received.advance_to(ack));
+        }
+        bytes
+    }
+
+    /// A connection that came into view in mid-stream by an anchor counts from the earlier segments, too, which the
+    /// slower bulk ring shows a moment later.
+    fn widen(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
+        let mut bytes = Bytes::default();
+        if self.origin != Origin::Midstream || time_ns >= self.born_ns {
+            return bytes;
+        }
+        if let Ok(earlier) = u64::try_from(distance(segment.seq, self.birth)) {
+            bytes.sent = earlier;
+            self.birth = segment.seq;
+        }
+        if let (Some(ack), Some(first_ack)) = (segment.ack, self.first_ack)
+            && let Ok(earlier) = u64::try_from(distance(ack, first_ack))
+        {
+            bytes.received = earlier;
+            self.first_ack = Some(ack);
+        }
+        self.born_ns = time_ns;
+        bytes
+    }
+
+    /// Notes where the peer's bytes begin, told by its SYN-ACK; one that does not answer this host's SYN is ignored.
+    /// When two differ, this host's first acknowledgement tells.
+    pub fn peer_opened(&mut self, syn_ack: &Segment) {
+        let answers_ours = match (self.sent, syn_ack.ack) {
+            (Some(sent), Some(ack)) => distance(self.birth, ack) > 0 && distance(ack, sent.next()) >= 0,
+            _ => false,
+        };
+        if !answers_ours || !self.embryonic || self.disputed {
+            return;
+        }
+        let begin = Cursor::after_syn(syn_ack.seq);
+        self.disputed = self.received.is_some_and(|received| received.next() != begin.next());
+        self.received = (!self.disputed).then_some(begin);
+    }
+
+    /// Notes where the peer's bytes end. A FIN that cannot be in the receive window is ignored.
+    pub fn peer_finished(&mut self, fin: &Segment) {
+        let is_complete = self.is_complete();
+        let Some(received) = &mut self.received else { return };
+        let ahead = distance(received.next(), fin.end_seq());
+        if is_complete || !(0..=FARTHEST_AHEAD).contains(&ahead) {
+            return;
+        }
+        self.disputed |= received.fin().is_some_and(|known| known != fin.end_seq());
+        received.ends_at(fin.end_seq());
+    }
+
+    /// Credits everything up to the peer's FIN, when the kernel's own state says that it was received in order, and only
+    /// one FIN was seen.
+    #[must_use = "the bytes belong to an account"]
+    pub fn settle_to_peer_fin(&mut self) -> Bytes {
+        let received = self.received.as_mut().map_or(0, |received| match received.fin() {
+            Some(fin) if !self.disputed => received.advance_to(fin),
+            _ => 0,
+        });
+        Bytes { sent: 0, received: u64::from(received) }
+    }
+
+    /// Whether both FINs have been seen, but not that the peer's was acknowledged.
+    #[must_use]
+    pub fn awaits_last_ack(&self) -> bool {
+        let has_fin = |cursor: Option<Cursor>| cursor.is_some_and(|cursor| cursor.fin().is_some());
+        has_fin(self.sent) && has_fin(self.received) && !self.is_complete() && !self.disputed
+    }
+
+    /// Whether every byte of both directions has been credited.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let complete = |cursor: Option<Cursor>| cursor.is_some_and(|cursor| cursor.is_complete());
+        complete(self.sent) && complete(self.received)
+    }
+}
+
+/// Whether `next` is beyond the FIN where the cursor stands.
+fn is_past_fin(cursor: Option<Cursor>, next: u32) -> bool {
+    let fin = cursor.filter(Cursor::is_complete).and_then(|cursor| cursor.fin());
+    fin.is_some_and(|fin| distance(fin.wrapping_add(1), next) > 0)
+}
+
+/// Whether the cursor can have come to `next` without a leap.
+fn can_move(cursor: Option<Cursor>, next: u32) -> bool {
+    cursor.is_none_or(|cursor| (-FARTHEST_BACK..=FARTHEST_AHEAD).contains(&distance(cursor.next(), next)))
+}
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+//! When a connection's owner is asked for, given up, decided, and when the connection is forgotten. Pure.
+
+use super::flow::{Flow, Holder, Origin, Pending};
+
+/// A finished connection is kept this long for its retransmissions, as long as TCP itself keeps `TIME_WAIT`
+/// (`TCP_TIMEWAIT_LEN`): forgotten earlier, a retransmission would look like a connection in mid-stream.
+pub(super) const LINGER_MS: u64 = 60_000;
+/// A silent connection is asked about this often; only one that the kernel no longer knows is forgotten.
+pub(super) const IDLE_CHECK_MS: u64 = 300_000;
+/// An unanswered question about bytes in hand is asked again after this time.
+pub(super) const ASK_AGAIN_MS: u64 = 1_000;
+/// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
+pub(super) const GUESS_MS: u64 = 2_000;
+
+/// The bulk ring shows a segment less than this after the anchor ring showed a later one.
+pub(super) const RING_DELAY_MS: u64 = 1_000;
+
+impl Flow {
+    /// The socket can no longer say whose it is.
+    pub(super) fn orphan(&mut self, listener: Option<u32>, now_ms: u64) {
+        if let Holder::Pending(pending) = &mut self.holder {
+            pending.orphaned_ms.get_or_insert(now_ms);
+        }
+        self.note_listener(listener);
+    }
+
+    /// Who listens where it came in.
+    pub(super) fn note_listener(&mut self, listener: Option<u32>) {
+        if let Holder::Pending(pending) = &mut self.holder {
+            pending.listener = pending.listener.or(listener);
+        }
+    }
+
+    /// It goes on although the kernel did not know it: opened with a SYN cookie.
+    pub(super) fn revive(&mut self) {
+        self.gone = false;
+        if let Holder::Pending(pending) = &mut self.holder {
+            pending.orphaned_ms = None;
+        }
+    }
+
+    /// It is no connection of this host.
+    pub(super) fn disown(&mut self) {
+        if matches!(self.holder, Holder::Pending(_)) {
+            self.holder = Holder::Foreign;
+        }
+    }
+
+    /// Whether this host, which knows no such socket, only forwards the connection.
+    pub(super) fn passes_through(&self, forwards: bool) -> bool {
+        self.relayed || (forwards && self.origin == Origin::Midstream)
+    }
+
+    /// Whether the time to hope for a better guess is over.
+    pub(super) fn guess_is_due(&self, now_ms: u64) -> bool {
+        match self.holder {
+            Holder::Pending(Pending { orphaned_ms: Some(since_ms), .. }) => now_ms - since_ms >= GUESS_MS,
+            _ => false,
+        }
+    }
+
+    /// Whether a segment that passed at `time_ns` is left over, in the slower ring, from an earlier connection between the
+    /// same endpoints. That ring is late by less than a second; later, the wall clock was set back.
+    pub(super) fn is_younger_than(&self, time_ns: u64, now_ms: u64) -> bool {
+        self.origin != Origin::Midstream && time_ns < self.born_ns && now_ms - self.opened_ms < RING_DELAY_MS
+    }
+
+    /// Whether it will not move any more, for all that this host itself says.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_complete() || self.aborted || self.gone
+    }
+
+    /// Whether it can be forgotten.
+    pub(super) fn has_ended(&self, now_ms: u64) -> bool {
+        let is_undecided = matches!(self.holder, Holder::Pending(Pending { orphaned_ms: Some(_), .. }));
+        self.is_over() && now_ms - self.seen_ms >= LINGER_MS && !is_undecided
+    }
+
+    /// Whether the kernel should be asked about it now.
+    pub(super) fn is_worth_asking(&self, now_ms: u64) -> bool {
+        let pause_ms = if self.holds_bytes() || self.awaits_last_ack() {
+            ASK_AGAIN_MS
+        } else if now_ms - self.seen_ms < LINGER_MS {
+            return false;
+        } else if self.reset || self.aborted || self.embryonic {
+            LINGER_MS
+        } else {
+            IDLE_CHECK_MS
+        };
+        !self.gone && now_ms - self.asked_ms >= pause_ms
+    }
+
+    /// Whether bytes wait here for an owner that may still be found.
+    pub(super) fn holds_bytes(&self) -> bool {
+        match self.holder {
+            Holder::Pending(pending) => pending.orphaned_ms.is_none() && !pending.bytes.is_zero(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The packet backend: counts from the headers of the segments that this host sends, on any kernel since 3.2.
+//!
+//! A segment's sequence number tells the bytes sent, its acknowledgement number those received in order; both are
+//! this kernel's own, so nobody on the net can forge them, and retransmissions, duplicates, or packets that the
+//! capture lost change nothing once a later segment is seen. It must never add up lengths of packets.
+
+mod booking;
+mod diag;
+mod filter;
+pub mod finding;
+pub mod flow;
+pub mod flows;
+mod interfaces;
+mod lifetime;
+mod owners;
+mod ports;
+mod reader;
+mod ring;
+pub mod segment;
+mod socket;
+mod syns;
+#[cfg(test)]
+mod testing;
+mod urgency;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use self::diag::SockDiag;
+use self::flows::Flows;
+use self::interfaces::Interfaces;
+use self::owners::Owners;
+use self::reader::{Reader, Request, Rings};
+use self::ring::{AnchorRing, BulkRing};
+use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, PacketSettings};
+
+pub use self::ring::MIN_RING_BYTES;
+
+/// Most questions that wait for the owner thread; a further one is asked a second later. 200 KB.
+const MAX_QUESTIONS: usize = 4096;
+/// Most answers that wait for the reader, which takes them at least ten times a second. 1 MB.
+const MAX_FINDINGS: usize = 16_384;
+const READER: &str = "packet-reader";
+const OWNERS: &str = "packet-owners";
+
+/// The backend, as long as it runs.
+pub struct PacketBackend {
+    requests: Sender<Request>,
+    wake: Arc<EventFd>,
+}
+
+impl PacketBackend {
+    /// Starts capturing.
+    ///
+    /// # Errors
+    /// What is missing: a capability, an interface, memory for the ring.
+    pub fn start(settings: &PacketSettings, loopback: bool, alarm: &Alarm) -> Result<Self, CaptureError> {
+        let mut interfaces = Interfaces::new(settings, loopback)?;
+        // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
+        // the owner thread hears of it.
+        let openings = interfaces.open_socket(filter::openings)?;
+        openings.bind()?;
+        let rings = open_rings(&mut interfaces, settings)?;
+        let (requests, incoming_requests) = channel();
+        let (questions, incoming_questions) = sync_channel(MAX_QUESTIONS);
+        let (findings, incoming_findings) = sync_channel(MAX_FINDINGS);
+        let wake = Arc::new(event_fd()?);
+        let wake_owners = Arc::new(event_fd()?);
+        let flows = adopt_open_connections(settings.max_connections)?;
+        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings)?;
+        let reader = Reader {
+            rings,
+            flows,
+            interfaces,
+            requests: incoming_requests,
+            wake: Arc::clone(&wake),
+            questions,
+            wake_owners,
+            findings: incoming_findings,
+            start: Instant::now(),
+        };
+        let stall = Duration::from_millis(settings.test_stall_ms);
+        let read = move || {
+            urgency::prefer();
+            thread::sleep(stall);
+            reader.run()
+        };
+        spawn(OWNERS, alarm, move || owners.run())?;
+        spawn(READER, alarm, read)?;
+        Ok(Self { requests, wake })
+    }
+
+    fn request(&self, request: impl FnOnce(SyncSender<Batch>) -> Request) -> Result<Batch, CaptureError> {
+        let (reply, answer): (_, Receiver<Batch>) = sync_channel(1);
+        self.requests.send(request(reply)).map_err(|_| CaptureError::ThreadEnded(READER))?;
+        self.wake.write(1).map_err(|errno| system("waking the reader", errno))?;
+        answer.recv().map_err(|_| CaptureError::ThreadEnded(READER))
+    }
+}
+
+impl Backend for PacketBackend {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Packet
+    }
+
+    fn attach(&self) -> Option<Attach> {
+        None
+    }
+
+    fn collect(&mut self) -> Result<Batch, CaptureError> {
+        self.request(Request::Collect)
+    }
+
+    fn finish(&mut self) -> Result<Batch, CaptureError> {
+        self.request(Request::Finish)
+    }
+}
+
+/// Connections that are open already have an owner that can be asked for now, all at once.
+fn adopt_open_connections(max_connections: usize) -> Result<Flows, CaptureError> {
+    let mut flows = Flows::new(max_connections);
+    for (endpoints, uid) in SockDiag::open()?.owned_connections()? {
+        flows.adopt(endpoints, uid);
+    }
+    Ok(flows)
+}
+
+fn open_rings(interfaces: &mut Interfaces, settings: &PacketSettings) -> Result<Rings, CaptureError> {
+    let anchor_socket = interfaces.open_socket(filter::anchors)?;
+    let anchors = AnchorRing::new(&anchor_socket)?;
+    anchor_socket.bind()?;
+    let bulk_socket = interfaces.open_socket(filter::bulk)?;
+    let bulk = BulkRing::new(&bulk_socket, settings.ring_bytes)?;
+    bulk_socket.bind()?;
+    Ok(Rings { bulk_socket, bulk, anchor_socket, anchors })
+}
+
+fn event_fd() -> Result<EventFd, CaptureError> {
+    EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        .map_err(|errno| system("making an eventfd", errno))
+}
+
+/// Runs `work` in a thread of its own; `alarm` hears of its failure, be it a panic. The threads end by themselves, soon
+/// after the last batch: nobody has to wait for them.
+fn spawn(
+    name: &'static str,
+    alarm: &Alarm,
+    work: impl FnOnce() -> Result<(), CaptureError> + Send + 'static,
+) -> Result<(), CaptureError> {
+    let alarm = Arc::clone(alarm);
+    let watched = move || {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        if let Err(error) = outcome.unwrap_or(Err(CaptureError::ThreadEnded(name))) {
+            alarm(error);
+        }
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(watched)
+        .map(drop)
+        .map_err(|source| CaptureError::System { what: "starting a thread", source })
+}
+
+fn system(what: &'static str, errno: nix::errno::Errno) -> CaptureError {
+    CaptureError::System { what, source: errno.into() }
+}

@@ -1,0 +1,219 @@
+//! What the user typed. The only file that knows clap; what it means is decided in [`crate::config`].
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::capture::Attach;
+use crate::config::{Backend, Format, Interval, Overrides, RunTime, Word};
+use crate::selftest;
+
+/// Counts the TCP payload that each user of this host sent and received, to the byte.
+#[derive(Debug, Parser)]
+#[command(name = "trafcalc", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Count, and report every interval, until stopped
+    ///
+    /// Signals: TERM and INT end with a last report, USR1 reports at once, HUP reopens the log.
+    #[command(args_override_self = true)]
+    Run(RunArgs),
+
+    /// Show what a running service counts with, since when, its totals, its health and what it costs
+    Status(StatusArgs),
+
+    /// Show on this kernel that what is counted is what was sent and received
+    ///
+    /// Every backend and attach mode that starts counts a few megabytes over loopback, in a network namespace of its
+    /// own, between users whom nobody else is. Exits with 0 only if every difference is 0 bytes. Needs root.
+    Selftest(SelftestArgs),
+
+    /// The traffic of the self-test.
+    #[command(hide = true)]
+    SelftestTraffic(TrafficArgs),
+}
+
+/// The options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Configuration file of the service [default: /etc/trafcalc.toml if present]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where the service tells its status [default: as configured, else /run/trafcalc/status.sock]
+    #[arg(long, value_name = "PATH")]
+    pub status_socket: Option<PathBuf>,
+
+    /// Print the service's JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<StatusArgs> for Overrides {
+    fn from(args: StatusArgs) -> Self {
+        Self { config: args.config, status_socket: args.status_socket, ..Self::default() }
+    }
+}
+
+/// The options of `selftest`.
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// Which backend is tested [default: auto, each that starts]
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<Backend>,
+
+    /// Which attach mode of the eBPF backend is tested [default: each that attaches]
+    #[arg(long, value_name = "MODE")]
+    pub attach: Option<Attach>,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The hidden options of the self-test's traffic.
+#[derive(Debug, Args)]
+pub struct TrafficArgs {
+    /// Name of the scenario
+    scenario: String,
+    /// The user to be
+    uid: u32,
+    /// How long it keeps each connection beyond its bytes
+    hold_ms: u64,
+    /// Which end
+    #[command(subcommand)]
+    role: TrafficRole,
+}
+
+/// Which end of the self-test's connections.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum TrafficRole {
+    /// Connects and sends
+    Send {
+        /// Where the receiver listens
+        port: u16,
+    },
+    /// Listens and receives
+    Receive,
+}
+
+impl From<TrafficArgs> for selftest::Program {
+    fn from(args: TrafficArgs) -> Self {
+        let role = match args.role {
+            TrafficRole::Send { port } => selftest::Role::Send { port },
+            TrafficRole::Receive => selftest::Role::Receive,
+        };
+        Self { scenario: args.scenario, role, uid: args.uid, hold_ms: args.hold_ms }
+    }
+}
+
+/// The options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file [default: /etc/trafcalc.toml if present]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where bytes are counted [default: auto, the first that starts]
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<Backend>,
+
+    /// How the eBPF program is hooked in [default: the first that attaches]
+    #[arg(long, value_name = "MODE")]
+    attach: Option<Attach>,
+
+    /// Time between two reports, 100ms to 1d [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    interval: Option<Interval>,
+
+    /// Stop after this time, with a last report [default: run until stopped]
+    #[arg(long, value_name = "TIME")]
+    duration: Option<RunTime>,
+
+    /// File that reports are appended to; - is standard output [default: /var/log/traffic]
+    #[arg(long, value_name = "PATH")]
+    log: Option<PathBuf>,
+
+    /// How reports are written [default: logfmt]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Where the status is told; empty: nowhere [default: /run/trafcalc/status.sock]
+    #[arg(long, value_name = "PATH")]
+    status_socket: Option<PathBuf>,
+
+    /// Count connections whose both ends are on this host, too
+    #[arg(long)]
+    loopback: bool,
+}
+
+impl From<RunArgs> for Overrides {
+    fn from(args: RunArgs) -> Self {
+        let RunArgs { config, backend, attach, interval, duration, log, format, status_socket, loopback } = args;
+        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback }
+    }
+}
+
+macro_rules! choices {
+    ($($choice:ty),*) => {$(
+        impl ValueEnum for $choice {
+            fn value_variants<'a>() -> &'a [Self] {
+                Self::ALL
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(PossibleValue::new(self.word()))
+            }
+        }
+    )*};
+}
+
+choices!(Backend, Attach, Format);
+
+/// Reads the command line.
+///
+/// # Errors
+/// What to print and whether it is an error: help and version come this way, too.
+pub fn parse() -> Result<Cli, Complaint> {
+    Cli::try_parse().map_err(Complaint)
+}
+
+/// Something to tell the user instead of doing what he asked.
+#[derive(Debug)]
+pub struct Complaint(clap::Error);
+
+impl Complaint {
+    /// Prints it: help to standard output, errors to standard error.
+    pub fn print(&self) {
+        // Nobody is left to tell when even that fails.
+        let _ = self.0.print();
+    }
+
+    /// Whether it is an error; help and version are none.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.0.use_stderr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_option_given_twice_the_last_one_counts() {
+        let words = ["trafcalc", "run", "--interval", "1s", "--log", "-", "--interval=5s", "--log", "/a"];
+        let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
+        let overrides = Overrides::from(args);
+        assert_eq!(overrides.interval, "5s".parse().ok());
+        assert_eq!(overrides.log, Some("/a".into()));
+    }
+}

@@ -1,0 +1,207 @@
+//! What the user wrote in the configuration file, and what that means together with the command line: [`Settings`].
+//!
+//! It never looks at the system beyond the file it is asked to read: whether an
+//! interface exists or a log can be opened is found out by whoever uses it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::capture::{self, Attach, BackendKind, EbpfSettings, PacketSettings};
+
+mod file;
+mod test_knobs;
+mod value;
+
+use file::File;
+pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, warn as warn_of_test_knobs};
+pub use value::{Format, Interval, RunTime, ValueError, Word};
+
+/// Read when it exists and no other file is named.
+pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
+/// Where reports go when nobody says otherwise.
+pub const DEFAULT_LOG: &str = "/var/log/traffic";
+/// Where the service tells its status when nobody says otherwise.
+pub const DEFAULT_STATUS: &str = "/run/trafcalc/status.sock";
+/// Stands for standard output where a log's path is asked for.
+pub const STDOUT: &str = "-";
+/// The packet backend's ring in bytes when nobody says otherwise: half a second of headers at a million segments a
+/// second, since the kernel filter lets only those this host sends through.
+pub const DEFAULT_RING_BYTES: usize = 8 << 20;
+/// The largest ring; it is locked kernel memory.
+pub const MAX_RING_BYTES: usize = 1 << 30;
+/// Connections that the packet backend follows at once when nobody says otherwise.
+pub const DEFAULT_CONNECTIONS: usize = 262_144;
+/// Most connections anyone may ask for: beyond it the table takes gigabytes.
+pub const MAX_CONNECTIONS: usize = 16_777_216;
+/// Most accounts anyone may ask the kernel for: it allocates all of them at the start, for every CPU.
+pub const MAX_ACCOUNTS: usize = 1_048_576;
+/// Everything the service needs to know, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What to count and how.
+    pub capture: capture::Settings,
+    /// Time between two reports.
+    pub interval: Interval,
+    /// Stop by itself after this long.
+    pub duration: Option<RunTime>,
+    /// Where reports go.
+    pub log: Log,
+    /// The socket at which the service tells its status.
+    pub status: Option<PathBuf>,
+}
+
+/// Where reports go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A file, or [`STDOUT`].
+    pub path: PathBuf,
+    /// How they are written.
+    pub format: Format,
+}
+
+/// What the command line may override; `None` where it says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Read this file, which then has to be there.
+    pub config: Option<PathBuf>,
+    /// `--backend`
+    pub backend: Option<Backend>,
+    /// `--attach`
+    pub attach: Option<Attach>,
+    /// `--interval`
+    pub interval: Option<Interval>,
+    /// `--duration`
+    pub duration: Option<RunTime>,
+    /// `--log`
+    pub log: Option<PathBuf>,
+    /// `--format`
+    pub format: Option<Format>,
+    /// `--status-socket`
+    pub status_socket: Option<PathBuf>,
+    /// `--loopback`
+    pub loopback: bool,
+}
+
+/// The choice of a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The first that starts.
+    #[default]
+    Auto,
+    /// This one or none.
+    Only(BackendKind),
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that is wrong.
+    #[error("{}:{line}: {}{message}", file.display(), key_prefix(key))]
+    Wrong {
+        /// Which file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: NonZeroUsize,
+        /// The key with its tables, joined by dots; empty where the text is not TOML.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// `--attach` without the only backend it is for.
+    #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
+    AttachWithoutEbpf(Attach),
+    /// A variable for tests has a value it cannot have.
+    #[error("the environment variable {name} must be a number from 0 to {max}")]
+    TestKnob {
+        /// Its name.
+        name: &'static str,
+        /// The largest value.
+        max: u64,
+    },
+}
+
+fn key_prefix(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("{key}: ") }
+}
+
+impl ConfigError {
+    /// Whether the fault is in how the program was called, not in a file.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::AttachWithoutEbpf(_) | Self::TestKnob { .. })
+    }
+}
+
+/// What `overrides` and the configuration file mean together.
+pub fn resolve(overrides: &Overrides) -> Result<Settings, ConfigError> {
+    resolve_with(overrides, Path::new(DEFAULT_FILE), |name| std::env::var_os(name))
+}
+
+/// What the self-test captures with: the defaults, whatever a configuration file says, and connections within this
+/// host.
+pub fn for_selftest(backend: Option<Backend>, attach: Option<Attach>) -> Result<capture::Settings, ConfigError> {
+    let overrides = Overrides { backend, attach, loopback: true, ..Overrides::default() };
+    let mut settings = merge(&overrides, File::default())?.capture;
+    test_knobs::apply_break(&mut settings, |name| std::env::var_os(name))?;
+    Ok(settings)
+}
+
+fn resolve_with(
+    overrides: &Overrides,
+    default_file: &Path,
+    env: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<Settings, ConfigError> {
+    let file = match &overrides.config {
+        Some(path) => file::read(path)?,
+        None => file::read_if_present(default_file)?,
+    };
+    let mut settings = merge(overrides, file)?;
+    test_knobs::apply(&mut settings.capture.packet, env)?;
+    Ok(settings)
+}
+
+fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
+    let backend = match overrides.backend.unwrap_or(file.backend) {
+        Backend::Auto => None,
+        Backend::Only(kind) => Some(kind),
+    };
+    if let (Some(attach), Some(BackendKind::Packet)) = (overrides.attach, backend) {
+        return Err(ConfigError::AttachWithoutEbpf(attach));
+    }
+    Ok(Settings {
+        capture: capture::Settings {
+            backend,
+            attach: overrides.attach.or(file.ebpf.attach),
+            loopback: overrides.loopback || file.loopback,
+            ebpf: EbpfSettings { max_connections: file.ebpf.max_connections, max_accounts: file.ebpf.max_accounts },
+            packet: PacketSettings {
+                interfaces: file.packet.interfaces,
+                ring_bytes: file.packet.ring_bytes,
+                max_connections: file.packet.max_connections,
+                test_drop_percent: 0,
+                test_stall_ms: 0,
+                test_lose_fins: false,
+            },
+            test_leave_out_states: false,
+        },
+        interval: overrides.interval.unwrap_or(file.interval),
+        duration: overrides.duration,
+        log: Log {
+            path: overrides.log.clone().unwrap_or(file.log.path),
+            format: overrides.format.unwrap_or(file.log.format),
+        },
+        status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
+            .filter(|path| !path.as_os_str().is_empty()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The configuration file as it is written. The only file that knows TOML.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+use super::{
+    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval,
+    MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, value,
+};
+use crate::capture::packet::MIN_RING_BYTES;
+use crate::capture::{Attach, EbpfSettings};
+
+/// Longest name of a network interface (`IFNAMSIZ` less the final zero).
+const MAX_INTERFACE_NAME: usize = 15;
+
+/// The file as it is written: every key may be left out.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    #[serde(deserialize_with = "value::word")]
+    pub(super) backend: Backend,
+    #[serde(deserialize_with = "value::text")]
+    pub(super) interval: Interval,
+    pub(super) loopback: bool,
+    pub(super) log: LogSection,
+    pub(super) status: StatusSection,
+    pub(super) packet: PacketSection,
+    pub(super) ebpf: EbpfSection,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LogSection {
+    #[serde(deserialize_with = "log_path")]
+    pub(super) path: PathBuf,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) format: Format,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { path: DEFAULT_LOG.into(), format: Format::default() }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StatusSection {
+    /// Empty: none.
+    pub(super) socket: PathBuf,
+}
+
+impl Default for StatusSection {
+    fn default() -> Self {
+        Self { socket: DEFAULT_STATUS.into() }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PacketSection {
+    #[serde(deserialize_with = "interfaces")]
+    pub(super) interfaces: Vec<String>,
+    #[serde(deserialize_with = "value::within::<_, MIN_RING_BYTES, MAX_RING_BYTES>")]
+    pub(super) ring_bytes: usize,
+    #[serde(deserialize_with = "value::within::<_, 1, MAX_CONNECTIONS>")]
+    pub(super) max_connections: usize,
+}
+
+impl Default for PacketSection {
+    fn default() -> Self {
+        Self { interfaces: Vec::new(), ring_bytes: DEFAULT_RING_BYTES, max_connections: DEFAULT_CONNECTIONS }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EbpfSection {
+    #[serde(deserialize_with = "value::some_word")]
+    pub(super) attach: Option<Attach>,
+    #[serde(deserialize_with = "value::within::<_, 1, MAX_CONNECTIONS>")]
+    pub(super) max_connections: usize,
+    #[serde(deserialize_with = "value::within::<_, 1, MAX_ACCOUNTS>")]
+    pub(super) max_accounts: usize,
+}
+
+impl Default for EbpfSection {
+    fn default() -> Self {
+        let EbpfSettings { max_connections, max_accounts } = EbpfSettings::default();
+        Self { attach: None, max_connections, max_accounts }
+    }
+}
+
+fn log_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() { Err(D::Error::custom("a path must not be empty")) } else { Ok(path) }
+}
+
+/// Most interfaces named: the kernel's filter tests them one after the other, and can jump over 255 instructions.
+const MAX_INTERFACES: usize = 64;
+
+fn interfaces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    if names.len() > MAX_INTERFACES {
+        let found = names.len();
+        return Err(D::Error::custom(format_args!("{found} names are more than the {MAX_INTERFACES} there may be")));
+    }
+    match names.iter().find(|name| !is_interface_name(name)) {
+        Some(name) => Err(D::Error::custom(format_args!("{name:?} cannot be the name of a network interface"))),
+        None => Ok(names),
+    }
+}
+
+/// What the kernel's `dev_valid_name` accepts.
+fn is_interface_name(name: &str) -> bool {
+    (1..=MAX_INTERFACE_NAME).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c == '\0')
+}
+
+pub(super) fn read_if_present(path: &Path) -> Result<File, ConfigError> {
+    match read(path) {
+        Err(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(File::default())
+        }
+        other => other,
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
+    parse(path, &text)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    let wrong = |error: &toml::de::Error, key: String| ConfigError::Wrong {
+        file: path.to_owned(),
+        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        key,
+        message: error.message().to_owned(),
+    };
+    let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error, String::new()))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        wrong(error.inner(), if key == "." { String::new() } else { key })
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(text.char_indices().filter(|&(at, c)| at < offset && c == '\n').count())
+}

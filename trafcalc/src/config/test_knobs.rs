@@ -1,0 +1,54 @@
+//! Variables that only tests set. They exist in every build, so that what is tested is what is shipped, and are
+//! warned about when set. Those that the service heeds must never change what is counted, only what has to be made
+//! good; the one that does is for the self-test alone.
+
+use std::ffi::OsString;
+
+use super::{ConfigError, PacketSettings, Settings, capture};
+
+/// The percentage of plain segments that the packet backend's filter throws away.
+pub const TEST_DROP_PERCENT: &str = "TRAFCALC_TEST_DROP_PERCENT";
+/// How many milliseconds the packet backend's reader sleeps before it reads the first time.
+pub const TEST_STALL_MS: &str = "TRAFCALC_TEST_STALL_MS";
+
+/// Breaks the backends, so that the self-test can show that it notices: 1 for yes.
+pub const TEST_BREAK: &str = "TRAFCALC_TEST_BREAK";
+
+const MAX_PERCENT: u8 = 100;
+const MAX_STALL_MS: u64 = 60_000;
+
+pub(super) fn apply(packet: &mut PacketSettings, env: impl Fn(&str) -> Option<OsString>) -> Result<(), ConfigError> {
+    if let Some(percent) = number(&env, TEST_DROP_PERCENT, u64::from(MAX_PERCENT))? {
+        packet.test_drop_percent = u8::try_from(percent).unwrap_or(MAX_PERCENT);
+    }
+    if let Some(stall_ms) = number(&env, TEST_STALL_MS, MAX_STALL_MS)? {
+        packet.test_stall_ms = stall_ms;
+    }
+    Ok(())
+}
+
+pub(super) fn apply_break(
+    settings: &mut capture::Settings,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), ConfigError> {
+    let is_wanted = number(env, TEST_BREAK, 1)? == Some(1);
+    settings.packet.test_lose_fins = is_wanted;
+    settings.test_leave_out_states = is_wanted;
+    Ok(())
+}
+
+/// Says on standard error that the service is not to be trusted with real work.
+pub fn warn(settings: &Settings) {
+    let PacketSettings { test_drop_percent, test_stall_ms, .. } = settings.capture.packet;
+    if test_drop_percent > 0 || test_stall_ms > 0 {
+        tracing::warn!(test_drop_percent, test_stall_ms, "variables for tests are set");
+    }
+}
+
+fn number(env: impl Fn(&str) -> Option<OsString>, name: &'static str, max: u64) -> Result<Option<u64>, ConfigError> {
+    let Some(text) = env(name) else { return Ok(None) };
+    match text.to_str().and_then(|text| text.parse().ok()) {
+        Some(value) if value <= max => Ok(Some(value)),
+        _ => Err(ConfigError::TestKnob { name, max }),
+    }
+}

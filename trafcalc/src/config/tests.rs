@@ -1,0 +1,147 @@
+use std::ffi::OsString;
+
+use super::*;
+
+fn resolve_text(text: &str, overrides: &Overrides) -> Result<Settings, ConfigError> {
+    merge(overrides, file::parse(Path::new("t.toml"), text)?)
+}
+
+fn complaint(text: &str) -> String {
+    resolve_text(text, &Overrides::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_wrong_file_is_told_by_file_line_and_key() {
+    let too_many_interfaces = format!("packet.interfaces = {:?}", vec!["eth0"; 65]);
+    for (text, told) in [
+        ("colour = 1", "t.toml:1: colour: unknown field `colour`"),
+        ("\n[log]\ncolour = 1", "t.toml:3: log.colour: unknown field `colour`"),
+        ("[log]\npath = 7", "t.toml:2: log.path: invalid type: integer `7`"),
+        ("[log]\npath = ''", "t.toml:2: log.path: a path must not be empty"),
+        ("[log]\nformat = 'xml'", "t.toml:2: log.format: \"xml\" is not one of logfmt, json"),
+        ("loopback = 'yes'", "t.toml:1: loopback: invalid type: string \"yes\""),
+        ("# ä\ninterval = 10", "t.toml:2: interval: invalid type: integer `10`"),
+        ("interval = '0s'", "t.toml:1: interval: \"0s\" is not between 100ms and 1day"),
+        ("interval = '99ms'", "t.toml:1: interval: \"99ms\" is not between 100ms and 1day"),
+        ("interval = '86401s'", "t.toml:1: interval: \"86401s\" is not between 100ms and 1day"),
+        ("interval = 'soon'", "t.toml:1: interval: \"soon\" is not a length of time such as 500ms, 10s or 1h"),
+        ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
+        ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
+        ("[packet]\nring_bytes = 65535", "t.toml:2: packet.ring_bytes: 65535 is not between 65536 and 1073741824"),
+        ("[packet]\nring_bytes = -1", "t.toml:2: packet.ring_bytes: -1 is not between"),
+        ("[packet]\nmax_connections = 0", "t.toml:2: packet.max_connections: 0 is not between 1 and 16777216"),
+        ("[packet]\ninterfaces = ['eth0', 'a/b']", "t.toml:2: packet.interfaces: \"a/b\" cannot be the name"),
+        ("[packet]\n\ninterfaces = 'eth0'", "t.toml:3: packet.interfaces: invalid type: string \"eth0\""),
+        (&too_many_interfaces, "t.toml:1: packet.interfaces: 65 names are more than the 64 there may be"),
+        ("interval = '1s'\ninterval = '2s'", "t.toml:2: duplicate key"),
+        ("[log\n", "t.toml:1: "),
+    ] {
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(told), "{text:?}: {complaint}");
+    }
+}
+
+#[test]
+fn the_command_line_comes_before_the_file() {
+    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'";
+    let file = resolve_text(text, &Overrides::default()).unwrap();
+    assert_eq!(file.capture.backend, Some(BackendKind::Packet));
+    assert_eq!(file.capture.attach, Some(Attach::Kprobe));
+    assert_eq!(file.interval, "5s".parse().unwrap());
+    assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json });
+
+    let overrides = Overrides {
+        config: None,
+        backend: Some(Backend::Auto),
+        attach: Some(Attach::Fentry),
+        interval: Some("1s".parse().unwrap()),
+        duration: Some("1h".parse().unwrap()),
+        log: Some(STDOUT.into()),
+        format: Some(Format::Logfmt),
+        status_socket: Some("/b".into()),
+        loopback: true,
+    };
+    let both = resolve_text(text, &overrides).unwrap();
+    assert_eq!(both.capture.backend, None);
+    assert_eq!(both.capture.attach, Some(Attach::Fentry));
+    assert_eq!(both.interval, "1s".parse().unwrap());
+    assert_eq!(both.duration, Some("1h".parse().unwrap()));
+    assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt });
+    assert!(both.capture.loopback);
+    assert_eq!(both.status, Some("/b".into()));
+}
+
+#[test]
+fn an_empty_path_is_no_status_socket() {
+    assert_eq!(resolve_text("", &Overrides::default()).unwrap().status, Some(DEFAULT_STATUS.into()));
+    assert_eq!(resolve_text("[status]\nsocket = ''", &Overrides::default()).unwrap().status, None);
+    let none = Overrides { status_socket: Some("".into()), ..Overrides::default() };
+    assert_eq!(resolve_text("[status]\nsocket = '/a'", &none).unwrap().status, None);
+}
+
+#[test]
+fn an_attach_mode_for_the_packet_backend_is_refused() {
+    let overrides = Overrides { attach: Some(Attach::Kprobe), ..Overrides::default() };
+    let error = resolve_text("backend = 'packet'", &overrides).unwrap_err();
+    assert!(error.is_usage());
+    assert_eq!(error.to_string(), "--attach kprobe is for the ebpf backend, but the backend is packet");
+}
+
+#[test]
+fn the_default_file_may_be_missing_but_a_named_one_may_not() {
+    let missing = Path::new("/nonexistent/trafcalc.toml");
+    let none = |_: &str| None;
+    assert_eq!(
+        resolve_with(&Overrides::default(), missing, none).unwrap(),
+        resolve_text("", &Overrides::default()).unwrap()
+    );
+    let named = Overrides { config: Some(missing.into()), ..Overrides::default() };
+    let error = resolve_with(&named, missing, none).unwrap_err();
+    assert!(error.to_string().starts_with("/nonexistent/trafcalc.toml: cannot be read: No such file"), "{error}");
+    assert!(!error.is_usage());
+}
+
+#[test]
+fn the_shipped_file_names_every_key_with_its_default() {
+    let text = include_str!("../../dist/trafcalc.toml");
+    let built_in = resolve_text("", &Overrides::default()).unwrap();
+    assert_eq!(resolve_text(text, &Overrides::default()).unwrap(), built_in);
+    let uncommented = text.replace("#attach", "attach");
+    let settings = resolve_text(&uncommented, &Overrides::default()).unwrap();
+    assert_eq!(settings.capture.attach, Some(Attach::Fentry));
+    for key in [
+        "backend",
+        "interval",
+        "loopback",
+        "[log]",
+        "path",
+        "format",
+        "[status]",
+        "socket",
+        "[packet]",
+        "interfaces",
+        "ring_bytes",
+        "max_connections",
+        "[ebpf]",
+        "attach",
+        "max_accounts",
+    ] {
+        assert!(uncommented.lines().any(|line| line.starts_with(key)), "{key} is missing");
+    }
+}
+
+#[test]
+fn variables_for_tests_reach_the_packet_backend_or_are_refused() {
+    let set = |name: &str, value: &str| {
+        let (name, value) = (name.to_owned(), OsString::from(value));
+        resolve_with(&Overrides::default(), Path::new("/nonexistent"), move |asked| {
+            (asked == name).then(|| value.clone())
+        })
+    };
+    assert_eq!(set(TEST_DROP_PERCENT, "90").unwrap().capture.packet.test_drop_percent, 90);
+    assert_eq!(set(TEST_STALL_MS, "1500").unwrap().capture.packet.test_stall_ms, 1500);
+    for (name, value) in [(TEST_DROP_PERCENT, "101"), (TEST_DROP_PERCENT, "-1"), (TEST_STALL_MS, "long")] {
+        let error = set(name, value).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains(name), "{error}");
+    }
+}

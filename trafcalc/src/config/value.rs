@@ -1,0 +1,154 @@
+//! The kinds of values that options and keys share, so that both mean the same and fail with the same words.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+use super::Backend;
+use crate::capture::{Attach, BackendKind};
+
+/// A choice between a few words.
+pub trait Word: Copy + 'static {
+    /// All choices.
+    const ALL: &'static [Self];
+
+    /// How the user writes it.
+    fn word(self) -> &'static str;
+}
+
+impl Word for Backend {
+    const ALL: &'static [Self] = &[Self::Auto, Self::Only(BackendKind::Ebpf), Self::Only(BackendKind::Packet)];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Only(kind) => kind.name(),
+        }
+    }
+}
+
+impl Word for Attach {
+    const ALL: &'static [Self] = &[Self::Fentry, Self::Kprobe, Self::Tracepoint];
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `key=value` pairs.
+    #[default]
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Word for Format {
+    const ALL: &'static [Self] = &[Self::Logfmt, Self::Json];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Logfmt => "logfmt",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A length of time from `MIN_MS` to `MAX_MS` milliseconds, written as in `10s` or `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span<const MIN_MS: u64, const MAX_MS: u64>(Duration);
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Time between two reports: not so short that reporting costs more than counting, not so long that a log says
+/// nothing about a day.
+pub type Interval = Span<100, DAY_MS>;
+/// How long to run: up to 100 years, which still can be added to any clock.
+pub type RunTime = Span<1, { 36_525 * DAY_MS }>;
+
+impl<const MIN_MS: u64, const MAX_MS: u64> Span<MIN_MS, MAX_MS> {
+    /// How long it is.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl Default for Interval {
+    fn default() -> Self {
+        Self(Duration::from_secs(10))
+    }
+}
+
+/// Why a text is not the length of time it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ValueError {
+    /// Not a length of time at all.
+    #[error("{text:?} is not a length of time such as 500ms, 10s or 1h: {source}")]
+    NotATime {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        source: humantime::DurationError,
+    },
+    /// A length of time, but not one of those allowed.
+    #[error("{text:?} is not between {min} and {max}")]
+    OutOfRange {
+        /// What was written.
+        text: String,
+        /// The shortest allowed.
+        min: humantime::FormattedDuration,
+        /// The longest allowed.
+        max: humantime::FormattedDuration,
+    },
+}
+
+impl<const MIN_MS: u64, const MAX_MS: u64> FromStr for Span<MIN_MS, MAX_MS> {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let duration =
+            humantime::parse_duration(text).map_err(|source| ValueError::NotATime { text: text.to_owned(), source })?;
+        let (min, max) = (Duration::from_millis(MIN_MS), Duration::from_millis(MAX_MS));
+        if (min..=max).contains(&duration) {
+            return Ok(Self(duration));
+        }
+        let (min, max) = (humantime::format_duration(min), humantime::format_duration(max));
+        Err(ValueError::OutOfRange { text: text.to_owned(), min, max })
+    }
+}
+
+/// Reads a value that is written as a string.
+pub(super) fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Reads one of a few words.
+pub(super) fn word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<W, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let found = W::ALL.iter().copied().find(|choice| choice.word() == text);
+    found.ok_or_else(|| {
+        let choices: Vec<_> = W::ALL.iter().map(|choice| choice.word()).collect();
+        D::Error::custom(format_args!("{text:?} is not one of {}", choices.join(", ")))
+    })
+}
+
+/// Reads one of a few words where none is a choice, too.
+pub(super) fn some_word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<Option<W>, D::Error> {
+    word(deserializer).map(Some)
+}
+
+/// Reads a number from `MIN` to `MAX`.
+pub(super) fn within<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usize>(
+    deserializer: D,
+) -> Result<usize, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    match usize::try_from(number) {
+        Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
+        _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
+    }
+}

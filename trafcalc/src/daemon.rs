@@ -1,0 +1,286 @@
+//! The service: a loop over a closed list of events. The only file that knows everything else.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use crate::capture::{self, Alarm, Backend, Batch, CaptureError, Started};
+use crate::config::{self, Settings};
+use crate::identity::Users;
+use crate::ledger::Ledger;
+use crate::report::{Period, Report, Scope, Source, Summary};
+use crate::service::events::{Event, Events, Timers};
+use crate::service::{notify, privileges};
+use crate::sinks::{Log, SinkError};
+use crate::status::{self, Socket, Status};
+
+mod failure;
+mod opening;
+
+/// A status is at most so old. Asking the packet backend takes 50 ms, which is long for who only wants to look; with the
+/// default interval of reports it is never asked more often than for them, however many look.
+const STALE: Duration = Duration::from_secs(10);
+
+pub use failure::{Failure, Tried};
+
+/// Counts and reports until it is told to stop.
+pub fn run(settings: &Settings) -> Result<(), Failure> {
+    privileges::check(settings.capture.backend)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+    let mut log = opening::log(&settings.log)?;
+    let status = match opening::status(settings.status.as_deref()) {
+        Ok(status) => status,
+        Err(error) => {
+            log.discard();
+            return Err(error.into());
+        }
+    };
+    runtime.block_on(async {
+        match start(&settings.capture, status) {
+            Ok((started, events)) => turn(Daemon::new(started, log, Now::read()), events, settings).await,
+            Err(failure) => {
+                log.discard();
+                Err(failure)
+            }
+        }
+    })
+}
+
+fn start(settings: &capture::Settings, status: Option<Socket>) -> Result<(Started, Events), Failure> {
+    // A backend dies once.
+    let (died, deaths) = mpsc::channel(1);
+    let events = Events::listen(deaths, status).context("listening to signals")?;
+    let alarm: Alarm = Arc::new(move |error| {
+        // When the daemon no longer listens, it is already ending.
+        let _ = died.try_send(error);
+    });
+    let started = capture::start(settings, &alarm).map_err(|declined| Failure::NoBackend(Tried(declined)))?;
+    Ok((started, events))
+}
+
+async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Result<(), Failure> {
+    let mut timers =
+        Timers::start(settings.interval.get(), notify::watchdog_period(), settings.duration.map(config::RunTime::get));
+    for sentence in &daemon.source.declined {
+        tracing::info!("did not start {sentence}");
+    }
+    let status = daemon.status();
+    tracing::info!("{status}, every {}", humantime::format_duration(settings.interval.get()));
+    notify::ready(&status);
+    loop {
+        let event = events.next(&mut timers).await;
+        if let ControlFlow::Break(end) = daemon.handle(event, Now::read()) {
+            return end;
+        }
+    }
+}
+
+/// The two clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For the log; may be set.
+    pub wall: SystemTime,
+    /// For lengths of time; never set.
+    pub monotonic: Instant,
+}
+
+impl Now {
+    fn read() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+}
+
+/// The running service. What happens next, and when it is, it is told.
+pub struct Daemon {
+    backend: Box<dyn Backend>,
+    ledger: Ledger,
+    users: Users,
+    log: Log,
+    source: Source,
+    /// When the last report that was written ended.
+    reported_at: Instant,
+    /// When the backend was last asked what it counted.
+    collected: Now,
+    log_errors: u64,
+    log_works: bool,
+    reopen_wanted: bool,
+}
+
+type Flow = ControlFlow<Result<(), Failure>>;
+
+impl Daemon {
+    /// A service that has reported nothing yet, and counts since `begin`.
+    #[must_use]
+    pub fn new(started: Started, log: Log, begin: Now) -> Self {
+        let Started { backend, declined } = started;
+        let source = Source {
+            since: begin.wall,
+            backend: backend.kind().name(),
+            attach: backend.attach().map(capture::Attach::name),
+            declined: declined.iter().map(ToString::to_string).collect(),
+        };
+        Self {
+            backend,
+            ledger: Ledger::default(),
+            users: Users::default(),
+            log,
+            source,
+            reported_at: begin.monotonic,
+            collected: begin,
+            log_errors: 0,
+            log_works: true,
+            reopen_wanted: false,
+        }
+    }
+
+    /// What runs, in a few words.
+    fn status(&self) -> String {
+        match self.source.attach {
+            Some(attach) => format!("counting with {} ({attach})", self.source.backend),
+            None => format!("counting with {}", self.source.backend),
+        }
+    }
+
+    /// Does what `event` asks for; breaks with the end of the service.
+    pub fn handle(&mut self, event: Event, now: Now) -> Flow {
+        match event {
+            Event::Tick | Event::ReportNow => self.report(now),
+            Event::Asked(client) => self.answer(client, now),
+            Event::Reopen => {
+                self.reopen_wanted = true;
+                self.reopen();
+                Flow::Continue(())
+            }
+            Event::Watchdog => {
+                notify::alive();
+                Flow::Continue(())
+            }
+            Event::Stop => Flow::Break(self.stop(now)),
+            Event::BackendDied(error) => Flow::Break(self.bury(error, now)),
+        }
+    }
+
+    /// Asks the backend what it counted.
+    fn collect(&mut self, now: Now) -> Flow {
+        match self.backend.collect() {
+            Ok(batch) => {
+                self.ledger.apply(&batch);
+                self.collected = now;
+                Flow::Continue(())
+            }
+            Err(error) => Flow::Break(self.bury(error, now)),
+        }
+    }
+
+    /// Tells `client` the status. Nothing that is reported changes by it.
+    fn answer(&mut self, client: UnixStream, now: Now) -> Flow {
+        if now.monotonic.saturating_duration_since(self.collected.monotonic) >= STALE {
+            self.collect(now)?;
+        }
+        let period = self.period(self.collected);
+        let summary = Summary::new(&self.ledger.snapshot(), period, &self.source, self.log_errors);
+        status::send(client, &Status::new(summary).json());
+        Flow::Continue(())
+    }
+
+    /// The time from the last report that was written until `now`.
+    fn period(&self, now: Now) -> Period {
+        Period { end: now.wall, length: now.monotonic.saturating_duration_since(self.reported_at) }
+    }
+
+    fn report(&mut self, now: Now) -> Flow {
+        self.collect(now)?;
+        match self.write(Scope::Moved, now) {
+            Err(SinkError::ReaderGone) => Flow::Break(Ok(())),
+            // Told by `write`, and made good by the next report that can be written.
+            Ok(()) | Err(_) => Flow::Continue(()),
+        }
+    }
+
+    fn stop(&mut self, now: Now) -> Result<(), Failure> {
+        notify::stopping();
+        let finished = self.finish();
+        match self.write(Scope::All, now) {
+            Ok(()) | Err(SinkError::ReaderGone) => finished.map_err(Failure::BackendDied),
+            Err(error) => {
+                // Better in the journal than nowhere; when that fails, too, there is nobody left to tell.
+                let _ = std::io::stderr().write_all(self.log.last_records());
+                Err(Failure::LastReportLost(error))
+            }
+        }
+    }
+
+    /// Tells what was counted until the backend died.
+    fn bury(&mut self, error: CaptureError, now: Now) -> Result<(), Failure> {
+        tracing::error!("the backend {} died: {error}", self.source.backend);
+        match self.stop(now) {
+            Err(lost @ Failure::LastReportLost(_)) => Err(lost),
+            // That it cannot finish either is not why it died.
+            Ok(()) | Err(_) => Err(Failure::BackendDied(error)),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), CaptureError> {
+        let batch: Batch = self.backend.finish()?;
+        self.ledger.apply(&batch);
+        Ok(())
+    }
+
+    fn write(&mut self, scope: Scope, now: Now) -> Result<(), SinkError> {
+        self.reopen();
+        let snapshot = self.ledger.snapshot();
+        let period = self.period(now);
+        let users = &mut self.users;
+        let name = |uid| users.name(uid, now.monotonic).to_owned();
+        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, name);
+        let written = self.log.write(&report);
+        match &written {
+            Ok(()) => {
+                self.ledger.mark_reported(&snapshot);
+                self.reported_at = now.monotonic;
+                self.note_log_works();
+            }
+            // Not a fault, but the end.
+            Err(SinkError::ReaderGone) => {}
+            Err(error) => self.note_log_error(error),
+        }
+        written
+    }
+
+    fn note_log_error(&mut self, error: &SinkError) {
+        self.log_errors += 1;
+        if self.log_works {
+            tracing::error!("{error}; counting goes on, and each report tries again");
+        }
+        self.log_works = false;
+    }
+
+    fn note_log_works(&mut self) {
+        if !self.log_works {
+            tracing::info!("the log is written again; nothing was lost");
+        }
+        self.log_works = true;
+    }
+
+    /// Opens the log anew when that was asked for and has not worked yet.
+    fn reopen(&mut self) {
+        if !self.reopen_wanted {
+            return;
+        }
+        match self.log.reopen() {
+            Ok(()) => self.reopen_wanted = false,
+            Err(error) => {
+                self.log_errors += 1;
+                tracing::error!("{error}; the old log is written on, and each report tries again");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Why the service did not start, or did not end well, and the exit code for it.
+
+use std::fmt;
+
+use crate::capture::{CaptureError, Declined};
+use crate::service::exit::Exit;
+use crate::service::privileges;
+use crate::sinks::SinkError;
+use crate::status::SocketError;
+
+/// Why the service did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A privilege is missing.
+    #[error(transparent)]
+    Privilege(#[from] privileges::MissingPrivilege),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] SinkError),
+    /// The status socket that was asked for cannot be made.
+    #[error(transparent)]
+    Status(#[from] SocketError),
+    /// Each backend that was tried, and why it did not start.
+    #[error("no backend could start:{0}")]
+    NoBackend(Tried),
+    /// The backend could not go on.
+    #[error("the backend died: {0}")]
+    BackendDied(CaptureError),
+    /// The totals did not reach the log.
+    #[error("the last report is lost: {0}")]
+    LastReportLost(SinkError),
+    /// Something that has no reason to fail.
+    #[error("{0:#}")]
+    Unexpected(#[from] anyhow::Error),
+}
+
+/// The backends that were tried.
+#[derive(Debug)]
+pub struct Tried(pub Vec<Declined>);
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|declined| write!(f, "\n  {declined}"))
+    }
+}
+
+impl Failure {
+    /// The exit code for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Privilege(_) => Exit::Privilege,
+            Self::Log(_) | Self::Status(_) => Exit::Config,
+            Self::NoBackend(Tried(declined)) => match declined.last() {
+                // The least demanding one was refused for want of a privilege, so granting it helps.
+                Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,
+                _ => Exit::Unavailable,
+            },
+            Self::BackendDied(CaptureError::ThreadEnded(_)) | Self::Unexpected(_) => Exit::Bug,
+            Self::BackendDied(_) => Exit::Unavailable,
+            Self::LastReportLost(_) => Exit::LastReportLost,
+        }
+    }
+}

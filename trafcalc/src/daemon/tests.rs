@@ -1,0 +1,317 @@
+//! The loop with a scripted backend and a scripted log: no time passes, nothing sleeps.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::Read as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Health, Owner};
+use crate::service::exit::Exit;
+use crate::sinks::{Destination, Json};
+
+struct Script(VecDeque<Result<Batch, CaptureError>>);
+
+impl Script {
+    fn next(&mut self) -> Result<Batch, CaptureError> {
+        self.0.pop_front().unwrap_or_else(|| Ok(Batch::default()))
+    }
+}
+
+impl Backend for Script {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Packet
+    }
+
+    fn attach(&self) -> Option<Attach> {
+        None
+    }
+
+    fn collect(&mut self) -> Result<Batch, CaptureError> {
+        self.next()
+    }
+
+    fn finish(&mut self) -> Result<Batch, CaptureError> {
+        self.next()
+    }
+}
+
+#[derive(Default)]
+struct Paper {
+    text: String,
+    refuses: Option<fn() -> SinkError>,
+    refuses_to_reopen: bool,
+    reopened: u32,
+}
+
+struct Shared(Rc<RefCell<Paper>>);
+
+impl Destination for Shared {
+    fn append(&mut self, records: &[u8]) -> Result<(), SinkError> {
+        let mut paper = self.0.borrow_mut();
+        if let Some(refusal) = paper.refuses {
+            return Err(refusal());
+        }
+        paper.text.push_str(std::str::from_utf8(records).unwrap());
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkError> {
+        let mut paper = self.0.borrow_mut();
+        if paper.refuses_to_reopen {
+            return Err(full_disk());
+        }
+        paper.reopened += 1;
+        Ok(())
+    }
+}
+
+fn full_disk() -> SinkError {
+    SinkError::Write { path: "log".into(), source: std::io::ErrorKind::StorageFull.into() }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a step of a script may also be an error")]
+fn batch(credits: &[(u32, u64, u64)]) -> Result<Batch, CaptureError> {
+    let credits = credits.iter().map(|&(uid, sent, received)| (Owner::User(uid), Bytes { sent, received })).collect();
+    Ok(Batch { credits, health: Health::default() })
+}
+
+/// A daemon, its log, and the two clocks.
+struct Bench {
+    daemon: Daemon,
+    paper: Rc<RefCell<Paper>>,
+    now: Now,
+}
+
+impl Bench {
+    fn new(script: impl IntoIterator<Item = Result<Batch, CaptureError>>) -> Self {
+        let paper = Rc::new(RefCell::new(Paper::default()));
+        let now = Now { wall: SystemTime::UNIX_EPOCH, monotonic: Instant::now() };
+        let reason = CaptureError::NotBuilt;
+        let started = Started {
+            backend: Box::new(Script(script.into_iter().collect())),
+            declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
+        };
+        let daemon = Daemon::new(started, Log::new(Box::new(Json), Box::new(Shared(Rc::clone(&paper)))), now);
+        Self { daemon, paper, now }
+    }
+
+    /// Lets ten seconds pass and something happen.
+    fn after_10s(&mut self, event: Event) -> Flow {
+        self.now.wall += Duration::from_secs(10);
+        self.now.monotonic += Duration::from_secs(10);
+        self.daemon.handle(event, self.now)
+    }
+
+    fn goes_on_after_10s(&mut self, event: Event) {
+        assert!(self.after_10s(event).is_continue());
+    }
+
+    fn exit_after_10s(&mut self, event: Event) -> Exit {
+        match self.after_10s(event) {
+            Flow::Break(end) => end.map_or_else(|failure| failure.exit(), |()| Exit::Done),
+            Flow::Continue(()) => panic!("the service goes on"),
+        }
+    }
+
+    /// The records written since the last call.
+    fn records(&self) -> Vec<Value> {
+        let text = std::mem::take(&mut self.paper.borrow_mut().text);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The numbers of one record: uid (none in a summary), bytes of the period, bytes since the start.
+fn numbers(record: &Value) -> (Option<u64>, [u64; 4]) {
+    let field = |name: &str| record[name].as_u64().unwrap();
+    let bytes = ["sent_bytes", "received_bytes", "sent_bytes_total", "received_bytes_total"].map(field);
+    (record["uid"].as_u64(), bytes)
+}
+
+#[test]
+fn each_interval_tells_what_moved_and_the_last_report_tells_all() {
+    let mut bench = Bench::new([batch(&[(1, 10, 20)]), batch(&[(2, 5, 0)]), batch(&[]), batch(&[(2, 1, 1)])]);
+    bench.goes_on_after_10s(Event::Tick);
+    let first = bench.records();
+    assert_eq!(first.iter().map(numbers).collect::<Vec<_>>(), [(Some(1), [10, 20, 10, 20]), (None, [10, 20, 10, 20])]);
+    assert_eq!(first[1]["declined"][0], "ebpf (kprobe): this trafcalc was built without it");
+
+    bench.goes_on_after_10s(Event::ReportNow);
+    assert_eq!(
+        bench.records().iter().map(numbers).collect::<Vec<_>>(),
+        [(Some(2), [5, 0, 5, 0]), (None, [5, 0, 15, 20])]
+    );
+
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records().iter().map(numbers).collect::<Vec<_>>(), [(None, [0, 0, 15, 20])]);
+
+    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::Done);
+    assert_eq!(
+        bench.records().iter().map(numbers).collect::<Vec<_>>(),
+        [(Some(1), [0, 0, 10, 20]), (Some(2), [1, 1, 6, 1]), (None, [1, 1, 16, 21])]
+    );
+}
+
+#[test]
+fn what_a_full_disk_refused_is_in_the_next_report_that_is_written() {
+    let mut bench = Bench::new([batch(&[(1, 1, 0)]), batch(&[(1, 2, 0)]), batch(&[(2, 4, 0)]), batch(&[(1, 8, 0)])]);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.paper.borrow_mut().refuses = Some(full_disk);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.paper.borrow_mut().refuses = None;
+    bench.records();
+
+    bench.goes_on_after_10s(Event::Tick);
+    let records = bench.records();
+    assert_eq!(
+        records.iter().map(numbers).collect::<Vec<_>>(),
+        [(Some(1), [10, 0, 11, 0]), (Some(2), [4, 0, 4, 0]), (None, [14, 0, 15, 0])]
+    );
+    assert_eq!(records[0]["interval_s"], 30.0);
+    assert_eq!(records[2]["log_errors_total"], 2);
+}
+
+#[test]
+fn the_length_of_an_interval_is_not_moved_by_setting_the_clock() {
+    let mut bench = Bench::new([]);
+    bench.now.wall += Duration::from_hours(1);
+    bench.goes_on_after_10s(Event::Tick);
+    let summary = &bench.records()[0];
+    assert_eq!(summary["interval_s"], 10.0);
+    assert_eq!(summary["time"], "1970-01-01T01:00:10Z");
+    assert_eq!(summary["since"], "1970-01-01T00:00:00Z");
+}
+
+#[test]
+fn a_log_that_cannot_be_reopened_is_tried_again_at_each_report() {
+    let mut bench = Bench::new([]);
+    bench.paper.borrow_mut().refuses_to_reopen = true;
+    bench.goes_on_after_10s(Event::Reopen);
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records()[0]["log_errors_total"], 2);
+    bench.paper.borrow_mut().refuses_to_reopen = false;
+    bench.goes_on_after_10s(Event::Tick);
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records()[1]["log_errors_total"], 2);
+    assert_eq!(bench.paper.borrow().reopened, 1);
+}
+
+#[test]
+fn a_backend_that_dies_leaves_a_last_report() {
+    let died = || CaptureError::System { what: "reading", source: std::io::ErrorKind::NetworkDown.into() };
+    for (script, event) in [
+        (vec![batch(&[(1, 1, 0)]), batch(&[(1, 2, 0)])], Event::BackendDied(died())),
+        (vec![batch(&[(1, 1, 0)]), Err(died()), batch(&[(1, 2, 0)])], Event::Tick),
+    ] {
+        let mut bench = Bench::new(script);
+        bench.goes_on_after_10s(Event::Tick);
+        bench.records();
+        assert_eq!(bench.exit_after_10s(event), Exit::Unavailable);
+        assert_eq!(
+            bench.records().iter().map(numbers).collect::<Vec<_>>(),
+            [(Some(1), [2, 0, 3, 0]), (None, [2, 0, 3, 0])]
+        );
+    }
+}
+
+#[test]
+fn a_thread_that_ends_unexpectedly_is_a_bug() {
+    let mut bench = Bench::new([]);
+    assert_eq!(bench.exit_after_10s(Event::BackendDied(CaptureError::ThreadEnded("reader"))), Exit::Bug);
+}
+
+#[test]
+fn a_backend_that_cannot_finish_still_leaves_what_was_counted() {
+    let mut bench = Bench::new([batch(&[(1, 1, 0)]), Err(CaptureError::ThreadEnded("reader"))]);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.records();
+    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::Bug);
+    assert_eq!(
+        bench.records().iter().map(numbers).collect::<Vec<_>>(),
+        [(Some(1), [0, 0, 1, 0]), (None, [0, 0, 1, 0])]
+    );
+}
+
+#[test]
+fn a_last_report_that_is_lost_is_not_a_good_end() {
+    let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
+    bench.paper.borrow_mut().refuses = Some(full_disk);
+    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::LastReportLost);
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_service_quietly() {
+    let mut bench = Bench::new([]);
+    bench.paper.borrow_mut().refuses = Some(|| SinkError::ReaderGone);
+    assert_eq!(bench.exit_after_10s(Event::Tick), Exit::Done);
+}
+
+#[test]
+fn a_missing_privilege_counts_where_the_least_demanding_backend_wants_it() {
+    let declined = |backend, reason| Declined { backend, attach: None, reason };
+    let privilege = || CaptureError::Privilege { what: "it", capability: "CAP_NET_RAW" };
+    let exit = |declined| Failure::NoBackend(Tried(declined)).exit();
+    let ebpf = || declined(BackendKind::Ebpf, privilege());
+    assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, privilege())]), Exit::Privilege);
+    let elsewhere = CaptureError::NoInterface("eth9".to_owned());
+    assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, elsewhere)]), Exit::Unavailable);
+}
+
+/// What the service tells whoever asks.
+fn status_of(bench: &mut Bench) -> Value {
+    let (mut asker, client) = UnixStream::pair().unwrap();
+    bench.goes_on_after_10s(Event::Asked(client));
+    let mut text = String::new();
+    asker.read_to_string(&mut text).expect("the service has closed the connection");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn who_asks_for_the_status_gets_fresh_totals_and_changes_no_report() {
+    let mut bench = Bench::new([batch(&[(1, 10, 20)]), batch(&[(1, 1, 2)]), batch(&[(1, 0, 0)])]);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.records();
+    let status = status_of(&mut bench);
+    assert_eq!(status["summary"]["backend"], "packet");
+    assert_eq!(numbers(&status["summary"]), (None, [1, 2, 11, 22]));
+    assert_eq!(status["summary"]["declined"][0], "ebpf (kprobe): this trafcalc was built without it");
+    assert!(bench.records().is_empty());
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(numbers(&bench.records()[0]), (Some(1), [1, 2, 11, 22]));
+}
+
+#[test]
+fn however_many_ask_the_backend_is_asked_at_intervals_only() {
+    let mut bench = Bench::new([batch(&[(1, 1, 0)]), batch(&[(1, 1, 0)])]);
+    assert_eq!(status_of(&mut bench)["summary"]["sent_bytes_total"], 1);
+    for _ in 0..3 {
+        let (_asker, client) = UnixStream::pair().unwrap();
+        assert!(bench.daemon.handle(Event::Asked(client), bench.now).is_continue());
+    }
+    assert_eq!(status_of(&mut bench)["summary"]["sent_bytes_total"], 2);
+}
+
+#[test]
+fn one_who_asks_and_goes_does_no_harm() {
+    let mut bench = Bench::new([]);
+    let (asker, client) = UnixStream::pair().unwrap();
+    drop(asker);
+    bench.goes_on_after_10s(Event::Asked(client));
+    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::Done);
+}
+
+#[test]
+fn one_who_does_not_read_is_not_waited_for() {
+    let mut bench = Bench::new([]);
+    let (asker, client) = UnixStream::pair().unwrap();
+    // Nothing more fits.
+    client.set_nonblocking(true).unwrap();
+    while (&client).write(&[0; 4096]).is_ok() {}
+    client.set_nonblocking(false).unwrap();
+    bench.goes_on_after_10s(Event::Asked(client));
+    drop(asker);
+}

@@ -1,0 +1,37 @@
+use super::*;
+
+fn batch(credits: &[(Owner, u64, u64)]) -> Batch {
+    let credits = credits.iter().map(|&(owner, sent, received)| (owner, Bytes { sent, received })).collect();
+    Batch { credits, health: Health::default() }
+}
+
+#[test]
+fn a_failed_report_is_made_good_by_the_next() {
+    let mut ledger = Ledger::default();
+    ledger.apply(&batch(&[(Owner::User(1000), 10, 1)]));
+    let reported = ledger.snapshot();
+    ledger.mark_reported(&reported);
+    ledger.apply(&batch(&[(Owner::User(1000), 5, 0)]));
+    let _lost = ledger.snapshot();
+    ledger.apply(&batch(&[(Owner::User(1000), 7, 0), (Owner::Unattributed, 1, 1)]));
+
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.accounts[0].unreported, Bytes { sent: 12, received: 0 });
+    assert_eq!(snapshot.accounts[0].total, Bytes { sent: 22, received: 1 });
+    assert_eq!(snapshot.total, Bytes { sent: 23, received: 2 });
+    assert_eq!(snapshot.unreported, Bytes { sent: 13, received: 1 });
+}
+
+#[test]
+fn owners_beyond_the_limit_are_counted_as_other() {
+    let mut ledger = Ledger::default();
+    let users = u32::try_from(MAX_ACCOUNTS).unwrap() + 5;
+    for uid in 0..users {
+        ledger.apply(&batch(&[(Owner::User(uid), 1, 2)]));
+    }
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.total, Bytes { sent: u64::from(users), received: 2 * u64::from(users) });
+    assert_eq!(snapshot.health.overflow_bytes, 15);
+    assert_eq!(snapshot.accounts.last().unwrap().owner, Owner::Other);
+    assert_eq!(snapshot.accounts.len(), MAX_ACCOUNTS + 1);
+}

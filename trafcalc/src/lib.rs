@@ -1,0 +1,103 @@
+//! trafcalc counts the TCP payload that each user of this host sent and received, to the byte.
+//!
+//! Data flows one way: [`capture`] -> `Batch` -> [`ledger`] -> `Snapshot` (with [`identity`]) -> [`report`] ->
+//! [`sinks`]. Only [`daemon`] knows them all. ARCHITECTURE.md is the map.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use config::{Overrides, Settings};
+use service::exit::Exit;
+
+pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod identity;
+pub mod ledger;
+pub mod report;
+pub mod selftest;
+pub mod service;
+pub mod sinks;
+pub mod status;
+
+/// The program: does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(cli) => {
+            // The panic has told its message; what is left is to say that it is a bug.
+            std::panic::catch_unwind(|| obey(cli.command)).unwrap_or(Exit::Bug).into()
+        }
+        Err(complaint) => {
+            complaint.print();
+            if complaint.is_error() { Exit::Usage.into() } else { Exit::Done.into() }
+        }
+    }
+}
+
+fn obey(command: cli::Command) -> Exit {
+    match command {
+        cli::Command::Run(args) => run(&args.into()),
+        cli::Command::Status(args) => show_status(args),
+        cli::Command::Selftest(args) => run_selftest(&args),
+        cli::Command::SelftestTraffic(args) => selftest::traffic_main(&args.into()),
+    }
+}
+
+fn show_status(args: cli::StatusArgs) -> Exit {
+    let is_json = args.json;
+    // Who names the socket need not be allowed to read the configuration.
+    let path = match &args.status_socket {
+        Some(path) => Some(path.clone()),
+        None => match config::resolve(&args.into()) {
+            Ok(settings) => settings.status,
+            Err(error) => return complain(&error, Exit::Config),
+        },
+    };
+    match path.ok_or(status::AskError::NoSocket).and_then(|path| status::ask(&path)) {
+        Ok((text, value)) => {
+            let shown = if is_json { text } else { status::table(&value) };
+            // Nobody is left to tell when even that fails.
+            let _ = std::io::stdout().write_all(shown.as_bytes());
+            Exit::Done
+        }
+        Err(error) => complain(&error, error.exit()),
+    }
+}
+
+fn run_selftest(args: &cli::SelftestArgs) -> Exit {
+    if let Err(error) = service::logging::start() {
+        return complain(&error, Exit::Usage);
+    }
+    let settings = match config::for_selftest(args.backend, args.attach) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error, Exit::Usage),
+    };
+    let format = if args.json { selftest::Format::Json } else { selftest::Format::Table };
+    selftest::run(&settings, format).unwrap_or_else(|error| complain(&error, error.exit()))
+}
+
+fn run(overrides: &Overrides) -> Exit {
+    if let Err(error) = service::logging::start() {
+        return complain(&error, Exit::Usage);
+    }
+    match config::resolve(overrides) {
+        Ok(settings) => run_daemon(&settings),
+        Err(error) => complain(&error, if error.is_usage() { Exit::Usage } else { Exit::Config }),
+    }
+}
+
+fn run_daemon(settings: &Settings) -> Exit {
+    config::warn_of_test_knobs(settings);
+    match daemon::run(settings) {
+        Ok(()) => Exit::Done,
+        Err(failure) => complain(&failure, failure.exit()),
+    }
+}
+
+fn complain(error: &dyn std::error::Error, exit: Exit) -> Exit {
+    // The exit code is left to tell it where even that fails.
+    let _ = writeln!(std::io::stderr(), "trafcalc: {error}");
+    exit
+}

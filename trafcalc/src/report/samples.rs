@@ -1,0 +1,30 @@
+//! A small report for tests.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Period, Report, Scope, Source};
+use crate::capture::{Bytes, Health, Owner};
+use crate::ledger::{Account, Snapshot};
+
+/// 2026-11-23T02:00:00Z
+pub(crate) fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(498_722)
+}
+
+/// Alice and the unattributed, after 310 seconds.
+pub(crate) fn report() -> Report {
+    let bytes = |sent, received| Bytes { sent, received };
+    let account = |owner, unreported, total| Account { owner, total, unreported };
+    let snapshot = Snapshot {
+        accounts: vec![
+            account(Owner::User(1000), bytes(123, 456), bytes(9123, 9456)),
+            account(Owner::Unattributed, bytes(1, 2), bytes(3, 4)),
+        ],
+        total: bytes(9126, 9460),
+        unreported: bytes(124, 458),
+        health: Health::default(),
+    };
+    let source = Source { since: start(), backend: "packet", attach: None, declined: vec!["ebpf: no".to_owned()] };
+    let period = Period { end: start() + Duration::from_secs(310), length: Duration::from_secs(10) };
+    Report::new(&snapshot, Scope::All, period, &source, 0, |_| "alice".to_owned())
+}

@@ -1,0 +1,118 @@
+//! `trafcalc selftest`: shows on the user's own kernel that what is counted is what was sent and received.
+//!
+//! Each backend and attach mode counts a few megabytes over loopback, in a network namespace of its own, between
+//! users whom nobody else on the host is. Truth is what the system calls of those programs returned; the only
+//! tolerance is 0 bytes. It must never leave anything behind, and never touch a namespace that it did not make.
+
+mod counting;
+mod namespace;
+mod printed;
+mod progress;
+mod scenarios;
+mod target;
+mod traffic;
+mod users;
+mod verdict;
+
+use std::io::Write as _;
+
+use crate::capture::{self, CaptureError};
+use crate::daemon::Tried;
+use crate::service::exit::Exit;
+use crate::service::privileges::{self, SelftestPrivilege};
+
+use progress::Progress;
+pub use traffic::program::{Program, Role, main as traffic_main};
+use users::Users;
+use verdict::Verdict;
+
+/// How the verdict is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A table.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum SelftestError {
+    /// Capabilities are missing.
+    #[error(transparent)]
+    Privilege(#[from] SelftestPrivilege),
+    /// Each backend that was tried, and why it did not start.
+    #[error("no backend could start:{0}")]
+    NoBackend(Tried),
+    /// The backend could not go on.
+    #[error("the backend died: {0}")]
+    BackendDied(CaptureError),
+    /// A step of the test failed, which says nothing about counting.
+    #[error("the test could not be done: {what}: {source}")]
+    Step {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A program that makes traffic did not do what it was told.
+    #[error("the test could not be done: a traffic program of the scenario {scenario:?} failed")]
+    Traffic {
+        /// What it was part of.
+        scenario: &'static str,
+    },
+    /// The numbers from which users are chosen are all in use.
+    #[error("the test could not be done: no unused user id was found")]
+    NoFreeUser,
+}
+
+impl SelftestError {
+    /// The exit code for it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Privilege(_) => Exit::Privilege,
+            _ => Exit::Unavailable,
+        }
+    }
+
+    /// Makes an error of a failed step.
+    fn step(what: &'static str) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Step { what, source }
+    }
+}
+
+/// Tests each backend and attach mode that `settings` allow and that starts, and prints the verdict.
+///
+/// # Errors
+/// Why there is no verdict.
+pub fn run(settings: &capture::Settings, format: Format) -> Result<Exit, SelftestError> {
+    privileges::check_for_selftest(settings.backend)?;
+    let verdict = examine(settings)?;
+    let text = match format {
+        Format::Table => printed::table(&verdict),
+        Format::Json => printed::json(&verdict),
+    };
+    // Nobody is left to tell; the exit code says it, too.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if verdict.is_exact() { Exit::Done } else { Exit::Bug })
+}
+
+fn examine(settings: &capture::Settings) -> Result<Verdict, SelftestError> {
+    let targets = target::chosen(settings);
+    let users = Users::find(scenarios::ALL.len())?;
+    let mut progress = Progress::new(targets.len() * scenarios::ALL.len());
+    let (mut verdict, mut declined) = (Verdict::default(), Vec::new());
+    for target in targets {
+        match counting::test(&target.settings(settings), target, &users, &mut progress)? {
+            Ok(rows) => verdict.rows.extend(rows),
+            Err(reasons) => declined.extend(reasons),
+        }
+    }
+    drop(progress);
+    if verdict.rows.is_empty() {
+        return Err(SelftestError::NoBackend(Tried(declined)));
+    }
+    verdict.decline(&declined);
+    Ok(verdict)
+}

@@ -1,0 +1,73 @@
+//! The ways of sending and receiving that mislead programs which add up sizes: one file each.
+//!
+//! A scenario returns what its system calls returned.
+
+mod msg_waitall;
+mod partial_writes;
+mod peek;
+mod sendfile;
+mod short_connections;
+mod splice;
+mod two_threads;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+
+/// One of them.
+pub(super) struct Scenario {
+    /// How the user reads it.
+    pub(super) name: &'static str,
+    /// How many connections are made, one after the other.
+    pub(super) connections: u32,
+    /// What the sender does with each; gives the bytes that the kernel took.
+    pub(super) send: fn(&TcpStream) -> io::Result<u64>,
+    /// What the receiver does with each, up to the end of the stream; gives the bytes taken off it.
+    pub(super) receive: fn(&TcpStream) -> io::Result<u64>,
+}
+
+/// All of them.
+pub(super) const ALL: &[Scenario] = &[
+    peek::SCENARIO,
+    msg_waitall::SCENARIO,
+    partial_writes::SCENARIO,
+    sendfile::SCENARIO,
+    splice::SCENARIO,
+    short_connections::SCENARIO,
+    two_threads::SCENARIO,
+];
+
+/// Bytes that a scenario sends: enough for many segments, little enough for a host that has other things to do. Not
+/// round, so that no bound of a buffer happens to coincide with the end.
+const VOLUME: usize = 1_000_003;
+/// Size of one call, where it is of no importance.
+const CHUNK: usize = 30_000;
+
+/// Sends [`VOLUME`] bytes by calls of `send`, each of which is given at most `chunk` bytes and says how many it sent.
+fn send_by(chunk: usize, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<u64> {
+    let buffer = vec![0x5a; chunk];
+    let mut left = VOLUME;
+    while left > 0 {
+        left -= send(&buffer[..chunk.min(left)])?;
+    }
+    Ok(VOLUME as u64)
+}
+
+/// Calls `receive`, which says how many bytes it took, until that is none.
+fn receive_by(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<u64> {
+    let mut buffer = vec![0; CHUNK];
+    let mut received = 0;
+    loop {
+        match receive(&mut buffer)? {
+            0 => return Ok(received),
+            bytes => received += bytes as u64,
+        }
+    }
+}
+
+fn plain_send(mut socket: &TcpStream) -> io::Result<u64> {
+    send_by(CHUNK, |part| socket.write(part))
+}
+
+fn plain_receive(mut socket: &TcpStream) -> io::Result<u64> {
+    receive_by(|buffer| socket.read(buffer))
+}

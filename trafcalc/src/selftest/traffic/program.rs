@@ -1,0 +1,106 @@
+//! The program that makes traffic: this one again, as a user of its own. It says what its system calls returned, a
+//! number a line on standard output. It must never look at what was counted.
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, alarm, setgroups, setresgid, setresuid};
+
+use super::super::scenarios::{self, Scenario};
+use crate::service::exit::Exit;
+
+/// The hidden command that is this program.
+pub const COMMAND: &str = "selftest-traffic";
+/// It ends by itself after so many seconds, whatever it waits for. A scenario takes less than two, emulated some ten.
+const LONGEST_S: u32 = 60;
+
+/// What one program does.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Which end.
+    pub role: Role,
+    /// The user to be.
+    pub uid: u32,
+    /// How long it keeps each connection beyond its bytes.
+    pub hold_ms: u64,
+}
+
+/// Which end of the connections.
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    /// Connects and sends.
+    Send {
+        /// Where the receiver listens.
+        port: u16,
+    },
+    /// Listens and receives; says its port first.
+    Receive,
+}
+
+/// Runs it.
+#[must_use]
+pub fn main(program: &Program) -> Exit {
+    match run(program) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            // The exit code is left to tell it where even that fails.
+            let _ = writeln!(io::stderr(), "trafcalc: traffic of {:?}: {error}", program.scenario);
+            Exit::Unavailable
+        }
+    }
+}
+
+fn run(program: &Program) -> io::Result<()> {
+    alarm::set(LONGEST_S);
+    let scenario = scenarios::ALL.iter().find(|scenario| scenario.name == program.scenario);
+    let scenario = scenario.ok_or(io::ErrorKind::NotFound)?;
+    become_user(program.uid)?;
+    let hold = Duration::from_millis(program.hold_ms);
+    match program.role {
+        Role::Send { port } => send(scenario, port, hold),
+        Role::Receive => receive(scenario, hold),
+    }
+}
+
+/// For good, before any socket is made, and not outliving whoever started us.
+fn become_user(uid: u32) -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    setgroups(&[])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)?;
+    Ok(set_pdeathsig(Signal::SIGKILL)?)
+}
+
+fn send(scenario: &Scenario, port: u16, hold: Duration) -> io::Result<()> {
+    let mut sent = 0;
+    for _ in 0..scenario.connections {
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        sent += (scenario.send)(&socket)?;
+        thread::sleep(hold);
+    }
+    say(sent)
+}
+
+fn receive(scenario: &Scenario, hold: Duration) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    say(listener.local_addr()?.port().into())?;
+    let mut received = 0;
+    for _ in 0..scenario.connections {
+        let (socket, _) = listener.accept()?;
+        received += (scenario.receive)(&socket)?;
+        thread::sleep(hold);
+    }
+    say(received)
+}
+
+fn say(number: u64) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{number}")?;
+    out.flush()
+}

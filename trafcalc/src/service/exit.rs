@@ -1,0 +1,29 @@
+//! The ends of the program, numbered as in sysexits(3).
+
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Did what it was asked for.
+    Done = 0,
+    /// Called in a wrong way (`EX_USAGE`).
+    Usage = 64,
+    /// No backend could start, or the one that ran could not go on (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// A bug (`EX_SOFTWARE`).
+    Bug = 70,
+    /// The last report could not be written (`EX_IOERR`).
+    LastReportLost = 74,
+    /// A privilege is missing (`EX_NOPERM`).
+    Privilege = 77,
+    /// The configuration is wrong (`EX_CONFIG`).
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

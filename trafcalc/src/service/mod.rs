@@ -1,0 +1,7 @@
+//! What makes the program a good service: signals, readiness, privileges, logging, exit codes. Never what it counts.
+
+pub mod events;
+pub mod exit;
+pub mod logging;
+pub mod notify;
+pub mod privileges;

@@ -1,0 +1,32 @@
+//! What systemd is told (`sd_notify(3)`). Does nothing where nobody asked to be told.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Counting has begun.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The end has begun.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// The loop still turns.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often systemd wants to hear that the loop turns: at half the time after which it would kill the service.
+#[must_use]
+pub fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|timeout| timeout / 2).filter(|period| !period.is_zero())
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd could not be told: {error}");
+    }
+}

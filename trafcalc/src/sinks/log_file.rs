@@ -1,0 +1,114 @@
+//! The log file: opened for appending, held by one process at a time, never left with half a record in it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Destination, SinkError, write_error};
+
+/// Permissions of a new log: who was on the line when is not everybody's business. A umask takes more away.
+const MODE: u32 = 0o640;
+
+/// An open log.
+pub struct LogFile {
+    path: PathBuf,
+    file: File,
+    regular: bool,
+    created: bool,
+    /// Where whole records end, while half a record that could not be cut off may follow.
+    torn_at: Option<u64>,
+}
+
+impl LogFile {
+    /// Opens or creates `path` and takes it for this process alone.
+    pub fn open(path: &Path) -> Result<Self, SinkError> {
+        let failed = |source| SinkError::Open { path: path.to_owned(), source };
+        let (file, created) = open(path).map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        if !kind.is_file() && !kind.is_char_device() {
+            return Err(SinkError::NotAFile(path.to_owned()));
+        }
+        let mut log = Self { path: path.to_owned(), file, regular: kind.is_file(), created, torn_at: None };
+        match if log.regular { lock(&log.file, path) } else { Ok(()) } {
+            Ok(()) => Ok(log),
+            // Whoever holds it writes it, even if it was made here.
+            Err(error @ SinkError::Taken(_)) => Err(error),
+            Err(error) => {
+                log.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the path still leads to the file that is open.
+    fn is_current(&self) -> bool {
+        match (std::fs::metadata(&self.path), self.file.metadata()) {
+            (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
+            _ => false,
+        }
+    }
+
+    fn append_to_regular(&mut self, records: &[u8]) -> std::io::Result<()> {
+        if let Some(end) = self.torn_at
+            && self.file.metadata()?.len() > end
+            && self.file.set_len(end).is_err()
+        {
+            // A log that may only grow (chattr +a): the half record gets a line of its own.
+            self.file.write_all(b"\n")?;
+        }
+        self.torn_at = None;
+        let end = self.file.metadata()?.len();
+        self.file.write_all(records).inspect_err(|_| {
+            self.torn_at = self.file.set_len(end).is_err().then_some(end);
+        })
+    }
+}
+
+impl Destination for LogFile {
+    fn append(&mut self, records: &[u8]) -> Result<(), SinkError> {
+        let written = if self.regular { self.append_to_regular(records) } else { self.file.write_all(records) };
+        written.map_err(|source| write_error(&self.path, source))
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkError> {
+        match Self::open(&self.path) {
+            Ok(new) => *self = new,
+            // Not rotated: the lock in the way is our own.
+            Err(SinkError::Taken(_)) if self.is_current() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        if self.created && self.is_current() && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // The reason why the service did not start is what the user needs to hear, not this.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The file, and whether it is new. Does not wait for the other end of a pipe.
+fn open(path: &Path) -> std::io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(MODE).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => Ok((file, true)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.create(true).open(path).map(|file| (file, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(SinkError::Taken(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(SinkError::Open { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

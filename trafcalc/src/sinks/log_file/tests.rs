@@ -1,0 +1,130 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::*;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn records_are_appended_to_what_is_there() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    fs::write(&path, "old\n").unwrap();
+    let mut log = LogFile::open(&path).unwrap();
+    log.append(b"new\n").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old\nnew\n");
+}
+
+#[test]
+fn a_new_log_is_not_for_everybody_to_read() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    LogFile::open(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0);
+}
+
+#[test]
+fn a_second_one_is_refused_until_the_first_lets_go() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    let first = LogFile::open(&path).unwrap();
+    let Err(error) = LogFile::open(&path) else { panic!("two logs on one file") };
+    assert_eq!(error.to_string(), format!("{}: another trafcalc is writing to this log", path.display()));
+    drop(first);
+    LogFile::open(&path).unwrap();
+}
+
+#[test]
+fn a_rotated_log_is_opened_anew_and_another_is_kept() {
+    let folder = folder();
+    let (path, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
+    let mut log = LogFile::open(&path).unwrap();
+    log.append(b"1\n").unwrap();
+    log.reopen().unwrap();
+    log.append(b"2\n").unwrap();
+    fs::rename(&path, &rotated).unwrap();
+    log.append(b"3\n").unwrap();
+    log.reopen().unwrap();
+    log.append(b"4\n").unwrap();
+    assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n2\n3\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "4\n");
+    LogFile::open(&rotated).expect("the old log is let go");
+}
+
+#[test]
+fn a_failed_reopening_leaves_the_old_log_open() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    let mut log = LogFile::open(&path).unwrap();
+    let rotated = folder.path().join("log.1");
+    fs::rename(&path, &rotated).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(log.reopen(), Err(SinkError::Open { .. })));
+    log.append(b"1\n").unwrap();
+    assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n");
+}
+
+#[test]
+fn only_an_empty_log_of_our_own_making_is_discarded() {
+    let folder = folder();
+    let (new, old, used) = (folder.path().join("new"), folder.path().join("old"), folder.path().join("used"));
+    fs::write(&old, "").unwrap();
+    let mut used_log = LogFile::open(&used).unwrap();
+    used_log.append(b"1\n").unwrap();
+    used_log.discard();
+    LogFile::open(&new).unwrap().discard();
+    LogFile::open(&old).unwrap().discard();
+    assert!(!new.exists() && old.exists() && used.exists());
+}
+
+#[test]
+fn a_place_that_takes_nothing_is_an_error_of_the_write() {
+    let mut log = LogFile::open(Path::new("/dev/full")).unwrap();
+    let error = log.append(b"1\n").unwrap_err();
+    assert_eq!(error.to_string(), "/dev/full: cannot be written: No space left on device (os error 28)");
+}
+
+#[test]
+fn a_directory_and_a_pipe_are_no_logs() {
+    let folder = folder();
+    assert!(matches!(LogFile::open(folder.path()), Err(SinkError::Open { .. })));
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(matches!(LogFile::open(&pipe), Err(SinkError::Open { .. })));
+    let _reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
+    assert!(matches!(LogFile::open(&pipe), Err(SinkError::NotAFile(_))));
+}
+
+/// Where the child below finds its log.
+const CHILD_LOG: &str = "TRAFCALC_TEST_CHILD_LOG";
+
+/// Runs with a limit of 1024 bytes for files; alone it has nothing to do.
+#[test]
+fn child_with_a_limited_file() {
+    let Some(path) = std::env::var_os(CHILD_LOG) else { return };
+    let mut log = LogFile::open(Path::new(&path)).unwrap();
+    log.append(&[b'1'; 600]).unwrap();
+    let error = log.append(&[b'2'; 600]).unwrap_err();
+    assert!(matches!(error, SinkError::Write { .. }));
+    log.append(&[b'3'; 100]).unwrap();
+}
+
+#[test]
+fn half_a_record_is_cut_off_again() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    // dash and POSIX count in units of 512 bytes; the signal would kill the child before it sees the error.
+    let script = "trap '' XFSZ; ulimit -f 2; exec \"$0\" --exact sinks::log_file::tests::child_with_a_limited_file";
+    let child = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD_LOG, &path)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    let expected = ["1".repeat(600), "3".repeat(100)].concat();
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}

@@ -1,0 +1,46 @@
+//! `trafcalc status`: what a running service tells about itself, to whoever may connect to its socket.
+//!
+//! The service writes one JSON object to each connection and closes it. It never reads from one and never waits for
+//! one, so nobody can hold it up; and it never tells who moved how much, which is for the log and its readers.
+
+mod client;
+mod cost;
+mod socket;
+mod table;
+
+use serde::Serialize;
+
+use crate::report::Summary;
+
+pub use client::{AskError, ask};
+pub use cost::Cost;
+pub use socket::{Socket, SocketError, SocketName, send};
+pub use table::table;
+
+/// What the service tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: &'static str,
+    /// Process id of the service.
+    pub pid: u32,
+    /// What the service itself takes from the host.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Totals and health as in the log; the bytes of its period are those since the last report.
+    pub summary: Summary,
+}
+
+impl Status {
+    /// Of this process, now.
+    #[must_use]
+    pub fn new(summary: Summary) -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), pid: std::process::id(), cost: Cost::read(), summary }
+    }
+
+    /// One line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("plain data can be written") + "\n"
+    }
+}

@@ -1,0 +1,93 @@
+//! Packages of another suite than the machine's own, by apt with a configuration and lists of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::cache;
+use crate::shell;
+
+/// One suite of one archive.
+#[derive(Clone, Copy)]
+pub(super) struct Suite {
+    /// `debian` or `debian-security`: how the archive's address ends.
+    pub(super) archive: &'static str,
+    pub(super) name: &'static str,
+}
+
+/// apt for one suite.
+pub(super) struct Apt {
+    config: PathBuf,
+    dir: PathBuf,
+}
+
+impl Apt {
+    /// With lists read today from the mirror that the machine itself uses.
+    pub(super) fn new(suite: Suite) -> Result<Self> {
+        let dir = cache().join("apt").join(suite.name);
+        for part in ["state", "cache", "parts"] {
+            fs::create_dir_all(dir.join(part)).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        let apt = Self { config: dir.join("apt.conf"), dir };
+        apt.configure(suite)?;
+        shell::run(apt.command("apt-get").args(["update", "--quiet=2"]))?;
+        Ok(apt)
+    }
+
+    fn configure(&self, suite: Suite) -> Result<()> {
+        let path = |name: &str| self.dir.join(name).display().to_string();
+        let line = format!("deb [{}] {} {} main\n", signed_by(), mirror(suite.archive), suite.name);
+        fs::write(path("sources.list"), line)?;
+        fs::write(path("status"), "")?;
+        let settings = [
+            ("Dir::State", path("state")),
+            ("Dir::State::status", path("status")),
+            ("Dir::Cache", path("cache")),
+            ("Dir::Etc::sourcelist", path("sources.list")),
+            ("Dir::Etc::sourceparts", path("parts")),
+            ("Acquire::Languages", "none".into()),
+            // The user for downloads cannot enter our folder.
+            ("APT::Sandbox::User", "root".into()),
+        ];
+        let lines: Vec<_> = settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect();
+        fs::write(&self.config, lines.concat()).with_context(|| format!("cannot write {}", self.config.display()))
+    }
+
+    /// Names of packages that begin so.
+    pub(super) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let names = shell::output(self.command("apt-cache").args(["pkgnames", prefix]))?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Downloads a package and unpacks it into a folder.
+    pub(super) fn unpack(&self, package: &str, into: &Path) -> Result<()> {
+        let downloads = self.dir.join("downloads");
+        fs::create_dir_all(&downloads)?;
+        shell::run(self.command("apt-get").current_dir(&downloads).args(["download", "--quiet=2", package]))?;
+        for file in fs::read_dir(&downloads)? {
+            shell::run(Command::new("dpkg-deb").arg("-x").arg(file?.path()).arg(into))?;
+        }
+        fs::remove_dir_all(&downloads).context("cannot remove a downloaded package")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", &self.config);
+        command
+    }
+}
+
+/// The address from which the machine itself takes packages of this archive.
+fn mirror(archive: &str) -> String {
+    let used = shell::output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]));
+    let used = used.unwrap_or_default();
+    let ours = used.lines().map(|address| address.trim_end_matches('/')).find(|address| address.ends_with(archive));
+    ours.map_or_else(|| format!("http://deb.debian.org/{archive}"), str::to_owned)
+}
+
+/// Debian's keys also sign what other Debian-based systems have no own keys for.
+fn signed_by() -> &'static str {
+    "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
+}

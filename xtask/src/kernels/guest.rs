@@ -1,0 +1,105 @@
+//! The guests: which kernel, which backends must work on it, and what its first process does.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::initramfs::Initramfs;
+use super::kernel::{Kernel, Source};
+use super::payload::{PROGRAM, Payload, TESTS};
+
+/// A kernel and what must work on it.
+pub(super) struct Guest {
+    pub(super) name: &'static str,
+    pub(super) source: Source,
+    /// Targets of tests/kernel. One that does not start is a failure.
+    targets: &'static str,
+    /// As if the kernel had been built without BTF.
+    hides_btf: bool,
+    /// Run only when it is named.
+    pub(super) is_optional: bool,
+}
+
+/// The packet backend has guests of its own: nothing in the kernel changes below it.
+const EBPF_OLD: &str = "ebpf:fentry,ebpf:kprobe";
+/// The tracepoint `sock_send_length` came with 6.3.
+const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
+
+const DEFAULT: Guest =
+    Guest { name: "", source: Source::BOOKWORM_6_1, targets: EBPF_NEW, hides_btf: false, is_optional: false };
+
+/// All of them; those that take longest come first.
+pub(super) const GUESTS: [Guest; 6] = [
+    Guest { name: "newest", source: Source::SID, is_optional: true, ..DEFAULT },
+    Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
+    Guest { name: "6.1", source: Source::BOOKWORM_6_1, targets: EBPF_OLD, ..DEFAULT },
+    Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: EBPF_OLD, ..DEFAULT },
+    Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
+    Guest { name: "uml", source: Source::USER_MODE, targets: "packet", ..DEFAULT },
+];
+
+/// Their names, for the command line.
+pub(super) const NAMES: [&str; 6] = ["newest", "6.12", "6.1", "5.10", "6.1-nobtf", "uml"];
+
+/// What the scenarios need of modules; kTLS ciphers with four of them. Those that a kernel has built in are skipped.
+const MODULES: [&str; 11] =
+    ["ipv6", "8021q", "bridge", "tcp_diag", "udp_diag", "veth", "tun", "ctr", "ghash-generic", "gcm", "tls"];
+
+/// The first process, up to what differs between guests. A guest has no other way to say how it ended than a line on
+/// its console.
+const INIT_HEAD: &str = "#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /tmp /run /var/log /root
+/bin/busybox --install -s /bin 2>/dev/null
+export PATH=/bin HOME=/root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+ln -sf /proc/self/fd /dev/fd
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
+/bin/ip link set lo up
+";
+
+impl Guest {
+    /// All files of the guest, as the kernel unpacks them.
+    pub(super) fn initramfs(&self, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
+        let mut files = Initramfs::default();
+        payload.pack(&mut files)?;
+        let mut init = INIT_HEAD.to_owned();
+        for (name, bytes) in kernel.modules(&MODULES)? {
+            files.file(&format!("/modules/{name}.ko"), 0o644, &bytes);
+            writeln!(init, "insmod /modules/{name}.ko")?;
+        }
+        init += &self.last_steps(kernel, payload);
+        files.file("/init", 0o755, init.as_bytes());
+        Ok(files.finish())
+    }
+
+    fn last_steps(&self, kernel: &Kernel, payload: &Payload) -> String {
+        let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
+        // qemu ends at a reboot, and a kernel that is a program would begin anew.
+        let end = if kernel.is_user_mode { "poweroff" } else { "reboot" };
+        let (targets, arguments) = (self.targets, payload.quoted_arguments());
+        format!(
+            "{hide}cd /tmp\n\
+             export TRAFCALC_TEST_TARGETS={targets} TRAFCALC_TEST_SCALE=small TRAFCALC_BIN={PROGRAM}\n\
+             {TESTS} --color never {arguments}\n\
+             echo \"@@exit $?\"\n{end} -f\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guest_can_be_named() {
+        assert_eq!(GUESTS.map(|guest| guest.name), NAMES);
+    }
+}

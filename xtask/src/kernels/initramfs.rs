@@ -1,0 +1,83 @@
+//! An initramfs in memory: the cpio format "newc", as Documentation/driver-api/early-userspace/buffer-format.rst of
+//! the kernel describes it.
+
+use std::collections::BTreeSet;
+
+/// File types, as in `st_mode`.
+const DIRECTORY: u32 = 0o040_000;
+const REGULAR: u32 = 0o100_000;
+const SYMLINK: u32 = 0o120_000;
+
+/// Files for a guest. Everything belongs to root.
+#[derive(Default)]
+pub(super) struct Initramfs {
+    archive: Vec<u8>,
+    names: BTreeSet<String>,
+}
+
+impl Initramfs {
+    /// Adds a file under an absolute path, and the folders above it. The first of one path counts.
+    pub(super) fn file(&mut self, path: &str, permissions: u32, contents: &[u8]) {
+        self.entry(path, REGULAR | permissions, contents);
+    }
+
+    /// Adds a symbolic link.
+    pub(super) fn link(&mut self, path: &str, target: &str) {
+        self.entry(path, SYMLINK | 0o777, target.as_bytes());
+    }
+
+    /// The archive.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.record("TRAILER!!!", 0, &[]);
+        self.archive
+    }
+
+    fn entry(&mut self, path: &str, mode: u32, contents: &[u8]) {
+        let path = path.trim_start_matches('/');
+        if self.names.contains(path) {
+            return;
+        }
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            // Other users than root must be able to enter.
+            self.entry(folder, DIRECTORY | 0o755, &[]);
+        }
+        self.names.insert(path.to_owned());
+        self.record(path, mode, contents);
+    }
+
+    fn record(&mut self, name: &str, mode: u32, contents: &[u8]) {
+        let inode = self.names.len();
+        let fields = [inode, mode as usize, 0, 0, 1, 0, contents.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        self.archive.extend(b"070701");
+        for field in fields {
+            self.archive.extend(format!("{field:08X}").bytes());
+        }
+        self.archive.extend(name.bytes().chain([0]));
+        self.pad();
+        self.archive.extend(contents);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.archive.resize(self.archive.len().next_multiple_of(4), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_what_is_in_them_and_once() {
+        let mut files = Initramfs::default();
+        files.file("/a/b", 0o644, b"text");
+        files.file("/a/c", 0o644, b"");
+        let archive = files.finish();
+        assert_eq!(archive.len() % 4, 0);
+        let text = String::from_utf8(archive).unwrap();
+        let headers = text.matches("070701").count();
+        assert_eq!(headers, 4, "a, a/b, a/c and the trailer");
+        assert!(text.find("a\0").unwrap() < text.find("a/b\0").unwrap());
+        assert!(text.contains("a/b\0\0\0text"), "names end on a multiple of four after the header of 110 bytes");
+    }
+}

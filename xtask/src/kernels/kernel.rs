@@ -1,0 +1,194 @@
+//! Fetches kernels of Debian into our cache, each once. Nothing is installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::apt::{Apt, Suite};
+use super::cache;
+
+/// Where a kernel comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    /// Its folder in the cache.
+    folder: &'static str,
+    suite: Suite,
+    /// Each package is the newest whose name begins and ends so, with nothing but a version between.
+    packages: &'static [(&'static str, &'static str)],
+    /// An ordinary program, and no image for a machine.
+    is_user_mode: bool,
+}
+
+const BOOKWORM: Suite = Suite { archive: "debian", name: "bookworm" };
+const CLOUD: &str = "-cloud-amd64";
+
+impl Source {
+    pub(super) const BULLSEYE_5_10: Self = Self::image("5.10", "bullseye-security", &[("linux-image-5.10.0-", CLOUD)]);
+    pub(super) const BOOKWORM_6_1: Self = Self::image("6.1", "bookworm-security", &[("linux-image-6.1.0-", CLOUD)]);
+    pub(super) const BOOKWORM_6_12: Self = Self::image("6.12", "bookworm-security", &[("linux-image-6.12.", CLOUD)]);
+    /// Split into a package of the image and one of the modules, from 7.x on.
+    pub(super) const SID: Self = Self {
+        suite: Suite { archive: "debian", name: "sid" },
+        ..Self::image("newest", "", &[("linux-binary-", CLOUD), ("linux-modules-", CLOUD)])
+    };
+    pub(super) const USER_MODE: Self =
+        Self { suite: BOOKWORM, is_user_mode: true, ..Self::image("uml", "", &[("user-mode-linux", "")]) };
+    /// No kernel: the shell of all guests.
+    const BUSYBOX: Self = Self { suite: BOOKWORM, ..Self::image("busybox", "", &[("busybox-static", "")]) };
+
+    const fn image(folder: &'static str, suite: &'static str, packages: &'static [(&str, &str)]) -> Self {
+        let suite = Suite { archive: "debian-security", name: suite };
+        Self { folder, suite, packages, is_user_mode: false }
+    }
+}
+
+/// A fetched kernel.
+pub(super) struct Kernel {
+    files: Vec<PathBuf>,
+    pub(super) image: PathBuf,
+    pub(super) is_user_mode: bool,
+}
+
+/// From the cache, or from the net if it is not there yet.
+pub(super) fn fetch(source: Source) -> Result<Kernel> {
+    let files = unpacked(source)?;
+    let is_image = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if source.is_user_mode { name == "linux.uml" } else { name.starts_with("vmlinuz") }
+    };
+    let image = files.iter().find(is_image).context("the packages have no kernel image")?.clone();
+    Ok(Kernel { files, image, is_user_mode: source.is_user_mode })
+}
+
+/// The program that is every command of the guests' shell.
+pub(super) fn busybox() -> Result<PathBuf> {
+    let files = unpacked(Source::BUSYBOX)?;
+    files.into_iter().find(|path| path.ends_with("bin/busybox")).context("the package has no busybox")
+}
+
+impl Kernel {
+    /// These modules and those they need, in the order in which they can be loaded. The packages say what a module needs
+    /// nowhere but in the module itself.
+    pub(super) fn modules(&self, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut order = Vec::new();
+        for name in names {
+            self.add_module(name, &mut order)?;
+        }
+        Ok(order)
+    }
+
+    fn add_module(&self, name: &str, order: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+        if order.iter().any(|(other, _)| other == name) {
+            return Ok(());
+        }
+        let Some(bytes) = self.module(name)? else { return Ok(()) };
+        for needed in needed_by(&bytes) {
+            self.add_module(&needed, order)?;
+        }
+        order.push((name.to_owned(), bytes));
+        Ok(())
+    }
+
+    /// The contents of a module, if it is not built in.
+    fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let is_it = |path: &&PathBuf| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let file = file.replace('_', "-");
+            file.strip_prefix(&name.replace('_', "-")).is_some_and(|rest| [".ko", ".ko.xz"].contains(&rest))
+        };
+        self.files.iter().find(is_it).map(|path| contents(path)).transpose()
+    }
+}
+
+/// The names after `depends=` in a module's information.
+fn needed_by(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
+    let list = module[at + KEY.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(list).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn contents(module: &Path) -> Result<Vec<u8>> {
+    if module.extension().is_some_and(|extension| extension == "ko") {
+        return fs::read(module).with_context(|| format!("cannot read {}", module.display()));
+    }
+    let output =
+        Command::new("xz").args(["--decompress", "--stdout"]).arg(module).output().context("cannot start xz")?;
+    ensure!(output.status.success(), "xz cannot unpack {}", module.display());
+    Ok(output.stdout)
+}
+
+fn unpacked(source: Source) -> Result<Vec<PathBuf>> {
+    let dir = cache().join(source.folder);
+    if !dir.exists() {
+        download(source, &dir)?;
+    }
+    let mut files = Vec::new();
+    collect(&dir, &mut files)?;
+    Ok(files)
+}
+
+/// Complete or not there at all: the folder gets its name when everything is in it.
+fn download(source: Source, dir: &Path) -> Result<()> {
+    let apt = Apt::new(source.suite)?;
+    let partial = cache().join(format!("{}.partial", source.folder));
+    fs::create_dir_all(&partial)?;
+    for (prefix, suffix) in source.packages {
+        let names = apt.names(prefix)?;
+        let package = newest(names.iter().map(String::as_str), prefix, suffix);
+        let package = package.with_context(|| format!("{} has no package {prefix}*{suffix}", source.suite.name))?;
+        apt.unpack(package, &partial)?;
+    }
+    fs::rename(&partial, dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// The newest by the numbers in its name: the part that differs carries the kernel's ABI, and old ones expire.
+fn newest<'a>(names: impl Iterator<Item = &'a str>, prefix: &str, suffix: &str) -> Option<&'a str> {
+    let version = |name: &&str| -> Option<Vec<u32>> {
+        let middle = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        let middle = middle.split_once('+').map_or(middle, |(version, _)| version);
+        let parts = middle.split(['.', '-']).filter(|part| !part.is_empty());
+        parts.map(|part| part.parse().ok()).collect()
+    };
+    names.filter(|name| version(name).is_some()).max_by_key(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_says_what_it_needs() {
+        assert_eq!(needed_by(b"\x7fELF\0license=GPL\0depends=stp,llc\0name=bridge\0"), ["stp", "llc"]);
+        assert!(needed_by(b"\0depends=\0name=llc\0").is_empty());
+    }
+
+    #[test]
+    fn the_newest_is_chosen_by_number_and_variants_are_not_taken() {
+        let names = [
+            "linux-image-6.12.99+deb12-cloud-amd64",
+            "linux-image-6.12.107+deb12-cloud-amd64",
+            "linux-image-6.12.117+deb12-cloud-amd64-dbg",
+            "linux-image-6.12.117+deb12-rt-amd64",
+        ];
+        let found = newest(names.into_iter(), "linux-image-6.12.", CLOUD);
+        assert_eq!(found, Some("linux-image-6.12.107+deb12-cloud-amd64"));
+        let backport = ["linux-image-6.1.0-0.deb11.52-cloud-amd64", "linux-image-6.1.0-9-cloud-amd64"];
+        assert_eq!(newest(backport.into_iter(), "linux-image-6.1.0-", CLOUD), Some(backport[1]));
+        assert_eq!(newest(["user-mode-linux"].into_iter(), "user-mode-linux", ""), Some("user-mode-linux"));
+    }
+}

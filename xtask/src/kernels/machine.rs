@@ -1,0 +1,111 @@
+//! Boots one guest and reads its console. qemu ends well even after the guest panicked, so only what the console says
+//! counts.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::kernel::Kernel;
+use crate::system;
+
+/// The line that a guest's first process writes at the end.
+const EXIT: &str = "@@exit ";
+/// No guest takes half of this on two idle processors.
+const PATIENCE: Duration = Duration::from_mins(15);
+/// How often to look whether the guest has ended.
+const TICK: Duration = Duration::from_millis(100);
+/// Enough for the guest's files and the scenarios' buffers, in MiB.
+const MEMORY: &str = "768";
+
+/// How a guest ended.
+pub(super) struct Outcome {
+    /// `None` if it never got so far.
+    pub(super) exit_code: Option<i32>,
+    /// What it said, without the kernel's messages before its first process.
+    pub(super) console: String,
+    /// What the test program left out.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Installs what emulates the machines.
+pub(super) fn ensure_installed() -> Result<()> {
+    system::ensure_programs(&[("qemu-system-x86_64", "qemu-system-x86"), ("xz", "xz-utils"), ("ip", "iproute2")])
+}
+
+/// Boots a kernel and waits until it has ended.
+pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Outcome> {
+    let log = File::create(console).with_context(|| format!("cannot write {}", console.display()))?;
+    let mut command = if kernel.is_user_mode { user_mode(kernel, initramfs) } else { emulated(kernel, initramfs) };
+    command.process_group(0).stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
+    let mut child = command.spawn().context("cannot start the machine")?;
+    let ended = wait(&mut child, PATIENCE);
+    let outcome = Outcome::read(&String::from_utf8_lossy(&fs::read(console)?));
+    ended.map(|()| outcome)
+}
+
+/// All in software, so that it works inside other machines. The simpler `microvm` hangs on 5.10 and 6.1.
+fn emulated(kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut qemu = ending_with_us("qemu-system-x86_64");
+    qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    qemu.args(["-accel", "tcg", "-machine", "q35", "-cpu", "max,la57=off", "-smp", "2", "-m", MEMORY]);
+    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
+    qemu.args(["-append", "console=ttyS0 quiet panic=-1 reboot=t"]);
+    qemu
+}
+
+/// A kernel that is an ordinary program. It has no BTF, no kprobes and no tracing.
+fn user_mode(kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut linux = ending_with_us(&kernel.image);
+    linux.arg(format!("initrd={}", initramfs.display())).arg(format!("mem={MEMORY}M"));
+    linux.args(["con=null", "con0=null,fd:1", "quiet", "panic=-1"]);
+    linux
+}
+
+/// A program that the kernel ends when we are gone, however that came.
+fn ending_with_us(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program.as_ref());
+    command
+}
+
+/// Waits for a process of ours and ends it when its time is over.
+fn wait(child: &mut Child, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            // A kernel that is a program has children.
+            system::succeeds(Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]));
+            child.wait()?;
+            break;
+        }
+        sleep(TICK);
+    }
+    Ok(())
+}
+
+impl Outcome {
+    fn read(console: &str) -> Self {
+        let console = console.replace('\r', "");
+        let exit_code = console.lines().find_map(|line| line.strip_prefix(EXIT)?.trim().parse().ok());
+        let left_out = console.lines().filter_map(|line| line.strip_prefix("left out: ").map(str::to_owned)).collect();
+        Self { exit_code, console, left_out }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_without_a_last_line_is_no_success() {
+        let panicked = Outcome::read("test result: ok.\r\nKernel panic - not syncing\r\n");
+        assert_eq!(panicked.exit_code, None);
+        let ended = Outcome::read("left out: a, no nft\r\n@@exit 0\r\n[   1.0] reboot\r\n");
+        assert_eq!((ended.exit_code, ended.left_out), (Some(0), vec!["a, no nft".to_owned()]));
+    }
+}

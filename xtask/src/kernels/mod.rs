@@ -1,0 +1,149 @@
+//! `cargo xtask kernels`: the scenarios of tests/kernel on other kernels, in virtual machines without a disk or a net.
+//!
+//! No hypervisor is needed and nothing of the machine's own set-up changes but that qemu is installed. A machine that
+//! says nothing, hangs or panics has failed; so has a kernel that cannot be fetched, unless the caller allowed it.
+
+mod apt;
+mod guest;
+mod initramfs;
+mod kernel;
+mod machine;
+mod payload;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+
+use crate::{setup, shell, system};
+use guest::{GUESTS, Guest};
+use kernel::Kernel;
+use machine::Outcome;
+use payload::Payload;
+
+/// Which guests, and what they run.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Guests by name; without one all but the newest kernel, which moves daily
+    #[arg(value_parser = guest::NAMES)]
+    names: Vec<String>,
+    /// A kernel that cannot be fetched is named as left out instead of failing the run
+    #[arg(long)]
+    allow_missing: bool,
+    /// Arguments of the test program, such as a part of a scenario's name
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+impl Arguments {
+    /// Every guest that is run without being named, with these arguments of the test program.
+    pub(crate) fn every(arguments: Vec<String>, allow_missing: bool) -> Self {
+        Self { names: Vec::new(), allow_missing, arguments }
+    }
+}
+
+/// Whether this machine is one on which kernels can be fetched and run.
+pub(crate) fn can_run() -> bool {
+    cfg!(target_arch = "x86_64") && system::is_debian()
+}
+
+/// The command.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    setup::ensure_tools()?;
+    let mut left_out = Vec::new();
+    let result = all(arguments, &mut left_out);
+    for what in left_out {
+        println!("left out: {what}");
+    }
+    result
+}
+
+/// Runs every guest that was asked for and fails if one of them did. Adds to `left_out` what could not run.
+pub(crate) fn all(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<()> {
+    ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
+    machine::ensure_installed()?;
+    let payload = Payload::build(&arguments.arguments)?;
+    let mut failed = Vec::new();
+    let mut ready = Vec::new();
+    for guest in GUESTS.iter().filter(|guest| is_wanted(guest, &arguments.names)) {
+        match kernel::fetch(guest.source) {
+            Ok(kernel) => ready.push((guest, kernel)),
+            Err(error) if arguments.allow_missing => left_out.push(format!("kernel {}: {error:#}", guest.name)),
+            Err(error) => {
+                println!("{}: FAILED: {error:#}", guest.name);
+                failed.push(guest.name);
+            }
+        }
+    }
+    failed.extend(run_at_once(&ready, &payload, left_out));
+    ensure!(failed.is_empty(), "failed on these kernels: {}", failed.join(", "));
+    Ok(())
+}
+
+fn is_wanted(guest: &Guest, names: &[String]) -> bool {
+    if names.is_empty() { !guest.is_optional } else { names.iter().any(|name| name == guest.name) }
+}
+
+/// As many guests at a time as there are processors; gives the names of those that failed.
+fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, left_out: &mut Vec<String>) -> Vec<&'static str> {
+    let queue = Mutex::new(guests.iter());
+    let next = || queue.lock().ok()?.next();
+    let (sender, results) = channel();
+    let work = |sender: Sender<_>| {
+        while let Some((guest, kernel)) = next() {
+            let start = Instant::now();
+            // Whoever reads the results lives as long as this scope.
+            let _ = sender.send((guest.name, boot(guest, kernel, payload), start.elapsed()));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            let sender = sender.clone();
+            scope.spawn(|| work(sender));
+        }
+        drop(sender);
+        results.iter().filter_map(|(name, outcome, time)| tell(name, outcome, time, left_out).then_some(name)).collect()
+    })
+}
+
+/// Prints how a guest ended; whether it failed.
+fn tell(name: &str, outcome: Result<Outcome>, time: Duration, left_out: &mut Vec<String>) -> bool {
+    let judged = outcome.and_then(|outcome| {
+        left_out.extend(outcome.left_out.iter().map(|what| format!("kernel {name}: {what}")));
+        judge(&outcome).inspect_err(|_| println!("{}", outcome.console))
+    });
+    match &judged {
+        Ok(summary) => println!("{name}: {summary}; with its boot {} s", time.as_secs()),
+        Err(error) => println!("{name}: FAILED after {} s: {error:#}", time.as_secs()),
+    }
+    judged.is_err()
+}
+
+fn boot(guest: &Guest, kernel: &Kernel, payload: &Payload) -> Result<Outcome> {
+    let dir = cache().join("run").join(guest.name);
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let initramfs = dir.join("initramfs.cpio");
+    fs::write(&initramfs, guest.initramfs(kernel, payload)?)?;
+    machine::run(kernel, &initramfs, &dir.join("console.log"))
+}
+
+/// The test program's own line of results, if it ended well.
+fn judge(outcome: &Outcome) -> Result<String> {
+    match outcome.exit_code {
+        Some(0) => {}
+        Some(code) => bail!("the test program ended with {code}"),
+        None => bail!("the machine ended without a result: it hung or panicked"),
+    }
+    let summary = outcome.console.lines().find(|line| line.starts_with("test result: "));
+    Ok(summary.context("no test was run")?.to_owned())
+}
+
+/// Where kernels and what is run in them are kept.
+fn cache() -> PathBuf {
+    shell::workspace().join("target/kernels")
+}

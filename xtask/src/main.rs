@@ -1,0 +1,61 @@
+//! Development tasks: `cargo xtask <command>`, one file per command.
+//!
+//! Thin on purpose: they call cargo and the system's own tools, and link none of our crates.
+
+mod bench;
+mod build;
+mod ci;
+mod kernels;
+mod run;
+mod setup;
+mod shell;
+mod system;
+mod test;
+#[path = "../../trafcalc/build/toolchain.rs"]
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Development tasks of trafcalc.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Install what the build and the tests need; quick when nothing is missing
+    Setup,
+    /// Set up and build everything for release
+    Build,
+    /// Set up, build for release and count: `trafcalc run --interval 1s --log -` with the privileges it needs
+    Run(run::Arguments),
+    /// Set up and run every test that this machine can run; says what it left out
+    Test(test::Arguments),
+    /// Run the scenarios on other kernels, in virtual machines
+    Kernels(kernels::Arguments),
+    /// Measure error and cost beside nethogs
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    BenchTraffic(bench::traffic::Arguments),
+    /// What a change must pass: format, lints, the build without eBPF, all tests
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Setup => setup::run(),
+        Task::Build => build::run(),
+        Task::Run(arguments) => run::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Kernels(arguments) => kernels::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::BenchTraffic(arguments) => bench::traffic::run(&arguments),
+        Task::Ci => ci::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Running programs: shown before they start, and an error when they fail.
+
+use std::env;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// The folder of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// cargo in the folder of the workspace.
+pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace()).args(arguments);
+    cargo
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    show(command);
+    let status = command.status().with_context(|| format!("cannot start {}", words(command)))?;
+    ensure!(status.success(), "{} failed: {status}", words(command));
+    Ok(())
+}
+
+/// Runs a program and gives its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {}", words(command)))?;
+    if !output.status.success() {
+        bail!("{} failed: {}\n{}", words(command), output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a program to its end, passes on its standard error, and calls `line` for each line of it.
+pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
+    show(command);
+    let mut child =
+        command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", words(command)))?;
+    for text in BufReader::new(child.stderr.take().context("no standard error")?).lines() {
+        let text = text?;
+        eprintln!("{text}");
+        line(&text);
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{} failed: {status}", words(command));
+    Ok(())
+}
+
+/// The executables that a `cargo build` or `cargo test --no-run` makes, by the name of their target.
+pub(crate) fn executables(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+    show(cargo);
+    cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let messages = output(cargo)?;
+    Ok(messages.lines().filter_map(|message| Some((target_name(message)?, executable(message)?))).collect())
+}
+
+/// The executable of one target among [`executables`].
+pub(crate) fn executable_of(executables: &[(String, PathBuf)], target: &str) -> Result<PathBuf> {
+    let found = executables.iter().find_map(|(name, path)| (name == target).then(|| path.clone()));
+    found.with_context(|| format!("cargo made no executable of target {target}"))
+}
+
+fn target_name(message: &str) -> Option<String> {
+    let target = &message[message.find("\"target\":{")?..];
+    Some(text_after(target, "\"name\":\"")?.to_owned())
+}
+
+fn executable(message: &str) -> Option<PathBuf> {
+    text_after(message, "\"executable\":\"").map(PathBuf::from)
+}
+
+/// The text between `key` and the next quotation mark. Cargo's messages have no escapes in names and paths of ours.
+fn text_after<'a>(message: &'a str, key: &str) -> Option<&'a str> {
+    message[message.find(key)? + key.len()..].split('"').next()
+}
+
+fn show(command: &Command) {
+    eprintln!("$ {}", words(command));
+}
+
+fn words(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_is_found_in_a_message_of_cargo() {
+        let message = r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"kernel","src_path":"/s"},"executable":"/t/kernel-1","fresh":true}"#;
+        assert_eq!(target_name(message).as_deref(), Some("kernel"));
+        assert_eq!(executable(message), Some(PathBuf::from("/t/kernel-1")));
+        assert_eq!(executable(&message.replace("\"/t/kernel-1\"", "null")), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The machine the tasks run on: privileges, and packages of its distribution.
+
+use std::env;
+use std::fs;
+use std::io::{IsTerminal as _, stdin};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+
+/// Whether the tasks themselves run as root.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// A program to be run as root: as it is, or by sudo where that can work. At a terminal sudo may ask for a password.
+pub(crate) fn as_root(program: impl Into<PathBuf>) -> Option<Command> {
+    let program = program.into();
+    if is_root() {
+        return Some(Command::new(program));
+    }
+    let mut sudo = Command::new(find("sudo")?);
+    if !stdin().is_terminal() {
+        sudo.arg("-n");
+        succeeds(Command::new("sudo").args(["-n", "true"])).then_some(())?;
+    }
+    sudo.arg("--").arg(program);
+    Some(sudo)
+}
+
+/// Where a program is. Folders of system programs count even where they are not in the user's path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Whether a program starts and ends well; it says nothing.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
+}
+
+/// Whether packages come by apt.
+pub(crate) fn is_debian() -> bool {
+    find("apt-get").is_some()
+}
+
+/// Whether every one of these packages can be installed by apt.
+pub(crate) fn has_packages(packages: &[&str]) -> bool {
+    let candidate = |package: &&str| {
+        let policy = shell::output(Command::new("apt-cache").args(["policy", package])).unwrap_or_default();
+        policy.lines().any(|line| line.trim().starts_with("Candidate:") && !line.ends_with("(none)"))
+    };
+    packages.iter().all(candidate)
+}
+
+/// Reads apt's lists anew.
+pub(crate) fn update_packages() -> Result<()> {
+    shell::run(apt_get()?.args(["update", "--quiet=2"]))
+}
+
+/// Installs packages by apt, and reads its lists anew where they are missing or too old.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    let install = || -> Result<()> {
+        let options = ["install", "--yes", "--quiet=2", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"];
+        shell::run(apt_get()?.args(options).args(packages))
+    };
+    if !has_packages(packages) || install().is_err() {
+        update_packages()?;
+        install()?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Result<Command> {
+    let Some(mut command) = as_root("env") else {
+        bail!("packages can be installed only by root, and sudo is not there or wants a password");
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    Ok(command)
+}
+
+/// Installs the packages of those programs that are not there; `(program, package)`.
+pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = programs.iter().filter(|(program, _)| find(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    let names = missing.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ");
+    if !is_debian() {
+        bail!("not here: {names}; on Debian they are in the packages {}", packages.join(", "));
+    }
+    install_packages(&packages).with_context(|| format!("cannot install {names}"))
+}
