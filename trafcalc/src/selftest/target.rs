@@ -40,7 +40,7 @@ impl Target {
     pub(super) const fn hold_ms(self) -> u64 {
         match self.backend {
             BackendKind::Ebpf => 0,
-            BackendKind::Packet => 20,
+            BackendKind::Packet => 50,
         }
     }
 }

@@ -129,9 +129,11 @@ impl Reader {
         let mut next_sweep = self.start;
         while !matches!(task, Task::End) {
             self.wait(&task)?;
+            // Taken before the rings are read, which then show the SYN of each: it is there before its owner is known.
+            let findings: Vec<Finding> = self.findings.try_iter().collect();
             let is_caught_up = self.read_rings();
             self.take_losses()?;
-            self.learn_findings();
+            self.learn(&findings);
             if Instant::now() >= next_sweep {
                 self.interfaces.refresh()?;
                 self.flows.sweep(self.now_ms());
@@ -184,10 +186,10 @@ impl Reader {
         Ok(())
     }
 
-    fn learn_findings(&mut self) {
+    fn learn(&mut self, findings: &[Finding]) {
         let now_ms = self.now_ms();
-        while let Ok(finding) = self.findings.try_recv() {
-            self.flows.learn(&finding, now_ms);
+        for finding in findings {
+            self.flows.learn(finding, now_ms);
         }
     }
 
