@@ -29,10 +29,13 @@ fn main() {
 
 fn provide_object() -> Result<(), String> {
     let object = match env::var_os("TRAFCALC_EBPF_OBJECT") {
-        Some(ready) => PathBuf::from(ready),
+        Some(ready) => {
+            let ready = PathBuf::from(ready);
+            println!("cargo::rerun-if-changed={}", ready.display());
+            ready
+        }
         None => build_object()?,
     };
-    println!("cargo::rerun-if-changed={}", object.display());
     fs::copy(&object, variable("OUT_DIR").join(OBJECT))
         .map(drop)
         .map_err(|error| format!("cannot copy the eBPF object {}: {error}", object.display()))

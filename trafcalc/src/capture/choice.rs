@@ -35,7 +35,8 @@ impl fmt::Display for Declined {
     }
 }
 
-/// Starts the backend that `settings` ask for, or the first that starts, in the order ebpf, packet.
+/// Starts the backend that `settings` ask for, or the first that starts, in the order ebpf, packet. Where interfaces are
+/// named, only packet does what was meant.
 ///
 /// # Errors
 /// Every backend that was tried, with its reason, when none started.
@@ -43,6 +44,10 @@ pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Started, Vec<Declined
     let mut declined = Vec::new();
     for kind in [BackendKind::Ebpf, BackendKind::Packet] {
         if settings.backend.is_some_and(|wanted| wanted != kind) {
+            continue;
+        }
+        if kind == BackendKind::Ebpf && settings.backend.is_none() && !settings.packet.interfaces.is_empty() {
+            declined.push(Declined { backend: kind, attach: None, reason: CaptureError::NamedInterfaces });
             continue;
         }
         if let Some(backend) = start_one(kind, settings, alarm, &mut declined) {

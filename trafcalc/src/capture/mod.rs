@@ -166,6 +166,12 @@ pub enum CaptureError {
         /// Its field.
         field: &'static str,
     },
+    /// The kernel was built without kprobes.
+    #[error("this kernel has no kprobes")]
+    NoKprobes,
+    /// Interfaces were named, and this backend counts on all of them.
+    #[error("it counts on all interfaces, and packet.interfaces names some")]
+    NamedInterfaces,
     /// The program was built without this backend.
     #[error("this trafcalc was built without it")]
     NotBuilt,

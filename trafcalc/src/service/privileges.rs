@@ -4,18 +4,17 @@ use caps::{CapSet, Capability, CapsHashSet};
 
 use crate::capture::BackendKind;
 
-/// A capability is missing.
+/// Capabilities are missing, for each backend that was allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the {} backend needs {}: run it as root, or from its systemd unit, which grants it",
-    .backend.name(),
-    join(.missing)
-)]
-pub struct MissingPrivilege {
-    /// The backend that needs them.
-    pub backend: BackendKind,
-    /// Those it has not got.
-    pub missing: Vec<Capability>,
+#[error("{}: run it as root, or from its systemd unit, which grants them", sentence(.0))]
+pub struct MissingPrivilege(pub Vec<Missing>);
+
+/// A backend and the capabilities that it has not got.
+pub type Missing = (BackendKind, Vec<Capability>);
+
+fn sentence(backends: &[Missing]) -> String {
+    let needs = |(backend, missing): &Missing| format!("the {} backend needs {}", backend.name(), join(missing));
+    backends.iter().map(needs).collect::<Vec<_>>().join(", or ")
 }
 
 fn join(capabilities: &[Capability]) -> String {
@@ -47,21 +46,22 @@ pub fn check_for_selftest(backend: Option<BackendKind>) -> Result<(), SelftestPr
 }
 
 fn check_held_for_selftest(backend: Option<BackendKind>, held: &CapsHashSet) -> Result<(), SelftestPrivilege> {
-    let counting = check_held(backend, held).err().map(|error| error.missing).unwrap_or_default();
-    let missing: Vec<_> = SELFTEST_NEEDS.into_iter().filter(|needed| !held.contains(needed)).chain(counting).collect();
+    let own = SELFTEST_NEEDS.into_iter().filter(|needed| !held.contains(needed));
+    // What the last resort needs is enough.
+    let counting = check_held(backend, held).err().and_then(|mut error| error.0.pop());
+    let missing: Vec<_> = own.chain(counting.into_iter().flat_map(|(_, missing)| missing)).collect();
     if missing.is_empty() { Ok(()) } else { Err(SelftestPrivilege { missing }) }
 }
 
 fn check_held(backend: Option<BackendKind>, held: &CapsHashSet) -> Result<(), MissingPrivilege> {
-    match backend {
-        Some(backend) => require(backend, held),
-        None => require(BackendKind::Ebpf, held).or_else(|_| require(BackendKind::Packet, held)),
-    }
+    let allowed = [BackendKind::Ebpf, BackendKind::Packet];
+    let allowed = allowed.into_iter().filter(|allowed| backend.is_none_or(|backend| backend == *allowed));
+    let lacking: Vec<Missing> = allowed.map(|backend| (backend, missing(backend, held))).collect();
+    if lacking.iter().any(|(_, missing)| missing.is_empty()) { Ok(()) } else { Err(MissingPrivilege(lacking)) }
 }
 
-fn require(backend: BackendKind, held: &CapsHashSet) -> Result<(), MissingPrivilege> {
-    let missing: Vec<_> = needs(backend, held).iter().copied().filter(|needed| !held.contains(needed)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(MissingPrivilege { backend, missing }) }
+fn missing(backend: BackendKind, held: &CapsHashSet) -> Vec<Capability> {
+    needs(backend, held).iter().copied().filter(|needed| !held.contains(needed)).collect()
 }
 
 /// bpf(2): since kernel 5.8 `CAP_BPF` and `CAP_PERFMON` do; `CAP_SYS_ADMIN` does on every kernel. packet(7):
@@ -109,6 +109,7 @@ mod tests {
             assert_eq!(check_held(None, &held(enough)), Ok(()));
         }
         let error = check_held(None, &held(&[Capability::CAP_BPF])).unwrap_err();
-        assert_eq!(error.missing, [Capability::CAP_NET_RAW]);
+        let told = "the ebpf backend needs CAP_PERFMON, or the packet backend needs CAP_NET_RAW: run it";
+        assert!(error.to_string().starts_with(told), "{error}");
     }
 }

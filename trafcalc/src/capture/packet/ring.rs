@@ -86,6 +86,22 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset).cast::<T>().read_unaligned() }
     }
 
+    /// An empty packet of the sender whose address ends at `offset`, behind the header of either version.
+    fn sender(&self, offset: usize) -> Packet<'_> {
+        let link: libc::sockaddr_ll = self.header(offset - size_of::<libc::sockaddr_ll>());
+        Packet {
+            bytes: &[],
+            packet_bytes: 0,
+            direction: if link.sll_pkttype == libc::PACKET_OUTGOING {
+                Direction::Outgoing
+            } else {
+                Direction::Incoming
+            },
+            time_ns: 0,
+            interface: link.sll_ifindex.cast_unsigned(),
+        }
+    }
+
     /// `length` captured bytes at `offset`, or none where the kernel's numbers leave the ring.
     fn captured(&self, offset: usize, length: usize) -> &[u8] {
         if offset.saturating_add(length) > self.bytes {
@@ -151,14 +167,11 @@ impl BulkRing {
                 break;
             }
             let packet: libc::tpacket3_hdr = self.mapping.header(at);
-            let link: libc::sockaddr_ll =
-                self.mapping.header(at + libc::TPACKET3_HDRLEN - size_of::<libc::sockaddr_ll>());
             visit(Packet {
                 bytes: self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize),
                 packet_bytes: packet.tp_len,
-                direction: direction_of(&link),
                 time_ns: nanoseconds(packet.tp_sec, packet.tp_nsec),
-                interface: link.sll_ifindex.cast_unsigned(),
+                ..self.mapping.sender(at + libc::TPACKET3_HDRLEN)
             });
             at += packet.tp_next_offset as usize;
         }
@@ -201,14 +214,11 @@ impl AnchorRing {
                 return;
             }
             let packet: libc::tpacket2_hdr = self.mapping.header(at);
-            let link: libc::sockaddr_ll =
-                self.mapping.header(at + libc::TPACKET2_HDRLEN - size_of::<libc::sockaddr_ll>());
             visit(Packet {
                 bytes: self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize),
                 packet_bytes: packet.tp_len,
-                direction: direction_of(&link),
                 time_ns: nanoseconds(packet.tp_sec, packet.tp_nsec),
-                interface: link.sll_ifindex.cast_unsigned(),
+                ..self.mapping.sender(at + libc::TPACKET2_HDRLEN)
             });
             self.mapping.status(at).store(libc::TP_STATUS_KERNEL, Ordering::Release);
             self.next_frame = (self.next_frame + 1) % (ANCHOR_RING_BYTES / FRAME_BYTES);
@@ -218,10 +228,6 @@ impl AnchorRing {
 
 fn set_version(socket: &PacketSocket, version: c_int) -> Result<(), CaptureError> {
     socket.set_option(libc::SOL_PACKET, libc::PACKET_VERSION, &version, "choosing the ring's version")
-}
-
-fn direction_of(link: &libc::sockaddr_ll) -> Direction {
-    if link.sll_pkttype == libc::PACKET_OUTGOING { Direction::Outgoing } else { Direction::Incoming }
 }
 
 fn nanoseconds(seconds: u32, nanoseconds: u32) -> u64 {
