@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod ci;
+mod exactness;
 mod kernels;
 mod run;
 mod setup;

@@ -36,14 +36,17 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program to its end, passes on its standard error, and calls `line` for each line of it.
+/// Runs a program to its end, passes on what it says, and calls `line` for each line of it.
 pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
     show(command);
-    let mut child =
-        command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", words(command)))?;
-    for text in BufReader::new(child.stderr.take().context("no standard error")?).lines() {
+    let (said, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", words(command)))?;
+    // Our own ends of the pipe: with them open it would never be over.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    for text in BufReader::new(said).lines() {
         let text = text?;
-        eprintln!("{text}");
+        println!("{text}");
         line(&text);
     }
     let status = child.wait()?;

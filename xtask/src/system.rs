@@ -16,6 +16,12 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
+/// Version and patch level of the running kernel, as in `6.1`.
+pub(crate) fn kernel() -> Result<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot read the kernel's version")?;
+    Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
+}
+
 /// A program to be run as root: as it is, or by sudo where that can work. At a terminal sudo may ask for a password.
 pub(crate) fn as_root(program: impl Into<PathBuf>) -> Option<Command> {
     let program = program.into();

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::exactness::Exactness;
 use crate::{kernels, setup, shell, system};
 
 /// What is passed on.
@@ -10,9 +11,9 @@ use crate::{kernels, setup, shell, system};
 pub(crate) struct Arguments {
     /// Only tests whose name contains this
     filter: Option<String>,
-    /// Also on other kernels, as `cargo xtask kernels` does
+    /// Only on this machine's own kernel
     #[arg(long)]
-    kernels: bool,
+    native: bool,
     /// A kernel that cannot be fetched is named as left out instead of failing the run
     #[arg(long)]
     allow_missing: bool,
@@ -24,51 +25,67 @@ const PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
 /// The command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
-    let mut left_out = Vec::new();
+    let mut found = Found::default();
     if let Err(error) = system::ensure_programs(&PROGRAMS) {
-        left_out.push(format!("scenarios that need them: {error:#}"));
+        found.left_out.push(format!("scenarios that need them: {error:#}"));
     }
-    let result = all(arguments, &mut left_out);
-    tell(&left_out);
+    let result = all(arguments, &mut found);
+    tell(&found.left_out);
     result
 }
 
-fn all(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<()> {
+/// What the tests say beside passing and failing.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) left_out: Vec<String>,
+    pub(crate) exactness: Exactness,
+}
+
+impl Found {
+    /// Takes notice of a line that the tests printed on the kernel of this name.
+    pub(crate) fn note(&mut self, kernel: &str, line: &str) {
+        self.left_out.extend(line.strip_prefix("left out: ").map(str::to_owned));
+        self.exactness.note(kernel, line);
+    }
+}
+
+fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
+    let kernel = system::kernel()?;
     let mut workspace = shell::cargo(["test", "--workspace"]);
     workspace.args(&arguments.filter);
     // The scenarios are among them; without root they only state their names.
-    let mut collected = Vec::new();
-    shell::run_reading(&mut workspace, |line| collected.extend(line.strip_prefix("left out: ").map(str::to_owned)))?;
-    left_out.append(&mut collected);
+    shell::run_reading(&mut workspace, |line| found.note(&kernel, line))?;
     if !system::is_root() {
-        scenarios_as_root(arguments, left_out)?;
+        scenarios_as_root(arguments, &kernel, found)?;
     }
-    on_other_kernels(arguments, left_out)
+    on_other_kernels(arguments, found)?;
+    if arguments.filter.is_none() { found.exactness.write() } else { Ok(()) }
 }
 
-fn on_other_kernels(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<()> {
-    if !arguments.kernels {
-        left_out.push("the scenarios on other kernels: `cargo xtask kernels` runs them".into());
+fn on_other_kernels(arguments: &Arguments, found: &mut Found) -> Result<()> {
+    if arguments.native {
+        found.left_out.push("the scenarios on other kernels: as it was asked for".into());
         return Ok(());
     }
     if !kernels::can_run() {
-        left_out.push("the scenarios on other kernels: they take apt, and an x86-64 machine".into());
+        found.left_out.push("the scenarios on other kernels: they take apt, and an x86-64 machine".into());
         return Ok(());
     }
     let filter = arguments.filter.clone().into_iter().collect();
-    kernels::all(&kernels::Arguments::every(filter, arguments.allow_missing), left_out)
+    kernels::all(&kernels::Arguments::every(filter, arguments.allow_missing), found)
 }
 
-fn scenarios_as_root(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<()> {
+fn scenarios_as_root(arguments: &Arguments, kernel: &str, found: &mut Found) -> Result<()> {
     let mut build = shell::cargo(["test", "--package", "trafcalc", "--test", "kernel", "--no-run"]);
-    let kernel = shell::executable_of(&shell::executables(&mut build)?, "kernel")?;
-    let Some(mut kernel) = system::as_root(kernel) else {
-        left_out
+    let tests = shell::executable_of(&shell::executables(&mut build)?, "kernel")?;
+    let Some(mut tests) = system::as_root(tests) else {
+        found
+            .left_out
             .push("the scenarios of tests/kernel: they need root, and sudo is not there or wants a password".into());
         return Ok(());
     };
-    kernel.current_dir(shell::workspace().join("trafcalc")).args(&arguments.filter);
-    shell::run_reading(&mut kernel, |line| left_out.extend(line.strip_prefix("left out: ").map(str::to_owned)))
+    tests.current_dir(shell::workspace().join("trafcalc")).args(&arguments.filter);
+    shell::run_reading(&mut tests, |line| found.note(kernel, line))
 }
 
 fn tell(left_out: &[String]) {

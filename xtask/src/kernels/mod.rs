@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use crate::test::Found;
 use crate::{setup, shell, system};
 use guest::{GUESTS, Guest};
 use kernel::Kernel;
@@ -55,16 +56,16 @@ pub(crate) fn can_run() -> bool {
 /// The command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
-    let mut left_out = Vec::new();
-    let result = all(arguments, &mut left_out);
-    for what in left_out {
+    let mut found = Found::default();
+    let result = all(arguments, &mut found);
+    for what in found.left_out {
         println!("left out: {what}");
     }
     result
 }
 
-/// Runs every guest that was asked for and fails if one of them did. Adds to `left_out` what could not run.
-pub(crate) fn all(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<()> {
+/// Runs every guest that was asked for and fails if one of them did. Adds to `found` what they said.
+pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
     machine::ensure_installed()?;
     let payload = Payload::build(&arguments.arguments)?;
@@ -73,14 +74,14 @@ pub(crate) fn all(arguments: &Arguments, left_out: &mut Vec<String>) -> Result<(
     for guest in GUESTS.iter().filter(|guest| is_wanted(guest, &arguments.names)) {
         match kernel::fetch(guest.source) {
             Ok(kernel) => ready.push((guest, kernel)),
-            Err(error) if arguments.allow_missing => left_out.push(format!("kernel {}: {error:#}", guest.name)),
+            Err(error) if arguments.allow_missing => found.left_out.push(format!("kernel {}: {error:#}", guest.name)),
             Err(error) => {
                 println!("{}: FAILED: {error:#}", guest.name);
                 failed.push(guest.name);
             }
         }
     }
-    failed.extend(run_at_once(&ready, &payload, left_out));
+    failed.extend(run_at_once(&ready, &payload, found));
     ensure!(failed.is_empty(), "failed on these kernels: {}", failed.join(", "));
     Ok(())
 }
@@ -90,7 +91,7 @@ fn is_wanted(guest: &Guest, names: &[String]) -> bool {
 }
 
 /// As many guests at a time as there are processors; gives the names of those that failed.
-fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, left_out: &mut Vec<String>) -> Vec<&'static str> {
+fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, found: &mut Found) -> Vec<&'static str> {
     let queue = Mutex::new(guests.iter());
     let next = || queue.lock().ok()?.next();
     let (sender, results) = channel();
@@ -107,14 +108,15 @@ fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, left_out: &mut Ve
             scope.spawn(|| work(sender));
         }
         drop(sender);
-        results.iter().filter_map(|(name, outcome, time)| tell(name, outcome, time, left_out).then_some(name)).collect()
+        results.iter().filter_map(|(name, outcome, time)| tell(name, outcome, time, found).then_some(name)).collect()
     })
 }
 
 /// Prints how a guest ended; whether it failed.
-fn tell(name: &str, outcome: Result<Outcome>, time: Duration, left_out: &mut Vec<String>) -> bool {
+fn tell(name: &str, outcome: Result<Outcome>, time: Duration, found: &mut Found) -> bool {
     let judged = outcome.and_then(|outcome| {
-        left_out.extend(outcome.left_out.iter().map(|what| format!("kernel {name}: {what}")));
+        found.left_out.extend(outcome.left_out.iter().map(|what| format!("kernel {name}: {what}")));
+        outcome.console.lines().for_each(|line| found.exactness.note(name, line));
         judge(&outcome).inspect_err(|_| println!("{}", outcome.console))
     });
     match &judged {

@@ -1,0 +1,97 @@
+//! The table of exactness: on which kernels each scenario of tests/kernel was counted without a difference of one byte.
+//! Made from what the tests print, so it says what was measured and nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use crate::shell;
+
+/// What can be under test, as the tests and the table call it.
+const TARGETS: [&str; 4] = ["ebpf:fentry", "ebpf:kprobe", "ebpf:tracepoint", "packet"];
+
+/// A scenario's place in the table, and whether all of it passed there.
+type Cells = BTreeMap<(String, &'static str), BTreeMap<String, bool>>;
+
+/// What was found so far.
+#[derive(Default)]
+pub(crate) struct Exactness(Cells);
+
+impl Exactness {
+    /// Takes notice of a line that the tests printed on the kernel of this name.
+    pub(crate) fn note(&mut self, kernel: &str, line: &str) {
+        let Some((target, scenario, is_exact)) = result(line) else { return };
+        let kernels = self.0.entry((scenario.to_owned(), target)).or_default();
+        *kernels.entry(kernel.to_owned()).or_insert(true) &= is_exact;
+    }
+
+    /// Writes it below target/, as Markdown.
+    pub(crate) fn write(&self) -> Result<()> {
+        let path = shell::workspace().join("target/exactness.md");
+        fs::write(&path, self.markdown()).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}: the scenarios that were exact, and where", path.display());
+        Ok(())
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::from("| scenario | fentry | kprobe | tracepoint | packet |\n|---|---|---|---|---|\n");
+        let mut scenarios: Vec<&str> = self.0.keys().map(|(scenario, _)| scenario.as_str()).collect();
+        scenarios.dedup();
+        for scenario in scenarios {
+            let cells = TARGETS.map(|target| self.cell(scenario, target));
+            let _ = writeln!(text, "| {} | {} |", title(scenario), cells.join(" | "));
+        }
+        text
+    }
+
+    fn cell(&self, scenario: &str, target: &'static str) -> String {
+        let Some(kernels) = self.0.get(&(scenario.to_owned(), target)) else { return String::new() };
+        let told =
+            kernels.iter().map(|(kernel, is_exact)| format!("{kernel}{}", if *is_exact { "" } else { " WRONG" }));
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Target, scenario and result in a line like `test packet::peek::ipv4 ... ok`.
+fn result(line: &str) -> Option<(&'static str, &str, bool)> {
+    let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let is_exact = match outcome.trim() {
+        "ok" => true,
+        "FAILED" => false,
+        _ => return None,
+    };
+    let target = TARGETS.into_iter().find(|target| name.starts_with(target))?;
+    let scenario = name.strip_prefix(target)?.strip_prefix("::")?.split("::").next()?;
+    Some((target, scenario, is_exact))
+}
+
+/// What the scenario's own file says it is, up to the first colon or full stop.
+fn title(scenario: &str) -> String {
+    let path = shell::workspace().join("tests/kernel/scenarios").join(format!("{scenario}.rs"));
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    let paragraph = lines.collect::<Vec<_>>().join(" ");
+    let end = [": ", ". "].iter().filter_map(|mark| paragraph.find(mark)).min().unwrap_or(paragraph.len());
+    let title = paragraph[..end].trim_end_matches('.');
+    if title.is_empty() { scenario.to_owned() } else { title.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_is_exact_when_it_is_over_every_family_of_addresses() {
+        let mut exactness = Exactness::default();
+        exactness.note("5.10", "test ebpf:fentry::peek::ipv4          ... ok");
+        exactness.note("6.1", "test ebpf:fentry::peek::ipv4 ... ok");
+        exactness.note("6.1", "test ebpf:fentry::peek::ipv6 ... FAILED");
+        exactness.note("6.1", "test packet::vlan::ipv6 ... ignored");
+        exactness.note("6.1", "test users::tests::a ... ok");
+        let table = exactness.markdown();
+        assert!(table.ends_with("| Two peeks before each read | 5.10, 6.1 WRONG |  |  |  |\n"), "{table}");
+        assert_eq!(table.lines().count(), 3);
+    }
+}
