@@ -26,6 +26,8 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "--log <PATH>",
         "--format <FORMAT>",
         "--loopback",
+        "--by <WHAT>",
+        "[possible values: user, process]",
         "--status-socket <PATH>",
         "[default: /run/trafcalc/status.sock]",
         "[default: /etc/trafcalc.toml if present]",

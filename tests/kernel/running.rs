@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::traffic::spec::Program;
 use crate::truth::{Account, Bytes, Table};
@@ -22,18 +23,25 @@ pub(crate) struct Running {
     stdin: ChildStdin,
     lines: Receiver<Value>,
     table: Table,
+    /// Where its executable lies, if that has a name of its own.
+    _folder: Option<TempDir>,
 }
 
 impl Running {
     /// Starts it; one that listens is ready for connections when this returns.
     pub(crate) fn start(program: &Program, namespace: &Namespace) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let folder = program.name.as_deref().map(executable).transpose()?;
+        let executable = match (&folder, &program.name) {
+            (Some(folder), Some(name)) => folder.path().join(name),
+            _ => std::env::current_exe()?,
+        };
+        let mut command = Command::new(executable);
         command.arg("traffic").arg(serde_json::to_string(program)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = namespace.enter(|| command.spawn())?.context("cannot start a traffic program")?;
         let stdin = child.stdin.take().context("no standard input")?;
         let lines = lines_of(&mut child)?;
-        let mut running = Self { child, stdin, lines, table: Table::default() };
+        let mut running = Self { child, stdin, lines, table: Table::default(), _folder: folder };
         if program.listens() {
             running.wait_for("ready")?;
         }
@@ -55,7 +63,7 @@ impl Running {
         Ok(self.stdin.write_all(b"go on\n")?)
     }
 
-    /// Waits for its end and gives what it says it sent and read.
+    /// Waits for its end and gives what it says it sent and read, process by process.
     pub(crate) fn finish(mut self) -> Result<Table> {
         while let Some(line) = self.next_line()? {
             self.note(&line)?;
@@ -87,7 +95,9 @@ impl Running {
         if let Some(uid) = line["uid"].as_u64() {
             let number = |name: &str| line[name].as_u64().with_context(|| format!("no {name} in {line}"));
             let bytes = Bytes { sent: number("sent")?, received: number("received")? };
-            self.table.add(Account::User(u32::try_from(uid)?), bytes);
+            let program = line["program"].as_str().with_context(|| format!("no program in {line}"))?.to_owned();
+            let (uid, pid) = (u32::try_from(uid)?, u32::try_from(number("pid")?)?);
+            self.table.add(Account::Process { uid, pid, program }, bytes);
         }
         Ok(())
     }
@@ -99,6 +109,16 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A folder with this executable under another name.
+fn executable(name: &str) -> Result<TempDir> {
+    let own = std::env::current_exe()?;
+    let folder = TempDir::with_prefix("trafcalc-program-")?;
+    let path = folder.path().join(name);
+    // Another file system wants a copy.
+    std::fs::hard_link(&own, &path).or_else(|_| std::fs::copy(&own, &path).map(drop))?;
+    Ok(folder)
 }
 
 fn lines_of(child: &mut Child) -> Result<Receiver<Value>> {

@@ -31,6 +31,11 @@ impl Bytes {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Account {
     User(u32),
+    Process {
+        uid: u32,
+        pid: u32,
+        program: String,
+    },
     /// `(unattributed)` or `(other)`.
     Named(String),
 }
@@ -39,6 +44,7 @@ impl Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(uid) => write!(f, "{uid}"),
+            Self::Process { uid, pid, program } => write!(f, "{uid}/{program}/{pid}"),
             Self::Named(name) => f.write_str(name),
         }
     }
@@ -57,6 +63,18 @@ impl Table {
         for (account, bytes) in other.0 {
             self.add(account, bytes);
         }
+    }
+
+    /// The same with all processes of a user in one account.
+    pub(crate) fn by_user(self) -> Self {
+        let mut table = Self::default();
+        for (account, bytes) in self.0 {
+            match account {
+                Account::Process { uid, .. } => table.add(Account::User(uid), bytes),
+                other => table.add(other, bytes),
+            }
+        }
+        table
     }
 
     /// The accounts that are wanted, and the others.
@@ -111,7 +129,7 @@ impl Table {
 
     /// Both tables and their difference.
     pub(crate) fn beside(&self, truth: &Self) -> String {
-        let mut text = format!("{:>16} {:>8} {:>16} {:>16} {:>12}\n", "account", "", "truth", "counted", "difference");
+        let mut text = format!("{:>24} {:>8} {:>16} {:>16} {:>12}\n", "account", "", "truth", "counted", "difference");
         for account in self.0.keys().chain(truth.0.keys()).collect::<BTreeSet<_>>() {
             let (counted, true_bytes) = (self.get(account), truth.get(account));
             let (sent, received) = counted.minus(true_bytes);
@@ -121,7 +139,7 @@ impl Table {
             ];
             for (direction, truth, counted, difference) in rows {
                 let account = account.to_string();
-                let _ = writeln!(text, "{account:>16} {direction:>8} {truth:>16} {counted:>16} {difference:>12}");
+                let _ = writeln!(text, "{account:>24} {direction:>8} {truth:>16} {counted:>16} {difference:>12}");
             }
         }
         text

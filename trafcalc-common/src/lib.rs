@@ -4,8 +4,10 @@
 //! source of the bytes. Nothing here allocates, does I/O or knows an operating system.
 #![cfg_attr(not(test), no_std)]
 
+pub mod actor;
 mod cursor;
 pub mod maps;
+pub mod offsets;
 mod position;
 pub mod tcp;
 

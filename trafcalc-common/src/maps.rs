@@ -8,7 +8,7 @@ pub struct Stream {
     pub sent: u64,
     /// Position up to which received bytes were credited.
     pub received: u64,
-    /// The user whose bytes were credited last, and the row of its account: see [`owner`]. 0 before the first.
+    /// Whose bytes were credited last, and the row of the account: see [`owner`]. 0 before the first.
     pub owner: u64,
     /// With [`Stream::SENT_ENDED`]: number of the first byte that is not payload (the FIN's).
     pub sent_end: u32,
@@ -16,8 +16,8 @@ pub struct Stream {
     pub received_end: u32,
     /// The flags below.
     pub flags: u32,
-    /// Keeps the size a multiple of 8 without hidden bytes, which the kernel would refuse to copy.
-    pub unused: u32,
+    /// Upper half of the mark of the actor whose bytes were credited last. 0 where only users are told apart.
+    pub mark_high: u32,
 }
 
 impl Stream {
@@ -61,11 +61,12 @@ pub const fn bucket(key: u64, bits: u32) -> u32 {
     top >> 1 >> (31 - bits)
 }
 
-/// A user and the row of its account, as one word, so that no CPU sees one without the other.
+/// A user (or the lower half of an actor's mark) and the row of the account, as one word, so that no CPU sees one
+/// without the other.
 #[must_use]
 #[inline]
-pub const fn owner(uid: u32, row: u32) -> u64 {
-    (uid as u64) << 32 | row as u64
+pub const fn owner(who: u32, row: u32) -> u64 {
+    (who as u64) << 32 | row as u64
 }
 
 /// The row of the account for others: there is always one.
@@ -93,80 +94,11 @@ pub mod event {
     pub const LOST: u32 = 2;
     /// Accounts that were opened.
     pub const ACCOUNTS: u32 = 3;
+    /// Accounts that were opened and are finer than a user's.
+    pub const ACTORS: u32 = 4;
     /// Number of indices.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
 }
-
-/// Defines [`Offsets`], so that its fields and its words are listed once.
-macro_rules! offsets {
-    ($($(#[$doc:meta])* $field:ident,)+) => {
-        /// Where the program finds what it reads in this kernel's structures, in bytes from the start of each.
-        ///
-        /// The loader fills it from the running kernel's BTF and hands it over as an array of words.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[repr(C)]
-        pub struct Offsets {
-            $($(#[$doc])* pub $field: u32,)+
-        }
-
-        impl Offsets {
-            /// All zero, until the loader sets them.
-            pub const UNSET: Self = Self { $($field: 0,)+ };
-
-            /// The fields in the order in which they lie in memory.
-            #[must_use]
-            pub const fn words(&self) -> [u32; OFFSETS_WORDS] {
-                [$(self.$field,)+]
-            }
-        }
-    };
-}
-
-offsets! {
-    /// `sock.sk_type`, 16 bits.
-    sk_type,
-    /// `sock.sk_protocol`, 16 bits.
-    sk_protocol,
-    /// `sock.sk_uid`, 32 bits.
-    sk_uid,
-    /// `sock.sk_dst_cache`, a pointer.
-    sk_dst_cache,
-    /// `sock.__sk_common.skc_flags`, a long.
-    skc_flags,
-    /// `sock.__sk_common.skc_family`, 16 bits.
-    skc_family,
-    /// `sock.__sk_common.skc_state`, 8 bits.
-    skc_state,
-    /// `sock.__sk_common.skc_dport`, 16 bits.
-    skc_dport,
-    /// `sock.__sk_common.skc_daddr`, 4 bytes.
-    skc_daddr,
-    /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
-    skc_rcv_saddr,
-    /// `sock.__sk_common.skc_v6_daddr`, 16 bytes.
-    skc_v6_daddr,
-    /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
-    skc_v6_rcv_saddr,
-    /// `tcp_sock.write_seq`, 32 bits.
-    write_seq,
-    /// `tcp_sock.copied_seq`, 32 bits.
-    copied_seq,
-    /// `tcp_sock.snd_una`, 32 bits.
-    snd_una,
-    /// `tcp_sock.rcv_nxt`, 32 bits.
-    rcv_nxt,
-    /// `tcp_sock.bytes_acked`, 64 bits.
-    bytes_acked,
-    /// `tcp_sock.bytes_received`, 64 bits.
-    bytes_received,
-    /// `dst_entry.dev`, a pointer.
-    dst_dev,
-    /// `net_device.flags`, 32 bits.
-    dev_flags,
-}
-
-/// Number of words in [`Offsets`].
-pub const OFFSETS_WORDS: usize = size_of::<Offsets>() / size_of::<u32>();
 
 #[cfg(test)]
 mod tests {

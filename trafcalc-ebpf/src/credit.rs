@@ -44,8 +44,9 @@ pub(crate) fn to_other(sent: i64, received: i64) {
     to_row(OTHER_ROW, sent, received);
 }
 
+/// Credits signed distances to an account.
 #[inline(always)]
-fn to_row(row: u32, sent: i64, received: i64) {
+pub(crate) fn to_row(row: u32, sent: i64, received: i64) {
     let Some(tally) = TALLIES.get_ptr_mut(row) else { return };
     // SAFETY: `tally` points to a map value.
     unsafe {
@@ -60,7 +61,7 @@ fn to_row(row: u32, sent: i64, received: i64) {
 
 /// The row of a user's account, opened if need be; that for others if there is no room for one more.
 #[inline(always)]
-fn row_of(uid: u32) -> u32 {
+pub(crate) fn row_of(uid: u32) -> u32 {
     match ACCOUNTS.get_ptr(uid) {
         // SAFETY: points to a map value.
         Some(row) => unsafe { read_volatile(row) },

@@ -1,6 +1,7 @@
 //! The kernel half of trafcalc: looks at a socket's two cursors whenever a hook gives it a moment to look.
 //!
-//! `settle` is what every hook calls, `stream` is how a connection begins and ends, `hooks` has one thin file for each
+//! `settle` is what every hook calls, `stream` is how a connection begins and ends, `actor` is who
+//! sends and reads where more than the user is wanted, `hooks` has one thin file for each
 //! function or tracepoint. There is no logic here, and nothing in the path of a normal event but arithmetic.
 #![cfg_attr(
     target_arch = "bpf",
@@ -10,6 +11,8 @@
     expect(internal_features, reason = "the only atomics this target has")
 )]
 
+#[cfg(target_arch = "bpf")]
+mod actor;
 #[cfg(target_arch = "bpf")]
 mod atomic;
 #[cfg(target_arch = "bpf")]
@@ -28,6 +31,8 @@ mod sock;
 mod stream;
 #[cfg(target_arch = "bpf")]
 mod table;
+#[cfg(target_arch = "bpf")]
+mod task;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

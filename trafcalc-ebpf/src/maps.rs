@@ -2,8 +2,10 @@
 #![expect(unsafe_code, reason = "constants are replaced behind the compiler's back")]
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
-use trafcalc_common::maps::{Bucket, Offsets, Stream, Tally, event};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue};
+use trafcalc_common::actor::{Actor, EPOCH_BITS, Seat};
+use trafcalc_common::maps::{Bucket, Stream, Tally, event};
+use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
 /// Connections that are followed, by the address of their socket.
 #[map]
@@ -33,6 +35,22 @@ pub(crate) static NEXT_ROW: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 
+/// The row of each account that is finer than a user's. The service takes away those of actors that are gone.
+#[map]
+pub(crate) static ACTORS: HashMap<Actor, u32> = HashMap::with_max_entries(1, 0);
+
+/// What is known of the rows of `ACTORS`, by their numbers.
+#[map]
+pub(crate) static SEATS: Array<Seat> = Array::with_max_entries(1, 0);
+
+/// The rows that `ACTORS` may have. The service fills it.
+#[map]
+pub(crate) static FREE_ROWS: Queue<u32> = Queue::with_max_entries(1, 0);
+
+/// How often a process with such a number ended or became another program.
+#[map]
+pub(crate) static EPOCHS: Array<u32> = Array::with_max_entries(1 << EPOCH_BITS, 0);
+
 /// Rare events, by the indices in `trafcalc_common::maps::event`.
 #[map]
 pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event::COUNT, 0);
@@ -40,6 +58,14 @@ pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event
 /// Where to find what in this kernel's structures.
 #[unsafe(no_mangle)]
 pub(crate) static OFFSETS: Offsets = Offsets::UNSET;
+
+/// The same for tasks.
+#[unsafe(no_mangle)]
+pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
+
+/// What accounts are told apart by: one of `trafcalc_common::actor::by`.
+#[unsafe(no_mangle)]
+static BY: u32 = 0;
 
 /// 1 if connections within this host are to be counted, too.
 #[unsafe(no_mangle)]
@@ -57,6 +83,14 @@ macro_rules! offset {
 }
 pub(crate) use offset;
 
+/// One of the offsets of tasks.
+macro_rules! task_offset {
+    ($field:ident) => {
+        $crate::maps::constant(&$crate::maps::TASK_OFFSETS.$field)
+    };
+}
+pub(crate) use task_offset;
+
 /// The value of a constant that the loader changes after compilation.
 #[inline(always)]
 pub(crate) fn constant(value: &u32) -> u32 {
@@ -68,6 +102,12 @@ pub(crate) fn constant(value: &u32) -> u32 {
 #[inline(always)]
 pub(crate) fn count_loopback() -> bool {
     constant(&COUNT_LOOPBACK) != 0
+}
+
+/// What accounts are told apart by.
+#[inline(always)]
+pub(crate) fn breakdown() -> u32 {
+    constant(&BY)
 }
 
 /// The number of buckets as a power of 2.

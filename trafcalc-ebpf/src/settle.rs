@@ -3,11 +3,14 @@
 
 use core::ptr::read_volatile;
 
+use trafcalc_common::actor::by;
 use trafcalc_common::maps::Stream;
 use trafcalc_common::nearest;
 
+use crate::actor::{self, Moment};
 use crate::atomic::Swap;
 use crate::credit;
+use crate::maps::breakdown;
 use crate::sock::Sock;
 use crate::stream;
 use crate::table;
@@ -31,7 +34,7 @@ pub(crate) fn sent<S: Swap>(sk: Sock) {
     let Some(seq) = sk.write_seq() else { return };
     // SAFETY: `stream` points to a map value.
     let moved = unsafe { replace::<S>(&raw mut (*stream).sent, |near| nearest(near, sent_number(stream, seq))) };
-    credit_owner(sk, stream, moved, 0);
+    credit_owner::<S>(sk, stream, Moment::Call, moved, 0);
 }
 
 /// Credits what was read since the last look.
@@ -48,7 +51,7 @@ pub(crate) fn received<S: Swap>(sk: Sock) {
     // SAFETY: `stream` points to a map value.
     let moved =
         unsafe { replace::<S>(&raw mut (*stream).received, |near| nearest(near, received_number(stream, seq))) };
-    credit_owner(sk, stream, 0, moved);
+    credit_owner::<S>(sk, stream, Moment::Any, 0, moved);
 }
 
 /// Credits both directions by the kernel's own totals, which also makes good any number of missed events.
@@ -74,18 +77,19 @@ pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) {
         )
     };
     match to {
-        To::Owner => credit_owner(sk, stream, sent, received),
+        To::Owner => credit_owner::<S>(sk, stream, Moment::Any, sent, received),
         To::Other => credit::to_other(sent, received),
     }
 }
 
 #[inline(always)]
-fn credit_owner(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
+fn credit_owner<S: Swap>(sk: Sock, stream: *mut Stream, moment: Moment, sent: i64, received: i64) {
     if sent == 0 && received == 0 {
         return;
     }
     match sk.uid() {
-        Some(uid) => credit::to_user(stream, uid, sent, received),
+        Some(uid) if breakdown() == by::USER => credit::to_user(stream, uid, sent, received),
+        Some(uid) => credit::to_row(actor::row::<S>(sk, stream, uid, moment), sent, received),
         None => credit::to_other(sent, received),
     }
 }

@@ -6,13 +6,15 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
+use trafcalc_common::actor::by;
 use trafcalc_common::maps::{Stream, event};
 use trafcalc_common::tcp::{may_send, state, syn_acked};
 
+use crate::actor;
 use crate::atomic::Swap;
 use crate::credit::{self, NOEXIST};
 use crate::loopback;
-use crate::maps::UNFOLLOWED;
+use crate::maps::{UNFOLLOWED, breakdown};
 use crate::settle::{self, To, flags};
 use crate::sock::Sock;
 use crate::table;
@@ -22,7 +24,7 @@ use crate::table;
 pub(crate) fn state_changes<S: Swap>(sk: Sock, old: u32, new: u32) {
     match new {
         // A new life of this piece of memory.
-        state::SYN_SENT | state::SYN_RECV | state::LISTEN => forget(sk),
+        state::SYN_SENT | state::SYN_RECV | state::LISTEN => forget::<S>(sk),
         state::ESTABLISHED => begins::<S>(sk, old),
         _ => goes_on::<S>(sk, old, new),
     }
@@ -33,7 +35,7 @@ pub(crate) fn state_changes<S: Swap>(sk: Sock, old: u32, new: u32) {
 pub(crate) fn ends<S: Swap>(sk: Sock) {
     if let Some((stream, to)) = find(sk) {
         settle::both::<S>(sk, stream, to);
-        forget(sk);
+        forget::<S>(sk);
     }
 }
 
@@ -174,9 +176,14 @@ fn keep<S: Swap>(sk: Sock, stream: &Stream) {
 }
 
 #[inline(always)]
-fn forget(sk: Sock) {
+fn forget<S: Swap>(sk: Sock) {
+    if breakdown() != by::USER {
+        if let Some(stream) = table::find(sk.key()) {
+            actor::leave::<S>(stream);
+        }
+    }
     table::remove(sk.key());
     let _ = UNFOLLOWED.remove(sk.key());
 }
 
-const NOTHING: Stream = Stream { sent: 0, received: 0, owner: 0, sent_end: 0, received_end: 0, flags: 0, unused: 0 };
+const NOTHING: Stream = Stream { sent: 0, received: 0, owner: 0, sent_end: 0, received_end: 0, flags: 0, mark_high: 0 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::capture::Attach;
+use crate::capture::{Attach, By};
 use crate::config::{Backend, Format, Interval, Overrides, RunTime, Word};
 use crate::selftest;
 
@@ -153,12 +153,16 @@ pub struct RunArgs {
     /// Count connections whose both ends are on this host, too
     #[arg(long)]
     loopback: bool,
+
+    /// What accounts are told apart by, beyond the user [default: user]
+    #[arg(long, value_name = "WHAT")]
+    by: Option<By>,
 }
 
 impl From<RunArgs> for Overrides {
     fn from(args: RunArgs) -> Self {
-        let RunArgs { config, backend, attach, interval, duration, log, format, status_socket, loopback } = args;
-        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback }
+        let RunArgs { config, backend, attach, interval, duration, log, format, status_socket, loopback, by } = args;
+        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback, by }
     }
 }
 
@@ -176,7 +180,7 @@ macro_rules! choices {
     )*};
 }
 
-choices!(Backend, Attach, Format);
+choices!(Backend, Attach, Format, By);
 
 /// Reads the command line.
 ///

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{self, Attach, BackendKind, EbpfSettings, PacketSettings};
+use crate::capture::{self, Attach, BackendKind, By, EbpfSettings, PacketSettings};
 
 mod file;
 mod test_knobs;
@@ -80,6 +80,8 @@ pub struct Overrides {
     pub status_socket: Option<PathBuf>,
     /// `--loopback`
     pub loopback: bool,
+    /// `--by`
+    pub by: Option<By>,
 }
 
 /// The choice of a backend.
@@ -181,6 +183,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
             backend,
             attach: overrides.attach.or(file.ebpf.attach),
             loopback: overrides.loopback || file.loopback,
+            by: overrides.by.unwrap_or(file.by),
             ebpf: EbpfSettings { max_connections: file.ebpf.max_connections, max_accounts: file.ebpf.max_accounts },
             packet: PacketSettings {
                 interfaces: file.packet.interfaces,

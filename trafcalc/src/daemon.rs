@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
-use crate::capture::{self, Alarm, Backend, Batch, CaptureError, Started};
+use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings};
-use crate::identity::Users;
+use crate::identity::Identity;
 use crate::ledger::Ledger;
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
@@ -42,7 +43,9 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     };
     runtime.block_on(async {
         match start(&settings.capture, status) {
-            Ok((started, events)) => turn(Daemon::new(started, log, Now::read()), events, settings).await,
+            Ok((started, events)) => {
+                turn(Daemon::new(started, log, Now::read(), settings.capture.by), events, settings).await
+            }
             Err(failure) => {
                 log.discard();
                 Err(failure)
@@ -80,18 +83,21 @@ async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Re
     }
 }
 
-/// The two clocks at one moment.
+/// The clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// For the log; may be set.
     pub wall: SystemTime,
     /// For lengths of time; never set.
     pub monotonic: Instant,
+    /// How long the host has been up, asleep or not.
+    pub since_boot: Duration,
 }
 
 impl Now {
     fn read() -> Self {
-        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+        let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+        Self { wall: SystemTime::now(), monotonic: Instant::now(), since_boot }
     }
 }
 
@@ -99,7 +105,7 @@ impl Now {
 pub struct Daemon {
     backend: Box<dyn Backend>,
     ledger: Ledger,
-    users: Users,
+    identity: Identity,
     log: Log,
     source: Source,
     /// When the last report that was written ended.
@@ -116,18 +122,20 @@ type Flow = ControlFlow<Result<(), Failure>>;
 impl Daemon {
     /// A service that has reported nothing yet, and counts since `begin`.
     #[must_use]
-    pub fn new(started: Started, log: Log, begin: Now) -> Self {
+    pub fn new(started: Started, log: Log, begin: Now, by: By) -> Self {
         let Started { backend, declined } = started;
         let source = Source {
             since: begin.wall,
             backend: backend.kind().name(),
             attach: backend.attach().map(capture::Attach::name),
             declined: declined.iter().map(ToString::to_string).collect(),
+            by,
+            booted: begin.wall - begin.since_boot,
         };
         Self {
             backend,
             ledger: Ledger::default(),
-            users: Users::default(),
+            identity: Identity::default(),
             log,
             source,
             reported_at: begin.monotonic,
@@ -235,9 +243,8 @@ impl Daemon {
         self.reopen();
         let snapshot = self.ledger.snapshot();
         let period = self.period(now);
-        let users = &mut self.users;
-        let name = |uid| users.name(uid, now.monotonic).to_owned();
-        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, name);
+        let names = &mut self.identity.at(now.monotonic);
+        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, names);
         let written = self.log.write(&report);
         match &written {
             Ok(()) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::capture::Owner;
+use crate::capture::{By, Owner, Process};
 use crate::ledger::{Account, Snapshot};
 
 /// What is written at once: a record for each account, and one for all.
@@ -34,6 +34,9 @@ pub struct AccountRecord {
     /// The name of an account that belongs to no user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<&'static str>,
+    /// What was asked for beyond the user.
+    #[serde(flatten)]
+    pub detail: Detail,
     /// Bytes sent in the period.
     pub sent_bytes: u64,
     /// Bytes received in the period.
@@ -42,6 +45,26 @@ pub struct AccountRecord {
     pub sent_bytes_total: u64,
     /// Bytes received since the start.
     pub received_bytes_total: u64,
+}
+
+/// What a record tells beyond the user. Empty where nothing is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Detail {
+    /// Nothing.
+    User {},
+    /// Of a process.
+    Process {
+        /// Its number.
+        pid: Option<u32>,
+        /// When it was started.
+        #[serde(serialize_with = "rfc3339_ms")]
+        start_time: Option<SystemTime>,
+        /// The last part of the path of its program.
+        program: Option<String>,
+        /// The path of its program, where it is still running and may be looked at.
+        exe: Option<String>,
+    },
 }
 
 /// All accounts over one period, and what could not be counted or attributed since the start.
@@ -91,6 +114,8 @@ pub struct Summary {
     pub late_connections_total: u64,
     /// Connections for which a table had no room, credited to `(other)` when they ended.
     pub unfollowed_connections_total: u64,
+    /// Bytes that have their user, but not the process that was asked for.
+    pub coarse_bytes_total: u64,
     /// Reports that could not be written, and logs that could not be reopened.
     pub log_errors_total: u64,
     /// Better backends that did not start, a sentence each.
@@ -108,6 +133,19 @@ pub struct Source {
     pub attach: Option<&'static str>,
     /// Better backends that did not start, a sentence each.
     pub declined: Vec<String>,
+    /// What accounts are told apart by.
+    pub by: By,
+    /// When the host was started, as far as the start of processes is reckoned from it.
+    pub booted: SystemTime,
+}
+
+/// Who knows the names of numbers.
+pub trait Names {
+    /// The name of a user.
+    fn user(&mut self, uid: u32) -> String;
+
+    /// The path of a process's program, if it is still running and may be looked at.
+    fn exe(&mut self, process: &Process) -> Option<String>;
 }
 
 /// The time a report is about.
@@ -136,20 +174,20 @@ impl Report {
         period: Period,
         source: &Source,
         log_errors: u64,
-        mut name: impl FnMut(u32) -> String,
+        names: &mut impl Names,
     ) -> Self {
         let told = snapshot.accounts.iter().filter(|account| scope == Scope::All || !account.unreported.is_zero());
         Self {
-            accounts: told.map(|account| AccountRecord::new(account, period, &mut name)).collect(),
+            accounts: told.map(|account| AccountRecord::new(account, period, source, names)).collect(),
             summary: Summary::new(snapshot, period, source, log_errors),
         }
     }
 }
 
 impl AccountRecord {
-    fn new(account: &Account, period: Period, name: &mut impl FnMut(u32) -> String) -> Self {
+    fn new(account: &Account, period: Period, source: &Source, names: &mut impl Names) -> Self {
         let (uid, label) = match account.owner {
-            Owner::User(uid) => (Some(uid), None),
+            Owner::User(uid) | Owner::Process(uid, _) => (Some(uid), None),
             Owner::Unattributed => (None, Some("(unattributed)")),
             Owner::Other => (None, Some("(other)")),
         };
@@ -157,12 +195,28 @@ impl AccountRecord {
             time: period.end,
             interval_s: seconds(period.length),
             uid,
-            user: uid.map(name),
+            user: uid.map(|uid| names.user(uid)),
             account: label,
+            detail: Detail::new(&account.owner, source, names),
             sent_bytes: account.unreported.sent,
             received_bytes: account.unreported.received,
             sent_bytes_total: account.total.sent,
             received_bytes_total: account.total.received,
+        }
+    }
+}
+
+impl Detail {
+    fn new(owner: &Owner, source: &Source, names: &mut impl Names) -> Self {
+        match (source.by, owner) {
+            (By::User, _) => Self::User {},
+            (By::Process, Owner::Process(_, process)) => Self::Process {
+                pid: Some(process.pid),
+                start_time: Some(source.booted + Duration::from_nanos(process.started_ns)),
+                program: Some(process.program.to_string()),
+                exe: names.exe(process),
+            },
+            (By::Process, _) => Self::Process { pid: None, start_time: None, program: None, exe: None },
         }
     }
 }
@@ -194,6 +248,7 @@ impl Summary {
             delayed_lookups_total: health.delayed_lookups,
             late_connections_total: health.late_connections,
             unfollowed_connections_total: health.unfollowed_connections,
+            coarse_bytes_total: health.coarse_bytes,
             log_errors_total: log_errors,
             declined: source.declined.clone(),
         }
@@ -207,6 +262,15 @@ fn seconds(length: Duration) -> f64 {
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_seconds(*time))
+}
+
+/// To the millisecond: of two processes with one number, one may follow the other within a second.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn rfc3339_ms<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(&humantime::format_rfc3339_millis(*time)),
+        None => serializer.serialize_none(),
+    }
 }
 
 #[cfg(test)]

@@ -100,9 +100,14 @@ fn report(lasting: &mut Option<(Target, Service)>) -> Result<Counted> {
 /// Whether the scenarios answer for an account: the programs' users, and those that are no user's.
 fn is_ours(account: &Account) -> bool {
     match account {
-        Account::User(uid) => (FIRST_UID..=LAST_UID).contains(uid),
+        Account::User(uid) | Account::Process { uid, .. } => (FIRST_UID..=LAST_UID).contains(uid),
         Account::Named(_) => true,
     }
+}
+
+/// Whether an account is told about to the end: those of processes that are gone leave.
+const fn is_lasting(account: &Account) -> bool {
+    !matches!(account, Account::Process { .. })
 }
 
 /// What the services of a world counted.
@@ -136,7 +141,8 @@ impl Counted {
         for log in &self.logs {
             last.merge(log.last()?.totals()?.split(is_ours).0);
         }
-        let is_complete = last.must_equal(&self.table).context("the last report does not have every account");
+        let (last, all) = (last.split(is_lasting).0, self.table.clone().split(is_lasting).0);
+        let is_complete = last.must_equal(&all).context("the last report does not have every account");
         self.explain(is_complete)?;
         Ok(self)
     }

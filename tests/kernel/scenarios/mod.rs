@@ -29,6 +29,7 @@ mod nonblocking;
 mod older_connection;
 mod passed_descriptor;
 mod peek;
+mod processes_of_programs;
 mod quick_ack;
 mod reopen_on_sighup;
 mod report_on_sigusr1;
@@ -53,6 +54,7 @@ mod urgent;
 mod vectored;
 mod vlan;
 mod wait_all;
+mod workers_by_process;
 mod zerocopy_receive;
 mod zerocopy_send;
 
@@ -96,6 +98,7 @@ pub(crate) static ALL: &[Scenario] = &[
     older_connection::SCENARIO,
     passed_descriptor::SCENARIO,
     peek::SCENARIO,
+    processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
     reopen_on_sighup::SCENARIO,
     report_on_sigusr1::SCENARIO,
@@ -120,6 +123,7 @@ pub(crate) static ALL: &[Scenario] = &[
     vectored::SCENARIO,
     vlan::SCENARIO,
     wait_all::SCENARIO,
+    workers_by_process::SCENARIO,
     zerocopy_receive::SCENARIO,
     zerocopy_send::SCENARIO,
 ];
@@ -240,12 +244,22 @@ impl Test {
 
 /// Runs programs, those that listen first in the list, until all have ended and their connections are closed.
 fn run_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
+    run_processes(programs).map(Table::by_user)
+}
+
+/// The same, and gives what each process says.
+fn run_processes<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
     let start = |(namespace, program)| Ok((namespace, Running::start(&program, namespace)?));
-    finish_all(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
+    finish_processes(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
 }
 
 /// Waits until all have ended and their connections are closed.
 fn finish_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
+    finish_processes(programs).map(Table::by_user)
+}
+
+/// The same, and gives what each process says.
+fn finish_processes<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
     let mut truth = Table::default();
     let mut namespaces = Vec::new();
     for (namespace, program) in programs {

@@ -89,9 +89,17 @@ impl Report {
 
 fn account(record: &Value) -> Result<Account> {
     match (record["uid"].as_u64(), record["account"].as_str()) {
-        (Some(uid), _) => Ok(Account::User(u32::try_from(uid)?)),
+        (Some(uid), _) => of_user(u32::try_from(uid)?, record),
         (None, Some(name)) => Ok(Account::Named(name.to_owned())),
         (None, None) => anyhow::bail!("whose record is {record}?"),
+    }
+}
+
+fn of_user(uid: u32, record: &Value) -> Result<Account> {
+    let program = || record["program"].as_str().map(str::to_owned).context("a process without a program");
+    match record["pid"].as_u64() {
+        Some(pid) => Ok(Account::Process { uid, pid: u32::try_from(pid)?, program: program()? }),
+        None => Ok(Account::User(uid)),
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Program {
     pub(crate) uid: u32,
     /// Whose sockets it makes or is given, if not its own. Making them takes `uid` 0.
     pub(crate) owner: Option<u32>,
+    /// The name of its executable, if it is to have one of its own.
+    pub(crate) name: Option<String>,
     pub(crate) role: Role,
     pub(crate) transport: Transport,
     /// How many connections it makes or accepts.
@@ -122,7 +124,7 @@ impl Program {
     pub(crate) fn connect(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
         let role = Role::Connect(addr);
         let transport = Transport::default();
-        Self { uid, owner: None, role, transport, connections: 1, at_once: 1, steps: steps.into() }
+        Self { uid, owner: None, name: None, role, transport, connections: 1, at_once: 1, steps: steps.into() }
     }
 
     pub(crate) fn listen(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
@@ -132,6 +134,11 @@ impl Program {
     /// The same with `connections`, `at_once` of them at a time.
     pub(crate) fn times(self, connections: u32, at_once: u32) -> Self {
         Self { connections, at_once, ..self }
+    }
+
+    /// The same as a program of this name.
+    pub(crate) fn called(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// The same on another port.

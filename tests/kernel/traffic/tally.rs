@@ -17,8 +17,13 @@ impl Tally {
 
     /// One line for each user.
     pub(super) fn print(&self) {
+        let path = std::env::current_exe().expect("an executable has a path");
+        let program = path.file_name().expect("and that a name").to_string_lossy();
         for (uid, bytes) in &*self.0.lock().expect("nobody panics with it") {
-            line(&serde_json::json!({ "uid": uid, "sent": bytes.sent, "received": bytes.received }));
+            let (sent, received, pid) = (bytes.sent, bytes.received, std::process::id());
+            line(&serde_json::json!({
+                "uid": uid, "pid": pid, "program": program, "sent": sent, "received": received,
+            }));
         }
     }
 }

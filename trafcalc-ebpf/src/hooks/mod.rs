@@ -7,6 +7,8 @@
 //! interrupted one. To settle twice credits nothing.
 
 mod inet_sock_set_state;
+mod sched_process_exec;
+mod sched_process_exit;
 mod sock_send_length;
 mod tcp_cleanup_rbuf;
 mod tcp_destroy_sock;

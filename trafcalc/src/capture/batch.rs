@@ -1,5 +1,7 @@
 //! What a backend hands on: bytes with their owners, and what it could not see. Plain data.
 
+use std::sync::Arc;
+
 /// Payload bytes in the two directions, from this host's point of view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
@@ -33,14 +35,28 @@ impl std::ops::Sub for Bytes {
 }
 
 /// Whom bytes belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
-    /// The user with this numeric id, in the user namespace of the service.
+    /// The user with this numeric id, in the user namespace of the service. Where more was asked for: those of his bytes
+    /// of which no more is known.
     User(u32),
+    /// A process with a socket of this user.
+    Process(u32, Process),
     /// A local connection whose owner could not be found.
     Unattributed,
     /// Bytes for which there was no room to keep an owner.
     Other,
+}
+
+/// A process, told apart from all that had its number before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Process {
+    /// Its number, in the pid namespace of the service.
+    pub pid: u32,
+    /// When it was started, in nanoseconds since boot.
+    pub started_ns: u64,
+    /// The last part of the path of its program.
+    pub program: Arc<str>,
 }
 
 /// What could not be counted or attributed, and why. Every number counts from the start of the service.
@@ -64,6 +80,8 @@ pub struct Health {
     pub late_connections: u64,
     /// Connections for which a table had no room: credited to [`Owner::Other`] when they ended.
     pub unfollowed_connections: u64,
+    /// Bytes credited to a user of which it is not known what was asked for beyond the user.
+    pub coarse_bytes: u64,
 }
 
 /// What a backend counted since it was last asked, and its health since it started.
@@ -71,6 +89,8 @@ pub struct Health {
 pub struct Batch {
     /// Bytes by owner since the last batch; an owner may come more than once.
     pub credits: Vec<(Owner, Bytes)>,
+    /// Owners that are gone: these are their last credits.
+    pub gone: Vec<Owner>,
     /// Health since the start.
     pub health: Health,
 }

@@ -3,6 +3,8 @@
 //! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks:
 //! nothing here imports configuration, names of users, or where a report goes.
 
+#[cfg(feature = "ebpf")]
+mod alive;
 mod batch;
 mod choice;
 #[cfg(feature = "ebpf")]
@@ -12,7 +14,7 @@ mod ebpf;
 mod ebpf;
 pub mod packet;
 
-pub use batch::{Batch, Bytes, Health, Owner};
+pub use batch::{Batch, Bytes, Health, Owner, Process};
 pub use choice::{Declined, Started, start};
 
 /// A source of counted bytes.
@@ -73,6 +75,27 @@ impl Attach {
     }
 }
 
+/// What accounts are told apart by, by the names users give them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// The user.
+    #[default]
+    User,
+    /// The user and the process.
+    Process,
+}
+
+impl By {
+    /// The word for it in options and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Process => "process",
+        }
+    }
+}
+
 /// What to capture; every field has been checked by whoever made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -82,6 +105,8 @@ pub struct Settings {
     pub attach: Option<Attach>,
     /// Count connections whose both ends are on this host, too.
     pub loopback: bool,
+    /// What accounts are told apart by.
+    pub by: By,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
@@ -96,7 +121,8 @@ pub struct EbpfSettings {
     /// Most connections followed at once; some 76 bytes of kernel memory each. Further ones are counted when they
     /// end, and credited to [`Owner::Other`].
     pub max_connections: usize,
-    /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU.
+    /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
+    /// processes are told apart, as many of them besides, some 250 bytes each.
     pub max_accounts: usize,
 }
 
@@ -172,6 +198,12 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
+    /// It cannot tell apart what was asked for.
+    #[error("it cannot tell accounts apart by {}: only the ebpf backend can", .0.name())]
+    OnlyUsers(By),
+    /// The numbers of processes mean others here.
+    #[error("processes can only be told apart in the host's own pid namespace")]
+    PidNamespace,
     /// The program was built without this backend.
     #[error("this trafcalc was built without it")]
     NotBuilt,

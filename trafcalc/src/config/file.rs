@@ -10,7 +10,7 @@ use super::{
     MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, value,
 };
 use crate::capture::packet::MIN_RING_BYTES;
-use crate::capture::{Attach, EbpfSettings};
+use crate::capture::{Attach, By, EbpfSettings};
 
 /// Longest name of a network interface (`IFNAMSIZ` less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
@@ -24,6 +24,8 @@ pub(super) struct File {
     #[serde(deserialize_with = "value::text")]
     pub(super) interval: Interval,
     pub(super) loopback: bool,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) by: By,
     pub(super) log: LogSection,
     pub(super) status: StatusSection,
     pub(super) packet: PacketSection,

@@ -25,6 +25,7 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("interval = '99ms'", "t.toml:1: interval: \"99ms\" is not between 100ms and 1day"),
         ("interval = '86401s'", "t.toml:1: interval: \"86401s\" is not between 100ms and 1day"),
         ("interval = 'soon'", "t.toml:1: interval: \"soon\" is not a length of time such as 500ms, 10s or 1h"),
+        ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
         ("[packet]\nring_bytes = 65535", "t.toml:2: packet.ring_bytes: 65535 is not between 65536 and 1073741824"),
@@ -60,6 +61,7 @@ fn the_command_line_comes_before_the_file() {
         format: Some(Format::Logfmt),
         status_socket: Some("/b".into()),
         loopback: true,
+        by: Some(By::Process),
     };
     let both = resolve_text(text, &overrides).unwrap();
     assert_eq!(both.capture.backend, None);
@@ -68,6 +70,7 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(both.duration, Some("1h".parse().unwrap()));
     assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt });
     assert!(both.capture.loopback);
+    assert_eq!(both.capture.by, By::Process);
     assert_eq!(both.status, Some("/b".into()));
 }
 
@@ -113,6 +116,7 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "backend",
         "interval",
         "loopback",
+        "by",
         "[log]",
         "path",
         "format",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::Backend;
-use crate::capture::{Attach, BackendKind};
+use crate::capture::{Attach, BackendKind, By};
 
 /// A choice between a few words.
 pub trait Word: Copy + 'static {
@@ -31,6 +31,14 @@ impl Word for Backend {
 
 impl Word for Attach {
     const ALL: &'static [Self] = &[Self::Fentry, Self::Kprobe, Self::Tracepoint];
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Word for By {
+    const ALL: &'static [Self] = &[Self::User, Self::Process];
 
     fn word(self) -> &'static str {
         self.name()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Health, Owner};
+use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Owner};
 use crate::service::exit::Exit;
 use crate::sinks::{Destination, Json};
 
@@ -76,7 +76,7 @@ fn full_disk() -> SinkError {
 #[expect(clippy::unnecessary_wraps, reason = "a step of a script may also be an error")]
 fn batch(credits: &[(u32, u64, u64)]) -> Result<Batch, CaptureError> {
     let credits = credits.iter().map(|&(uid, sent, received)| (Owner::User(uid), Bytes { sent, received })).collect();
-    Ok(Batch { credits, health: Health::default() })
+    Ok(Batch { credits, ..Batch::default() })
 }
 
 /// A daemon, its log, and the two clocks.
@@ -89,13 +89,13 @@ struct Bench {
 impl Bench {
     fn new(script: impl IntoIterator<Item = Result<Batch, CaptureError>>) -> Self {
         let paper = Rc::new(RefCell::new(Paper::default()));
-        let now = Now { wall: SystemTime::UNIX_EPOCH, monotonic: Instant::now() };
+        let now = Now { wall: SystemTime::UNIX_EPOCH, monotonic: Instant::now(), since_boot: Duration::ZERO };
         let reason = CaptureError::NotBuilt;
         let started = Started {
             backend: Box::new(Script(script.into_iter().collect())),
             declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
         };
-        let daemon = Daemon::new(started, Log::new(Box::new(Json), Box::new(Shared(Rc::clone(&paper)))), now);
+        let daemon = Daemon::new(started, Log::new(Box::new(Json), Box::new(Shared(Rc::clone(&paper)))), now, By::User);
         Self { daemon, paper, now }
     }
 

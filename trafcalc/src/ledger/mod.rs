@@ -8,8 +8,11 @@ use crate::capture::{Batch, Bytes, Health, Owner};
 /// take 4 MB; a host with more users that all talk TCP has not been met.
 pub const MAX_ACCOUNTS: usize = 65_536;
 
+/// Most accounts that are finer than a user's; the bytes of further ones go to their users.
+pub const MAX_FINE_ACCOUNTS: usize = MAX_ACCOUNTS / 2;
+
 /// One row: an owner's totals, and what of them has not been reported yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Whose bytes.
     pub owner: Owner,
@@ -24,7 +27,7 @@ pub struct Account {
 pub struct Snapshot {
     /// All accounts, users first, in ascending order.
     pub accounts: Vec<Account>,
-    /// The sum of all accounts since the start.
+    /// The sum of all accounts since the start, of those that are gone, too.
     pub total: Bytes,
     /// The sum of all accounts since the last report.
     pub unreported: Bytes,
@@ -36,6 +39,7 @@ pub struct Snapshot {
 struct Row {
     total: Bytes,
     reported: Bytes,
+    is_gone: bool,
 }
 
 /// All accounts.
@@ -44,29 +48,41 @@ pub struct Ledger {
     rows: BTreeMap<Owner, Row>,
     capture_health: Health,
     overflow_bytes: u64,
+    coarse_bytes: u64,
+    /// The totals of owners that are gone and were told about.
+    gone: Bytes,
 }
 
 impl Ledger {
     /// Books what a backend counted.
     pub fn apply(&mut self, batch: &Batch) {
-        for &(owner, bytes) in &batch.credits {
-            self.credit(owner, bytes);
+        for (owner, bytes) in &batch.credits {
+            self.credit(owner, *bytes);
+        }
+        for owner in &batch.gone {
+            if let Some(row) = self.rows.get_mut(owner) {
+                row.is_gone = true;
+            }
         }
         self.capture_health = batch.health;
     }
 
-    fn credit(&mut self, owner: Owner, bytes: Bytes) {
-        let owner = if self.has_room_for(owner) {
-            owner
-        } else {
-            self.overflow_bytes += bytes.sent + bytes.received;
-            Owner::Other
-        };
-        self.rows.entry(owner).or_default().total += bytes;
-    }
-
-    fn has_room_for(&self, owner: Owner) -> bool {
-        !matches!(owner, Owner::User(_)) || self.rows.len() < MAX_ACCOUNTS || self.rows.contains_key(&owner)
+    fn credit(&mut self, owner: &Owner, bytes: Bytes) {
+        if let Some(row) = self.rows.get_mut(owner) {
+            row.total += bytes;
+            return;
+        }
+        match owner {
+            Owner::Process(uid, _) if self.rows.len() >= MAX_FINE_ACCOUNTS => {
+                self.coarse_bytes += bytes.sent + bytes.received;
+                self.credit(&Owner::User(*uid), bytes);
+            }
+            Owner::User(_) if self.rows.len() >= MAX_ACCOUNTS => {
+                self.overflow_bytes += bytes.sent + bytes.received;
+                self.credit(&Owner::Other, bytes);
+            }
+            _ => drop(self.rows.insert(owner.clone(), Row { total: bytes, ..Row::default() })),
+        }
     }
 
     /// All accounts as they are now.
@@ -75,26 +91,31 @@ impl Ledger {
         let mut snapshot = Snapshot {
             health: Health {
                 overflow_bytes: self.capture_health.overflow_bytes + self.overflow_bytes,
+                coarse_bytes: self.capture_health.coarse_bytes + self.coarse_bytes,
                 ..self.capture_health
             },
+            total: self.gone,
             ..Snapshot::default()
         };
-        for (&owner, row) in &self.rows {
+        for (owner, row) in &self.rows {
             let unreported = row.total - row.reported;
             snapshot.total += row.total;
             snapshot.unreported += unreported;
-            snapshot.accounts.push(Account { owner, total: row.total, unreported });
+            snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, unreported });
         }
         snapshot
     }
 
-    /// Notes that all of `snapshot` reached the log, so that the next one tells what came after it.
+    /// Notes that all of `snapshot` reached the log, so that the next one tells what came after it. Owners
+    /// that are gone leave the ledger with it; their bytes stay in the sum.
     pub fn mark_reported(&mut self, snapshot: &Snapshot) {
         for account in &snapshot.accounts {
             if let Some(row) = self.rows.get_mut(&account.owner) {
                 row.reported = account.total;
             }
         }
+        let gone = self.rows.extract_if(.., |_, row| row.is_gone && row.reported == row.total);
+        gone.for_each(|(_, row)| self.gone += row.total);
     }
 }
 

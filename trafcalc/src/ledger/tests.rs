@@ -1,8 +1,10 @@
 use super::*;
+use crate::capture::Process;
 
 fn batch(credits: &[(Owner, u64, u64)]) -> Batch {
-    let credits = credits.iter().map(|&(owner, sent, received)| (owner, Bytes { sent, received })).collect();
-    Batch { credits, health: Health::default() }
+    let credits =
+        credits.iter().map(|(owner, sent, received)| (owner.clone(), Bytes { sent: *sent, received: *received }));
+    Batch { credits: credits.collect(), ..Batch::default() }
 }
 
 #[test]
@@ -34,4 +36,38 @@ fn owners_beyond_the_limit_are_counted_as_other() {
     assert_eq!(snapshot.health.overflow_bytes, 15);
     assert_eq!(snapshot.accounts.last().unwrap().owner, Owner::Other);
     assert_eq!(snapshot.accounts.len(), MAX_ACCOUNTS + 1);
+}
+
+fn process(pid: u32) -> Owner {
+    Owner::Process(1000, Process { pid, started_ns: 7, program: "curl".into() })
+}
+
+#[test]
+fn an_owner_that_is_gone_leaves_when_all_of_it_was_reported() {
+    let mut ledger = Ledger::default();
+    ledger.apply(&batch(&[(process(1), 10, 1), (process(2), 5, 0)]));
+    ledger.mark_reported(&ledger.snapshot());
+    ledger.apply(&Batch { gone: vec![process(1)], ..batch(&[(process(1), 2, 0)]) });
+    let last = ledger.snapshot();
+    assert_eq!(last.accounts[0].unreported, Bytes { sent: 2, received: 0 });
+    ledger.mark_reported(&last);
+
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.accounts.iter().map(|account| &account.owner).collect::<Vec<_>>(), [&process(2)]);
+    assert_eq!(snapshot.total, Bytes { sent: 17, received: 1 });
+    assert_eq!(snapshot.unreported, Bytes::default());
+}
+
+#[test]
+fn processes_beyond_the_limit_are_counted_for_their_users() {
+    let mut ledger = Ledger::default();
+    let processes = u32::try_from(MAX_FINE_ACCOUNTS).unwrap() + 5;
+    for pid in 0..processes {
+        ledger.apply(&batch(&[(process(pid), 1, 2)]));
+    }
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.total, Bytes { sent: u64::from(processes), received: 2 * u64::from(processes) });
+    assert_eq!(snapshot.health.coarse_bytes, 15);
+    assert_eq!(snapshot.accounts[0].owner, Owner::User(1000));
+    assert_eq!(snapshot.accounts[0].total, Bytes { sent: 5, received: 10 });
 }

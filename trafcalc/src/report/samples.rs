@@ -2,13 +2,32 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Period, Report, Scope, Source};
-use crate::capture::{Bytes, Health, Owner};
+use super::{Names, Period, Report, Scope, Source};
+use crate::capture::{By, Bytes, Health, Owner, Process};
 use crate::ledger::{Account, Snapshot};
 
 /// 2026-11-23T02:00:00Z
 pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(498_722)
+}
+
+/// A source that tells users apart, on a host started at the beginning.
+pub(crate) fn source() -> Source {
+    let declined = Vec::new();
+    Source { since: start(), backend: "ebpf", attach: Some("fentry"), declined, by: By::User, booted: start() }
+}
+
+/// Names for everybody: all users are alice.
+pub(crate) struct Told;
+
+impl Names for Told {
+    fn user(&mut self, _: u32) -> String {
+        "alice".to_owned()
+    }
+
+    fn exe(&mut self, process: &Process) -> Option<String> {
+        Some(format!("/usr/bin/{}", process.program))
+    }
 }
 
 /// Alice and the unattributed, after 310 seconds.
@@ -24,7 +43,7 @@ pub(crate) fn report() -> Report {
         unreported: bytes(124, 458),
         health: Health::default(),
     };
-    let source = Source { since: start(), backend: "packet", attach: None, declined: vec!["ebpf: no".to_owned()] };
+    let source = Source { backend: "packet", attach: None, declined: vec!["ebpf: no".to_owned()], ..source() };
     let period = Period { end: start() + Duration::from_secs(310), length: Duration::from_secs(10) };
-    Report::new(&snapshot, Scope::All, period, &source, 0, |_| "alice".to_owned())
+    Report::new(&snapshot, Scope::All, period, &source, 0, &mut Told)
 }

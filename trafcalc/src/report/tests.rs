@@ -2,22 +2,18 @@ use super::*;
 use crate::capture::{Batch, Bytes, Health};
 use crate::ledger::Ledger;
 
-fn source() -> Source {
-    Source { since: samples::start(), backend: "ebpf", attach: Some("fentry"), declined: Vec::new() }
-}
-
 fn report(ledger: &Ledger, scope: Scope) -> Report {
     let period = Period { end: samples::start(), length: Duration::from_millis(1_500) };
-    Report::new(&ledger.snapshot(), scope, period, &source(), 3, |uid| format!("user{uid}"))
+    Report::new(&ledger.snapshot(), scope, period, &samples::source(), 3, &mut samples::Told)
 }
 
 #[test]
 fn only_accounts_that_moved_are_told_about_until_all_are_asked_for() {
     let mut ledger = Ledger::default();
     let bytes = Bytes { sent: 1, received: 0 };
-    ledger.apply(&Batch { credits: vec![(Owner::User(1), bytes)], health: Health::default() });
+    ledger.apply(&Batch { credits: vec![(Owner::User(1), bytes)], ..Batch::default() });
     ledger.mark_reported(&ledger.snapshot());
-    ledger.apply(&Batch { credits: vec![(Owner::User(2), bytes)], health: Health::default() });
+    ledger.apply(&Batch { credits: vec![(Owner::User(2), bytes)], ..Batch::default() });
 
     let uids = |report: &Report| report.accounts.iter().map(|account| account.uid).collect::<Vec<_>>();
     assert_eq!(uids(&report(&ledger, Scope::Moved)), [Some(2)]);
@@ -38,8 +34,10 @@ fn health_reaches_the_summary_number_by_number() {
         delayed_lookups: 7,
         late_connections: 10,
         unfollowed_connections: 11,
+        coarse_bytes: 12,
     };
-    ledger.apply(&Batch { credits: vec![(Owner::Unattributed, Bytes { sent: 8, received: 9 })], health });
+    let credits = vec![(Owner::Unattributed, Bytes { sent: 8, received: 9 })];
+    ledger.apply(&Batch { credits, health, ..Batch::default() });
     let summary = report(&ledger, Scope::Moved).summary;
     assert_eq!(
         [
@@ -54,9 +52,27 @@ fn health_reaches_the_summary_number_by_number() {
             summary.log_errors_total,
             summary.late_connections_total,
             summary.unfollowed_connections_total,
+            summary.coarse_bytes_total,
         ],
-        [1, 2, 3, 4, 5, 6, 7, 17, 3, 10, 11]
+        [1, 2, 3, 4, 5, 6, 7, 17, 3, 10, 11, 12]
     );
     assert_eq!(summary.interval_s.to_string(), "1.5");
     assert_eq!(summary.attach, Some("fentry"));
+}
+
+#[test]
+fn a_record_tells_the_process_where_that_was_asked_for() {
+    let mut ledger = Ledger::default();
+    let process = Process { pid: 7, started_ns: 1_250_000_000, program: "nginx".into() };
+    let bytes = Bytes { sent: 1, received: 0 };
+    let credits = vec![(Owner::Process(33, process), bytes), (Owner::User(33), bytes), (Owner::Other, bytes)];
+    ledger.apply(&Batch { credits, ..Batch::default() });
+    let period = Period { end: samples::start(), length: Duration::from_secs(1) };
+    let source = Source { by: By::Process, ..samples::source() };
+    let report = Report::new(&ledger.snapshot(), Scope::All, period, &source, 0, &mut samples::Told);
+    let records: Vec<_> = report.accounts.iter().map(|account| serde_json::to_string(account).unwrap()).collect();
+    assert!(records[0].contains(r#""user":"alice","pid":null,"start_time":null,"program":null,"exe":null,"sent"#));
+    let told = r#""pid":7,"start_time":"2026-11-23T02:00:01.250Z","program":"nginx","exe":"/usr/bin/nginx","sent"#;
+    assert!(records[1].contains(told), "{}", records[1]);
+    assert!(records[2].contains(r#""uid":null,"user":null,"account":"(other)","pid":null"#), "{}", records[2]);
 }

@@ -59,8 +59,8 @@ fn count(
 
 fn by_owner(batch: &Batch) -> HashMap<Owner, Bytes> {
     let mut counted: HashMap<Owner, Bytes> = HashMap::new();
-    for &(owner, bytes) in &batch.credits {
-        *counted.entry(owner).or_default() += bytes;
+    for (owner, bytes) in &batch.credits {
+        *counted.entry(owner.clone()).or_default() += *bytes;
     }
     counted
 }

@@ -4,33 +4,35 @@ use std::collections::HashMap;
 
 use trafcalc_common::maps::Tally;
 
-use crate::capture::{Bytes, Owner};
+use crate::capture::Bytes;
 
-/// What of each account was handed out already.
+/// What of each row was handed out already.
+///
+/// A row that changes its owner goes on where it stands: nothing is ever taken back from the counters.
 #[derive(Default)]
 pub(super) struct Counters {
-    handed_out: HashMap<Owner, Bytes>,
+    handed_out: HashMap<u32, Bytes>,
 }
 
 impl Counters {
-    /// The gain of an account whose CPUs count `shares`; `None` if there is none.
+    /// The gain of a row whose CPUs count `shares`; zero if there is none.
     ///
     /// A single CPU's share may be negative, and the sum may for a moment be less than before, when one CPU took back
     /// what the other has not credited yet: then nothing is handed out until it has caught up.
-    pub(super) fn gain(&mut self, owner: Owner, shares: impl IntoIterator<Item = Tally>) -> Option<(Owner, Bytes)> {
+    pub(super) fn gain(&mut self, row: u32, shares: impl IntoIterator<Item = Tally>) -> Bytes {
         let total = shares.into_iter().fold(Tally::default(), |sum, share| Tally {
             sent: sum.sent.wrapping_add(share.sent),
             received: sum.received.wrapping_add(share.received),
         });
-        let before = self.handed_out.entry(owner).or_default();
+        let before = self.handed_out.entry(row).or_default();
         let gain = Bytes { sent: ahead(total.sent, before.sent), received: ahead(total.received, before.received) };
         *before += gain;
-        (!gain.is_zero()).then_some((owner, gain))
+        gain
     }
 
-    /// All bytes of an account handed out so far.
-    pub(super) fn handed_out(&self, owner: Owner) -> Bytes {
-        self.handed_out.get(&owner).copied().unwrap_or_default()
+    /// All bytes of a row handed out so far, whoever had it.
+    pub(super) fn handed_out(&self, row: u32) -> Bytes {
+        self.handed_out.get(&row).copied().unwrap_or_default()
     }
 }
 
@@ -52,18 +54,18 @@ mod tests {
     #[test]
     fn shares_may_be_negative_and_only_their_sum_counts() {
         let mut counters = Counters::default();
-        let gain = counters.gain(Owner::User(1), [tally(-300, 7), tally(1_300, -2)]);
-        assert_eq!(gain, Some((Owner::User(1), Bytes { sent: 1_000, received: 5 })));
-        assert_eq!(counters.gain(Owner::User(1), [tally(0, 0), tally(1_000, 5)]), None);
+        let gain = counters.gain(1, [tally(-300, 7), tally(1_300, -2)]);
+        assert_eq!(gain, Bytes { sent: 1_000, received: 5 });
+        assert!(counters.gain(1, [tally(0, 0), tally(1_000, 5)]).is_zero());
     }
 
     #[test]
     fn a_sum_that_falls_back_is_held_until_it_has_caught_up() {
         let mut counters = Counters::default();
-        assert!(counters.gain(Owner::Other, [tally(1_000, 0)]).is_some());
-        assert_eq!(counters.gain(Owner::Other, [tally(1_000, 0), tally(-100, 0)]), None);
-        let gain = counters.gain(Owner::Other, [tally(1_150, 0), tally(-100, 0)]);
-        assert_eq!(gain, Some((Owner::Other, Bytes { sent: 50, received: 0 })));
+        assert!(!counters.gain(0, [tally(1_000, 0)]).is_zero());
+        assert!(counters.gain(0, [tally(1_000, 0), tally(-100, 0)]).is_zero());
+        let gain = counters.gain(0, [tally(1_150, 0), tally(-100, 0)]);
+        assert_eq!(gain, Bytes { sent: 50, received: 0 });
     }
 
     proptest! {
@@ -72,9 +74,9 @@ mod tests {
         fn gains_add_up_to_the_highest_reading(readings in prop::collection::vec(0u64..1 << 62, 1..50)) {
             let mut counters = Counters::default();
             for &sent in &readings {
-                counters.gain(Owner::User(0), [Tally { sent, received: 0 }]);
+                counters.gain(7, [Tally { sent, received: 0 }]);
             }
-            prop_assert_eq!(counters.handed_out(Owner::User(0)).sent, readings.into_iter().max().unwrap());
+            prop_assert_eq!(counters.handed_out(7).sent, readings.into_iter().max().unwrap());
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The eBPF backend: counts inside the kernel, and reads nothing but totals.
 //!
-//! What is counted, and why it is exact, is in `trafcalc-ebpf`. Here are loading, attaching and reading. The maps must
-//! never be written or emptied from here: what is deleted between a read and the next event is lost.
+//! What is counted, and why it is exact, is in `trafcalc-ebpf`. Here are loading, attaching and reading. Counters
+//! must never be written or emptied from here: what is deleted between a read and the next event is lost.
 
+mod actors;
 mod counters;
 mod misses;
 mod modes;
@@ -17,12 +18,14 @@ use std::cell::OnceCell;
 use aya::Btf;
 use caps::{CapSet, Capability};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-use trafcalc_common::maps::Offsets;
+use trafcalc_common::maps::OTHER_ROW;
+use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
+use self::actors::Actors;
 use self::counters::Counters;
 use self::programs::Programs;
 use self::tables::Tables;
-use super::{Attach, Backend, BackendKind, Batch, CaptureError, Declined, Health, Owner, Settings};
+use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Owner, Settings};
 
 /// The attach modes, cheaper ones first.
 const ATTACH_ORDER: [Attach; 3] = [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint];
@@ -31,7 +34,7 @@ const ATTACH_ORDER: [Attach; 3] = [Attach::Fentry, Attach::Kprobe, Attach::Trace
 /// added to `declined` with its reason.
 pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option<Box<dyn Backend>> {
     let mut decline = |attach, reason| declined.push(Declined { backend: BackendKind::Ebpf, attach, reason });
-    let kernel = match Kernel::examine() {
+    let kernel = match Kernel::examine(settings.by) {
         Ok(kernel) => kernel,
         Err(reason) => {
             decline(settings.attach, reason);
@@ -56,16 +59,19 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
 /// What all attach modes need to know of the running kernel.
 struct Kernel {
     offsets: Offsets,
+    task_offsets: TaskOffsets,
     /// Its types as aya wants them, read when a program needs them.
     types: OnceCell<Btf>,
 }
 
 impl Kernel {
-    fn examine() -> Result<Self, CaptureError> {
+    fn examine(by: By) -> Result<Self, CaptureError> {
         require_capabilities()?;
+        require_pid_namespace(by)?;
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-        Ok(Self { offsets: offsets::of_running_kernel()?, types: OnceCell::new() })
+        let (offsets, task_offsets) = offsets::of_running_kernel(by)?;
+        Ok(Self { offsets, task_offsets, types: OnceCell::new() })
     }
 }
 
@@ -82,6 +88,17 @@ fn require_capabilities() -> Result<(), CaptureError> {
     Ok(())
 }
 
+/// The kernel tells the numbers that processes have in the first pid namespace.
+fn require_pid_namespace(by: By) -> Result<(), CaptureError> {
+    /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same since Linux 3.8.
+    const FIRST: &str = "pid:[4026531836]";
+    let own = std::fs::read_link("/proc/self/ns/pid");
+    match by {
+        By::Process if own.is_ok_and(|own| own.as_os_str() != FIRST) => Err(CaptureError::PidNamespace),
+        _ => Ok(()),
+    }
+}
+
 /// Says at once what attaching would find out only after it has attached half of the programs.
 fn require_kprobes() -> Result<(), CaptureError> {
     let is_there = std::fs::exists("/sys/bus/event_source/devices/kprobe/type").unwrap_or(true);
@@ -93,6 +110,8 @@ struct EbpfBackend {
     attach: Attach,
     programs: Programs,
     tables: Tables,
+    /// Where more than users is told apart.
+    actors: Option<Actors>,
     counters: Counters,
     /// What has been told so far.
     health: Health,
@@ -105,41 +124,63 @@ impl EbpfBackend {
         }
         let mut first_reason = None;
         for variant in modes::variants(attach) {
-            match Programs::attach(variant, &kernel.types, &kernel.offsets, settings) {
-                Ok(mut programs) => {
-                    let tables = Tables::of(&mut programs)?;
-                    let (counters, health) = (Counters::default(), Health::default());
-                    return Ok(Self { attach, programs, tables, counters, health });
-                }
+            let programs = Programs::load(variant, kernel, settings);
+            match programs.and_then(|programs| Self::counting(attach, programs, settings)) {
+                Ok(backend) => return Ok(backend),
                 Err(reason) => first_reason = first_reason.or(Some(reason)),
             }
         }
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))
     }
 
+    fn counting(attach: Attach, mut programs: Programs, settings: &Settings) -> Result<Self, CaptureError> {
+        let tables = Tables::of(&mut programs)?;
+        let actors = match settings.by {
+            By::User => None,
+            By::Process => Some(Actors::of(&mut programs, sizes::actor_rows(&settings.ebpf))?),
+        };
+        programs.attach(settings)?;
+        let (counters, health) = (Counters::default(), Health::default());
+        Ok(Self { attach, programs, tables, actors, counters, health })
+    }
+
     fn read(&mut self) -> Result<Batch, CaptureError> {
-        let mut credits = Vec::new();
-        for tally in self.tables.tallies() {
-            let (owner, shares) = tally?;
-            credits.extend(self.counters.gain(owner, shares));
+        let mut batch = Batch::default();
+        self.tables.update_rows()?;
+        for (owner, row) in self.tables.rows() {
+            let gain = self.counters.gain(*row, self.tables.shares(*row)?);
+            if !gain.is_zero() {
+                batch.credits.push((owner.clone(), gain));
+            }
+        }
+        if let Some(actors) = &mut self.actors {
+            actors.read(&self.tables, &mut self.counters, &mut batch)?;
         }
         let health = self.health()?;
         warn_of_full_tables(&self.health, &health);
         self.health = health;
-        Ok(Batch { credits, health })
+        Ok(Batch { health, ..batch })
     }
 
     fn health(&self) -> Result<Health, CaptureError> {
         let events = self.tables.events()?;
-        let overflow = self.counters.handed_out(Owner::Other);
+        let overflow = self.counters.handed_out(OTHER_ROW);
         Ok(Health {
             lost_events: self.programs.misses().map(|(_, misses)| misses).sum(),
             gaps: events.lost,
             overflow_bytes: overflow.sent + overflow.received,
             late_connections: events.late,
             unfollowed_connections: events.unfollowed,
+            coarse_bytes: self.coarse_bytes(),
             ..Health::default()
         })
+    }
+
+    /// What the rows of users have where more was to be told apart.
+    fn coarse_bytes(&self) -> u64 {
+        let of_users = self.tables.rows().iter().filter(|(owner, _)| *owner != Owner::Other);
+        let bytes = of_users.map(|&(_, row)| self.counters.handed_out(row)).map(|bytes| bytes.sent + bytes.received);
+        if self.actors.is_some() { bytes.sum() } else { 0 }
     }
 }
 

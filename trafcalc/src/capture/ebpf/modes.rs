@@ -3,7 +3,7 @@
 //! The end of a connection is attached before its beginning and that before everything else, so that a connection that
 //! begins while we attach is either older than the program or wholly seen.
 
-use crate::capture::Attach;
+use crate::capture::{Attach, By};
 
 /// Whether a mode can do without a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,16 @@ pub(super) const fn variants(attach: Attach) -> &'static [Variant] {
         Attach::Tracepoint => &[Variant { hooks: TRACEPOINT, exchange: true }],
     }
 }
+
+/// What has to be known of tasks, beyond the hooks of every mode.
+pub(super) const fn of_tasks(by: By) -> &'static [Hook] {
+    match by {
+        By::User => &[],
+        By::Process => PROCESSES,
+    }
+}
+
+const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
 
 const FENTRY: &[Hook] = &[
     hook("btf_destroy", "tcp_destroy_sock"),

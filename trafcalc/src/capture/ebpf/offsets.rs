@@ -6,29 +6,30 @@
 use std::path::Path;
 
 use btf_rs::{Btf, Member, Struct, Type};
-use trafcalc_common::maps::Offsets;
+use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
-use crate::capture::CaptureError;
+use crate::capture::{By, CaptureError};
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// Typedefs, qualifiers and anonymous members followed at most; the kernel nests them some five deep.
 const MAX_DEPTH: usize = 16;
 
-/// Reads the offsets of the running kernel.
+/// Reads the offsets of the running kernel; those of tasks only where more than users is told apart.
 ///
 /// # Errors
 /// The kernel has no type information, or lacks a field.
-pub(super) fn of_running_kernel() -> Result<Offsets, CaptureError> {
+pub(super) fn of_running_kernel(by: By) -> Result<(Offsets, TaskOffsets), CaptureError> {
     let bytes = std::fs::read(Path::new(VMLINUX)).map_err(|source| CaptureError::System {
         what: "reading the kernel's types from /sys/kernel/btf/vmlinux",
         source,
     })?;
-    from_btf(&bytes)
+    let of_tasks = if by == By::User { TaskOffsets::UNSET } else { of_tasks(&bytes)? };
+    Ok((from_btf(&bytes)?, of_tasks))
 }
 
 /// Reads the offsets from a kernel's type information.
 pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
-    let btf = Btf::from_bytes(bytes).map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })?;
+    let btf = parse(bytes)?;
     let sock = Structure::find(&btf, "sock")?;
     let common = sock.inner("__sk_common")?;
     let tcp = Structure::find(&btf, "tcp_sock")?;
@@ -56,6 +57,28 @@ pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
     })
 }
 
+/// Reads the offsets that tell who acts from a kernel's type information.
+fn of_tasks(bytes: &[u8]) -> Result<TaskOffsets, CaptureError> {
+    let btf = parse(bytes)?;
+    let task = Structure::find(&btf, "task_struct")?;
+    Ok(TaskOffsets {
+        sk_lock_owned: Structure::find(&btf, "sock")?.inner("sk_lock")?.field("owned", 4)?,
+        task_flags: task.field("flags", 4)?,
+        task_mm: task.field("mm", 8)?,
+        task_group_leader: task.field("group_leader", 8)?,
+        task_start_boottime: task.field("start_boottime", 8)?,
+        task_signal: task.field("signal", 8)?,
+        signal_live: Structure::find(&btf, "signal_struct")?.field("live", 4)?,
+        mm_exe_file: Structure::find(&btf, "mm_struct")?.field("exe_file", 8)?,
+        file_dentry: Structure::find(&btf, "file")?.inner("f_path")?.field("dentry", 8)?,
+        dentry_name: Structure::find(&btf, "dentry")?.inner("d_name")?.field("name", 8)?,
+    })
+}
+
+fn parse(bytes: &[u8]) -> Result<Btf, CaptureError> {
+    Btf::from_bytes(bytes).map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })
+}
+
 /// A structure of the kernel, and where it begins in the one that was looked up.
 struct Structure<'a> {
     btf: &'a Btf,
@@ -80,12 +103,8 @@ impl<'a> Structure<'a> {
     fn inner(&self, field: &'static str) -> Result<Self, CaptureError> {
         let missing = || CaptureError::NoField { structure: self.name, field };
         let (offset, member) = find_member(self.btf, &self.members, field, MAX_DEPTH).ok_or_else(missing)?;
-        match self.btf.resolve_chained_type(&member) {
-            Ok(Type::Struct(members)) => {
-                Ok(Self { btf: self.btf, name: self.name, start: self.start + offset, members })
-            }
-            _ => Err(missing()),
-        }
+        let members = structure(self.btf, &member, MAX_DEPTH).ok_or_else(missing)?;
+        Ok(Self { btf: self.btf, name: self.name, start: self.start + offset, members })
     }
 
     /// The offset of a member that has `bytes` bytes.
@@ -120,6 +139,17 @@ fn find_member(btf: &Btf, within: &Struct, name: &str, depth: usize) -> Option<(
 /// Whether a member is no bit field.
 fn is_whole(member: &Member) -> bool {
     member.bit_offset().is_multiple_of(u8::BITS) && matches!(member.bitfield_size(), None | Some(0))
+}
+
+/// The structure that a member or a type's alias refers to.
+fn structure<T: btf_rs::BtfType + ?Sized>(btf: &Btf, of: &T, depth: usize) -> Option<Struct> {
+    match btf.resolve_chained_type(of).ok()? {
+        Type::Struct(found) => Some(found),
+        alias @ (Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_)) if depth > 0 => {
+            structure(btf, alias.as_btf_type()?, depth - 1)
+        }
+        _ => None,
+    }
 }
 
 /// The size in bytes of what a member or a type's alias refers to.

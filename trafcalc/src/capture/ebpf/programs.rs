@@ -8,12 +8,13 @@ use std::os::fd::AsFd as _;
 
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
-use trafcalc_common::maps::{OFFSETS_WORDS, Offsets};
+use trafcalc_common::actor::by;
+use trafcalc_common::offsets::{OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
-use super::misses;
 use super::modes::{Hook, Need, Variant};
 use super::sizes::Sizes;
-use crate::capture::{CaptureError, Settings};
+use super::{Kernel, misses, modes};
+use crate::capture::{By, CaptureError, Settings};
 
 /// The kernel half, as `build.rs` made it.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trafcalc-ebpf.o"));
@@ -24,40 +25,35 @@ const STATES: &str = "inet_sock_set_state";
 /// The programs, attached as long as this lives.
 pub(super) struct Programs {
     ebpf: Ebpf,
+    /// Those that are there, in the order in which they are to be attached.
+    loaded: Vec<&'static Hook>,
     attached: Vec<&'static str>,
 }
 
 impl Programs {
-    /// Loads the object and attaches its programs.
-    pub(super) fn attach(
-        variant: &Variant,
-        types: &OnceCell<Btf>,
-        offsets: &Offsets,
-        settings: &Settings,
-    ) -> Result<Self, CaptureError> {
-        let ebpf = load_object(variant, offsets, settings)?;
-        let mut programs = Self { ebpf, attached: Vec::with_capacity(variant.hooks.len()) };
-        // All are loaded before one is attached: detaching again takes the kernel a while.
-        let hooks = programs.loaded(variant.hooks, types)?;
-        let is_left_out = |hook: &Hook| settings.test_leave_out_states && hook.target == STATES;
-        for hook in hooks.into_iter().filter(|hook| !is_left_out(hook)) {
-            attach(programs.program(hook)?, hook.target).map_err(|error| reason(hook.target, &error))?;
-            programs.attached.push(hook.program);
-        }
-        Ok(programs)
-    }
-
-    /// Loads the programs, and gives the hooks that are there.
-    fn loaded(&mut self, hooks: &'static [Hook], types: &OnceCell<Btf>) -> Result<Vec<&'static Hook>, CaptureError> {
-        let mut there = Vec::with_capacity(hooks.len());
-        for hook in hooks {
-            match load(self.program(hook)?, hook.target, types) {
-                Ok(()) => there.push(hook),
+    /// Loads the object and its programs. All are loaded before one is attached: detaching again takes the kernel a
+    /// while.
+    pub(super) fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
+        let ebpf = load_object(variant, kernel, settings)?;
+        let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
+        for hook in modes::of_tasks(settings.by).iter().chain(variant.hooks) {
+            match load(programs.program(hook)?, hook.target, &kernel.types) {
+                Ok(()) => programs.loaded.push(hook),
                 Err(error) if hook.need == Need::IfThere => tracing::debug!(%error, "{} is not there", hook.target),
                 Err(error) => return Err(reason(hook.target, &error)),
             }
         }
-        Ok(there)
+        Ok(programs)
+    }
+
+    /// Has the kernel call the programs from now on.
+    pub(super) fn attach(&mut self, settings: &Settings) -> Result<(), CaptureError> {
+        let is_left_out = |hook: &Hook| settings.test_leave_out_states && hook.target == STATES;
+        for hook in std::mem::take(&mut self.loaded).into_iter().filter(|hook| !is_left_out(hook)) {
+            attach(self.program(hook)?, hook.target).map_err(|error| reason(hook.target, &error))?;
+            self.attached.push(hook.program);
+        }
+        Ok(())
     }
 
     fn program(&mut self, hook: &Hook) -> Result<&mut Program, CaptureError> {
@@ -78,16 +74,23 @@ impl Programs {
     }
 }
 
-fn load_object(variant: &Variant, offsets: &Offsets, settings: &Settings) -> Result<Ebpf, CaptureError> {
-    let words: [u32; OFFSETS_WORDS] = offsets.words();
+fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Ebpf, CaptureError> {
+    let words: [u32; OFFSETS_WORDS] = kernel.offsets.words();
+    let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.task_offsets.words();
+    let by = match settings.by {
+        By::User => by::USER,
+        By::Process => by::PROCESS,
+    };
     let loopback = u32::from(settings.loopback);
-    let sizes = Sizes::new(&settings.ebpf, variant.exchange);
+    let sizes = Sizes::new(&settings.ebpf, variant.exchange, settings.by);
     let mut loader = EbpfLoader::new();
     for (map, entries) in sizes.entries() {
         loader.map_max_entries(map, entries);
     }
     loader
         .override_global("OFFSETS", &words, true)
+        .override_global("TASK_OFFSETS", &task_words, true)
+        .override_global("BY", &by, true)
         .override_global("COUNT_LOOPBACK", &loopback, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
         .verifier_log_level(VerifierLogLevel::DISABLE)
@@ -161,7 +164,8 @@ mod tests {
         };
         assert!(!is_there("raw_nothing"));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
-            for hook in variants(attach).iter().flat_map(|variant| variant.hooks) {
+            let hooks = variants(attach).iter().flat_map(|variant| variant.hooks);
+            for hook in hooks.chain(modes::of_tasks(By::Process)) {
                 assert!(is_there(hook.program), "{} of {}", hook.program, attach.name());
             }
         }

@@ -1,8 +1,11 @@
 //! How large the maps are. The kernel allocates all of it at the start.
 
+use std::ops::Range;
+
+use trafcalc_common::actor::EPOCH_BITS;
 use trafcalc_common::maps::BUCKET_STREAMS;
 
-use crate::capture::EbpfSettings;
+use crate::capture::{By, EbpfSettings};
 
 /// Connections beyond those that are followed, which are counted when they end. 1.7 MB of kernel memory.
 const MAX_UNFOLLOWED: u32 = 16_384;
@@ -16,23 +19,33 @@ pub(super) struct Sizes {
     pub(super) bucket_bits: u32,
     spill: u32,
     accounts: u32,
+    /// Accounts that are finer than a user's.
+    actors: u32,
+}
+
+/// The rows of accounts that are finer than a user's: as many as users may have, and behind theirs.
+pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
+    let accounts = to_u32(settings.max_accounts);
+    accounts + 1..2 * accounts + 1
 }
 
 impl Sizes {
     /// The sizes for `settings`. Without the atomic exchange no place in a bucket can be claimed, so that all streams go
     /// to the hash.
-    pub(super) fn new(settings: &EbpfSettings, exchange: bool) -> Self {
+    pub(super) fn new(settings: &EbpfSettings, exchange: bool, by: By) -> Self {
         let accounts = to_u32(settings.max_accounts);
         let streams = to_u32(settings.max_connections).max(1);
+        let actors = if by == By::User { 0 } else { accounts };
         if !exchange {
-            return Self { bucket_bits: 0, spill: streams, accounts };
+            return Self { bucket_bits: 0, spill: streams, accounts, actors };
         }
         let buckets = streams.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two();
-        Self { bucket_bits: buckets.ilog2(), spill: streams.div_ceil(SPILL_DIVISOR), accounts }
+        Self { bucket_bits: buckets.ilog2(), spill: streams.div_ceil(SPILL_DIVISOR), accounts, actors }
     }
 
     /// The number of entries of each map that has not a fixed one.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 6] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 10] {
+        let epochs = if self.actors == 0 { 1 } else { 1 << EPOCH_BITS };
         [
             ("BUCKETS", 1 << self.bucket_bits),
             ("SPILL", self.spill),
@@ -40,7 +53,11 @@ impl Sizes {
             ("ACCOUNTS", self.accounts),
             ("ROWS", self.accounts),
             // One more, for others.
-            ("TALLIES", self.accounts.saturating_add(1)),
+            ("TALLIES", self.accounts + self.actors + 1),
+            ("ACTORS", self.actors.max(1)),
+            ("SEATS", if self.actors == 0 { 1 } else { self.accounts + self.actors + 1 }),
+            ("FREE_ROWS", self.actors.max(1)),
+            ("EPOCHS", epochs),
         ]
     }
 }
@@ -55,14 +72,26 @@ mod tests {
     use super::*;
 
     fn entries(max_connections: usize, exchange: bool) -> Vec<(&'static str, u32)> {
-        Sizes::new(&EbpfSettings { max_connections, max_accounts: 9 }, exchange).entries().to_vec()
+        Sizes::new(&settings(max_connections), exchange, By::User).entries().to_vec()
+    }
+
+    fn settings(max_connections: usize) -> EbpfSettings {
+        EbpfSettings { max_connections, max_accounts: 9 }
+    }
+
+    #[test]
+    fn accounts_of_processes_have_rows_of_their_own() {
+        let all = Sizes::new(&settings(64), true, By::Process).entries();
+        let of = |name| all.iter().find(|entry| entry.0 == name).unwrap().1;
+        assert_eq!(actor_rows(&settings(64)), 10..19);
+        assert_eq!((of("TALLIES"), of("SEATS"), of("FREE_ROWS"), of("ACTORS")), (19, 19, 9, 9));
     }
 
     #[test]
     fn there_is_room_for_what_was_asked_and_a_row_for_others() {
         let expected = [("BUCKETS", 16), ("SPILL", 16), ("UNFOLLOWED", MAX_UNFOLLOWED)];
         assert_eq!(entries(64, true)[..3], expected);
-        assert_eq!(entries(64, true)[3..], [("ACCOUNTS", 9), ("ROWS", 9), ("TALLIES", 10)]);
+        assert_eq!(entries(64, true)[3..6], [("ACCOUNTS", 9), ("ROWS", 9), ("TALLIES", 10)]);
         assert_eq!(entries(1, true)[..2], [("BUCKETS", 1), ("SPILL", 1)]);
     }
 

@@ -40,19 +40,19 @@ impl Tables {
         })
     }
 
-    /// Each account's owner and the shares of all CPUs.
-    pub(super) fn tallies(&mut self) -> impl Iterator<Item = Result<(Owner, Vec<Tally>), CaptureError>> {
-        let rows = self.update_rows();
-        let tallies = &self.tallies;
-        let read = move |&(owner, row): &(Owner, u32)| {
-            let shares: PerCpuValues<Words> = tallies.get(&row, 0).map_err(|error| unreadable(&error))?;
-            Ok((owner, shares.iter().map(|&[sent, received]| Tally { sent, received }).collect()))
-        };
-        rows.err().map(Err).into_iter().chain(self.rows.iter().map(read))
+    /// The accounts of users, and that for others.
+    pub(super) fn rows(&self) -> &[(Owner, u32)] {
+        &self.rows
+    }
+
+    /// The shares of all CPUs in a row.
+    pub(super) fn shares(&self, row: u32) -> Result<Vec<Tally>, CaptureError> {
+        let shares: PerCpuValues<Words> = self.tallies.get(&row, 0).map_err(|error| unreadable(&error))?;
+        Ok(shares.iter().map(|&[sent, received]| Tally { sent, received }).collect())
     }
 
     /// Looks for new accounts, if any were opened: that takes as many calls as there are accounts.
-    fn update_rows(&mut self) -> Result<(), CaptureError> {
+    pub(super) fn update_rows(&mut self) -> Result<(), CaptureError> {
         let opened = self.count(event::ACCOUNTS)?;
         if opened == self.opened {
             return Ok(());
@@ -71,16 +71,20 @@ impl Tables {
         Ok(Events { late: late?, unfollowed: unfollowed?, lost: lost? })
     }
 
-    fn count(&self, index: u32) -> Result<u64, CaptureError> {
+    /// How often one of `trafcalc_common::maps::event` happened.
+    pub(super) fn count(&self, index: u32) -> Result<u64, CaptureError> {
         let shares = self.events.get(&index, 0).map_err(|error| unreadable(&error))?;
         Ok(shares.iter().sum())
     }
 }
 
-fn take<T: TryFrom<Map, Error = MapError>>(programs: &mut Programs, name: &'static str) -> Result<T, CaptureError> {
+pub(super) fn take<T: TryFrom<Map, Error = MapError>>(
+    programs: &mut Programs,
+    name: &'static str,
+) -> Result<T, CaptureError> {
     T::try_from(programs.take_map(name)?).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: &MapError) -> CaptureError {
+pub(super) fn unreadable(error: &MapError) -> CaptureError {
     system("reading a map of the eBPF program", error)
 }

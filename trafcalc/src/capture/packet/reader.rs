@@ -251,7 +251,7 @@ impl Reader {
 
     fn batch(&mut self) -> Batch {
         self.flows.sweep(self.now_ms());
-        Batch { credits: self.flows.take_credits(), health: self.flows.health() }
+        Batch { credits: self.flows.take_credits(), health: self.flows.health(), ..Batch::default() }
     }
 
     fn now_ms(&self) -> u64 {

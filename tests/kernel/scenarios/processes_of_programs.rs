@@ -1,0 +1,49 @@
+//! Two users, each with several processes of three programs at once: every process has its own bytes, under the name of
+//! its program.
+
+use anyhow::{Result, ensure};
+
+use super::{Scenario, Test, run_processes};
+use crate::service::Options;
+use crate::target::Target;
+use crate::traffic::spec::{Program, receive, send};
+use crate::world::{Namespace, World, address_of, listen_at};
+
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("processes_of_programs", run).targets(|target| target != Target::Packet);
+
+const USERS: [u32; 2] = [70_020_061, 70_020_062];
+/// The last one has a name as long as one may be that is not cut.
+const PROGRAMS: [&str; 3] = ["upload", "down load", "a-program-whose-name-is-exactly-as-long-as-one-that-is-not-cut!"];
+const PROCESSES_EACH: usize = 2;
+const CONNECTIONS: u32 = 6;
+
+fn run(test: &Test) -> Result<()> {
+    let world = World::new()?;
+    let counters = test.count_with(&world, &Options::default().argument("--by=process"))?;
+    let truth = run_processes(programs(test, &world))?;
+    ensure!(truth.0.len() == 2 * USERS.len() * PROGRAMS.len() * PROCESSES_EACH, "not as many processes as meant");
+    counters.stop()?.must_equal(&truth)
+}
+
+/// A server and a client for each process that is wanted, with bytes of its own.
+pub(super) fn programs<'a>(test: &Test, world: &'a World) -> Vec<(&'a Namespace, Program)> {
+    let mut pairs = Vec::new();
+    for uid in USERS {
+        for name in PROGRAMS {
+            for _ in 0..PROCESSES_EACH {
+                let number = u16::try_from(pairs.len()).expect("a handful");
+                pairs.extend(pair(test, world, uid, name, number));
+            }
+        }
+    }
+    pairs
+}
+
+fn pair<'a>(test: &Test, world: &'a World, uid: u32, name: &str, number: u16) -> [(&'a Namespace, Program); 2] {
+    let (there, back) = (20_000 + 100 * u64::from(number), 9_000 + u64::from(number));
+    let server = Program::listen(uid, listen_at(test.family), [receive(there), send(back, 1_000)]);
+    let client = Program::connect(uid, address_of(test.family, 0, 2), [send(there, 3_000), receive(back)]);
+    let like = |program: Program| program.called(name).times(CONNECTIONS, 2).on_port(7_500 + number);
+    [(&world.far, like(server)), (&world.near, like(client))]
+}

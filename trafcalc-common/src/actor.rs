@@ -1,0 +1,99 @@
+//! Who acts on a socket, where more than its user is to be told: the keys and the rows of such accounts.
+
+/// What accounts are told apart by, as the loader tells the program.
+pub mod by {
+    /// By user.
+    pub const USER: u32 = 0;
+    /// By user and process.
+    pub const PROCESS: u32 = 1;
+    /// By user and program.
+    pub const PROGRAM: u32 = 2;
+    /// By user and cgroup.
+    pub const UNIT: u32 = 3;
+}
+
+/// Bytes kept of a program's name, of which the last is 0. Longer names are cut.
+pub const NAME_BYTES: usize = 64;
+
+/// The key of an account that is finer than a user's. What is not told apart is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Actor {
+    /// The user, and in the upper half the process (`tgid`) in the first pid namespace.
+    pub who: u64,
+    /// When the process was started, in nanoseconds since boot; or the id of the cgroup.
+    pub id: u64,
+    /// The last part of the path of the program, as words of 8 bytes in memory order.
+    pub name: [u64; NAME_BYTES / 8],
+}
+
+/// Number of words in [`Actor`].
+pub const ACTOR_WORDS: usize = size_of::<Actor>() / size_of::<u64>();
+
+impl Actor {
+    /// The actor as it lies in the map.
+    #[must_use]
+    pub const fn from_words(words: [u64; ACTOR_WORDS]) -> Self {
+        let [who, id, name @ ..] = words;
+        Self { who, id, name }
+    }
+
+    /// As it lies in the map.
+    #[must_use]
+    pub fn words(&self) -> [u64; ACTOR_WORDS] {
+        let mut words = [0; ACTOR_WORDS];
+        (words[0], words[1]) = (self.who, self.id);
+        words[2..].copy_from_slice(&self.name);
+        words
+    }
+
+    /// The user.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    pub const fn uid(&self) -> u32 {
+        self.who as u32
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        (self.who >> 32) as u32
+    }
+}
+
+/// What is known of a row of an actor's account, by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Seat {
+    /// The user.
+    pub uid: u32,
+    /// Keeps the size a multiple of 8 without hidden bytes.
+    pub unused: u32,
+    /// How many streams remember the row. It may have a new owner only when there is none.
+    pub streams: u64,
+}
+
+/// There are 2 to the power of this many epochs of processes.
+pub const EPOCH_BITS: u32 = 16;
+
+/// The epoch of a process: it moves when one with such a number ends or becomes another program, so that what is
+/// remembered of a number is looked at again.
+#[must_use]
+#[inline]
+pub const fn epoch_index(pid: u32) -> u32 {
+    pid & ((1 << EPOCH_BITS) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_survives_its_way_through_the_map() {
+        let name = [1, 2, 3, 4, 5, 6, 7, u64::MAX];
+        let actor = Actor { who: (4_194_303 << 32) + 70_020_001, id: (1 << 63) + 7, name };
+        assert_eq!((actor.uid(), actor.pid()), (70_020_001, 4_194_303));
+        assert_eq!(Actor::from_words(actor.words()), actor);
+        assert_eq!(size_of::<Actor>(), 80);
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the program finds what it reads in this kernel's structures, in bytes from the start of each.
+//!
+//! The loader fills them from the running kernel's BTF and hands them over as arrays of words.
+
+/// Defines a structure of offsets, so that its fields and its words are listed once.
+macro_rules! offsets {
+    ($(#[$about:meta])* $name:ident, $words:ident { $($(#[$doc:meta])* $field:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u32,)+
+        }
+
+        #[doc = concat!("Number of words in [`", stringify!($name), "`].")]
+        pub const $words: usize = size_of::<$name>() / size_of::<u32>();
+
+        impl $name {
+            /// All zero, until the loader sets them.
+            pub const UNSET: Self = Self { $($field: 0,)+ };
+
+            /// The fields in the order in which they lie in memory.
+            #[must_use]
+            pub const fn words(&self) -> [u32; $words] {
+                [$(self.$field,)+]
+            }
+        }
+    };
+}
+
+offsets! {
+    /// Fields of a socket, and of what it leads to.
+    Offsets, OFFSETS_WORDS {
+        /// `sock.sk_type`, 16 bits.
+        sk_type,
+        /// `sock.sk_protocol`, 16 bits.
+        sk_protocol,
+        /// `sock.sk_uid`, 32 bits.
+        sk_uid,
+        /// `sock.sk_dst_cache`, a pointer.
+        sk_dst_cache,
+        /// `sock.__sk_common.skc_flags`, a long.
+        skc_flags,
+        /// `sock.__sk_common.skc_family`, 16 bits.
+        skc_family,
+        /// `sock.__sk_common.skc_state`, 8 bits.
+        skc_state,
+        /// `sock.__sk_common.skc_dport`, 16 bits.
+        skc_dport,
+        /// `sock.__sk_common.skc_daddr`, 4 bytes.
+        skc_daddr,
+        /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
+        skc_rcv_saddr,
+        /// `sock.__sk_common.skc_v6_daddr`, 16 bytes.
+        skc_v6_daddr,
+        /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
+        skc_v6_rcv_saddr,
+        /// `tcp_sock.write_seq`, 32 bits.
+        write_seq,
+        /// `tcp_sock.copied_seq`, 32 bits.
+        copied_seq,
+        /// `tcp_sock.snd_una`, 32 bits.
+        snd_una,
+        /// `tcp_sock.rcv_nxt`, 32 bits.
+        rcv_nxt,
+        /// `tcp_sock.bytes_acked`, 64 bits.
+        bytes_acked,
+        /// `tcp_sock.bytes_received`, 64 bits.
+        bytes_received,
+        /// `dst_entry.dev`, a pointer.
+        dst_dev,
+        /// `net_device.flags`, 32 bits.
+        dev_flags,
+    }
+}
+
+offsets! {
+    /// Fields of a task and of a socket that tell who acts. Read only where more than the user is wanted.
+    TaskOffsets, TASK_OFFSETS_WORDS {
+        /// `sock.sk_lock.owned`, 32 bits.
+        sk_lock_owned,
+        /// `task_struct.flags`, 32 bits.
+        task_flags,
+        /// `task_struct.mm`, a pointer.
+        task_mm,
+        /// `task_struct.group_leader`, a pointer.
+        task_group_leader,
+        /// `task_struct.start_boottime`, 64 bits.
+        task_start_boottime,
+        /// `task_struct.signal`, a pointer.
+        task_signal,
+        /// `signal_struct.live`, 32 bits.
+        signal_live,
+        /// `mm_struct.exe_file`, a pointer.
+        mm_exe_file,
+        /// `file.f_path.dentry`, a pointer.
+        file_dentry,
+        /// `dentry.d_name.name`, a pointer.
+        dentry_name,
+    }
+}

@@ -1,0 +1,173 @@
+//! Who acts on a socket, where more than its user is to be told: the process, program or cgroup that sends and reads.
+//!
+//! A stream remembers who acted on it last, by a *mark*: the number of the process with its epoch, or the id of the
+//! cgroup. While the mark stays the same nothing else is looked at. Bytes that are seen in an interrupt, by a thread of
+//! the kernel or at the very end are those of whom the stream remembers.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid};
+use trafcalc_common::actor::{Actor, NAME_BYTES, Seat, by, epoch_index};
+use trafcalc_common::maps::{OTHER_ROW, Stream, event, owner};
+
+use crate::atomic::{self, Swap};
+use crate::credit::{self, NOEXIST};
+use crate::maps::{ACTORS, EPOCHS, FREE_ROWS, SEATS, breakdown, task_offset};
+use crate::sock::Sock;
+use crate::task::Task;
+
+/// What is known of the moment in which a hook looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// In a system call of a task, or in a thread of the kernel.
+    Call,
+    /// As above if a task holds the socket, and else in an interrupt.
+    Any,
+}
+
+/// The row to credit for who acts on a stream of `uid`.
+#[inline(always)]
+pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
+    let mark = mark();
+    // SAFETY: `stream` points to a map value.
+    let (last, high) =
+        unsafe { (read_volatile(&raw const (*stream).owner), read_volatile(&raw const (*stream).mark_high)) };
+    let row = last as u32;
+    if row != OTHER_ROW && last == owner(mark as u32, row) && high == (mark >> 32) as u32 && has(row, uid) {
+        return row;
+    }
+    let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
+    another::<S>(sk, stream, who, mark)
+}
+
+/// Leaves the row that the stream remembers, whose end this is.
+#[inline(always)]
+pub(crate) fn leave<S: Swap>(stream: *mut Stream) {
+    take::<S>(stream, 0, OTHER_ROW);
+}
+
+/// Has what is remembered of the process that runs looked at again.
+#[inline(always)]
+pub(crate) fn next_epoch() {
+    if let Some(epoch) = EPOCHS.get_ptr_mut(epoch_index(pid())) {
+        // SAFETY: points to a map value; a number that two CPUs set at once still moves.
+        unsafe { write_volatile(epoch, read_volatile(epoch).wrapping_add(1)) };
+    }
+}
+
+/// The mark of who runs now.
+#[inline(always)]
+fn mark() -> u64 {
+    if breakdown() == by::UNIT {
+        // SAFETY: takes nothing and cannot fail.
+        return unsafe { bpf_get_current_cgroup_id() };
+    }
+    let pid = pid();
+    // SAFETY: points to a map value.
+    let epoch = EPOCHS.get_ptr(epoch_index(pid)).map_or(0, |epoch| unsafe { read_volatile(epoch) });
+    u64::from(pid) | u64::from(epoch) << 32
+}
+
+/// The process that runs now; in an interrupt the one that was interrupted.
+#[inline(always)]
+fn pid() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 }
+}
+
+/// Somebody else acts, or something the stream does not remember.
+#[inline(never)]
+fn another<S: Swap>(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
+    let (uid, is_call) = (who as u32, who >> 32 != 0);
+    let task = Task::current();
+    if !(is_call || is_held(sk)) || task.is_kernel_thread() {
+        return remembered(stream, uid);
+    }
+    let mut actor = Actor { who: u64::from(uid), id: 0, name: [0; NAME_BYTES / 8] };
+    if breakdown() == by::UNIT {
+        actor.id = mark;
+    } else if task.program(&mut actor.name).is_none() {
+        return remembered(stream, uid);
+    }
+    if breakdown() == by::PROCESS {
+        actor.who |= mark << 32;
+        actor.id = task.start().unwrap_or(0);
+    }
+    let row = row_of(&actor);
+    take::<S>(stream, mark, row);
+    if row == OTHER_ROW { credit::row_of(uid) } else { row }
+}
+
+/// Whether a task holds the socket: then the hook runs in it, and in no interrupt.
+#[inline(always)]
+fn is_held(sk: Sock) -> bool {
+    sk.read::<u32>(task_offset!(sk_lock_owned)).is_some_and(|owned| owned != 0)
+}
+
+/// The row of who acted last, as far as `uid` is concerned.
+#[inline(always)]
+fn remembered(stream: *mut Stream, uid: u32) -> u32 {
+    // SAFETY: `stream` points to a map value.
+    let row = unsafe { read_volatile(&raw const (*stream).owner) } as u32;
+    if row != OTHER_ROW && has(row, uid) { row } else { credit::row_of(uid) }
+}
+
+/// Has the stream remember `row`, or nothing if it is that for others.
+#[inline(always)]
+fn take<S: Swap>(stream: *mut Stream, mark: u64, row: u32) {
+    if row != OTHER_ROW {
+        count(row, 1);
+    }
+    // SAFETY: `stream` points to a map value.
+    let former = unsafe {
+        write_volatile(&raw mut (*stream).mark_high, (mark >> 32) as u32);
+        S::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
+    } as u32;
+    if former != OTHER_ROW {
+        count(former, u64::MAX);
+    }
+}
+
+/// Adds to the number of streams that remember a row, by a number that may be -1.
+#[inline(always)]
+fn count(row: u32, change: u64) {
+    if let Some(seat) = SEATS.get_ptr_mut(row) {
+        // SAFETY: points to a map value.
+        unsafe { atomic::add(&raw mut (*seat).streams, change) };
+    }
+}
+
+/// Whether the row is one of the user's.
+#[inline(always)]
+fn has(row: u32, uid: u32) -> bool {
+    // SAFETY: points to a map value.
+    SEATS.get_ptr(row).is_some_and(|seat: *const Seat| unsafe { read_volatile(&raw const (*seat).uid) } == uid)
+}
+
+/// The row of an actor's account, opened if need be; that for others if there is no room for one more.
+#[inline(always)]
+fn row_of(actor: &Actor) -> u32 {
+    match ACTORS.get_ptr(actor) {
+        // SAFETY: points to a map value.
+        Some(row) => unsafe { read_volatile(row) },
+        None => open(actor),
+    }
+}
+
+#[inline(always)]
+fn open(actor: &Actor) -> u32 {
+    let Ok(Some(row)) = FREE_ROWS.pop() else { return OTHER_ROW };
+    if let Some(seat) = SEATS.get_ptr_mut(row) {
+        // SAFETY: points to a map value. No stream remembers a free row.
+        unsafe { write_volatile(&raw mut (*seat).uid, actor.uid()) };
+    }
+    if ACTORS.insert(actor, row, NOEXIST).is_ok() {
+        credit::event(event::ACTORS);
+        return row;
+    }
+    // Another CPU opened the account meanwhile.
+    let _ = FREE_ROWS.push(row, 0);
+    // SAFETY: points to a map value.
+    ACTORS.get_ptr(actor).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
+}

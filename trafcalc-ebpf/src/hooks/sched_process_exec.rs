@@ -1,0 +1,13 @@
+//! `sched_process_exec(task, old_pid, binary)`: the process that runs has become another program.
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+
+use super::program;
+use crate::actor;
+
+fn raw(_: &RawTracePointContext) {
+    actor::next_epoch();
+}
+
+program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec(RawTracePointContext) => raw);

@@ -1,0 +1,16 @@
+//! `sched_process_exit(task)`: the task that runs ends. Its number may go to another process once it is gone.
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+
+use super::program;
+use crate::actor;
+use crate::task::Task;
+
+fn raw(_: &RawTracePointContext) {
+    if Task::current().is_last() {
+        actor::next_epoch();
+    }
+}
+
+program!(#[raw_tracepoint(tracepoint = "sched_process_exit")] raw_exit(RawTracePointContext) => raw);

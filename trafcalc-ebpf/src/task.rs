@@ -1,0 +1,69 @@
+//! Reading the task that runs. Nothing here writes, and nothing here decides.
+#![expect(unsafe_code, reason = "reads the kernel's memory by its read helper")]
+
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel_str};
+use trafcalc_common::actor::NAME_BYTES;
+
+use crate::maps::task_offset;
+use crate::sock::read_kernel;
+
+/// `PF_KTHREAD` of include/linux/sched.h, the same since Linux 2.6.
+const KERNEL_THREAD: u32 = 1 << 21;
+
+/// The address of a `struct task_struct`.
+#[derive(Clone, Copy)]
+pub(crate) struct Task(u64);
+
+impl Task {
+    /// The one that runs; in an interrupt that which was interrupted.
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        // SAFETY: takes nothing and cannot fail.
+        Self(unsafe { bpf_get_current_task() })
+    }
+
+    /// Whether it is a thread of the kernel's own.
+    #[inline(always)]
+    pub(crate) fn is_kernel_thread(self) -> bool {
+        self.read::<u32>(task_offset!(task_flags)).is_none_or(|flags| flags & KERNEL_THREAD != 0)
+    }
+
+    /// When its process was started, in nanoseconds since boot.
+    #[inline(always)]
+    pub(crate) fn start(self) -> Option<u64> {
+        let leader: u64 = self.read(task_offset!(task_group_leader))?;
+        read_kernel(leader + u64::from(task_offset!(task_start_boottime)))
+    }
+
+    /// The last part of the path of its program, into `name`, which is all zeroes. `None` if it has none: kernel
+    /// threads, and processes about to end, which have given back their memory.
+    #[inline(always)]
+    pub(crate) fn program(self, name: &mut [u64; NAME_BYTES / 8]) -> Option<()> {
+        let memory = there(self.read(task_offset!(task_mm))?)?;
+        let file = there(read_kernel(memory + u64::from(task_offset!(mm_exe_file)))?)?;
+        let entry = there(read_kernel(file + u64::from(task_offset!(file_dentry)))?)?;
+        let text = there(read_kernel(entry + u64::from(task_offset!(dentry_name)))?)?;
+        // SAFETY: the helper writes at most NAME_BYTES bytes to `name` or fails; it checks the address itself.
+        let length =
+            unsafe { bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), NAME_BYTES as u32, text as *const _) };
+        (length > 1).then_some(())
+    }
+
+    /// Whether no thread of its process is left; asked when one of them ends.
+    #[inline(always)]
+    pub(crate) fn is_last(self) -> bool {
+        let Some(signal) = self.read::<u64>(task_offset!(task_signal)) else { return true };
+        read_kernel::<u32>(signal + u64::from(task_offset!(signal_live))).is_none_or(|live| live == 0)
+    }
+
+    #[inline(always)]
+    fn read<T: Copy>(self, offset: u32) -> Option<T> {
+        read_kernel(self.0 + u64::from(offset))
+    }
+}
+
+/// A pointer that is not null.
+#[inline(always)]
+fn there(address: u64) -> Option<u64> {
+    (address != 0).then_some(address)
+}

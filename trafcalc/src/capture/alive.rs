@@ -1,0 +1,67 @@
+//! Whether a process is still there.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use super::Process;
+
+/// What /proc counts time in: `USER_HZ` is 100 on every machine that Rust knows.
+const NS_PER_TICK: u64 = 10_000_000;
+
+/// Whether `process` is gone, be its number somebody else's now or nobody's. `proc` is where `/proc` is.
+///
+/// Where /proc hides other users' processes (`hidepid`), the kernel still says whether there is one of this number.
+pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
+    match started_ticks(proc, process.pid) {
+        Some(ticks) => ticks != process.started_ns / NS_PER_TICK,
+        None => is_free(process.pid),
+    }
+}
+
+fn is_free(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+}
+
+/// When the process that has this number was started; `None` if there is none, or it is hidden.
+fn started_ticks(proc: &Path, pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+    // The program's name, in parentheses, may have any characters in it. What follows begins with the third field; the
+    // start is the 22nd (proc_pid_stat(5)).
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(22 - 3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than any number that the kernel gives (`PID_MAX_LIMIT` is 2^22).
+    const NOBODY: u32 = 5_000_000;
+
+    fn process(pid: u32, started_ns: u64) -> Process {
+        Process { pid, started_ns, program: "a".into() }
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_number_and_its_start() {
+        let proc = tempfile::tempdir().unwrap();
+        let dir = proc.path().join(NOBODY.to_string());
+        std::fs::create_dir(&dir).unwrap();
+        let fields = (3..60).map(|field| if field == 22 { "777".to_owned() } else { field.to_string() });
+        let fields: Vec<_> = fields.collect();
+        std::fs::write(dir.join("stat"), format!("{NOBODY} (a) b) {}\n", fields.join(" "))).unwrap();
+        assert!(!has_ended(proc.path(), &process(NOBODY, 7_770_000_000)));
+        assert!(!has_ended(proc.path(), &process(NOBODY, 7_779_999_999)));
+        assert!(has_ended(proc.path(), &process(NOBODY, 7_780_000_000)), "its number is somebody else's");
+        assert!(has_ended(proc.path(), &process(NOBODY + 1, 7_770_000_000)));
+    }
+
+    #[test]
+    fn one_that_is_hidden_is_not_gone() {
+        let proc = tempfile::tempdir().unwrap();
+        assert!(!has_ended(proc.path(), &process(std::process::id(), 0)));
+    }
+}

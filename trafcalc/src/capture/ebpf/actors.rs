@@ -1,0 +1,137 @@
+//! The accounts that are finer than a user's: whose each row is, and which may have a new owner.
+//!
+//! A row is free again when its owner is gone and no stream remembers it, at two readings in a row between which it did
+//! not move: then no program is left that could be about to credit it. Its counters go on where they stand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use aya::maps::{Array, HashMap, MapData, Queue};
+use trafcalc_common::actor::{ACTOR_WORDS, Actor, Seat};
+use trafcalc_common::maps::event;
+
+use super::counters::Counters;
+use super::programs::Programs;
+use super::tables::{Tables, take, unreadable};
+use crate::capture::alive::has_ended;
+use crate::capture::{Batch, Bytes, CaptureError, Owner, Process};
+
+/// A [`Seat`] as the kernel copies it: the user, the number of streams.
+type SeatWords = [u64; 2];
+
+const _: () = assert!(size_of::<SeatWords>() == size_of::<Seat>(), "the words are the fields of a seat");
+
+/// The maps of actors.
+pub(super) struct Actors {
+    accounts: HashMap<MapData, [u64; ACTOR_WORDS], u32>,
+    seats: Array<MapData, SeatWords>,
+    free: Queue<MapData, u32>,
+    /// The rows that have an owner, as far as known.
+    taken: BTreeMap<u32, Taken>,
+    /// How many accounts had been opened when `taken` was read.
+    opened: u64,
+}
+
+/// A row and whose it is.
+struct Taken {
+    actor: Actor,
+    owner: Owner,
+    /// At the last reading its owner was gone, and no stream remembered it.
+    is_left: bool,
+}
+
+impl Actors {
+    /// The maps of `programs`, with all `rows` free.
+    pub(super) fn of(programs: &mut Programs, rows: std::ops::Range<u32>) -> Result<Self, CaptureError> {
+        let mut free: Queue<MapData, u32> = take(programs, "FREE_ROWS")?;
+        for row in rows {
+            free.push(row, 0).map_err(|error| unreadable(&error))?;
+        }
+        let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
+        Ok(Self { accounts, seats, free, taken: BTreeMap::new(), opened: 0 })
+    }
+
+    /// Adds to `batch` what the rows gained, and who is gone.
+    pub(super) fn read(
+        &mut self,
+        tables: &Tables,
+        counters: &mut Counters,
+        batch: &mut Batch,
+    ) -> Result<(), CaptureError> {
+        self.update(tables)?;
+        let mut free = Vec::new();
+        for (&row, taken) in &mut self.taken {
+            let mut gain = counters.gain(row, tables.shares(row)?);
+            if gain.is_zero() && taken.owner.is_gone() && !is_remembered(&self.seats, row)? {
+                // What came since, if anything did.
+                gain = counters.gain(row, tables.shares(row)?);
+                if gain.is_zero() && taken.is_left {
+                    free.push(row);
+                }
+                taken.is_left = gain.is_zero();
+            } else {
+                taken.is_left = false;
+            }
+            credit(batch, &taken.owner, gain);
+        }
+        free.into_iter().try_for_each(|row| self.free(row, batch))
+    }
+
+    /// Looks for new accounts, if any were opened.
+    fn update(&mut self, tables: &Tables) -> Result<(), CaptureError> {
+        let opened = tables.count(event::ACTORS)?;
+        if opened == self.opened {
+            return Ok(());
+        }
+        for account in &self.accounts {
+            let (words, row) = account.map_err(|error| unreadable(&error))?;
+            self.taken.entry(row).or_insert_with(|| {
+                let actor = Actor::from_words(words);
+                Taken { actor, owner: owner(&actor), is_left: false }
+            });
+        }
+        self.opened = opened;
+        Ok(())
+    }
+
+    fn free(&mut self, row: u32, batch: &mut Batch) -> Result<(), CaptureError> {
+        let Some(Taken { actor, owner, .. }) = self.taken.remove(&row) else { return Ok(()) };
+        self.accounts.remove(&actor.words()).map_err(|error| unreadable(&error))?;
+        self.free.push(row, 0).map_err(|error| unreadable(&error))?;
+        batch.gone.push(owner);
+        Ok(())
+    }
+}
+
+fn credit(batch: &mut Batch, owner: &Owner, gain: Bytes) {
+    if !gain.is_zero() {
+        batch.credits.push((owner.clone(), gain));
+    }
+}
+
+/// Whether a stream remembers the row.
+fn is_remembered(seats: &Array<MapData, SeatWords>, row: u32) -> Result<bool, CaptureError> {
+    let [_, streams] = seats.get(&row, 0).map_err(|error| unreadable(&error))?;
+    Ok(streams != 0)
+}
+
+impl Owner {
+    /// Whether nobody can act as this owner any more.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Process(_, process) => has_ended(Path::new("/proc"), process),
+            _ => false,
+        }
+    }
+}
+
+fn owner(actor: &Actor) -> Owner {
+    Owner::Process(actor.uid(), Process { pid: actor.pid(), started_ns: actor.id, program: name(actor) })
+}
+
+/// A program's name: bytes up to the first zero, whatever they are.
+fn name(actor: &Actor) -> Arc<str> {
+    let bytes: Vec<u8> = actor.name.iter().flat_map(|word| word.to_ne_bytes()).take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into()
+}
