@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
-/// Most names remembered; beyond it all are asked for again. A name takes some 100 bytes, so all take 1 MB.
-const MAX_NAMES: usize = 8192;
+/// Most names remembered; beyond it all are asked for again. As many as there are accounts at most: of fewer, a report of
+/// all accounts would find none remembered. A name takes some 100 bytes, so all take 7 MB.
+const MAX_NAMES: usize = 65_536;
 /// How long a name is believed: users are renamed and removed, but asking a directory server at each report is rude.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
@@ -81,9 +82,25 @@ mod tests {
     fn memory_is_bounded() {
         let mut users = Users { known: HashMap::new(), look_up: |_| None };
         let now = Instant::now();
-        for uid in 0..20_000 {
+        for uid in 0..70_000 {
             assert_eq!(users.name(uid, now), uid.to_string());
             assert!(users.known.len() <= MAX_NAMES);
         }
+    }
+
+    #[test]
+    fn a_report_of_all_accounts_asks_for_each_name_once() {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        fn count(_: u32) -> Option<String> {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+        let mut users = Users { known: HashMap::new(), look_up: count };
+        let now = Instant::now();
+        let accounts = u32::try_from(crate::ledger::MAX_ACCOUNTS).unwrap();
+        for _report in 0..2 {
+            (0..accounts).for_each(|uid| drop(users.name(uid, now).to_owned()));
+        }
+        assert_eq!(ASKED.load(Ordering::Relaxed), accounts);
     }
 }
