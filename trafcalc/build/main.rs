@@ -15,10 +15,13 @@ use toolchain::{Compiler, find_linker};
 const SETUP: &str = "the kernel half needs a compiler with the source of `core` and bpf-linker: run `cargo xtask setup` \
                      once, or build without them by `--no-default-features`";
 const OBJECT: &str = "trafcalc-ebpf.o";
+/// Set by the benchmark, for programs that do nothing.
+const EMPTY: &str = "TRAFCALC_EBPF_EMPTY";
 
 fn main() {
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=TRAFCALC_EBPF_OBJECT");
+    println!("cargo::rerun-if-env-changed={EMPTY}");
     if env::var_os("CARGO_FEATURE_EBPF").is_none() {
         return;
     }
@@ -78,6 +81,7 @@ fn cargo_build(compiler: &Compiler, linker: &Path) -> io::Result<Command> {
     }
     cargo.args(["build", "--locked", "--release", "--package", "trafcalc-ebpf", "-Zbuild-std=core"]);
     cargo.args(["--target", kernel_machine()]);
+    cargo.args(env::var_os(EMPTY).map(|_| "--features=empty"));
     cargo.env("LD_LIBRARY_PATH", llvm_dir).env("PATH", path_with(compiler)).env("RUSTC", compiler.program("rustc"));
     cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", rust_flags(linker));
     // The linker makes the BTF from the debug information.

@@ -18,3 +18,11 @@ pub(crate) fn release() -> Result<PathBuf> {
     let mut cargo = shell::cargo(["build", "--release", "--package", "trafcalc", "--bin", "trafcalc"]);
     shell::executable_of(&shell::executables(&mut cargo)?, "trafcalc")
 }
+
+/// Builds it with eBPF programs that do nothing, for the benchmark; in a folder of its own, so that neither build makes the
+/// other one stale.
+pub(crate) fn release_with_empty_programs() -> Result<PathBuf> {
+    let mut cargo = shell::cargo(["build", "--release", "--package", "trafcalc", "--bin", "trafcalc"]);
+    cargo.args(["--target-dir", "target/bench/empty"]).env("TRAFCALC_EBPF_EMPTY", "1");
+    shell::executable_of(&shell::executables(&mut cargo)?, "trafcalc")
+}

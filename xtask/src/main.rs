@@ -33,7 +33,7 @@ enum Task {
     Test(test::Arguments),
     /// Run the scenarios on other kernels, in virtual machines
     Kernels(kernels::Arguments),
-    /// Measure error and cost beside nethogs
+    /// Measure error and cost beside other tools, into target/bench/
     Bench(bench::Arguments),
     #[command(hide = true)]
     BenchTraffic(bench::traffic::Arguments),

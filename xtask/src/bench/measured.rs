@@ -1,6 +1,7 @@
 //! A program whose cost is measured: processor time of the whole process as the kernel tells its parent, and memory.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -27,29 +28,17 @@ pub(super) struct Measured {
 
 /// What it cost and what it said.
 pub(super) struct Cost {
-    user_s: f64,
-    system_s: f64,
+    /// Processor time in seconds, of the program and of the kernel on its behalf.
+    pub(super) cpu_s: f64,
     pub(super) output: String,
-}
-
-impl Cost {
-    /// Of nothing.
-    pub(super) fn none() -> Self {
-        Self { user_s: 0.0, system_s: 0.0, output: String::new() }
-    }
-
-    /// Processor time in seconds.
-    pub(super) fn cpu_s(&self) -> f64 {
-        self.user_s + self.system_s
-    }
 }
 
 impl Measured {
     /// Starts a program at the near end of the line.
-    pub(super) fn start(line: &Line, program: &[&str]) -> Result<Self> {
-        let dir = shell::workspace().join("target/bench");
+    pub(super) fn start(line: &Line, name: &str, program: &[&str]) -> Result<Self> {
+        let dir = shell::workspace().join("target/bench/said");
         fs::create_dir_all(&dir)?;
-        let (output, errors) = (dir.join("output"), dir.join("errors"));
+        let (output, errors) = (dir.join(format!("{name}.output")), dir.join(format!("{name}.errors")));
         let mut command = line.command(End::Near, "bash");
         command.args(["-c", TIMED, "bash"]).args(program);
         command.stdin(Stdio::null()).stdout(File::create(&output)?).stderr(File::create(&errors)?);
@@ -90,6 +79,22 @@ impl Measured {
         Ok(resident_beside_ring(&smaps))
     }
 
+    /// Processor time of all its threads so far, in seconds.
+    pub(super) fn cpu_so_far(&self) -> Result<f64> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid))?;
+        let of_task = |task: io::Result<fs::DirEntry>| -> Result<f64> {
+            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            Ok(schedstat.split(' ').next().context("an empty schedstat")?.parse::<f64>()? / 1e9)
+        };
+        tasks.map(of_task).sum()
+    }
+
+    /// What the kernel says of the files that it has open.
+    pub(super) fn descriptors(&self) -> Result<Vec<String>> {
+        let infos = fs::read_dir(format!("/proc/{}/fdinfo", self.pid))?;
+        infos.map(|info| Ok(fs::read_to_string(info?.path())?)).collect()
+    }
+
     /// Asks it to stop, and waits.
     pub(super) fn stop(mut self) -> Result<Cost> {
         ensure!(self.bash.try_wait()?.is_none(), "it had ended by itself: {}", self.said()?);
@@ -101,8 +106,8 @@ impl Measured {
             }
             sleep(TICK);
         }
-        let (user_s, system_s) = cpu(&fs::read_to_string(&self.errors)?).context("bash told no processor time")?;
-        Ok(Cost { user_s, system_s, output: read(&self.output)? })
+        let cpu_s = cpu(&self.said()?).context("bash told no processor time")?;
+        Ok(Cost { cpu_s, output: read(&self.output)? })
     }
 
     fn signal(&self, name: &str) {
@@ -128,10 +133,10 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn cpu(errors: &str) -> Option<(f64, f64)> {
+fn cpu(errors: &str) -> Option<f64> {
     let line = errors.lines().find_map(|line| line.strip_prefix("@@cpu "))?;
     let (user, system) = line.split_once(' ')?;
-    Some((user.parse().ok()?, system.parse().ok()?))
+    Some(user.parse::<f64>().ok()? + system.parse::<f64>().ok()?)
 }
 
 /// The sum of `Rss` over all mappings but those of sockets, in bytes; smaps has kB.
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn processor_time_is_found_behind_other_messages() {
-        assert_eq!(cpu("hello\n\n@@cpu 0.120 0.034\n"), Some((0.120, 0.034)));
+        assert_eq!(cpu("hello\n\n@@cpu 0.120 0.034\n"), Some(0.154));
         assert_eq!(cpu("hello\n"), None);
     }
 }

@@ -1,95 +1,132 @@
-//! `cargo xtask bench`: error and cost of trafcalc beside nethogs, on the same transfers in one run.
+//! `cargo xtask bench`: error and cost of trafcalc beside its peers, on the same transfers in one run.
 //!
 //! The traffic goes through a veth pair between two network namespaces made here and removed at the end. Tools take
 //! turns, so that a busy minute of the machine hits each of them. It must never touch any other interface.
 
+mod compare;
+mod events;
+mod figures;
+mod growth;
 mod line;
 mod measured;
+mod peers;
+mod plot;
+mod results;
 mod table;
+mod throughput;
 mod tool;
 pub(crate) mod traffic;
-mod workload;
+mod transfer;
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{build, setup, shell, system};
-use line::Line;
-use table::{Sample, Table};
+use results::Results;
+use table::Table;
 use tool::Tool;
-use workload::{WORKLOADS, Workload};
 
-/// How long to measure.
+/// What to measure, and how long.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Turns of each tool on each transfer; the table has medians
-    #[arg(long, default_value_t = 5)]
-    repeats: u32,
-    /// Only transfers with this in their name
+    /// Turns of each tool on each transfer; the tables have medians
+    #[arg(long, default_value_t = 3)]
+    turns: u32,
+    /// Turns of each measurement of throughput, which is about less than the noise of one
+    #[arg(long, default_value_t = 25)]
+    throughput_turns: u32,
+    /// Short connections that must not make the service grow
+    #[arg(long, default_value_t = 100_000)]
+    connections: u32,
+    /// Only tables with this in their title
     #[arg(long)]
     only: Option<String>,
     /// The built program; set when the command starts itself again as root
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, requires = "empty")]
     program: Option<PathBuf>,
+    /// The same with eBPF programs that do nothing
+    #[arg(long, hide = true)]
+    empty: Option<PathBuf>,
 }
 
 /// The command. What is built is built by the caller, what is measured is measured by root.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let program = arguments.program.clone().map_or_else(built, Ok)?;
+    let (program, empty) = match (&arguments.program, &arguments.empty) {
+        (Some(program), Some(empty)) => (program.clone(), empty.clone()),
+        _ => built()?,
+    };
     if system::is_root() {
-        return measure(arguments, &program);
+        return Bench::new(arguments, &program, empty)?.run();
     }
     let again = system::as_root(env::current_exe()?);
     let mut again = again.context("the bench makes network namespaces: run it as root, or with sudo that works")?;
-    again.args(["bench", "--repeats", &arguments.repeats.to_string()]).arg("--program").arg(program);
-    shell::run(again.args(arguments.only.iter().flat_map(|only| ["--only", only])))
+    again.arg("bench").args(env::args_os().skip(2));
+    shell::run(again.arg("--program").arg(program).arg("--empty").arg(empty))
 }
 
-fn built() -> Result<PathBuf> {
+fn built() -> Result<(PathBuf, PathBuf)> {
     setup::ensure_tools()?;
-    build::release()
+    Ok((build::release()?, build::release_with_empty_programs()?))
 }
 
-fn measure(arguments: &Arguments, program: &Path) -> Result<()> {
-    let mut left_out = Vec::new();
-    let tools = tool::available(program, &mut left_out);
-    let mut table = Table::default();
-    for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload, arguments)) {
-        for turn in 1..=workload.repeats(arguments.repeats) {
-            for tool in &tools {
-                eprintln!("{}, turn {turn}: {}", workload.name, tool.name());
-                let sample = one(tool, workload).with_context(|| format!("{} with {}", workload.name, tool.name()))?;
-                table.add(workload.name, &tool.name(), sample);
-            }
-        }
+/// What is compared, and what came out so far.
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    empty: PathBuf,
+    trafcalc: Vec<Tool>,
+    results: Results,
+}
+
+impl<'a> Bench<'a> {
+    fn new(arguments: &'a Arguments, program: &Path, empty: PathBuf) -> Result<Self> {
+        let mut results = Results::new()?;
+        let trafcalc = tool::trafcalc(program, &mut results.left_out);
+        Ok(Self { arguments, empty, trafcalc, results })
     }
-    let text = table.markdown(&left_out)?;
-    let dir = shell::workspace().join("target/bench");
-    fs::create_dir_all(&dir)?;
-    fs::write(dir.join("bench.md"), &text)?;
-    println!("{text}");
-    Ok(())
-}
 
-fn is_wanted(workload: &Workload, arguments: &Arguments) -> bool {
-    arguments.only.as_ref().is_none_or(|only| workload.name.contains(only.as_str()))
-}
+    fn run(mut self) -> Result<()> {
+        self.compare()?;
+        let Arguments { turns, throughput_turns, connections, .. } = *self.arguments;
+        let ebpf: Vec<_> = self.trafcalc.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
+        for tool in &ebpf {
+            let empty = self.empty.clone();
+            self.table("Nanoseconds an event", |_| events::measure(tool, &empty, turns))?;
+        }
+        for speed in &throughput::SPEEDS {
+            self.table(speed.title, |tools| throughput::measure(speed, tools, throughput_turns))?;
+        }
+        self.table("Growth with accounts", |tools| growth::with_accounts(tools, turns))?;
+        self.table("Growth with open connections", growth::with_connections)?;
+        self.table("Growth after connections", |tools| growth::after_connections(tools, connections))?;
+        self.results.write()
+    }
 
-/// One tool watches one transfer.
-fn one(tool: &Tool, workload: &Workload) -> Result<Sample> {
-    let line = Line::new()?;
-    let watcher = tool.start(&line)?;
-    let transfer = workload.run(&line, || watcher.resident())?;
-    let cost = watcher.stop()?;
-    let counted = tool.counted(&cost);
-    Ok(Sample {
-        cpu_s: cost.cpu_s(),
-        transfer_s: transfer.seconds,
-        error: counted.map(|counted| workload::error(counted, transfer.sent_bytes)),
-        resident_bytes: transfer.resident_bytes,
-    })
+    /// Transfers that peers watch, too.
+    fn compare(&mut self) -> Result<()> {
+        if !compare::WORKLOADS.iter().any(|workload| self.is_wanted(workload.title)) {
+            return Ok(());
+        }
+        let tools = [self.trafcalc.clone(), tool::peers(&mut self.results.left_out)].concat();
+        let turns = self.arguments.turns;
+        for workload in &compare::WORKLOADS {
+            self.table(workload.title, |_| compare::measure(workload, &tools, turns))?;
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, title: &str, measure: impl FnOnce(&[Tool]) -> Result<Table>) -> Result<()> {
+        if self.is_wanted(title) {
+            let table = measure(&self.trafcalc).with_context(|| format!("measuring: {title}"))?;
+            print!("{}", table.markdown());
+            self.results.tables.push(table);
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, title: &str) -> bool {
+        self.arguments.only.as_ref().is_none_or(|only| title.contains(only.as_str()))
+    }
 }

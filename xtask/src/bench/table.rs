@@ -1,93 +1,94 @@
-//! The table of results, in Markdown.
+//! A table of results: the same whatever was measured. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::process::Command;
-use std::thread::available_parallelism;
 
-use anyhow::Result;
+use serde_json::{Map, Value, json};
 
-use crate::shell;
+use super::figures::Figures;
 
-/// One tool on one transfer, once.
-pub(super) struct Sample {
-    pub(super) cpu_s: f64,
-    pub(super) transfer_s: f64,
-    /// In percent; a tool that does not count has none.
-    pub(super) error: Option<f64>,
-    pub(super) resident_bytes: Option<u64>,
+/// One table.
+pub(super) struct Table {
+    pub(super) title: String,
+    /// What is in it and how it was measured.
+    pub(super) about: String,
+    /// What its rows are.
+    pub(super) rows_are: &'static str,
+    pub(super) columns: Vec<Column>,
+    /// In the order in which they came first: name, and the figures of each column.
+    pub(super) rows: Vec<(String, Vec<Vec<f64>>)>,
+    /// The column that is drawn.
+    pub(super) drawn: usize,
 }
 
-/// All samples, in the order in which tools and transfers came first.
-#[derive(Default)]
-pub(super) struct Table {
-    rows: Vec<(&'static str, String)>,
-    samples: BTreeMap<(&'static str, String), Vec<Sample>>,
+/// One column.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    /// With its unit.
+    pub(super) name: &'static str,
+    /// Digits behind the point.
+    pub(super) digits: usize,
+}
+
+/// A column by its name and its digits behind the point.
+pub(super) const fn column(name: &'static str, digits: usize) -> Column {
+    Column { name, digits }
 }
 
 impl Table {
-    /// Adds one.
-    pub(super) fn add(&mut self, workload: &'static str, tool: &str, sample: Sample) {
-        let key = (workload, tool.to_owned());
-        if !self.rows.contains(&key) {
-            self.rows.push(key.clone());
-        }
-        self.samples.entry(key).or_default().push(sample);
+    /// One without rows.
+    pub(super) fn new(title: &str, about: &str, rows_are: &'static str, columns: &[Column]) -> Self {
+        let (title, about) = (title.to_owned(), about.to_owned());
+        Self { title, about, rows_are, columns: columns.to_vec(), rows: Vec::new(), drawn: 0 }
     }
 
-    /// The table with medians (least to most), the machine it is from, and what was left out.
-    pub(super) fn markdown(&self, left_out: &[String]) -> Result<String> {
-        let mut text = format!("{}\n", machine()?);
-        let mut last = "";
-        for row in &self.rows {
-            if row.0 != last {
-                last = row.0;
-                write!(
-                    text,
-                    "\n### {last}\n\n| watched by | error, % | CPU, s | transfer, s | memory beside the ring |\n"
-                )?;
-                text += "|---|---|---|---|---|\n";
+    /// The same, with another column drawn than the first.
+    pub(super) fn drawing(self, drawn: usize) -> Self {
+        Self { drawn, ..self }
+    }
+
+    /// Adds one turn to a row; what was not measured is `None`.
+    pub(super) fn add(&mut self, row: &str, values: &[Option<f64>]) {
+        let index = self.rows.iter().position(|(name, _)| name == row).unwrap_or_else(|| {
+            self.rows.push((row.to_owned(), vec![Vec::new(); self.columns.len()]));
+            self.rows.len() - 1
+        });
+        for (cell, value) in self.rows[index].1.iter_mut().zip(values) {
+            cell.extend(value);
+        }
+    }
+
+    /// The figures of one cell.
+    pub(super) fn figures(&self, row: &str, column: usize) -> Figures {
+        let cell = self.rows.iter().find(|(name, _)| name == row).map(|(_, cells)| cells[column].clone());
+        Figures::new(cell.unwrap_or_default())
+    }
+
+    /// In Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = format!("\n### {}\n\n{}\n\n| {} |", self.title, self.about, self.rows_are);
+        for column in &self.columns {
+            let _ = write!(text, " {} |", column.name);
+        }
+        text += "\n|---|";
+        text += &"---|".repeat(self.columns.len());
+        for (name, cells) in &self.rows {
+            let _ = write!(text, "\n| {name} |");
+            for (column, cell) in self.columns.iter().zip(cells) {
+                let _ = write!(text, " {} |", Figures::new(cell.iter().copied()).text(column.digits));
             }
-            writeln!(text, "{}", line(&row.1, &self.samples[row]))?;
         }
-        for what in left_out {
-            write!(text, "\nleft out: {what}\n")?;
-        }
-        Ok(text)
+        text + "\n"
     }
-}
 
-fn line(tool: &str, samples: &[Sample]) -> String {
-    let of = |value: fn(&Sample) -> Option<f64>| samples.iter().filter_map(value).collect::<Vec<_>>();
-    let error = spread(of(|sample| sample.error), 4);
-    // Nothing that watches is nothing that costs.
-    let cpu = if error == "–" { error.clone() } else { spread(of(|sample| Some(sample.cpu_s)), 3) };
-    let transfer = spread(of(|sample| Some(sample.transfer_s)), 3);
-    #[expect(clippy::cast_precision_loss, reason = "megabytes to be read by people")]
-    let memory = spread(of(|sample| Some(sample.resident_bytes? as f64 / 1e6)), 1);
-    let unit = if memory == "–" { "" } else { " MB" };
-    format!("| {tool} | {error} | {cpu} | {transfer} | {memory}{unit} |")
-}
-
-/// Median, and the range if there is one.
-fn spread(mut values: Vec<f64>, digits: usize) -> String {
-    values.sort_by(f64::total_cmp);
-    match values.as_slice() {
-        [] => "–".into(),
-        [only] => format!("{only:.digits$}"),
-        [first, .., last] => {
-            let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-            format!("{median:.digits$} ({first:.digits$} to {last:.digits$})")
-        }
+    /// With every turn.
+    pub(super) fn json(&self) -> Value {
+        let row = |(name, cells): &(String, Vec<Vec<f64>>)| {
+            let figures = self.columns.iter().zip(cells);
+            let figures = figures.map(|(column, cell)| (column.name.to_owned(), Figures::new(cell.clone()).json()));
+            json!({ "name": name, "figures": figures.collect::<Map<_, _>>() })
+        };
+        json!({ "title": self.title, "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
     }
-}
-
-fn machine() -> Result<String> {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let date = shell::output(Command::new("date").args(["-u", "+%F"]))?;
-    let cores = available_parallelism()?;
-    Ok(format!("Kernel {}, {cores} cores, {}. Median (least to most) of the turns.", kernel.trim(), date.trim()))
 }
 
 #[cfg(test)]
@@ -95,8 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_is_between_the_middle_ones() {
-        assert_eq!(spread(vec![4.0, 1.0, 2.0, 3.0], 1), "2.5 (1.0 to 4.0)");
-        assert_eq!(spread(vec![], 1), "–");
+    fn turns_of_a_row_are_put_together_and_a_figure_that_is_missing_stays_out() {
+        let mut table = Table::new("t", "a", "tool", &[column("x", 0), column("y", 1)]);
+        table.add("one", &[Some(1.0), None]);
+        table.add("two", &[Some(5.0), Some(2.0)]);
+        table.add("one", &[Some(3.0), None]);
+        assert!(
+            table
+                .markdown()
+                .ends_with("| tool | x | y |\n|---|---|---|\n| one | 2 (1 to 3) | – |\n| two | 5 | 2.0 |\n")
+        );
+        assert_eq!(table.json()["rows"][0]["figures"]["x"]["turns"], json!([1.0, 3.0]));
+        assert_eq!(table.figures("one", 0).median(), Some(2.0));
     }
 }

@@ -1,5 +1,6 @@
-//! The tools that are compared: how each is started, and where its count of sent bytes stands.
+//! The tools that are compared: how each is started, and where its count stands.
 
+use std::fs;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,57 +9,76 @@ use anyhow::Result;
 
 use super::line::{DEVICE, Line};
 use super::measured::{Cost, Measured};
+use super::peers::{self, Peer};
 use super::traffic;
-use crate::system;
+use super::transfer::Direction;
+use crate::shell;
 
-/// Long enough for a peer, which does not tell, to be counting.
+/// Long enough for a peer, which does not tell, to be counting, and to have shown what it counted.
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// One of them.
+#[derive(Clone)]
 pub(super) enum Tool {
-    /// Nothing watches: how fast the transfer is by itself.
-    Nothing,
-    /// The release build, with the options of a backend.
-    Trafcalc { program: String, backend: &'static [&'static str] },
-    /// The peer.
-    Nethogs,
+    /// With the options of a backend.
+    Trafcalc { name: &'static str, program: String, backend: &'static [&'static str] },
+    /// Another's.
+    Peer(Peer),
 }
 
 /// A started tool.
-pub(super) struct Watcher(Option<Measured>);
+pub(super) struct Watcher {
+    pub(super) program: Measured,
+    is_slow: bool,
+}
 
-const BACKENDS: [&[&str]; 4] = [
-    &["--backend", "packet"],
-    &["--backend", "ebpf", "--attach", "fentry"],
-    &["--backend", "ebpf", "--attach", "kprobe"],
-    &["--backend", "ebpf", "--attach", "tracepoint"],
+const BACKENDS: [(&str, &[&str]); 4] = [
+    ("packet", &["--backend", "packet"]),
+    ("ebpf fentry", &["--backend", "ebpf", "--attach", "fentry"]),
+    ("ebpf kprobe", &["--backend", "ebpf", "--attach", "kprobe"]),
+    ("ebpf tracepoint", &["--backend", "ebpf", "--attach", "tracepoint"]),
 ];
 
-/// Those that run here. Adds to `left_out` those that do not, with the reason.
-pub(super) fn available(program: &Path, left_out: &mut Vec<String>) -> Vec<Tool> {
+/// Each way of trafcalc that runs here. Adds to `left_out` those that do not, with the reason.
+pub(super) fn trafcalc(program: &Path, left_out: &mut Vec<String>) -> Vec<Tool> {
     let program = program.display().to_string();
-    let mut tools = vec![Tool::Nothing];
-    let trafcalc = BACKENDS.iter().map(|backend| Tool::Trafcalc { program: program.clone(), backend });
-    for tool in trafcalc {
-        match tool.starts() {
-            Ok(()) => tools.push(tool),
-            Err(error) => left_out.push(format!("{}: {error:#}", tool.name())),
+    let tools = BACKENDS.map(|(name, backend)| Tool::Trafcalc { name, program: program.clone(), backend });
+    let starts = |tool: &Tool| match tool.starts() {
+        Ok(()) => true,
+        Err(error) => {
+            left_out.push(format!("{}: {error:#}", tool.name()));
+            false
         }
-    }
-    match system::ensure_programs(&[("nethogs", "nethogs")]) {
-        Ok(()) => tools.push(Tool::Nethogs),
-        Err(error) => left_out.push(format!("nethogs: {error:#}")),
-    }
-    tools
+    };
+    tools.into_iter().filter(starts).collect()
+}
+
+/// The peers that can be installed here. Adds to `left_out` those that cannot, with the reason.
+pub(super) fn peers(left_out: &mut Vec<String>) -> Vec<Tool> {
+    peers::installed(left_out).into_iter().map(Tool::Peer).collect()
 }
 
 impl Tool {
-    /// Its name in the table.
+    /// Its name in the tables.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Nothing => "nothing".into(),
-            Self::Trafcalc { backend, .. } => format!("trafcalc {}", backend.last().unwrap_or(&"")),
-            Self::Nethogs => "nethogs".into(),
+            Self::Trafcalc { name, .. } => format!("trafcalc {name}"),
+            Self::Peer(peer) => peer.name.to_owned(),
+        }
+    }
+
+    /// Whether it counts inside the kernel.
+    pub(super) fn is_ebpf(&self) -> bool {
+        matches!(self, Self::Trafcalc { name, .. } if name.starts_with("ebpf"))
+    }
+
+    /// The same with another build of the program.
+    pub(super) fn built_as(&self, other: &Path) -> Self {
+        match self {
+            Self::Trafcalc { name, backend, .. } => {
+                Self::Trafcalc { name, program: other.display().to_string(), backend }
+            }
+            Self::Peer(peer) => Self::Peer(peer.clone()),
         }
     }
 
@@ -68,65 +88,60 @@ impl Tool {
 
     /// Starts it at the near end; it is counting when this returns.
     pub(super) fn start(&self, line: &Line) -> Result<Watcher> {
-        let measured = match self {
-            Self::Nothing => return Ok(Watcher(None)),
-            Self::Trafcalc { program, backend } => {
-                let mut words = vec![program.as_str(), "run", "--interval", "1s", "--log", "-", "--format", "json"];
+        match self {
+            Self::Trafcalc { program, backend, .. } => {
+                let config = plain_config()?;
+                let mut words = vec![program, "run", "--interval", "1s", "--log", "-", "--format", "json", "--config"];
+                words.push(&config);
                 words.extend(*backend);
-                let mut measured = Measured::start(line, &words)?;
-                measured.wait_for("counting with")?;
-                return Ok(Watcher(Some(measured)));
+                let mut program = Measured::start(line, &self.name(), &words)?;
+                program.wait_for("counting with")?;
+                Ok(Watcher { program, is_slow: false })
             }
-            // Total bytes, a line for each process every second.
-            Self::Nethogs => Measured::start(line, &["stdbuf", "-oL", "nethogs", "-t", "-v", "2", DEVICE])?,
-        };
-        sleep(WARM_UP);
-        Ok(Watcher(Some(measured)))
+            Self::Peer(peer) => {
+                let program = Measured::start(line, peer.name, &peer.command(DEVICE))?;
+                sleep(WARM_UP);
+                Ok(Watcher { program, is_slow: true })
+            }
+        }
     }
 
-    /// The bytes that it says our traffic's user sent; nothing counts nothing.
-    pub(super) fn counted(&self, cost: &Cost) -> Option<u64> {
+    /// The bytes that it says our traffic's user moved.
+    pub(super) fn counted(&self, cost: &Cost, direction: Direction) -> u64 {
         match self {
-            Self::Nothing => None,
-            Self::Trafcalc { .. } => Some(by_trafcalc(&cost.output)),
-            Self::Nethogs => Some(by_nethogs(&cost.output)),
+            Self::Trafcalc { .. } => by_trafcalc(&cost.output, direction),
+            Self::Peer(peer) => (peer.counted)(&cost.output, direction),
         }
     }
 }
 
 impl Watcher {
-    /// Resident memory beside a ring, in bytes.
-    pub(super) fn resident(&self) -> Result<Option<u64>> {
-        self.0.as_ref().map(Measured::resident).transpose()
-    }
-
     /// Lets it see the end of the traffic, then stops it.
     pub(super) fn stop(self) -> Result<Cost> {
-        let Some(measured) = self.0 else { return Ok(Cost::none()) };
-        sleep(WARM_UP);
-        measured.stop()
+        if self.is_slow {
+            sleep(WARM_UP);
+        }
+        self.program.stop()
     }
+}
+
+/// A configuration that does not meddle with that of the host, nor with a service that runs there.
+fn plain_config() -> Result<String> {
+    let path = shell::workspace().join("target/bench/trafcalc.toml");
+    fs::write(&path, "[status]\nsocket = \"\"\n")?;
+    Ok(path.display().to_string())
 }
 
 /// The last record of the traffic's user.
-fn by_trafcalc(log: &str) -> u64 {
+fn by_trafcalc(log: &str, direction: Direction) -> u64 {
     let user = format!("\"uid\":{},", traffic::UID);
-    let record = log.lines().rev().find(|line| line.contains(&user)).unwrap_or_default();
-    let value = record.split("\"sent_bytes_total\":").nth(1).unwrap_or_default();
-    value.split([',', '}']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
-}
-
-/// The largest figure of our traffic's lines: `program/pid/uid<tab>sent<tab>received`.
-fn by_nethogs(trace: &str) -> u64 {
-    let user = format!("/{}", traffic::UID);
-    let sent = |line: &str| -> Option<f64> {
-        let mut columns = line.split('\t');
-        columns.next()?.ends_with(&user).then_some(())?;
-        columns.next()?.parse().ok()
+    let name = match direction {
+        Direction::Sent => "\"sent_bytes_total\":",
+        Direction::Received => "\"received_bytes_total\":",
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of bytes, printed as a float")]
-    let bytes = trace.lines().filter_map(sent).fold(0.0, f64::max) as u64;
-    bytes
+    let record = log.lines().rev().find(|line| line.contains(&user)).unwrap_or_default();
+    let value = record.split(name).nth(1).unwrap_or_default();
+    value.split([',', '}']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -136,15 +151,9 @@ mod tests {
     #[test]
     fn the_last_record_of_the_user_counts() {
         let log = "{\"uid\":20100,\"sent_bytes\":1,\"sent_bytes_total\":5}\n{\"uid\":0,\"sent_bytes_total\":7}\n\
-                   {\"uid\":20100,\"sent_bytes_total\":9,\"received_bytes_total\":0}\n";
-        assert_eq!(by_trafcalc(log), 9);
-        assert_eq!(by_trafcalc(""), 0);
-    }
-
-    #[test]
-    fn lines_of_other_users_do_not_count() {
-        let trace =
-            "Refreshing:\n/x/a/12/20100\t1000\t0\n/x/b/13/0\t5000\t0\n\nRefreshing:\n/x/a/12/20100\t2.5e+06\t0\n";
-        assert_eq!(by_nethogs(trace), 2_500_000);
+                   {\"uid\":20100,\"sent_bytes_total\":9,\"received_bytes_total\":3}\n";
+        assert_eq!(by_trafcalc(log, Direction::Sent), 9);
+        assert_eq!(by_trafcalc(log, Direction::Received), 3);
+        assert_eq!(by_trafcalc("", Direction::Sent), 0);
     }
 }

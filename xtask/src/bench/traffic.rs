@@ -1,122 +1,120 @@
 //! The two ends of a transfer: processes of their own, so that their cost is not the measured tool's.
+//!
+//! An end says `ready` when others may go on, and at last how many bytes it moved, and in how many seconds.
 
-use std::io::{self, Read as _, Write as _};
+mod receive;
+mod send;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use clap::Args;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use nix::unistd::{Uid, setfsuid};
 
-/// The user who sends and receives; nobody else on the host has this number.
+pub(super) use receive::Reading;
+
+/// The user who sends and receives, and the first of several; nobody else on the host has these numbers.
 pub(super) const UID: u32 = 20_100;
-/// A paced sender wakes so often.
+/// A sender that is paced, or keeps connections busy, wakes so often.
 const BEAT: Duration = Duration::from_millis(100);
 
 /// One end.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Arguments {
-    role: String,
+    role: Role,
+    /// Where the end that listens does so
     address: SocketAddr,
+    /// Whether this end sends
+    #[arg(long)]
+    sends: bool,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// Who opens the connections.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Role {
+    Listen,
+    Connect,
+}
+
+/// What both ends know.
+#[derive(Args, Clone)]
+pub(super) struct Work {
     /// What each connection carries
-    bytes: u64,
+    #[arg(long)]
+    pub(super) bytes: u64,
     /// Bytes of one write
-    chunk: u64,
-    connections: u32,
+    #[arg(long)]
+    pub(super) chunk: usize,
+    #[arg(long)]
+    pub(super) connections: u32,
+    /// The connections belong to so many users
+    #[arg(long)]
+    pub(super) users: u32,
     /// Bytes a second; 0 for as fast as it goes
-    rate: u64,
-    /// Whether all connections stay open until standard input ends
-    #[arg(action = clap::ArgAction::Set)]
-    is_held: bool,
+    #[arg(long)]
+    pub(super) rate: u64,
+    #[arg(long)]
+    pub(super) reading: Reading,
+    /// All connections are opened at once, and stay until standard input ends; until then each sends a byte a second
+    #[arg(long, action = clap::ArgAction::Set)]
+    pub(super) is_held: bool,
 }
 
 /// The command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let bytes = match (arguments.role.as_str(), arguments.is_held) {
-        ("listen", false) => receive(arguments)?,
-        ("listen", true) => receive_and_hold(arguments)?,
-        ("connect", false) => send(arguments)?,
-        ("connect", true) => send_and_hold(arguments)?,
-        _ => bail!("a traffic program listens or connects"),
-    };
-    println!("{bytes}");
-    Ok(())
-}
-
-fn listen(arguments: &Arguments) -> Result<TcpListener> {
-    let listener = TcpListener::bind(arguments.address)?;
-    println!("ready");
-    Ok(listener)
-}
-
-fn receive(arguments: &Arguments) -> Result<u64> {
-    let listener = listen(arguments)?;
-    let mut buffer = vec![0; 1 << 18];
-    let mut sum = 0;
-    for _ in 0..arguments.connections {
-        let mut stream = listener.accept()?.0;
-        loop {
-            match stream.read(&mut buffer)? {
-                0 => break,
-                bytes => sum += bytes as u64,
-            }
-        }
-    }
-    Ok(sum)
-}
-
-fn receive_and_hold(arguments: &Arguments) -> Result<u64> {
-    let listener = listen(arguments)?;
-    let streams = (0..arguments.connections).map(|_| Ok(listener.accept()?.0)).collect::<Result<Vec<_>>>()?;
-    let read = |mut stream: &TcpStream| -> Result<u64> { Ok(io::copy(&mut stream, &mut io::sink())?) };
-    streams.iter().map(read).sum()
-}
-
-fn send(arguments: &Arguments) -> Result<u64> {
-    println!("ready");
-    let buffer = vec![0x5a; usize::try_from(arguments.chunk)?];
-    for _ in 0..arguments.connections {
-        let stream = TcpStream::connect(arguments.address)?;
-        if arguments.rate == 0 {
-            write(&stream, &buffer, arguments.bytes)?;
-        } else {
-            write_paced(&stream, &buffer, arguments)?;
-        }
-    }
-    Ok(arguments.bytes * u64::from(arguments.connections))
-}
-
-fn send_and_hold(arguments: &Arguments) -> Result<u64> {
-    let open = |_| -> Result<TcpStream> {
-        let mut stream = TcpStream::connect(arguments.address)?;
-        stream.write_all(&vec![0x5a; usize::try_from(arguments.bytes)?])?;
-        Ok(stream)
-    };
-    let streams = (0..arguments.connections).map(open).collect::<Result<Vec<_>>>()?;
-    println!("ready");
-    io::copy(&mut io::stdin(), &mut io::sink())?;
-    drop(streams);
-    Ok(arguments.bytes * u64::from(arguments.connections))
-}
-
-fn write(mut stream: &TcpStream, buffer: &[u8], bytes: u64) -> Result<()> {
-    let mut left = bytes;
-    while left > 0 {
-        let size = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        stream.write_all(&buffer[..size])?;
-        left -= size as u64;
-    }
-    Ok(())
-}
-
-fn write_paced(stream: &TcpStream, buffer: &[u8], arguments: &Arguments) -> Result<()> {
+    let mut connections = Connections::new(arguments)?;
     let start = Instant::now();
-    let a_beat = arguments.rate * u64::try_from(BEAT.as_millis())? / 1000;
-    let beats = arguments.bytes.div_ceil(a_beat);
-    for beat in 0..beats {
-        write(stream, buffer, a_beat.min(arguments.bytes - beat * a_beat))?;
-        let next = BEAT * u32::try_from(beat + 1)?;
-        sleep(next.saturating_sub(start.elapsed()));
-    }
+    let bytes = match (arguments.sends, arguments.work.is_held) {
+        (true, false) => send::one_after_the_other(&mut connections, &arguments.work)?,
+        (true, true) => send::all_at_once(&mut connections, &arguments.work)?,
+        (false, false) => receive::one_after_the_other(&mut connections, &arguments.work)?,
+        (false, true) => receive::all_at_once(&mut connections, &arguments.work)?,
+    };
+    println!("{bytes} {}", connections.first.unwrap_or(start).elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Makes the connections, one at each call.
+struct Connections<'a> {
+    arguments: &'a Arguments,
+    listener: Option<TcpListener>,
+    made: u32,
+    /// When the first was made.
+    first: Option<Instant>,
+}
+
+impl<'a> Connections<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Self> {
+        let is_listening = arguments.role == Role::Listen;
+        let listener = is_listening.then(|| TcpListener::bind(arguments.address)).transpose()?;
+        if is_listening || !arguments.work.is_held {
+            println!("ready");
+        }
+        Ok(Self { arguments, listener, made: 0, first: None })
+    }
+
+    fn next(&mut self) -> Result<Option<TcpStream>> {
+        let Work { connections, users, .. } = self.arguments.work;
+        if self.made == connections {
+            return Ok(None);
+        }
+        let stream = match &self.listener {
+            Some(listener) => listener.accept()?.0,
+            None => self.connect(users)?,
+        };
+        self.first.get_or_insert_with(Instant::now);
+        self.made += 1;
+        Ok(Some(stream))
+    }
+
+    /// A socket belongs to whom it is made for: the user that counts for files.
+    fn connect(&self, users: u32) -> Result<TcpStream> {
+        if users > 1 {
+            setfsuid(Uid::from_raw(UID + self.made % users));
+        }
+        Ok(TcpStream::connect(self.arguments.address)?)
+    }
 }

@@ -1,0 +1,105 @@
+//! Error and cost of each tool on the same transfers.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::line::Line;
+use super::table::{Column, Table, column};
+use super::tool::{Tool, Watcher};
+use super::traffic::Reading;
+use super::transfer::{Direction, FULL_SPEED, Moved, Transfer};
+
+/// A transfer that all tools are to watch.
+pub(super) struct Workload {
+    pub(super) title: &'static str,
+    transfer: Transfer,
+    /// It leaves processors idle, so that all tools may watch it at the same time.
+    is_shared: bool,
+}
+
+const IN_TURN: Workload =
+    Workload { title: "3 GB at full speed, writes of 64 KiB", transfer: FULL_SPEED, is_shared: false };
+
+/// All of them.
+pub(super) const WORKLOADS: [Workload; 7] = [
+    Workload {
+        title: "3 MB/s for 20 s",
+        transfer: Transfer { bytes: 60_000_000, rate: Some(3_000_000), ..FULL_SPEED },
+        is_shared: true,
+    },
+    IN_TURN,
+    Workload {
+        title: "300 MB at full speed, writes of 1,000 bytes",
+        transfer: Transfer { bytes: 300_000_000, chunk: 1_000, ..FULL_SPEED },
+        ..IN_TURN
+    },
+    Workload {
+        title: "2,000 connections of 10,000 bytes",
+        transfer: Transfer { bytes: 10_000, connections: 2_000, ..FULL_SPEED },
+        ..IN_TURN
+    },
+    Workload {
+        title: "10,000 idle connections",
+        transfer: Transfer { bytes: 1, connections: 10_000, hold: Some(Duration::from_secs(3)), ..FULL_SPEED },
+        is_shared: true,
+    },
+    Workload {
+        title: "300 MB received with MSG_WAITALL",
+        transfer: Transfer { reading: Reading::WaitAll, ..RECEIVED },
+        ..IN_TURN
+    },
+    Workload {
+        title: "300 MB received, peeked at first",
+        transfer: Transfer { reading: Reading::Peek, ..RECEIVED },
+        ..IN_TURN
+    },
+];
+
+const RECEIVED: Transfer = Transfer { bytes: 300_000_000, direction: Direction::Received, ..FULL_SPEED };
+
+const COLUMNS: [Column; 4] =
+    [column("error, %", 4), column("CPU, s", 3), column("memory, MB", 1), column("transfer, s", 2)];
+const ABOUT_SHARED: &str =
+    "All tools watch at the same time. Memory is resident, beside a ring shared with the kernel.";
+const ABOUT_IN_TURN: &str = "Tools take turns. Memory is resident, beside a ring shared with the kernel.";
+
+/// Measures one transfer.
+pub(super) fn measure(workload: &Workload, tools: &[Tool], turns: u32) -> Result<Table> {
+    let about = if workload.is_shared { ABOUT_SHARED } else { ABOUT_IN_TURN };
+    let mut table = Table::new(workload.title, about, "tool", &COLUMNS).drawing(1);
+    for turn in 1..=turns {
+        let at_once = if workload.is_shared { tools.len() } else { 1 };
+        for tools in tools.chunks(at_once) {
+            let names = tools.iter().map(Tool::name).collect::<Vec<_>>().join(", ");
+            eprintln!("{}, turn {turn}: {names}", workload.title);
+            watch(&workload.transfer, tools, &mut table).with_context(|| format!("{}: {names}", workload.title))?;
+        }
+    }
+    Ok(table)
+}
+
+/// These tools watch one transfer.
+fn watch(transfer: &Transfer, tools: &[Tool], table: &mut Table) -> Result<()> {
+    let line = Line::new()?;
+    let watchers = tools.iter().map(|tool| tool.start(&line)).collect::<Result<Vec<_>>>()?;
+    let resident = || watchers.iter().map(|watcher| watcher.program.resident()).collect::<Result<Vec<_>>>();
+    let (moved, resident) = transfer.run(&line, resident)?;
+    let costs = watchers.into_iter().map(Watcher::stop).collect::<Result<Vec<_>>>()?;
+    for ((tool, cost), resident) in tools.iter().zip(costs).zip(resident) {
+        let error = error(tool.counted(&cost, transfer.direction), moved);
+        table.add(&tool.name(), &[error, cost.cpu_s, megabytes(resident), moved.seconds].map(Some));
+    }
+    Ok(())
+}
+
+/// By how much a count is off, in percent.
+#[expect(clippy::cast_precision_loss, reason = "a percentage to be read by people")]
+fn error(counted: u64, moved: Moved) -> f64 {
+    (counted as f64 - moved.bytes as f64) / moved.bytes as f64 * 100.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes to be read by people")]
+pub(super) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

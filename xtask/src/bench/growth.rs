@@ -1,0 +1,98 @@
+//! How the cost of trafcalc grows with accounts and with connections.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::compare::megabytes;
+use super::line::Line;
+use super::table::{Table, column};
+use super::tool::Tool;
+use super::transfer::{FULL_SPEED, Transfer};
+
+/// How long processor time is measured.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Until a service that has just met all accounts is in its usual course.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Processor time with so many accounts, each of which moves every second.
+pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
+    let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 10s). \
+                 Limit with 1,000 accounts: 5 ms/s.";
+    let columns = [column("CPU, ms/s", 2), column("memory, MB", 1)];
+    let mut table = Table::new("Growth with accounts", about, "accounts", &columns);
+    for users in [1, 10, 100, 1_000, 10_000] {
+        let transfer =
+            Transfer { bytes: 1, connections: users, users, rate: Some(1), hold: Some(SETTLE), ..FULL_SPEED };
+        for turn in 1..=turns {
+            for tool in tools {
+                let name = format!("{users}, {}", tool.name());
+                eprintln!("{}, turn {turn}: {name}", table.title);
+                let (cpu, memory) = while_held(tool, &transfer, WINDOW)?;
+                table.add(&name, &[Some(cpu), Some(memory)]);
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// Memory with so many connections open, which do nothing.
+pub(super) fn with_connections(tools: &[Tool]) -> Result<Table> {
+    let about = "All are open at once and idle. Tables in the kernel have a fixed size, and are not in it.";
+    let columns = [column("memory, MB", 1), column("CPU, ms/s", 2)];
+    let mut table = Table::new("Growth with open connections", about, "connections", &columns);
+    for connections in [1, 10, 100, 1_000, 10_000, 100_000] {
+        let transfer = Transfer { bytes: 1, connections, hold: Some(SETTLE), on_one_processor: true, ..FULL_SPEED };
+        for tool in tools {
+            let name = format!("{connections}, {}", tool.name());
+            eprintln!("{}: {name}", table.title);
+            let (cpu, memory) = while_held(tool, &transfer, SETTLE)?;
+            table.add(&name, &[Some(memory), Some(cpu)]);
+        }
+    }
+    Ok(table)
+}
+
+/// Memory after so many connections, one after the other.
+pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Table> {
+    let about = "Connections of one byte, one after the other, all of them closed. Limit: none gained.";
+    let columns = [column("before, MB", 1), column("gained, MB", 2), column("CPU, µs each", 1), column("seconds", 0)];
+    let title = format!("Growth after {connections} connections");
+    let mut table = Table::new(&title, about, "tool", &columns).drawing(1);
+    for tool in tools {
+        eprintln!("{title}: {}", tool.name());
+        let line = Line::new()?;
+        let watcher = tool.start(&line)?;
+        let short = |connections| Transfer { bytes: 1, connections, on_one_processor: true, ..FULL_SPEED };
+        // What is reused ever after is made in the beginning.
+        short(connections.min(20_000)).run(&line, || Ok(()))?;
+        sleep(SETTLE);
+        let (before, cpu_before) = (watcher.program.resident()?, watcher.program.cpu_so_far()?);
+        let (moved, ()) = short(connections).run(&line, || Ok(()))?;
+        sleep(SETTLE);
+        let (after, cpu) = (watcher.program.resident()?, watcher.program.cpu_so_far()? - cpu_before);
+        watcher.stop()?;
+        let gained = megabytes(after) - megabytes(before);
+        table.add(
+            &tool.name(),
+            &[megabytes(before), gained, cpu / f64::from(connections) * 1e6, moved.seconds].map(Some),
+        );
+    }
+    Ok(table)
+}
+
+/// Milliseconds of processor time a second, and megabytes of memory, while connections are held.
+fn while_held(tool: &Tool, transfer: &Transfer, window: Duration) -> Result<(f64, f64)> {
+    let line = Line::new()?;
+    let watcher = tool.start(&line)?;
+    let look = || {
+        let (start, before) = (Instant::now(), watcher.program.cpu_so_far()?);
+        sleep(window);
+        let cpu = (watcher.program.cpu_so_far()? - before) * 1e3 / start.elapsed().as_secs_f64();
+        Ok((cpu, megabytes(watcher.program.resident()?)))
+    };
+    let (_, looked) = transfer.run(&line, look)?;
+    watcher.stop()?;
+    Ok(looked)
+}

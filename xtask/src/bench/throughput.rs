@@ -1,0 +1,83 @@
+//! How much slower a transfer is while trafcalc counts it.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::figures::Figures;
+use super::line::Line;
+use super::table::{Table, column};
+use super::tool::{Tool, Watcher};
+use super::transfer::{FULL_SPEED, Transfer};
+
+/// Who is compared with nobody: nobody again, to show how much of a difference is noise.
+const NOBODY: &str = "nobody (noise)";
+
+/// For the kernel to tidy up behind a tool that has started or stopped.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// A transfer, in so many turns.
+pub(super) struct Speed {
+    pub(super) title: &'static str,
+    about: &'static str,
+    transfer: Transfer,
+}
+
+/// Short ones: the machine's own ups and downs are longer than a turn, and hit all who take part in it.
+pub(super) const SPEEDS: [Speed; 2] = [
+    Speed {
+        title: "Throughput, writes of 64 KiB",
+        about: "Limit: 1 % less.",
+        transfer: Transfer { bytes: 800_000_000, on_one_processor: true, ..FULL_SPEED },
+    },
+    Speed {
+        title: "Throughput, writes of 1,000 bytes",
+        about: "Limit: 3 % less.",
+        transfer: Transfer { bytes: 150_000_000, chunk: 1_000, on_one_processor: true, ..FULL_SPEED },
+    },
+];
+
+const ABOUT: &str = "In each turn one transfer unwatched, and one with each of these; *change* is against the unwatched \
+                     one of the same turn.";
+
+/// Measures one.
+pub(super) fn measure(speed: &Speed, tools: &[Tool], turns: u32) -> Result<Table> {
+    let columns = [column("change, %", 2), column("MB/s", 0)];
+    let mut table = Table::new(speed.title, "", "watched by", &columns);
+    let line = Line::new()?;
+    let watched: Vec<_> = [None].into_iter().chain(tools.iter().map(Some)).collect();
+    for turn in 0..usize::try_from(turns)? {
+        eprintln!("{}, turn {}", speed.title, turn + 1);
+        // Whoever is first has no advantage from it, nor the one in the middle.
+        let mut rates = vec![0.0; watched.len() + 1];
+        for place in 0..rates.len() {
+            let who = (turn + place) % rates.len();
+            rates[who] = rate(&speed.transfer, &line, watched.get(who.wrapping_sub(1)).copied().flatten())?;
+        }
+        for (tool, rate) in watched.iter().zip(&rates[1..]) {
+            let name = tool.map_or_else(|| NOBODY.to_owned(), Tool::name);
+            table.add(&name, &[Some((rate / rates[0] - 1.0) * 100.0), Some(*rate)]);
+        }
+    }
+    table.about = format!("{ABOUT} {} {}", speed.about, medians(&table));
+    Ok(table)
+}
+
+/// Where the true medians are.
+fn medians(table: &Table) -> String {
+    let told = table.rows.iter().filter_map(|(name, _)| {
+        let (low, high) = Figures::confidence(&table.figures(name, 0))?;
+        Some(format!("{name} {low:.2} to {high:.2}"))
+    });
+    format!("The true median change lies, with 95 % confidence, between: {}.", told.collect::<Vec<_>>().join(", "))
+}
+
+/// Megabytes a second.
+fn rate(transfer: &Transfer, line: &Line, tool: Option<&Tool>) -> Result<f64> {
+    let watcher = tool.map(|tool| tool.start(line)).transpose()?;
+    sleep(PAUSE);
+    let (moved, ()) = transfer.run(line, || Ok(()))?;
+    watcher.map(Watcher::stop).transpose()?;
+    Ok(super::compare::megabytes(moved.bytes) / moved.seconds)
+}

@@ -1,0 +1,80 @@
+//! The end that receives, in ways that mislead programs which add up sizes.
+
+use std::io::{self, Read as _};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::{Connections, Work};
+
+/// How it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reading {
+    Plain,
+    /// A call waits until it has as many bytes as it asked for.
+    WaitAll,
+    /// Looks at the bytes before it takes them.
+    Peek,
+}
+
+impl Reading {
+    /// Its name as an option.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::WaitAll => "wait-all",
+            Self::Peek => "peek",
+        }
+    }
+
+    fn read(self, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain => stream.read(buffer),
+            Self::WaitAll => Ok(recv(stream.as_raw_fd(), buffer, MsgFlags::MSG_WAITALL)?),
+            Self::Peek => {
+                let seen = stream.peek(buffer)?;
+                stream.read(&mut buffer[..seen])
+            }
+        }
+    }
+}
+
+/// What one call may take. `MSG_WAITALL` lies when it has to wait, so it asks for more than a buffer of the kernel holds.
+const fn buffer_size(reading: Reading) -> usize {
+    match reading {
+        Reading::WaitAll => 20_000_000,
+        Reading::Plain | Reading::Peek => 1 << 18,
+    }
+}
+
+pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
+    let mut buffer = vec![0; buffer_size(work.reading)];
+    let mut sum = 0;
+    while let Some(stream) = connections.next()? {
+        sum += read_all(&stream, work.reading, &mut buffer)?;
+    }
+    Ok(sum)
+}
+
+/// Opens all, and then reads each to its end.
+pub(super) fn all_at_once(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
+    let mut streams = Vec::new();
+    while let Some(stream) = connections.next()? {
+        streams.push(stream);
+    }
+    let mut buffer = vec![0; buffer_size(work.reading)];
+    streams.iter().map(|stream| read_all(stream, work.reading, &mut buffer)).sum()
+}
+
+fn read_all(stream: &TcpStream, reading: Reading, buffer: &mut [u8]) -> Result<u64> {
+    let mut sum = 0;
+    loop {
+        match reading.read(stream, buffer)? {
+            0 => return Ok(sum),
+            bytes => sum += bytes as u64,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A transfer between the two ends of a line.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::line::{End, FAR_ADDRESS, FAR_PORT, Line};
+use super::traffic::{self, Reading};
+
+/// Which way the bytes go, seen from the near end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Sent,
+    Received,
+}
+
+/// What is to be moved, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Transfer {
+    /// What each connection carries.
+    pub(super) bytes: u64,
+    pub(super) chunk: u32,
+    /// Bytes a second, or as fast as it goes.
+    pub(super) rate: Option<u64>,
+    pub(super) connections: u32,
+    /// How many users own the connections.
+    pub(super) users: u32,
+    pub(super) reading: Reading,
+    pub(super) direction: Direction,
+    /// All connections are open at once, while others are asked.
+    pub(super) hold: Option<Duration>,
+    /// Both ends share a processor.
+    pub(super) on_one_processor: bool,
+}
+
+/// 3 GB at full speed.
+pub(super) const FULL_SPEED: Transfer = Transfer {
+    bytes: 3_000_000_000,
+    chunk: 65_536,
+    rate: None,
+    connections: 1,
+    users: 1,
+    reading: Reading::Plain,
+    direction: Direction::Sent,
+    hold: None,
+    on_one_processor: false,
+};
+
+/// What was moved.
+#[derive(Clone, Copy)]
+pub(super) struct Moved {
+    pub(super) bytes: u64,
+    /// From the first connection to the last byte read.
+    pub(super) seconds: f64,
+}
+
+/// Connections of a process at most: more than this many files few hosts let it have.
+const CONNECTIONS_OF_A_PAIR: u32 = 16_000;
+const FILES: u32 = 16_384;
+
+impl Transfer {
+    /// Does it. `look` is called while connections are held, or else at the end.
+    pub(super) fn run<T>(&self, line: &Line, look: impl FnOnce() -> Result<T>) -> Result<(Moved, T)> {
+        let pairs = (0..).zip(self.shares()).map(|(index, share)| share.start(line, FAR_PORT + index));
+        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        let Some(hold) = self.hold else {
+            return Ok((finish(pairs)?, look()?));
+        };
+        sleep(hold);
+        let looked = look()?;
+        Ok((finish(pairs)?, looked))
+    }
+
+    /// What each pair of processes does.
+    fn shares(&self) -> impl Iterator<Item = Self> {
+        let at_once = if self.hold.is_some() { CONNECTIONS_OF_A_PAIR } else { u32::MAX };
+        let mut left = self.connections;
+        std::iter::from_fn(move || {
+            let connections = left.min(at_once);
+            left -= connections;
+            (connections > 0).then_some(Self { connections, ..*self })
+        })
+    }
+
+    /// Starts the end that listens and the end that connects.
+    fn start(&self, line: &Line, port: u16) -> Result<(Peer, Peer)> {
+        let sends_near = self.direction == Direction::Sent;
+        let server = Peer::start(self.command(line, (End::Far, "listen"), !sends_near, port)?)?;
+        let client = Peer::start(self.command(line, (End::Near, "connect"), sends_near, port)?)?;
+        Ok((client, server))
+    }
+
+    fn command(&self, line: &Line, (end, role): (End, &str), sends: bool, port: u16) -> Result<Command> {
+        let mut command = line.command(end, "prlimit");
+        command.arg(format!("--nofile={FILES}"));
+        if self.on_one_processor {
+            command.args(["taskset", "--cpu-list", "0"]);
+        }
+        if self.users == 1 {
+            command.args(["setpriv", "--clear-groups", &format!("--reuid={}", traffic::UID)]);
+        }
+        command.arg(env::current_exe()?).args(["bench-traffic", role, &format!("{FAR_ADDRESS}:{port}")]);
+        command.args(sends.then_some("--sends"));
+        for (option, value) in [
+            ("--bytes", self.bytes.to_string()),
+            ("--chunk", self.chunk.to_string()),
+            ("--connections", self.connections.to_string()),
+            ("--users", self.users.to_string()),
+            ("--rate", self.rate.unwrap_or(0).to_string()),
+            ("--reading", self.reading.name().to_owned()),
+            ("--is-held", self.hold.is_some().to_string()),
+        ] {
+            command.args([option, &value]);
+        }
+        Ok(command)
+    }
+}
+
+/// Waits for all; the bytes of two ends must be the same, and the seconds are those of the end that reads last.
+fn finish(pairs: Vec<(Peer, Peer)>) -> Result<Moved> {
+    let mut all = Moved { bytes: 0, seconds: 0.0 };
+    for (client, server) in pairs {
+        let (client, server) = (client.finish()?, server.finish()?);
+        ensure!(client.bytes == server.bytes, "the transfer itself lost bytes: {}, {}", client.bytes, server.bytes);
+        all.bytes += client.bytes;
+        all.seconds = all.seconds.max(client.seconds).max(server.seconds);
+    }
+    Ok(all)
+}
+
+/// A traffic program: says `ready` when others may go on, ends when its standard input is closed and its work is done,
+/// and says what it moved. Killed when dropped.
+struct Peer {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(mut command: Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().context("no standard output")?);
+        let mut peer = Self { child, stdin, output };
+        let mut line = String::new();
+        peer.output.read_line(&mut line)?;
+        ensure!(line == "ready\n", "a traffic program said {line:?}");
+        Ok(peer)
+    }
+
+    fn finish(mut self) -> Result<Moved> {
+        drop(self.stdin.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "a traffic program ended with {status}");
+        parse(&rest).with_context(|| format!("a traffic program said {rest:?}"))
+    }
+}
+
+fn parse(said: &str) -> Option<Moved> {
+    let (bytes, seconds) = said.trim().split_once(' ')?;
+    Some(Moved { bytes: bytes.parse().ok()?, seconds: seconds.parse().ok()? })
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
