@@ -233,6 +233,16 @@ impl Test {
         steps
     }
 
+    /// These steps, and then open until a packet backend has found even the process, which takes a look at those of the
+    /// host.
+    fn lasting_longer(&self, steps: impl Into<Vec<Step>>) -> Vec<Step> {
+        let mut steps = steps.into();
+        if self.is_packet() {
+            steps.push(Step::Pause(self.volume(200, 1_000)));
+        }
+        steps
+    }
+
     /// Runs one client near and one server far while both are counted; every byte must be right.
     fn exchange(&self, client: Program, server: Program) -> Result<()> {
         let world = World::new()?;

@@ -5,12 +5,10 @@ use anyhow::{Result, ensure};
 
 use super::{Scenario, Test, run_processes};
 use crate::service::Options;
-use crate::target::Target;
 use crate::traffic::spec::{Program, receive, send};
 use crate::world::{Namespace, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("processes_of_programs", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("processes_of_programs", run);
 
 const USERS: [u32; 2] = [70_020_061, 70_020_062];
 /// The last one has a name as long as one may be that is not cut.
@@ -42,8 +40,10 @@ pub(super) fn programs<'a>(test: &Test, world: &'a World) -> Vec<(&'a Namespace,
 
 fn pair<'a>(test: &Test, world: &'a World, uid: u32, name: &str, number: u16) -> [(&'a Namespace, Program); 2] {
     let (there, back) = (20_000 + 100 * u64::from(number), 9_000 + u64::from(number));
-    let server = Program::listen(uid, listen_at(test.family), [receive(there), send(back, 1_000)]);
-    let client = Program::connect(uid, address_of(test.family, 0, 2), [send(there, 3_000), receive(back)]);
+    let serve = test.lasting_longer([receive(there), send(back, 1_000)]);
+    let ask = test.lasting_longer([send(there, 3_000), receive(back)]);
+    let server = Program::listen(uid, listen_at(test.family), serve);
+    let client = Program::connect(uid, address_of(test.family, 0, 2), ask);
     let like = |program: Program| program.called(name).times(CONNECTIONS, 2).on_port(7_500 + number);
     [(&world.far, like(server)), (&world.near, like(client))]
 }

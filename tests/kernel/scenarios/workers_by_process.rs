@@ -5,12 +5,10 @@ use anyhow::Result;
 
 use super::{Scenario, Test, run_processes};
 use crate::service::Options;
-use crate::target::Target;
 use crate::traffic::spec::{Program, Role, receive, send};
 use crate::world::{World, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("workers_by_process", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("workers_by_process", run);
 
 const CONNECTIONS: u32 = 60;
 
@@ -19,8 +17,8 @@ fn run(test: &Test) -> Result<()> {
     let counters = test.count_with(&world, &Options::default().argument("--by=process"))?;
     let workers = vec![70_020_051, 70_020_051, 70_020_052];
     let role = Role::Prefork { addr: listen_at(test.family), workers };
-    let server = test.server([receive(30_000), send(70_000, 7_000)]).times(CONNECTIONS, 1);
-    let client = test.client([send(30_000, 3_000), receive(70_000)]).times(CONNECTIONS, 4);
+    let server = test.server(test.lasting_longer([receive(30_000), send(70_000, 7_000)])).times(CONNECTIONS, 1);
+    let client = test.client(test.lasting_longer([send(30_000, 3_000), receive(70_000)])).times(CONNECTIONS, 4);
     let truth = run_processes([(&world.far, Program { uid: 0, role, ..server }), (&world.near, client)])?;
     counters.stop()?.must_equal(&truth)
 }

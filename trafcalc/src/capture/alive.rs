@@ -1,4 +1,4 @@
-//! Whether a process is still there.
+//! Whether a process is still there, and since when.
 
 use std::path::Path;
 
@@ -21,11 +21,16 @@ pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
     }
 }
 
+/// When the process that has this number was started, in nanoseconds since boot as far as /proc tells them; `None` if
+/// there is none, or it is hidden.
+pub(super) fn started_ns(proc: &Path, pid: u32) -> Option<u64> {
+    started_ticks(proc, pid).map(|ticks| ticks * NS_PER_TICK)
+}
+
 fn is_free(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
 
-/// When the process that has this number was started; `None` if there is none, or it is hidden.
 fn started_ticks(proc: &Path, pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
     // The program's name, in parentheses, may have any characters in it. What follows begins with the third field; the

@@ -3,7 +3,6 @@
 //! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks:
 //! nothing here imports configuration, names of users, or where a report goes.
 
-#[cfg(feature = "ebpf")]
 mod alive;
 mod batch;
 mod choice;
@@ -198,9 +197,6 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
-    /// It cannot tell apart what was asked for.
-    #[error("it cannot tell accounts apart by {}: only the ebpf backend can", .0.name())]
-    OnlyUsers(By),
     /// The numbers of processes mean others here.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,

@@ -13,7 +13,11 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
         return;
     }
     match &mut flow.holder {
-        Holder::Pending(pending) => pending.bytes += bytes,
+        Holder::Pending(Pending { bytes: waiting, .. }) | Holder::Searching(_, waiting) => *waiting += bytes,
+        Holder::Fine(owner) => match booked.get_mut(&**owner) {
+            Some(booked) => *booked += bytes,
+            None => drop(booked.insert(Owner::clone(owner), bytes)),
+        },
         Holder::User(uid) => *booked.entry(Owner::User(*uid)).or_default() += bytes,
         Holder::Overflow => *booked.entry(Owner::Other).or_default() += bytes,
         Holder::Nobody => *booked.entry(Owner::Unattributed).or_default() += bytes,
@@ -25,15 +29,22 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
 pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder: Holder) {
     let holder = if flow.overflow { Holder::Overflow } else { holder };
     let before = std::mem::replace(&mut flow.holder, holder);
-    if let Holder::Pending(Pending { bytes, .. }) = before {
+    if let Holder::Pending(Pending { bytes, .. }) | Holder::Searching(_, bytes) = before {
         book(booked, flow, bytes);
     }
 }
 
-/// Decides about a connection that has no owner: whoever served its port so far, or else the listener's user, or else
+/// Decides about a connection whose search was not answered: its user; and about one that has no owner: whoever served its port so far, or else the listener's user, or else
 /// nobody. Gives the bytes that were booked on the word of the port.
 pub fn guess(booked: &mut HashMap<Owner, Bytes>, ports: &PortHistory, endpoints: &Endpoints, flow: &mut Flow) -> u64 {
-    let Holder::Pending(pending) = flow.holder else { return 0 };
+    let pending = match flow.holder {
+        Holder::Pending(pending) => pending,
+        Holder::Searching(uid, _) => {
+            settle_holder(booked, flow, Holder::User(uid));
+            return 0;
+        }
+        _ => return 0,
+    };
     let server = match ports.served(endpoints.local, endpoints.local_port, pending.listener) {
         _ if flow.origin == Origin::Active => None,
         Some(Served::BySeveral) => None,

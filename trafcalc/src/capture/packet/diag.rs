@@ -51,6 +51,7 @@ impl SockDiag {
     /// What the kernel knows of a connection now.
     pub fn ask(&mut self, question: &Question) -> Result<Finding, CaptureError> {
         let found = self.look_up(&question.endpoints, question.interface)?;
+        let inode = found.as_ref().map_or(0, |socket| socket.inode);
         let (standing, listener) = match found {
             Some(socket) if socket.state == TCP_LISTEN => (Standing::Gone, Some(socket.uid)),
             Some(socket) if is_passive_or_over(&socket) => (standing_of(&socket), self.listener(question)?),
@@ -58,7 +59,8 @@ impl SockDiag {
             None if is_local(&question.endpoints, question.interface) => (Standing::Gone, None),
             None => (Standing::Foreign, None),
         };
-        Ok(Finding { question: *question, standing, listener, forwards: standing == Standing::Gone && forwards() })
+        let forwards = standing == Standing::Gone && forwards();
+        Ok(Finding { question: *question, standing, inode, listener, forwards })
     }
 
     /// The user of the socket that listens where the connection came in.
@@ -89,8 +91,8 @@ impl SockDiag {
         }
     }
 
-    /// All connections that a process holds, with the user ids of their sockets.
-    pub fn owned_connections(&mut self) -> Result<Vec<(Endpoints, u32)>, CaptureError> {
+    /// All connections that a process holds, with the user ids and inodes of their sockets.
+    pub fn owned_connections(&mut self) -> Result<Vec<(Endpoints, u32, u32)>, CaptureError> {
         let mut found = Vec::new();
         for family in [AF_INET, AF_INET6] {
             self.dump(family, &mut found)
@@ -99,7 +101,7 @@ impl SockDiag {
         Ok(found)
     }
 
-    fn dump(&mut self, family: u8, found: &mut Vec<(Endpoints, u32)>) -> io::Result<()> {
+    fn dump(&mut self, family: u8, found: &mut Vec<(Endpoints, u32, u32)>) -> io::Result<()> {
         let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
         let states = StateFlags::ESTABLISHED | StateFlags::SYN_SENT | StateFlags::CLOSE_WAIT;
         let extensions = ExtensionFlags::empty();
@@ -117,9 +119,8 @@ impl SockDiag {
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     reply => outcome(reply)?,
                 };
-                found.extend(
-                    socket.filter(|socket| socket.inode != 0).map(|socket| (endpoints_of(&socket), socket.uid)),
-                );
+                let owned = socket.filter(|socket| socket.inode != 0);
+                found.extend(owned.map(|socket| (endpoints_of(&socket), socket.uid, socket.inode)));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The question whose a connection is, and what can be found out. Plain data between the reader and the owner thread.
 
 use super::segment::Endpoints;
+use crate::capture::Owner;
 
 /// Asks whose a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,30 @@ pub struct Finding {
     pub question: Question,
     /// What the kernel knows.
     pub standing: Standing,
+    /// The inode of its socket, where it has an owner.
+    pub inode: u32,
     /// The user of the socket that listens on the local port, where the connection itself has no owner.
     pub listener: Option<u32>,
     /// Whether this host forwards packets, so that unknown connections may pass through it.
     pub forwards: bool,
+}
+
+/// Asks which process holds the socket of a connection of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The connection.
+    pub question: Question,
+    /// The user.
+    pub uid: u32,
+    /// The inode of the socket.
+    pub inode: u32,
+}
+
+/// The answer: the owner in the detail that was asked for, or only the user, where no process was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The connection.
+    pub question: Question,
+    /// Its owner.
+    pub owner: Owner,
 }

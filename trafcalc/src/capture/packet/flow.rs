@@ -1,9 +1,11 @@
 //! One connection as the packets this host sends tell it: two cursors, an owner, an end. Pure; time is passed in.
 
+use std::sync::Arc;
+
 use trafcalc_common::{Cursor, distance};
 
 use super::segment::Segment;
-use crate::capture::Bytes;
+use crate::capture::{Bytes, Owner};
 
 /// A segment this far behind a cursor is no retransmission: send buffers are smaller.
 const FARTHEST_BACK: i32 = 1 << 28;
@@ -11,12 +13,16 @@ const FARTHEST_BACK: i32 = 1 << 28;
 const FARTHEST_AHEAD: i32 = 1 << 30;
 
 /// Whose bytes a connection's are, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Not known yet: the bytes wait here.
     Pending(Pending),
+    /// The user with this id; the bytes wait here until more is known.
+    Searching(u32, Bytes),
     /// The user with this id.
     User(u32),
+    /// An owner of whom more is known than the user. All connections of one share it.
+    Fine(Arc<Owner>),
     /// Found out too late or not at all; the bytes are unattributed.
     Nobody,
     /// The table was full: counted, but not asked about.
@@ -108,10 +114,10 @@ impl Flow {
         flow
     }
 
-    /// A connection that was open before the start and belongs to the user `uid`. Its first segment is yet to be seen.
+    /// A connection that was open before the start and has this holder. Its first segment is yet to be seen.
     #[must_use]
-    pub fn adopted(uid: u32, now_ms: u64) -> Self {
-        Self { holder: Holder::User(uid), ..Self::unseen(Origin::Midstream, now_ms) }
+    pub fn adopted(holder: Holder, now_ms: u64) -> Self {
+        Self { holder, ..Self::unseen(Origin::Midstream, now_ms) }
     }
 
     fn unseen(origin: Origin, now_ms: u64) -> Self {

@@ -75,7 +75,7 @@ fn data_in_the_peers_syn_is_received_once_acknowledged() {
 
 #[test]
 fn an_adopted_connection_counts_from_its_first_segment() {
-    let mut flow = Flow::adopted(1000, 0);
+    let mut flow = Flow::adopted(Holder::User(1000), 0);
     assert_eq!(flow.settle(&segment(4999, 900, 0), 7), bytes(0, 0), "a keep-alive");
     assert_eq!(flow.settle(&segment(5000, 950, 10), 8), bytes(10, 50));
     assert_eq!(flow.settle(&segment(4899, 890, 100), 6), bytes(100, 10), "an earlier one, seen later");

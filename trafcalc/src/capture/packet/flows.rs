@@ -5,12 +5,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use super::booking::{book, guess, settle_holder};
-use super::finding::{Finding, Question, Standing};
-use super::flow::{Flow, Holder, Origin};
+use super::finding::{Finding, Found, Question, Standing};
+use super::flow::{Flow, Holder, Origin, Pending};
 use super::ports::PortHistory;
+use super::searches::Searches;
 use super::segment::{Direction, Endpoints, Segment};
 use super::syns::RecentSyns;
-use crate::capture::{Bytes, Health, Owner};
+use crate::capture::{By, Bytes, Health, Owner};
 
 /// A connection that had to make room is remembered this long, for its segments that are still in the bulk ring.
 const FORGOTTEN_MS: u64 = 1_000;
@@ -49,6 +50,8 @@ pub struct Flows {
     /// Connections whose SYN was just seen, and when.
     unanswered: VecDeque<(Endpoints, u64)>,
     ports: PortHistory,
+    searches: Searches,
+    gone: Vec<Owner>,
     recent_syns: RecentSyns,
     /// Finished connections that made room for others, and when.
     forgotten: HashMap<Endpoints, u64>,
@@ -57,9 +60,9 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// An empty table for at most `max_connections`.
+    /// An empty table for at most `max_connections`, of accounts that are told apart `by` so.
     #[must_use]
-    pub fn new(max_connections: usize) -> Self {
+    pub fn new(max_connections: usize, by: By) -> Self {
         Self {
             table: HashMap::new(),
             max_connections,
@@ -67,6 +70,8 @@ impl Flows {
             questions: Vec::new(),
             unanswered: VecDeque::new(),
             ports: PortHistory::default(),
+            searches: Searches::new(by),
+            gone: Vec::new(),
             recent_syns: RecentSyns::default(),
             forgotten: HashMap::new(),
             no_room_until_ms: 0,
@@ -86,7 +91,8 @@ impl Flows {
     /// Takes notice of a connection that was open before the start and belongs to the user `uid`.
     pub fn adopt(&mut self, endpoints: Endpoints, uid: u32) {
         if self.table.len() < self.max_connections {
-            self.table.insert(endpoints, Flow::adopted(uid, 0));
+            let holder = self.searches.begin(uid, Bytes::default());
+            self.table.insert(endpoints, Flow::adopted(holder, 0));
         }
     }
 
@@ -274,14 +280,49 @@ impl Flows {
 
     fn learn_owner(&mut self, endpoints: &Endpoints, uid: u32) {
         let Some(flow) = self.table.get_mut(endpoints) else { return };
-        match (flow.origin, flow.holder) {
+        let waiting = match (flow.origin, &flow.holder) {
+            (_, Holder::Searching(..) | Holder::Fine(_)) => return,
             (Origin::Passive, Holder::Pending(pending)) => {
                 self.ports.learn(endpoints.local, endpoints.local_port, pending.listener, uid);
+                pending.bytes
             }
-            (Origin::Midstream, Holder::Pending(_)) => self.health.late_connections += 1,
-            _ => {}
+            (_, Holder::Pending(pending)) => {
+                self.health.late_connections += u64::from(flow.origin == Origin::Midstream);
+                pending.bytes
+            }
+            _ => Bytes::default(),
+        };
+        match self.searches.begin(uid, waiting) {
+            searching @ Holder::Searching(..) if !flow.overflow => flow.holder = searching,
+            known => settle_holder(&mut self.booked, flow, known),
         }
-        settle_holder(&mut self.booked, flow, Holder::User(uid));
+    }
+
+    /// Takes notice of what a search found.
+    pub fn learn_more(&mut self, found: &Found) {
+        if let Some(flow) = self.table.get_mut(&found.question.endpoints)
+            && (flow.birth == found.question.birth || flow.origin == Origin::Midstream)
+            && matches!(flow.holder, Holder::Searching(..))
+        {
+            settle_holder(&mut self.booked, flow, self.searches.end(found));
+        }
+    }
+
+    /// Whether a search is not answered yet whose answer bytes wait for.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        let waits = |flow: &Flow| matches!(flow.holder, Holder::Searching(_, bytes) if !bytes.is_zero());
+        self.table.values().any(waits)
+    }
+
+    /// Lets go of owners that have no connections and of whom `is_gone` says that none will come.
+    pub fn drop_gone(&mut self, now_ms: u64, is_gone: impl FnMut(&Owner) -> bool) {
+        self.gone.extend(self.searches.take_gone(now_ms, is_gone));
+    }
+
+    /// Owners that are gone since the last call; their last bytes are among the credits taken before.
+    pub fn take_gone(&mut self) -> Vec<Owner> {
+        std::mem::take(&mut self.gone)
     }
 
     /// The regular look at every connection: decides owners, asks questions, forgets what has ended. To be called
@@ -295,8 +336,8 @@ impl Flows {
                 let bytes = guess(&mut self.booked, &self.ports, endpoints, flow);
                 self.health.listener_bytes += bytes;
             }
-            if let Holder::Pending(pending) = flow.holder {
-                self.health.pending_bytes += pending.bytes.sent + pending.bytes.received;
+            if let Holder::Pending(Pending { bytes, .. }) | Holder::Searching(_, bytes) = flow.holder {
+                self.health.pending_bytes += bytes.sent + bytes.received;
             }
             if flow.has_ended(now_ms) {
                 ended.push(*endpoints);
@@ -350,6 +391,7 @@ impl Flows {
         for (_, bytes) in credits.iter().filter(|(owner, _)| *owner == Owner::Other) {
             self.health.overflow_bytes += bytes.sent + bytes.received;
         }
+        self.health.coarse_bytes += self.searches.coarse(&credits);
         credits
     }
 

@@ -17,7 +17,7 @@ struct Bench {
 
 impl Bench {
     fn new(max_connections: usize) -> Self {
-        Self { flows: Flows::new(max_connections), time_ns: 1, now_ms: 0 }
+        Self { flows: Flows::new(max_connections, By::User), time_ns: 1, now_ms: 0 }
     }
 
     fn see(&mut self, segment: Segment) {
@@ -26,7 +26,7 @@ impl Bench {
     }
 
     fn learn(&mut self, question: Question, standing: Standing) {
-        let finding = Finding { question, standing, listener: None, forwards: false };
+        let finding = Finding { question, standing, inode: 0, listener: None, forwards: false };
         self.flows.learn(&finding, self.now_ms);
     }
 
@@ -202,6 +202,7 @@ fn a_wall_clock_that_is_set_back_stops_no_count() {
 fn a_server_that_takes_over_a_port_is_not_taken_for_the_one_before() {
     let mut bench = Bench::new(16);
     let finding = |seq, standing, listener| Finding {
+        inode: 0,
         question: question_about(&syn_ack(seq, 501)),
         standing,
         listener: Some(listener),
@@ -301,6 +302,7 @@ fn a_server_connection_gone_too_soon_goes_to_who_served_its_port() {
         bench.see(from(syn_ack(100, 501)));
         bench.see(from(segment(101, 501, 10)));
         let finding = Finding {
+            inode: 0,
             question: question_about(&from(syn_ack(100, 501))),
             standing,
             listener: Some(0),
@@ -328,6 +330,7 @@ fn a_client_connection_gone_too_soon_is_unattributed() {
     let mut bench = Bench::new(16);
     short_connection(&mut bench, 50_000, 10, 20);
     let finding = Finding {
+        inode: 0,
         question: question_about(&syn(100)),
         standing: Standing::TimeWait,
         listener: Some(0),

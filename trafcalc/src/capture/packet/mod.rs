@@ -10,12 +10,15 @@ mod filter;
 pub mod finding;
 pub mod flow;
 pub mod flows;
+mod holders;
 mod interfaces;
 mod lifetime;
 mod owners;
 mod ports;
 mod reader;
 mod ring;
+mod search;
+mod searches;
 pub mod segment;
 mod socket;
 mod syns;
@@ -31,12 +34,14 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::diag::SockDiag;
+use self::finding::{Question, Wanted};
 use self::flows::Flows;
 use self::interfaces::Interfaces;
-use self::owners::Owners;
+use self::owners::{Owners, Searches};
 use self::reader::{Reader, Request, Rings};
 use self::ring::{AnchorRing, BulkRing};
-use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, PacketSettings};
+use self::search::Search;
+use super::{Alarm, Attach, Backend, BackendKind, Batch, By, CaptureError, PacketSettings};
 
 pub use self::ring::MIN_RING_BYTES;
 
@@ -44,8 +49,13 @@ pub use self::ring::MIN_RING_BYTES;
 const MAX_QUESTIONS: usize = 4096;
 /// Most answers that wait for the reader, which takes them at least ten times a second. 1 MB.
 const MAX_FINDINGS: usize = 16_384;
+/// Most connections that wait for a search (300 KB); of further ones only the user is known.
+const MAX_WANTED: usize = 4096;
+/// Where processes are looked for.
+const PROC: &str = "/proc";
 const READER: &str = "packet-reader";
 const OWNERS: &str = "packet-owners";
+const SEARCH: &str = "packet-search";
 
 /// The backend, as long as it runs.
 pub struct PacketBackend {
@@ -58,7 +68,7 @@ impl PacketBackend {
     ///
     /// # Errors
     /// What is missing: a capability, an interface, memory for the ring.
-    pub fn start(settings: &PacketSettings, loopback: bool, alarm: &Alarm) -> Result<Self, CaptureError> {
+    pub fn start(settings: &PacketSettings, loopback: bool, by: By, alarm: &Alarm) -> Result<Self, CaptureError> {
         let mut interfaces = Interfaces::new(settings, loopback)?;
         // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
         // the owner thread hears of it.
@@ -70,8 +80,12 @@ impl PacketBackend {
         let (findings, incoming_findings) = sync_channel(MAX_FINDINGS);
         let wake = Arc::new(event_fd()?);
         let wake_owners = Arc::new(event_fd()?);
-        let flows = adopt_open_connections(settings.max_connections)?;
-        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings)?;
+        let (wanted, incoming_wanted) = sync_channel(MAX_WANTED);
+        let (found, incoming_found) = sync_channel(MAX_WANTED);
+        let mut search = Search::new(PROC, incoming_wanted, found.clone());
+        let searches = (by != By::User).then_some(Searches { wanted, found });
+        let flows = adopt_open_connections(settings.max_connections, by, &mut search)?;
+        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, searches)?;
         let reader = Reader {
             rings,
             flows,
@@ -81,6 +95,7 @@ impl PacketBackend {
             questions,
             wake_owners,
             findings: incoming_findings,
+            found: incoming_found,
             start: Instant::now(),
         };
         let stall = Duration::from_millis(settings.test_stall_ms);
@@ -90,6 +105,13 @@ impl PacketBackend {
             reader.run()
         };
         spawn(OWNERS, alarm, move || owners.run())?;
+        if by != By::User {
+            spawn(SEARCH, alarm, move || {
+                urgency::prefer();
+                search.run();
+                Ok(())
+            })?;
+        }
         spawn(READER, alarm, read)?;
         Ok(Self { requests, wake })
     }
@@ -121,10 +143,15 @@ impl Backend for PacketBackend {
 }
 
 /// Connections that are open already have an owner that can be asked for now, all at once.
-fn adopt_open_connections(max_connections: usize) -> Result<Flows, CaptureError> {
-    let mut flows = Flows::new(max_connections);
-    for (endpoints, uid) in SockDiag::open()?.owned_connections()? {
+fn adopt_open_connections(max_connections: usize, by: By, search: &mut Search) -> Result<Flows, CaptureError> {
+    let mut flows = Flows::new(max_connections, by);
+    let mut wanted = Vec::new();
+    for (endpoints, uid, inode) in SockDiag::open()?.owned_connections()? {
         flows.adopt(endpoints, uid);
+        wanted.push(Wanted { question: Question { endpoints, birth: 0, interface: 0 }, uid, inode });
+    }
+    if by != By::User {
+        search.find(&wanted).iter().for_each(|found| flows.learn_more(found));
     }
     Ok(flows)
 }

@@ -15,11 +15,11 @@ use nix::sys::time::TimeSpec;
 
 use super::diag::SockDiag;
 use super::filter::SNAP_BYTES;
-use super::finding::{Finding, Question, Standing};
+use super::finding::{Finding, Found, Question, Standing, Wanted};
 use super::segment::{Direction, parse};
 use super::socket::PacketSocket;
 use super::urgency::{self, Budget};
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, Owner};
 
 /// Shortest pause before a connection that waits for accept is asked about again.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
@@ -44,8 +44,27 @@ pub struct Owners {
     wake: Arc<EventFd>,
     questions: Receiver<Question>,
     findings: SyncSender<Finding>,
+    searches: Option<Searches>,
     waiting: BinaryHeap<Reverse<Retry>>,
     budget: Budget,
+}
+
+/// Where more is found out than the user.
+pub struct Searches {
+    /// What the searching thread is asked.
+    pub wanted: SyncSender<Wanted>,
+    /// The answers to the reader.
+    pub found: SyncSender<Found>,
+}
+
+impl Searches {
+    /// With too much to do, the user is all that will be known.
+    fn begin(&self, wanted: Wanted) {
+        if self.wanted.try_send(wanted).is_err() {
+            // With this channel full, too, the connection is its user's when it ends.
+            let _ = self.found.try_send(Found { question: wanted.question, owner: Owner::User(wanted.uid) });
+        }
+    }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -80,15 +99,25 @@ impl Ord for ByValue {
 
 impl Owners {
     /// A thread's worth of state: SYNs come from `openings`, questions (announced by `wake`) from the reader, who
-    /// gets the findings.
+    /// gets the findings. `searches` begin with them.
     pub fn new(
         openings: Arc<PacketSocket>,
         wake: Arc<EventFd>,
         questions: Receiver<Question>,
         findings: SyncSender<Finding>,
+        searches: Option<Searches>,
     ) -> Result<Self, CaptureError> {
         let diag = SockDiag::open()?;
-        Ok(Self { diag, openings, wake, questions, findings, waiting: BinaryHeap::new(), budget: Budget::new() })
+        Ok(Self {
+            diag,
+            openings,
+            wake,
+            questions,
+            findings,
+            searches,
+            waiting: BinaryHeap::new(),
+            budget: Budget::new(),
+        })
     }
 
     /// Works until the reader is gone.
@@ -183,7 +212,12 @@ impl Owners {
             self.waiting.push(Reverse(Retry { due, since, question: ByValue(question) }));
         }
         // With a full channel the reader does not get to know, and asks again.
-        let _ = self.findings.try_send(finding);
+        if self.findings.try_send(finding).is_ok()
+            && let Some(searches) = &self.searches
+            && let Standing::Owned(uid) = finding.standing
+        {
+            searches.begin(Wanted { question, uid, inode: finding.inode });
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! moment.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
@@ -10,13 +11,15 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
-use super::finding::{Finding, Question};
+use super::PROC;
+use super::finding::{Finding, Found, Question};
 use super::flows::{Flows, Sighting};
 use super::interfaces::Interfaces;
 use super::ring::{AnchorRing, BulkRing, Packet, RETIRE_MS};
 use super::segment::{NotASegment, parse};
 use super::socket::PacketSocket;
-use crate::capture::{Batch, CaptureError};
+use crate::capture::alive::has_ended;
+use crate::capture::{Batch, CaptureError, Owner};
 
 /// Longest pause between two looks at the anchors, for which nothing wakes the reader.
 const LONGEST_WAIT_MS: u64 = 100;
@@ -70,6 +73,8 @@ pub struct Reader {
     pub wake_owners: Arc<EventFd>,
     /// Its answers.
     pub findings: Receiver<Finding>,
+    /// What the searching thread found.
+    pub found: Receiver<Found>,
     /// What time counts from.
     pub start: Instant,
 }
@@ -130,13 +135,17 @@ impl Reader {
         while !matches!(task, Task::End) {
             self.wait(&task)?;
             // Taken before the rings are read, which then show the SYN of each: it is there before its owner is known.
+            // What was searched for was a finding before.
+            let found: Vec<Found> = self.found.try_iter().collect();
             let findings: Vec<Finding> = self.findings.try_iter().collect();
             let is_caught_up = self.read_rings();
             self.take_losses()?;
-            self.learn(&findings);
+            self.learn(&findings, &found);
             if Instant::now() >= next_sweep {
                 self.interfaces.refresh()?;
-                self.flows.sweep(self.now_ms());
+                let now_ms = self.now_ms();
+                self.flows.sweep(now_ms);
+                self.flows.drop_gone(now_ms, is_gone);
                 next_sweep = Instant::now() + SWEEP_PAUSE;
             }
             let questions = self.flows.take_questions(self.now_ms());
@@ -186,10 +195,13 @@ impl Reader {
         Ok(())
     }
 
-    fn learn(&mut self, findings: &[Finding]) {
+    fn learn(&mut self, findings: &[Finding], found: &[Found]) {
         let now_ms = self.now_ms();
         for finding in findings {
             self.flows.learn(finding, now_ms);
+        }
+        for found in found {
+            self.flows.learn_more(found);
         }
     }
 
@@ -244,18 +256,27 @@ impl Reader {
             return false;
         }
         let questions = self.flows.open_questions();
-        let is_settled = questions.is_empty();
+        let is_settled = questions.is_empty() && !self.flows.is_searching();
         self.ask(questions);
         is_settled
     }
 
     fn batch(&mut self) -> Batch {
         self.flows.sweep(self.now_ms());
-        Batch { credits: self.flows.take_credits(), health: self.flows.health(), ..Batch::default() }
+        let (credits, gone) = (self.flows.take_credits(), self.flows.take_gone());
+        Batch { credits, gone, health: self.flows.health() }
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether nobody can act as this owner any more.
+fn is_gone(owner: &Owner) -> bool {
+    match owner {
+        Owner::Process(_, process) => has_ended(Path::new(PROC), process),
+        _ => false,
     }
 }
 
@@ -278,11 +299,12 @@ mod tests {
     use super::super::segment::Direction;
     use super::super::testing::{PacketSpec, settings};
     use super::*;
+    use crate::capture::By;
 
     #[test]
     fn a_damaged_packet_is_counted_in_health_and_in_no_account() {
         let interfaces = Interfaces::new(&settings(), false).unwrap();
-        let mut flows = Flows::new(16);
+        let mut flows = Flows::new(16, By::User);
         let whole = PacketSpec::default().bytes();
         for captured_bytes in [0, 1, 19, 20, 33] {
             let packet = Packet {

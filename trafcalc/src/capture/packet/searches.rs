@@ -1,0 +1,62 @@
+//! Connections of which more is searched for than the user, and the owners that were found. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::finding::Found;
+use super::flow::Holder;
+use crate::capture::{By, Bytes, Owner};
+
+/// Pause between two looks for owners that are gone.
+const GONE_PAUSE_MS: u64 = 10_000;
+
+/// Searches, and owners that have connections.
+#[derive(Debug, Default)]
+pub struct Searches {
+    by: By,
+    /// One for all connections of an owner. Those of owners without any are kept until the owner is gone.
+    owners: HashMap<Owner, Arc<Owner>>,
+    next_look_ms: u64,
+}
+
+impl Searches {
+    /// For accounts that are told apart so.
+    pub fn new(by: By) -> Self {
+        Self { by, ..Self::default() }
+    }
+
+    /// Who holds a connection of the user `uid` as far as is known now, when `waiting` bytes have waited to know the user.
+    pub fn begin(&self, uid: u32, waiting: Bytes) -> Holder {
+        if self.by == By::User { Holder::User(uid) } else { Holder::Searching(uid, waiting) }
+    }
+
+    /// Who holds it, after the search.
+    pub fn end(&mut self, found: &Found) -> Holder {
+        match &found.owner {
+            Owner::User(uid) => Holder::User(*uid),
+            owner => {
+                Holder::Fine(Arc::clone(self.owners.entry(owner.clone()).or_insert_with(|| Arc::new(owner.clone()))))
+            }
+        }
+    }
+
+    /// Takes out owners without a connection that are gone; looks at them once in a while only.
+    pub fn take_gone(&mut self, now_ms: u64, mut is_gone: impl FnMut(&Owner) -> bool) -> Vec<Owner> {
+        if now_ms < self.next_look_ms {
+            return Vec::new();
+        }
+        self.next_look_ms = now_ms + GONE_PAUSE_MS;
+        let gone = self.owners.extract_if(|owner, shared| Arc::strong_count(shared) == 1 && is_gone(owner));
+        gone.map(|(owner, _)| owner).collect()
+    }
+
+    /// The bytes among `credits` that have no more than their user, though more was asked for.
+    pub fn coarse(&self, credits: &[(Owner, Bytes)]) -> u64 {
+        let is_coarse = |owner: &Owner| self.by != By::User && matches!(owner, Owner::User(_));
+        credits.iter().filter(|(owner, _)| is_coarse(owner)).map(|(_, bytes)| bytes.sent + bytes.received).sum()
+    }
+}
+
+#[cfg(test)]
+#[path = "searches_tests.rs"]
+mod tests;
