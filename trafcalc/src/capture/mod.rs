@@ -194,6 +194,9 @@ pub enum CaptureError {
     /// The kernel was built without kprobes.
     #[error("this kernel has no kprobes")]
     NoKprobes,
+    /// The kernel lacks a tracepoint that is needed.
+    #[error("this kernel has no tracepoint sock_send_length, which came with Linux 6.3")]
+    NoTracepoint,
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,

@@ -14,6 +14,7 @@ mod tables;
 mod trim;
 
 use std::cell::OnceCell;
+use std::path::Path;
 
 use aya::Btf;
 use caps::{CapSet, Capability};
@@ -105,6 +106,13 @@ fn require_kprobes() -> Result<(), CaptureError> {
     if is_there { Ok(()) } else { Err(CaptureError::NoKprobes) }
 }
 
+/// Says in words what loading would call an invalid argument. Where the list of tracepoints is not mounted, trying tells.
+fn require_send_tracepoint() -> Result<(), CaptureError> {
+    let events = Path::new("/sys/kernel/tracing/events/sock");
+    let is_missing = events.is_dir() && !events.join("sock_send_length").is_dir();
+    if is_missing { Err(CaptureError::NoTracepoint) } else { Ok(()) }
+}
+
 /// The backend, as long as it runs.
 struct EbpfBackend {
     attach: Attach,
@@ -119,8 +127,10 @@ struct EbpfBackend {
 
 impl EbpfBackend {
     fn start(attach: Attach, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
-        if attach == Attach::Kprobe {
-            require_kprobes()?;
+        match attach {
+            Attach::Fentry => {}
+            Attach::Kprobe => require_kprobes()?,
+            Attach::Tracepoint => require_send_tracepoint()?,
         }
         let mut first_reason = None;
         for variant in modes::variants(attach) {
