@@ -27,7 +27,7 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "--format <FORMAT>",
         "--loopback",
         "--by <WHAT>",
-        "[possible values: user, process]",
+        "[possible values: user, process, program, unit]",
         "--status-socket <PATH>",
         "[default: /run/trafcalc/status.sock]",
         "[default: /etc/trafcalc.toml if present]",

@@ -95,9 +95,10 @@ impl Running {
         if let Some(uid) = line["uid"].as_u64() {
             let number = |name: &str| line[name].as_u64().with_context(|| format!("no {name} in {line}"));
             let bytes = Bytes { sent: number("sent")?, received: number("received")? };
-            let program = line["program"].as_str().with_context(|| format!("no program in {line}"))?.to_owned();
+            let text = |name: &str| line[name].as_str().with_context(|| format!("no {name} in {line}"));
+            let (program, unit) = (text("program")?.to_owned(), text("unit")?.to_owned());
             let (uid, pid) = (u32::try_from(uid)?, u32::try_from(number("pid")?)?);
-            self.table.add(Account::Process { uid, pid, program }, bytes);
+            self.table.add(Account::Actor { uid, pid, program, unit }, bytes);
         }
         Ok(())
     }

@@ -31,20 +31,82 @@ impl Bytes {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Account {
     User(u32),
+    /// As traffic programs tell it.
+    Actor {
+        uid: u32,
+        pid: u32,
+        program: String,
+        /// The last part of the path of its cgroup, if the scenario has put it into one.
+        unit: String,
+    },
     Process {
         uid: u32,
         pid: u32,
         program: String,
     },
+    Program {
+        uid: u32,
+        program: String,
+    },
+    Unit {
+        uid: u32,
+        unit: String,
+    },
     /// `(unattributed)` or `(other)`.
     Named(String),
+}
+
+/// What the service is asked to tell accounts apart by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    User,
+    Process,
+    Program,
+    Unit,
+}
+
+impl By {
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            Self::User => "--by=user",
+            Self::Process => "--by=process",
+            Self::Program => "--by=program",
+            Self::Unit => "--by=unit",
+        }
+    }
+}
+
+impl Account {
+    pub(crate) const fn uid(&self) -> Option<u32> {
+        match self {
+            Self::User(uid)
+            | Self::Actor { uid, .. }
+            | Self::Process { uid, .. }
+            | Self::Program { uid, .. }
+            | Self::Unit { uid, .. } => Some(*uid),
+            Self::Named(_) => None,
+        }
+    }
+
+    fn by(self, what: By) -> Self {
+        match (what, self) {
+            (By::User, Self::Actor { uid, .. }) => Self::User(uid),
+            (By::Process, Self::Actor { uid, pid, program, .. }) => Self::Process { uid, pid, program },
+            (By::Program, Self::Actor { uid, program, .. }) => Self::Program { uid, program },
+            (By::Unit, Self::Actor { uid, unit, .. }) => Self::Unit { uid, unit },
+            (_, other) => other,
+        }
+    }
 }
 
 impl Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(uid) => write!(f, "{uid}"),
+            Self::Actor { uid, pid, program, unit } => write!(f, "{uid}/{unit}/{program}/{pid}"),
             Self::Process { uid, pid, program } => write!(f, "{uid}/{program}/{pid}"),
+            Self::Program { uid, program } => write!(f, "{uid}/{program}"),
+            Self::Unit { uid, unit } => write!(f, "{uid}/{unit}"),
             Self::Named(name) => f.write_str(name),
         }
     }
@@ -65,14 +127,11 @@ impl Table {
         }
     }
 
-    /// The same with all processes of a user in one account.
-    pub(crate) fn by_user(self) -> Self {
+    /// What actors did, as accounts that are told apart by `what`.
+    pub(crate) fn by(self, what: By) -> Self {
         let mut table = Self::default();
         for (account, bytes) in self.0 {
-            match account {
-                Account::Process { uid, .. } => table.add(Account::User(uid), bytes),
-                other => table.add(other, bytes),
-            }
+            table.add(account.by(what), bytes);
         }
         table
     }

@@ -3,6 +3,7 @@
 //! A namespace has no name and lives as long as this process holds it open, so nothing is left behind however the
 //! process ends. Nothing here ever changes the namespace the tests were started in.
 
+mod cgroup;
 mod line;
 
 use std::fs::File;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::target::Family;
+pub(crate) use cgroup::Cgroup;
 pub(crate) use line::{DEVICE as TUN, Line, Quality};
 
 /// A network namespace of our own.

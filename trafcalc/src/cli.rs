@@ -154,7 +154,7 @@ pub struct RunArgs {
     #[arg(long)]
     loopback: bool,
 
-    /// What accounts are told apart by, beyond the user [default: user]
+    /// What accounts are told apart by [default: user]
     #[arg(long, value_name = "WHAT")]
     by: Option<By>,
 }

@@ -177,7 +177,7 @@ impl Daemon {
     fn collect(&mut self, now: Now) -> Flow {
         match self.backend.collect() {
             Ok(batch) => {
-                self.ledger.apply(&batch);
+                self.ledger.apply(&self.identity.name_units(batch));
                 self.collected = now;
                 Flow::Continue(())
             }
@@ -235,7 +235,7 @@ impl Daemon {
 
     fn finish(&mut self) -> Result<(), CaptureError> {
         let batch: Batch = self.backend.finish()?;
-        self.ledger.apply(&batch);
+        self.ledger.apply(&self.identity.name_units(batch));
         Ok(())
     }
 

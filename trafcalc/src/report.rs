@@ -65,6 +65,16 @@ pub enum Detail {
         /// The path of its program, where it is still running and may be looked at.
         exe: Option<String>,
     },
+    /// Of a program.
+    Program {
+        /// The last part of its path.
+        program: Option<String>,
+    },
+    /// Of a systemd unit or container.
+    Unit {
+        /// Its name, or the id of a cgroup that was gone before it was looked up.
+        unit: Option<String>,
+    },
 }
 
 /// All accounts over one period, and what could not be counted or attributed since the start.
@@ -114,7 +124,7 @@ pub struct Summary {
     pub late_connections_total: u64,
     /// Connections for which a table had no room, credited to `(other)` when they ended.
     pub unfollowed_connections_total: u64,
-    /// Bytes that have their user, but not the process that was asked for.
+    /// Bytes that have their user, but not the process, program or unit that was asked for.
     pub coarse_bytes_total: u64,
     /// Reports that could not be written, and logs that could not be reopened.
     pub log_errors_total: u64,
@@ -186,10 +196,11 @@ impl Report {
 
 impl AccountRecord {
     fn new(account: &Account, period: Period, source: &Source, names: &mut impl Names) -> Self {
-        let (uid, label) = match account.owner {
-            Owner::User(uid) | Owner::Process(uid, _) => (Some(uid), None),
-            Owner::Unattributed => (None, Some("(unattributed)")),
-            Owner::Other => (None, Some("(other)")),
+        let uid = account.owner.uid();
+        let label = match account.owner {
+            Owner::Unattributed => Some("(unattributed)"),
+            Owner::Other => Some("(other)"),
+            _ => None,
         };
         Self {
             time: period.end,
@@ -217,6 +228,10 @@ impl Detail {
                 exe: names.exe(process),
             },
             (By::Process, _) => Self::Process { pid: None, start_time: None, program: None, exe: None },
+            (By::Program, Owner::Program(_, name)) => Self::Program { program: Some(name.to_string()) },
+            (By::Program, _) => Self::Program { program: None },
+            (By::Unit, Owner::Unit(_, name)) => Self::Unit { unit: Some(name.to_string()) },
+            (By::Unit, _) => Self::Unit { unit: None },
         }
     }
 }

@@ -99,10 +99,7 @@ fn report(lasting: &mut Option<(Target, Service)>) -> Result<Counted> {
 
 /// Whether the scenarios answer for an account: the programs' users, and those that are no user's.
 fn is_ours(account: &Account) -> bool {
-    match account {
-        Account::User(uid) | Account::Process { uid, .. } => (FIRST_UID..=LAST_UID).contains(uid),
-        Account::Named(_) => true,
-    }
+    account.uid().is_none_or(|uid| (FIRST_UID..=LAST_UID).contains(&uid))
 }
 
 /// Whether an account is told about to the end: those of processes that are gone leave.
@@ -145,6 +142,11 @@ impl Counted {
         let is_complete = last.must_equal(&all).context("the last report does not have every account");
         self.explain(is_complete)?;
         Ok(self)
+    }
+
+    /// All records of accounts, as they were written.
+    pub(super) fn records(&self) -> impl Iterator<Item = &serde_json::Value> {
+        self.logs.iter().flat_map(|log| &log.reports).flat_map(|report| &report.accounts)
     }
 
     /// The sum of a number of health over all services.

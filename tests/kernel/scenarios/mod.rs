@@ -15,6 +15,7 @@ mod filter_drops_90;
 mod forked_workers;
 mod forwarded;
 mod full_disk;
+mod gone_5000;
 mod half_close;
 mod io_uring;
 mod ktls;
@@ -23,18 +24,22 @@ mod loopback_left_out;
 mod low_water;
 mod many_users;
 mod masqueraded;
+mod more_processes_than_rows;
+mod moved_between_cgroups;
 mod mptcp;
 mod named_interface;
 mod nonblocking;
 mod older_connection;
 mod passed_descriptor;
 mod peek;
+mod pid_used_again;
 mod processes_of_programs;
 mod quick_ack;
 mod reopen_on_sighup;
 mod report_on_sigusr1;
 mod reset;
 mod ring_overflow;
+mod rows_used_again;
 mod selftest;
 mod selftest_broken;
 mod sendfile;
@@ -48,6 +53,7 @@ mod stacked_devices;
 mod term_during_transfer;
 mod truncated;
 mod tun;
+mod two_containers;
 mod two_way;
 mod unread_at_close;
 mod urgent;
@@ -64,7 +70,7 @@ use crate::running::Running;
 use crate::service::{Options, Service};
 use crate::target::{Family, Target};
 use crate::traffic::spec::{Program, Step};
-use crate::truth::Table;
+use crate::truth::{By, Table};
 use crate::world::{Namespace, World, address_of, listen_at};
 use counted::{Counted, Counters};
 
@@ -84,6 +90,7 @@ pub(crate) static ALL: &[Scenario] = &[
     forked_workers::SCENARIO,
     forwarded::SCENARIO,
     full_disk::SCENARIO,
+    gone_5000::SCENARIO,
     half_close::SCENARIO,
     io_uring::SCENARIO,
     ktls::SCENARIO,
@@ -92,18 +99,22 @@ pub(crate) static ALL: &[Scenario] = &[
     low_water::SCENARIO,
     many_users::SCENARIO,
     masqueraded::SCENARIO,
+    more_processes_than_rows::SCENARIO,
+    moved_between_cgroups::SCENARIO,
     mptcp::SCENARIO,
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
     passed_descriptor::SCENARIO,
     peek::SCENARIO,
+    pid_used_again::SCENARIO,
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
     reopen_on_sighup::SCENARIO,
     report_on_sigusr1::SCENARIO,
     reset::SCENARIO,
     ring_overflow::SCENARIO,
+    rows_used_again::SCENARIO,
     selftest::SCENARIO,
     selftest_broken::SCENARIO,
     sendfile::SCENARIO,
@@ -117,6 +128,7 @@ pub(crate) static ALL: &[Scenario] = &[
     term_during_transfer::SCENARIO,
     truncated::SCENARIO,
     tun::SCENARIO,
+    two_containers::SCENARIO,
     two_way::SCENARIO,
     unread_at_close::SCENARIO,
     urgent::SCENARIO,
@@ -203,6 +215,11 @@ impl Test {
         self.start(world, options).map(Counters::Own)
     }
 
+    /// Starts counting both ends of `world` by something else than users.
+    fn count_by(&self, world: &World, what: By) -> Result<Counters> {
+        self.count_with(world, &Options::default().argument(what.option()))
+    }
+
     /// Starts services that together count both ends of `world`.
     fn start(&self, world: &World, options: &Options) -> Result<Vec<Service>> {
         let scopes = match self.target {
@@ -254,22 +271,22 @@ impl Test {
 
 /// Runs programs, those that listen first in the list, until all have ended and their connections are closed.
 fn run_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
-    run_processes(programs).map(Table::by_user)
+    run_actors(programs).map(|table| table.by(By::User))
 }
 
 /// The same, and gives what each process says.
-fn run_processes<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
+fn run_actors<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
     let start = |(namespace, program)| Ok((namespace, Running::start(&program, namespace)?));
-    finish_processes(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
+    finish_actors(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
 }
 
 /// Waits until all have ended and their connections are closed.
 fn finish_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
-    finish_processes(programs).map(Table::by_user)
+    finish_actors(programs).map(|table| table.by(By::User))
 }
 
 /// The same, and gives what each process says.
-fn finish_processes<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
+fn finish_actors<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
     let mut truth = Table::default();
     let mut namespaces = Vec::new();
     for (namespace, program) in programs {

@@ -1,11 +1,11 @@
 //! Two users, each with several processes of three programs at once: every process has its own bytes, under the name of
-//! its program.
+//! its program; and every program has those of all its processes.
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, Test, run_processes};
-use crate::service::Options;
+use super::{Scenario, Test, run_actors};
 use crate::traffic::spec::{Program, receive, send};
+use crate::truth::By;
 use crate::world::{Namespace, World, address_of, listen_at};
 
 pub(super) const SCENARIO: Scenario = Scenario::new("processes_of_programs", run);
@@ -17,15 +17,22 @@ const PROCESSES_EACH: usize = 2;
 const CONNECTIONS: u32 = 6;
 
 fn run(test: &Test) -> Result<()> {
-    let world = World::new()?;
-    let counters = test.count_with(&world, &Options::default().argument("--by=process"))?;
-    let truth = run_processes(programs(test, &world))?;
-    ensure!(truth.0.len() == 2 * USERS.len() * PROGRAMS.len() * PROCESSES_EACH, "not as many processes as meant");
-    counters.stop()?.must_equal(&truth)
+    let accounts = USERS.len() * PROGRAMS.len();
+    // packet cannot tell programs apart.
+    let breakdowns: &[_] = if test.is_packet() { &[By::Process] } else { &[By::Process, By::Program] };
+    for &what in breakdowns {
+        let accounts = if matches!(what, By::Process) { accounts * 2 * PROCESSES_EACH } else { accounts };
+        let world = World::new()?;
+        let counters = test.count_by(&world, what)?;
+        let truth = run_actors(programs(test, &world))?.by(what);
+        ensure!(truth.0.len() == accounts, "not as many accounts as meant: {truth:?}");
+        counters.stop()?.must_equal(&truth)?;
+    }
+    Ok(())
 }
 
 /// A server and a client for each process that is wanted, with bytes of its own.
-pub(super) fn programs<'a>(test: &Test, world: &'a World) -> Vec<(&'a Namespace, Program)> {
+fn programs<'a>(test: &Test, world: &'a World) -> Vec<(&'a Namespace, Program)> {
     let mut pairs = Vec::new();
     for uid in USERS {
         for name in PROGRAMS {

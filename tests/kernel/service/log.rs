@@ -96,11 +96,15 @@ fn account(record: &Value) -> Result<Account> {
 }
 
 fn of_user(uid: u32, record: &Value) -> Result<Account> {
-    let program = || record["program"].as_str().map(str::to_owned).context("a process without a program");
-    match record["pid"].as_u64() {
-        Some(pid) => Ok(Account::Process { uid, pid: u32::try_from(pid)?, program: program()? }),
-        None => Ok(Account::User(uid)),
-    }
+    let text = |name: &str| record[name].as_str().map(str::to_owned);
+    Ok(match (record["pid"].as_u64(), text("program"), text("unit")) {
+        (Some(pid), program, _) => {
+            Account::Process { uid, pid: u32::try_from(pid)?, program: program.context("a process without a program")? }
+        }
+        (None, Some(program), _) => Account::Program { uid, program },
+        (None, None, Some(unit)) => Account::Unit { uid, unit },
+        (None, None, None) => Account::User(uid),
+    })
 }
 
 fn bytes(record: &Value, sent: &str, received: &str) -> Result<Bytes> {

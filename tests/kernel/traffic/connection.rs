@@ -13,7 +13,7 @@ use nix::unistd::{Uid, fchown};
 use super::family::Passage;
 use super::spec::{Sending, Step};
 use super::tally::{self, Tally};
-use super::{receive, send};
+use super::{cgroup, fork, receive, send};
 use crate::truth::Bytes;
 
 /// A connection and whose it is.
@@ -23,6 +23,7 @@ pub(super) struct Connection<'a> {
     tally: &'a Tally,
     meeting: &'a Barrier,
     passage: Option<&'a Passage>,
+    last_child: Option<i32>,
 }
 
 impl<'a> Connection<'a> {
@@ -33,7 +34,7 @@ impl<'a> Connection<'a> {
         meeting: &'a Barrier,
         passage: Option<&'a Passage>,
     ) -> Self {
-        Self { socket, owner, tally, meeting, passage }
+        Self { socket, owner, tally, meeting, passage, last_child: None }
     }
 
     /// Takes every step and closes the connection.
@@ -55,6 +56,8 @@ impl<'a> Connection<'a> {
             Step::Pause(ms) => thread::sleep(Duration::from_millis(ms)),
             Step::Meet => drop(self.meeting.wait()),
             Step::Chown(uid) => self.chown(uid)?,
+            Step::Enter(ref cgroup) => self.tally.goes_on_inside(cgroup::enter(cgroup)?),
+            Step::Fork { again, ref steps } => self.fork(again, steps)?,
             Step::Pass { .. } => self.passage.context("nobody to pass it to")?.pass(&self.socket)?,
         }
         Ok(())
@@ -70,6 +73,19 @@ impl<'a> Connection<'a> {
             let threads: Vec<_> = (0..threads).map(spawn).collect();
             threads.into_iter().try_for_each(|thread| thread.join().expect("a thread panicked"))
         })
+    }
+
+    /// A child that is this program, with bytes of its own.
+    fn fork(&mut self, again: bool, steps: &[Step]) -> Result<()> {
+        let number = self.last_child.filter(|_| again);
+        self.last_child = Some(fork::child(number, || {
+            let tally = Tally::default();
+            let socket = self.socket.try_clone()?;
+            Connection::new(socket, self.owner, &tally, self.meeting, None).run(steps)?;
+            tally.print();
+            Ok(())
+        })?);
+        Ok(())
     }
 
     fn chown(&mut self, uid: u32) -> Result<()> {

@@ -3,8 +3,10 @@
 //! Talks to the harness in lines of JSON on standard output, and waits for lines on standard input. What it states is
 //! what its system calls returned; it must never look at what the service under test counted.
 
+mod cgroup;
 mod connection;
 mod family;
+mod fork;
 mod receive;
 mod send;
 mod socket;
@@ -15,6 +17,7 @@ mod tls;
 mod uring;
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::thread;
@@ -39,6 +42,9 @@ pub(crate) fn main(spec: Option<&str>) -> ExitCode {
 }
 
 fn run(program: &Program) -> Result<()> {
+    if let Some(folder) = &program.cgroup {
+        cgroup::enter(folder)?;
+    }
     let passage = Passage::for_steps(program)?;
     become_user(program.uid)?;
     match &program.role {
@@ -77,7 +83,8 @@ fn accept(program: &Program, listener: &TcpListener) -> Result<()> {
 /// Every thread opens its share of the connections one after the other and takes each through the steps; then this
 /// program tells what it did.
 fn in_threads(program: &Program, passage: Option<&Passage>, open: impl Fn() -> Result<TcpStream> + Sync) -> Result<()> {
-    let tally = Tally::default();
+    let unit = program.cgroup.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let tally = Tally::inside(unit.unwrap_or_default());
     let meeting = Barrier::new(program.at_once as usize);
     let share = program.connections / program.at_once;
     let one_thread = || -> Result<()> {

@@ -1,8 +1,11 @@
 //! What a traffic program is told to do: plain data, passed as JSON in its only argument.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::world::Cgroup;
 
 /// One process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,6 +16,8 @@ pub(crate) struct Program {
     pub(crate) owner: Option<u32>,
     /// The name of its executable, if it is to have one of its own.
     pub(crate) name: Option<String>,
+    /// The folder of the cgroup it enters before anything else.
+    pub(crate) cgroup: Option<PathBuf>,
     pub(crate) role: Role,
     pub(crate) transport: Transport,
     /// How many connections it makes or accepts.
@@ -79,6 +84,10 @@ pub(crate) enum Step {
     Meet,
     /// Give the socket to another user; takes `uid` 0.
     Chown(u32),
+    /// Enter the cgroup with this folder; takes `uid` 0.
+    Enter(PathBuf),
+    /// A child takes these steps with the connection, and ends; with `again` it has the number of the last one.
+    Fork { again: bool, steps: Vec<Step> },
     /// Pass the socket to a process of another user, who takes these steps with it.
     Pass { uid: u32, steps: Vec<Step> },
 }
@@ -124,7 +133,17 @@ impl Program {
     pub(crate) fn connect(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
         let role = Role::Connect(addr);
         let transport = Transport::default();
-        Self { uid, owner: None, name: None, role, transport, connections: 1, at_once: 1, steps: steps.into() }
+        Self {
+            uid,
+            owner: None,
+            name: None,
+            cgroup: None,
+            role,
+            transport,
+            connections: 1,
+            at_once: 1,
+            steps: steps.into(),
+        }
     }
 
     pub(crate) fn listen(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
@@ -139,6 +158,11 @@ impl Program {
     /// The same as a program of this name.
     pub(crate) fn called(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// The same in a cgroup.
+    pub(crate) fn inside(self, cgroup: &Cgroup) -> Self {
+        Self { cgroup: Some(cgroup.path().to_owned()), ..self }
     }
 
     /// The same on another port.

@@ -1,4 +1,4 @@
-//! What this program did, by user, and the lines in which it says so.
+//! What this program did, by user and cgroup, and the lines in which it says so.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,23 +6,37 @@ use std::sync::Mutex;
 
 use crate::truth::Bytes;
 
-/// Bytes by the user they belong to.
+/// Bytes by the user they belong to, and by the cgroup in which they moved.
 #[derive(Default)]
-pub(super) struct Tally(Mutex<BTreeMap<u32, Bytes>>);
+pub(super) struct Tally {
+    bytes: Mutex<BTreeMap<(u32, String), Bytes>>,
+    unit: Mutex<String>,
+}
 
 impl Tally {
-    pub(super) fn add(&self, uid: u32, bytes: Bytes) {
-        *self.0.lock().expect("nobody panics with it").entry(uid).or_default() += bytes;
+    /// Nothing yet, in the cgroup `unit`.
+    pub(super) fn inside(unit: String) -> Self {
+        Self { unit: Mutex::new(unit), ..Self::default() }
     }
 
-    /// One line for each user.
+    /// From now on in the cgroup `unit`.
+    pub(super) fn goes_on_inside(&self, unit: String) {
+        *self.unit.lock().expect("nobody panics with it") = unit;
+    }
+
+    pub(super) fn add(&self, uid: u32, bytes: Bytes) {
+        let unit = self.unit.lock().expect("nobody panics with it").clone();
+        *self.bytes.lock().expect("nobody panics with it").entry((uid, unit)).or_default() += bytes;
+    }
+
+    /// One line for each user and cgroup.
     pub(super) fn print(&self) {
         let path = std::env::current_exe().expect("an executable has a path");
         let program = path.file_name().expect("and that a name").to_string_lossy();
-        for (uid, bytes) in &*self.0.lock().expect("nobody panics with it") {
+        for ((uid, unit), bytes) in &*self.bytes.lock().expect("nobody panics with it") {
             let (sent, received, pid) = (bytes.sent, bytes.received, std::process::id());
             line(&serde_json::json!({
-                "uid": uid, "pid": pid, "program": program, "sent": sent, "received": received,
+                "uid": uid, "pid": pid, "program": program, "unit": unit, "sent": sent, "received": received,
             }));
         }
     }

@@ -42,10 +42,31 @@ pub enum Owner {
     User(u32),
     /// A process with a socket of this user.
     Process(u32, Process),
+    /// A program, all its processes with sockets of this user.
+    Program(u32, Arc<str>),
+    /// The cgroup with this id and a socket of this user. Backends know no better; it gets its name behind them.
+    Cgroup(u32, u64),
+    /// A systemd unit or container by its name, all its cgroups with sockets of this user.
+    Unit(u32, Arc<str>),
     /// A local connection whose owner could not be found.
     Unattributed,
     /// Bytes for which there was no room to keep an owner.
     Other,
+}
+
+impl Owner {
+    /// The user, if there is one.
+    #[must_use]
+    pub const fn uid(&self) -> Option<u32> {
+        match self {
+            Self::User(uid)
+            | Self::Process(uid, _)
+            | Self::Program(uid, _)
+            | Self::Cgroup(uid, _)
+            | Self::Unit(uid, _) => Some(*uid),
+            Self::Unattributed | Self::Other => None,
+        }
+    }
 }
 
 /// A process, told apart from all that had its number before.

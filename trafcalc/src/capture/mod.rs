@@ -5,6 +5,7 @@
 
 mod alive;
 mod batch;
+mod cgroups;
 mod choice;
 #[cfg(feature = "ebpf")]
 mod ebpf;
@@ -14,6 +15,7 @@ mod ebpf;
 pub mod packet;
 
 pub use batch::{Batch, Bytes, Health, Owner, Process};
+pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, start};
 
 /// A source of counted bytes.
@@ -82,6 +84,10 @@ pub enum By {
     User,
     /// The user and the process.
     Process,
+    /// The user and the program, all its processes together.
+    Program,
+    /// The user and the systemd unit or container.
+    Unit,
 }
 
 impl By {
@@ -91,6 +97,8 @@ impl By {
         match self {
             Self::User => "user",
             Self::Process => "process",
+            Self::Program => "program",
+            Self::Unit => "unit",
         }
     }
 }
@@ -121,7 +129,7 @@ pub struct EbpfSettings {
     /// end, and credited to [`Owner::Other`].
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
-    /// processes are told apart, as many of them besides, some 250 bytes each.
+    /// more is told apart, as many of them besides, some 250 bytes each.
     pub max_accounts: usize,
 }
 
@@ -200,6 +208,9 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
+    /// It cannot tell apart what was asked for.
+    #[error("it cannot tell accounts apart by {}: only the ebpf backend can", .0.name())]
+    CannotTellApart(By),
     /// The numbers of processes mean others here.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,

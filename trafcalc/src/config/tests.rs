@@ -25,7 +25,7 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("interval = '99ms'", "t.toml:1: interval: \"99ms\" is not between 100ms and 1day"),
         ("interval = '86401s'", "t.toml:1: interval: \"86401s\" is not between 100ms and 1day"),
         ("interval = 'soon'", "t.toml:1: interval: \"soon\" is not a length of time such as 500ms, 10s or 1h"),
-        ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process"),
+        ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process, program, unit"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
         ("[packet]\nring_bytes = 65535", "t.toml:2: packet.ring_bytes: 65535 is not between 65536 and 1073741824"),

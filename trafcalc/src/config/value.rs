@@ -38,7 +38,7 @@ impl Word for Attach {
 }
 
 impl Word for By {
-    const ALL: &'static [Self] = &[Self::User, Self::Process];
+    const ALL: &'static [Self] = &[Self::User, Self::Process, Self::Program, Self::Unit];
 
     fn word(self) -> &'static str {
         self.name()

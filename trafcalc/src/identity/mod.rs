@@ -1,29 +1,53 @@
 //! Who a number is. Asks the system and remembers for a while; never decides what is counted.
 
 mod processes;
+mod units;
 mod users;
 
+use std::path::Path;
 use std::time::Instant;
 
 pub use processes::Processes;
+pub use units::{Cgroups, Units};
 pub use users::Users;
 
-use crate::capture::Process;
+use crate::capture::{Batch, Hierarchy, Owner, Process};
 use crate::report::Names;
 
 /// All that is known by name.
 pub struct Identity {
     users: Users,
     processes: Processes,
+    units: Units,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { users: Users::default(), processes: Processes::at("/proc".into()) }
+        let units = Units::of(Hierarchy::mounted(Path::new("/proc/mounts")));
+        Self { users: Users::default(), processes: Processes::at("/proc".into()), units }
     }
 }
 
 impl Identity {
+    /// Puts names to the cgroups in `batch`: a unit is the same when it is started again, a cgroup is not.
+    pub fn name_units(&mut self, mut batch: Batch) -> Batch {
+        let now = Cgroups::new();
+        for (owner, _) in &mut batch.credits {
+            if let Owner::Cgroup(uid, id) = *owner {
+                *owner = Owner::Unit(uid, self.units.name(uid, id, &now));
+            }
+        }
+        batch.gone = batch.gone.into_iter().filter_map(|owner| self.unit_gone(owner)).collect();
+        batch
+    }
+
+    fn unit_gone(&mut self, owner: Owner) -> Option<Owner> {
+        match owner {
+            Owner::Cgroup(uid, id) => self.units.forget(uid, id).map(|name| Owner::Unit(uid, name)),
+            other => Some(other),
+        }
+    }
+
     /// The names as they are believed to be at this moment.
     pub const fn at(&mut self, now: Instant) -> Known<'_> {
         Known { identity: self, now }

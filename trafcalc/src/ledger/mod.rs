@@ -72,14 +72,15 @@ impl Ledger {
             row.total += bytes;
             return;
         }
-        match owner {
-            Owner::Process(uid, _) if self.rows.len() >= MAX_FINE_ACCOUNTS => {
-                self.coarse_bytes += bytes.sent + bytes.received;
-                self.credit(&Owner::User(*uid), bytes);
-            }
-            Owner::User(_) if self.rows.len() >= MAX_ACCOUNTS => {
+        match (owner, owner.uid()) {
+            (Owner::User(_), _) if self.rows.len() >= MAX_ACCOUNTS => {
                 self.overflow_bytes += bytes.sent + bytes.received;
                 self.credit(&Owner::Other, bytes);
+            }
+            (Owner::User(_), _) => drop(self.rows.insert(owner.clone(), Row { total: bytes, ..Row::default() })),
+            (_, Some(uid)) if self.rows.len() >= MAX_FINE_ACCOUNTS => {
+                self.coarse_bytes += bytes.sent + bytes.received;
+                self.credit(&Owner::User(uid), bytes);
             }
             _ => drop(self.rows.insert(owner.clone(), Row { total: bytes, ..Row::default() })),
         }

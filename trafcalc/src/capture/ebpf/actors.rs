@@ -3,7 +3,9 @@
 //! A row is free again when its owner is gone and no stream remembers it, at two readings in a row between which it did
 //! not move: then no program is left that could be about to credit it. Its counters go on where they stand.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::collections::HashMap as Dictionary;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,9 +15,10 @@ use trafcalc_common::maps::event;
 
 use super::counters::Counters;
 use super::programs::Programs;
+use super::sizes::actor_rows;
 use super::tables::{Tables, take, unreadable};
 use crate::capture::alive::has_ended;
-use crate::capture::{Batch, Bytes, CaptureError, Owner, Process};
+use crate::capture::{Batch, By, Bytes, CaptureError, Hierarchy, Owner, Process, Settings};
 
 /// A [`Seat`] as the kernel copies it: the user, the number of streams.
 type SeatWords = [u64; 2];
@@ -27,6 +30,8 @@ pub(super) struct Actors {
     accounts: HashMap<MapData, [u64; ACTOR_WORDS], u32>,
     seats: Array<MapData, SeatWords>,
     free: Queue<MapData, u32>,
+    by: By,
+    hierarchy: Hierarchy,
     /// The rows that have an owner, as far as known.
     taken: BTreeMap<u32, Taken>,
     /// How many accounts had been opened when `taken` was read.
@@ -42,14 +47,15 @@ struct Taken {
 }
 
 impl Actors {
-    /// The maps of `programs`, with all `rows` free.
-    pub(super) fn of(programs: &mut Programs, rows: std::ops::Range<u32>) -> Result<Self, CaptureError> {
+    /// The maps of `programs`, with all rows free.
+    pub(super) fn of(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
         let mut free: Queue<MapData, u32> = take(programs, "FREE_ROWS")?;
-        for row in rows {
+        for row in actor_rows(&settings.ebpf) {
             free.push(row, 0).map_err(|error| unreadable(&error))?;
         }
         let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
-        Ok(Self { accounts, seats, free, taken: BTreeMap::new(), opened: 0 })
+        let hierarchy = Hierarchy::mounted(Path::new("/proc/mounts"));
+        Ok(Self { accounts, seats, free, by: settings.by, hierarchy, taken: BTreeMap::new(), opened: 0 })
     }
 
     /// Adds to `batch` what the rows gained, and who is gone.
@@ -61,9 +67,15 @@ impl Actors {
     ) -> Result<(), CaptureError> {
         self.update(tables)?;
         let mut free = Vec::new();
+        let cgroups = OnceCell::new();
+        let is_gone = |owner: &Owner| match owner {
+            Owner::Process(_, process) => has_ended(Path::new("/proc"), process),
+            Owner::Cgroup(_, id) => !is_there(*id, cgroups.get_or_init(|| self.hierarchy.cgroups())),
+            _ => false,
+        };
         for (&row, taken) in &mut self.taken {
             let mut gain = counters.gain(row, tables.shares(row)?);
-            if gain.is_zero() && taken.owner.is_gone() && !is_remembered(&self.seats, row)? {
+            if gain.is_zero() && is_gone(&taken.owner) && !is_remembered(&self.seats, row)? {
                 // What came since, if anything did.
                 gain = counters.gain(row, tables.shares(row)?);
                 if gain.is_zero() && taken.is_left {
@@ -86,10 +98,9 @@ impl Actors {
         }
         for account in &self.accounts {
             let (words, row) = account.map_err(|error| unreadable(&error))?;
-            self.taken.entry(row).or_insert_with(|| {
-                let actor = Actor::from_words(words);
-                Taken { actor, owner: owner(&actor), is_left: false }
-            });
+            let actor = Actor::from_words(words);
+            let taken = || Taken { actor, owner: owner(&actor, self.by), is_left: false };
+            self.taken.entry(row).or_insert_with(taken);
         }
         self.opened = opened;
         Ok(())
@@ -116,18 +127,19 @@ fn is_remembered(seats: &Array<MapData, SeatWords>, row: u32) -> Result<bool, Ca
     Ok(streams != 0)
 }
 
-impl Owner {
-    /// Whether nobody can act as this owner any more.
-    fn is_gone(&self) -> bool {
-        match self {
-            Self::Process(_, process) => has_ended(Path::new("/proc"), process),
-            _ => false,
-        }
-    }
+/// Whether there is such a cgroup; where none is found at all, nobody knows.
+fn is_there(id: u64, cgroups: &Dictionary<u64, String>) -> bool {
+    cgroups.is_empty() || cgroups.contains_key(&id)
 }
 
-fn owner(actor: &Actor) -> Owner {
-    Owner::Process(actor.uid(), Process { pid: actor.pid(), started_ns: actor.id, program: name(actor) })
+fn owner(actor: &Actor, by: By) -> Owner {
+    let uid = actor.uid();
+    match by {
+        By::User => Owner::User(uid),
+        By::Process => Owner::Process(uid, Process { pid: actor.pid(), started_ns: actor.id, program: name(actor) }),
+        By::Program => Owner::Program(uid, name(actor)),
+        By::Unit => Owner::Cgroup(uid, actor.id),
+    }
 }
 
 /// A program's name: bytes up to the first zero, whatever they are.

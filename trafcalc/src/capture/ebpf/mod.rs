@@ -147,7 +147,7 @@ impl EbpfBackend {
         let tables = Tables::of(&mut programs)?;
         let actors = match settings.by {
             By::User => None,
-            By::Process => Some(Actors::of(&mut programs, sizes::actor_rows(&settings.ebpf))?),
+            _ => Some(Actors::of(&mut programs, settings)?),
         };
         programs.attach(settings)?;
         let (counters, health) = (Counters::default(), Health::default());

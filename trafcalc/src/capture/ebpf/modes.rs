@@ -53,8 +53,8 @@ pub(super) const fn variants(attach: Attach) -> &'static [Variant] {
 /// What has to be known of tasks, beyond the hooks of every mode.
 pub(super) const fn of_tasks(by: By) -> &'static [Hook] {
     match by {
-        By::User => &[],
-        By::Process => PROCESSES,
+        By::User | By::Unit => &[],
+        By::Process | By::Program => PROCESSES,
     }
 }
 

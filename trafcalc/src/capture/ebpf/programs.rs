@@ -80,6 +80,8 @@ fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Resul
     let by = match settings.by {
         By::User => by::USER,
         By::Process => by::PROCESS,
+        By::Program => by::PROGRAM,
+        By::Unit => by::UNIT,
     };
     let loopback = u32::from(settings.loopback);
     let sizes = Sizes::new(&settings.ebpf, variant.exchange, settings.by);

@@ -1,0 +1,29 @@
+//! 5,000 processes that each send 10,000 bytes and end before anybody looks: every byte is in the right program's
+//! account, and in that of the process, which is told about although it is gone.
+
+use anyhow::{Result, ensure};
+
+use super::{CLIENT, Scenario, Test, run_actors};
+use crate::service::Options;
+use crate::target::Target;
+use crate::traffic::spec::{Step, receive_all, send};
+use crate::truth::{Account, By};
+use crate::world::World;
+
+pub(super) const SCENARIO: Scenario = Scenario::new("gone_5000", run).targets(|target| target != Target::Packet);
+
+fn run(test: &Test) -> Result<()> {
+    for (what, processes) in [(By::Program, test.volume(5_000, 100)), (By::Process, test.volume(5_000, 100))] {
+        let world = World::new()?;
+        let options = Options { interval: "1h", ..Options::default() };
+        let counters = test.count_with(&world, &options.argument(what.option()))?;
+        let child = Step::Fork { again: false, steps: vec![send(10_000, 10_000)] };
+        let client = test.client([child]).called("short lived").times(processes, 1);
+        let server = test.server([receive_all()]).times(processes, 1);
+        let truth = run_actors([(&world.far, server), (&world.near, client)])?;
+        let ours = truth.0.keys().filter(|account| matches!(account, Account::Actor { uid: CLIENT, .. })).count();
+        ensure!(ours == processes as usize, "a number was used again within the scenario: {ours} processes");
+        counters.stop()?.must_equal(&truth.by(what))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The hierarchy of cgroups (version 2), as folders.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Folders within each other that are looked into; systemd and containers make some ten.
+const MAX_DEPTH: usize = 32;
+
+/// Where the hierarchy is mounted, if it is.
+pub struct Hierarchy(Option<PathBuf>);
+
+impl Hierarchy {
+    /// The hierarchy that is mounted according to `mounts`, as in `/proc/mounts`.
+    #[must_use]
+    pub fn mounted(mounts: &Path) -> Self {
+        let mounts = std::fs::read_to_string(mounts).unwrap_or_default();
+        let mounted = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            let (path, kind) = (words.next()?, words.next()?);
+            (kind == "cgroup2").then(|| PathBuf::from(path))
+        };
+        Self(mounts.lines().find_map(mounted))
+    }
+
+    /// The cgroups that there are now, by their ids: their paths from the root, which is `/`. The id of a cgroup is the
+    /// number of its folder's inode.
+    #[must_use]
+    pub fn cgroups(&self) -> HashMap<u64, String> {
+        let mut found = HashMap::new();
+        if let Some(root) = &self.0 {
+            if let Ok(metadata) = std::fs::metadata(root) {
+                found.insert(metadata.ino(), "/".to_owned());
+            }
+            look_into(root, "", MAX_DEPTH, &mut found);
+        }
+        found
+    }
+}
+
+fn look_into(folder: &Path, path: &str, depth: usize, found: &mut HashMap<u64, String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    for entry in folders {
+        let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+        if depth > 0 {
+            look_into(&entry.path(), &path, depth - 1, found);
+        }
+        if let Ok(metadata) = entry.metadata() {
+            found.insert(metadata.ino(), path);
+        }
+    }
+}
