@@ -172,13 +172,3 @@ fn a_start_that_fails_leaves_no_log_behind() {
     let told = "no backend could start:\n  packet: there is no network interface \"no-such-link\"";
     case.expect(69, told, || case.command(&[]).output().unwrap());
 }
-
-#[test]
-fn a_backend_that_cannot_tell_units_apart_says_so() {
-    if !can_capture("a_backend_that_cannot_tell_units_apart_says_so") {
-        return;
-    }
-    let case = Case::with_config("by = 'unit'\n");
-    let told = "packet: it cannot tell accounts apart by unit: only the ebpf backend can";
-    case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
-}

@@ -18,9 +18,7 @@ const CONNECTIONS: u32 = 6;
 
 fn run(test: &Test) -> Result<()> {
     let accounts = USERS.len() * PROGRAMS.len();
-    // packet cannot tell programs apart.
-    let breakdowns: &[_] = if test.is_packet() { &[By::Process] } else { &[By::Process, By::Program] };
-    for &what in breakdowns {
+    for what in [By::Process, By::Program] {
         let accounts = if matches!(what, By::Process) { accounts * 2 * PROCESSES_EACH } else { accounts };
         let world = World::new()?;
         let counters = test.count_by(&world, what)?;

@@ -4,12 +4,11 @@
 use anyhow::{Result, ensure};
 
 use super::{CLIENT, Scenario, Test, run_actors};
-use crate::target::Target;
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::By;
 use crate::world::{Cgroup, World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run);
 
 const CONNECTIONS: u32 = 10;
 
@@ -18,8 +17,9 @@ fn run(test: &Test) -> Result<()> {
     let name = |digit: &str| format!("docker-{}.scope", digit.repeat(64));
     let (one, other) = (Cgroup::new(&name("a"))?, Cgroup::new(&name("b"))?);
     let counters = test.count_by(&world, By::Unit)?;
-    let server = Program::listen(CLIENT, listen_at(test.family), [receive(30_000), send(70_000, 7_000)]);
-    let client = test.client([send(30_000, 3_000), receive(70_000)]);
+    let serve = test.lasting_longer([receive(30_000), send(70_000, 7_000)]);
+    let server = Program::listen(CLIENT, listen_at(test.family), serve);
+    let client = test.client(test.lasting_longer([send(30_000, 3_000), receive(70_000)]));
     let inside = |program: Program, cgroup| program.inside(cgroup).times(CONNECTIONS, 2);
     let truth = run_actors([(&world.far, inside(server, &one)), (&world.near, inside(client, &other))])?.by(By::Unit);
     ensure!(truth.0.len() == 2, "the two are not told apart by the programs themselves: {truth:?}");

@@ -23,6 +23,13 @@ impl Hierarchy {
         Self(mounts.lines().find_map(mounted))
     }
 
+    /// The id of the cgroup with this path from the root.
+    #[must_use]
+    pub fn id(&self, path: &str) -> Option<u64> {
+        let folder = self.0.as_ref()?.join(path.trim_start_matches('/'));
+        std::fs::metadata(folder).ok().map(|metadata| metadata.ino())
+    }
+
     /// The cgroups that there are now, by their ids: their paths from the root, which is `/`. The id of a cgroup is the
     /// number of its folder's inode.
     #[must_use]

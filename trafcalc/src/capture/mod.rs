@@ -208,9 +208,6 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
-    /// It cannot tell apart what was asked for.
-    #[error("it cannot tell accounts apart by {}: only the ebpf backend can", .0.name())]
-    CannotTellApart(By),
     /// The numbers of processes mean others here.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,

@@ -82,7 +82,7 @@ impl PacketBackend {
         let wake_owners = Arc::new(event_fd()?);
         let (wanted, incoming_wanted) = sync_channel(MAX_WANTED);
         let (found, incoming_found) = sync_channel(MAX_WANTED);
-        let mut search = Search::new(PROC, incoming_wanted, found.clone());
+        let mut search = Search::new(PROC, by, incoming_wanted, found.clone());
         let searches = (by != By::User).then_some(Searches { wanted, found });
         let flows = adopt_open_connections(settings.max_connections, by, &mut search)?;
         let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, searches)?;

@@ -19,7 +19,7 @@ use super::ring::{AnchorRing, BulkRing, Packet, RETIRE_MS};
 use super::segment::{NotASegment, parse};
 use super::socket::PacketSocket;
 use crate::capture::alive::has_ended;
-use crate::capture::{Batch, CaptureError, Owner};
+use crate::capture::{Batch, CaptureError, Hierarchy, Owner};
 
 /// Longest pause between two looks at the anchors, for which nothing wakes the reader.
 const LONGEST_WAIT_MS: u64 = 100;
@@ -145,7 +145,7 @@ impl Reader {
                 self.interfaces.refresh()?;
                 let now_ms = self.now_ms();
                 self.flows.sweep(now_ms);
-                self.flows.drop_gone(now_ms, is_gone);
+                self.flows.drop_gone(now_ms, gone());
                 next_sweep = Instant::now() + SWEEP_PAUSE;
             }
             let questions = self.flows.take_questions(self.now_ms());
@@ -272,10 +272,17 @@ impl Reader {
     }
 }
 
-/// Whether nobody can act as this owner any more.
-fn is_gone(owner: &Owner) -> bool {
-    match owner {
-        Owner::Process(_, process) => has_ended(Path::new(PROC), process),
+/// Whether nobody can act as an owner any more. Looks for cgroups at most once.
+fn gone() -> impl FnMut(&Owner) -> bool {
+    let proc = Path::new(PROC);
+    let mut cgroups = None;
+    move |owner| match owner {
+        Owner::Process(_, process) => has_ended(proc, process),
+        Owner::Cgroup(_, id) => {
+            let cgroups = cgroups.get_or_insert_with(|| Hierarchy::mounted(&proc.join("mounts")).cgroups());
+            // Where none is found at all, nobody knows.
+            !cgroups.is_empty() && !cgroups.contains_key(id)
+        }
         _ => false,
     }
 }

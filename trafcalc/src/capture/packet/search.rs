@@ -1,8 +1,10 @@
 //! The thread that finds out more of a connection's owner than the user: it searches `/proc` for the process that holds
 //! the socket. That is slow, so it holds up nobody, does many searches in one, and has a budget of time.
 
+use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::finding::{Found, Wanted};
 use super::holders::Holders;
 use crate::capture::alive::started_ns;
-use crate::capture::{Owner, Process};
+use crate::capture::{By, Hierarchy, Owner, Process};
 
 /// Most searches done in one look at the processes.
 const MAX_AT_ONCE: usize = 1024;
@@ -22,16 +24,19 @@ const SHARE: u32 = 10;
 /// What the thread works with.
 pub struct Search {
     root: PathBuf,
+    by: By,
+    hierarchy: Hierarchy,
     holders: Holders,
     wanted: Receiver<Wanted>,
     found: SyncSender<Found>,
 }
 
 impl Search {
-    /// Searches below `root`, which is where `/proc` is.
-    pub fn new(root: impl Into<PathBuf>, wanted: Receiver<Wanted>, found: SyncSender<Found>) -> Self {
+    /// Searches below `root`, which is where `/proc` is, for what accounts are told apart `by`.
+    pub fn new(root: impl Into<PathBuf>, by: By, wanted: Receiver<Wanted>, found: SyncSender<Found>) -> Self {
         let root = root.into();
-        Self { holders: Holders::new(&root), root, wanted, found }
+        let hierarchy = Hierarchy::mounted(&root.join("mounts"));
+        Self { holders: Holders::new(&root), root, by, hierarchy, wanted, found }
     }
 
     /// Works until nobody is left to ask.
@@ -60,17 +65,34 @@ impl Search {
 
     fn owner(&self, uid: u32, pid: u32) -> Option<Owner> {
         let dir = self.root.join(pid.to_string());
-        let started_ns = started_ns(&self.root, pid)?;
-        let program = match std::fs::read_link(dir.join("exe")) {
-            Ok(path) => path.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").into(),
-            // Another user's (`CAP_SYS_PTRACE`); one that is about to end has no name any more.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                std::fs::read_to_string(dir.join("comm")).ok()?.trim_end().into()
+        Some(match self.by {
+            By::User => Owner::User(uid),
+            By::Process => {
+                let started_ns = started_ns(&self.root, pid)?;
+                Owner::Process(uid, Process { pid, started_ns, program: program(&dir)? })
             }
-            Err(_) => return None,
-        };
-        Some(Owner::Process(uid, Process { pid, started_ns, program }))
+            By::Program => Owner::Program(uid, program(&dir)?),
+            By::Unit => Owner::Cgroup(uid, self.hierarchy.id(&cgroup(&dir)?)?),
+        })
     }
+}
+
+/// The last part of the path of a process's program.
+fn program(process: &Path) -> Option<Arc<str>> {
+    match fs::read_link(process.join("exe")) {
+        Ok(path) => Some(path.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").into()),
+        // Another user's (`CAP_SYS_PTRACE`); one that is about to end has no name any more.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Some(fs::read_to_string(process.join("comm")).ok()?.trim_end().into())
+        }
+        Err(_) => None,
+    }
+}
+
+/// The path of a process's cgroup in the hierarchy of version 2, whose number is 0 (`cgroups(7)`).
+fn cgroup(process: &Path) -> Option<String> {
+    let cgroups = fs::read_to_string(process.join("cgroup")).ok()?;
+    cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
 /// A share of one processor's time, saved up to a limit.
