@@ -36,7 +36,12 @@ fn failure(error: &anyhow::Error) -> ExitCode {
 }
 
 fn trials(targets: &[Target], is_root: bool) -> Vec<Trial> {
-    let of_target = |&target: &Target| scenarios::ALL.iter().flat_map(move |scenario| of_scenario(target, scenario));
+    let first_ebpf = targets.iter().find(|target| **target != Target::Packet).copied();
+    let is_again = move |target| is_small() && target != Target::Packet && Some(target) != first_ebpf;
+    let of_target = |&target: &Target| {
+        let wanted = scenarios::ALL.iter().filter(move |scenario| !(scenario.once_when_small && is_again(target)));
+        wanted.flat_map(move |scenario| of_scenario(target, scenario))
+    };
     let trials = targets.iter().flat_map(of_target);
     trials.map(|trial| if is_root { trial } else { trial.with_ignored_flag(true) }).collect()
 }

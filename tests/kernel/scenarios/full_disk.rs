@@ -17,7 +17,7 @@ use crate::service::{Options, Service};
 use crate::traffic::spec::{CHUNK, receive_all, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("full_disk", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("full_disk", run).behind_the_hooks();
 
 /// Several intervals: a log that has not grown for so long is stuck, because the last page it has is full, too.
 const STUCK: Duration = Duration::from_secs(1);

@@ -10,7 +10,8 @@ use crate::traffic::spec::{Step, receive_all, send};
 use crate::truth::{Account, By};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("gone_5000", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("gone_5000", run).targets(|target| target != Target::Packet).behind_the_hooks();
 
 fn run(test: &Test) -> Result<()> {
     for (what, processes) in [(By::Program, test.volume(5_000, 100)), (By::Process, test.volume(5_000, 100))] {

@@ -146,6 +146,8 @@ pub(crate) struct Scenario {
     pub(crate) families: &'static [Family],
     /// The same on a slow machine.
     pub(crate) families_when_small: &'static [Family],
+    /// Whether it is run once for each backend on a slow machine, and not for each attach mode.
+    pub(crate) once_when_small: bool,
     /// On which targets it makes sense.
     pub(crate) targets: fn(Target) -> bool,
     /// What it needs and is not there.
@@ -157,7 +159,8 @@ impl Scenario {
     /// On every target, over IPv4.
     const fn new(name: &'static str, run: fn(&Test) -> Result<()>) -> Self {
         let families = &[Family::Ipv4];
-        Self { name, families, families_when_small: families, targets: |_| true, needs: |_| None, run }
+        let (targets, needs): (fn(_) -> _, fn(_) -> _) = (|_| true, |_| None);
+        Self { name, families, families_when_small: families, once_when_small: false, targets, needs, run }
     }
 
     const fn families(self, families: &'static [Family]) -> Self {
@@ -167,6 +170,11 @@ impl Scenario {
     /// Over IPv6, too, but not on a slow machine: there other scenarios show that IPv6 is counted.
     const fn over_both(self) -> Self {
         Self { families: BOTH, ..self }
+    }
+
+    /// About accounts or the service itself, which are the same behind every hook.
+    const fn behind_the_hooks(self) -> Self {
+        Self { once_when_small: true, ..self }
     }
 
     const fn targets(self, targets: fn(Target) -> bool) -> Self {

@@ -11,7 +11,7 @@ use crate::truth::{Account, By, Bytes, Table};
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("more_processes_than_rows", run).targets(|target| target != Target::Packet);
+    Scenario::new("more_processes_than_rows", run).targets(|target| target != Target::Packet).behind_the_hooks();
 
 const ROWS: usize = 8;
 const PROCESSES: u32 = 40;

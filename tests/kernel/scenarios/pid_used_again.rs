@@ -10,7 +10,8 @@ use crate::traffic::spec::{Program, Step, receive_all, send};
 use crate::truth::By;
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("pid_used_again", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("pid_used_again", run).targets(|target| target != Target::Packet).behind_the_hooks();
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

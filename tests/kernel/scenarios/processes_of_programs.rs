@@ -8,7 +8,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::truth::By;
 use crate::world::{Namespace, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("processes_of_programs", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("processes_of_programs", run).behind_the_hooks();
 
 const USERS: [u32; 2] = [70_020_061, 70_020_062];
 /// The last one has a name as long as one may be that is not cut.

@@ -11,7 +11,7 @@ use crate::service::{Log, Options, Service};
 use crate::traffic::spec::{CHUNK, receive_all, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("reopen_on_sighup", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("reopen_on_sighup", run).behind_the_hooks();
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

@@ -12,7 +12,7 @@ use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::truth::{Account, Bytes, Table};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("report_on_sigusr1", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("report_on_sigusr1", run).behind_the_hooks();
 
 const BYTES: u64 = 1_000_000;
 

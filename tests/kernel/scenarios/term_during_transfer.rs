@@ -15,7 +15,7 @@ use crate::world::World;
 /// Long enough for some of the transfer, and too short for all of it.
 const UNDER_WAY: Duration = Duration::from_millis(20);
 
-pub(super) const SCENARIO: Scenario = Scenario::new("term_during_transfer", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("term_during_transfer", run).behind_the_hooks();
 
 fn run(test: &Test) -> Result<()> {
     let before = test.volume(100_000_000, 3_000_000);

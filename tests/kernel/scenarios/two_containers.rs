@@ -8,7 +8,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::truth::By;
 use crate::world::{Cgroup, World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run).behind_the_hooks();
 
 const CONNECTIONS: u32 = 10;
 
