@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod actor;
+pub mod audit;
 mod cursor;
 pub mod maps;
 pub mod offsets;

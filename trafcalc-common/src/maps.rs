@@ -16,6 +16,10 @@ pub struct Stream {
     pub received_end: u32,
     /// The flags below.
     pub flags: u32,
+    /// Number of the first byte sent that was credited.
+    pub sent_start: u32,
+    /// Number of the first byte received that was credited.
+    pub received_start: u32,
     /// Upper half of the mark of the actor whose bytes were credited last. 0 where only users are told apart.
     pub mark_high: u32,
 }
@@ -31,6 +35,10 @@ impl Stream {
     pub const CLOSED: u32 = 1 << 3;
     /// Older than the program, so its first bytes are unknown.
     pub const LATE: u32 = 1 << 4;
+    /// Our SYN is among the bytes that the kernel counts as acknowledged.
+    pub const SYN_ACKED: u32 = 1 << 5;
+    /// Our FIN has a number.
+    pub const OWN_FIN: u32 = 1 << 6;
 }
 
 /// Streams in one entry of the array of buckets.
@@ -96,8 +104,12 @@ pub mod event {
     pub const ACCOUNTS: u32 = 3;
     /// Accounts that were opened and are finer than a user's.
     pub const ACTORS: u32 = 4;
+    /// Connections that were audited at their end.
+    pub const AUDITED: u32 = 5;
+    /// Those of which we and the kernel say different things.
+    pub const MISMATCHED: u32 = 6;
     /// Number of indices.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 7;
 }
 
 #[cfg(test)]

@@ -8,12 +8,20 @@ pub mod state {
     pub const SYN_SENT: u32 = 2;
     /// `TCP_SYN_RECV`: a child of a listener before the handshake is over; with fast open it may be written to.
     pub const SYN_RECV: u32 = 3;
+    /// `TCP_FIN_WAIT1`.
+    pub const FIN_WAIT1: u32 = 4;
+    /// `TCP_FIN_WAIT2`.
+    pub const FIN_WAIT2: u32 = 5;
     /// `TCP_CLOSE`.
     pub const CLOSE: u32 = 7;
     /// `TCP_CLOSE_WAIT`.
     pub const CLOSE_WAIT: u32 = 8;
+    /// `TCP_LAST_ACK`.
+    pub const LAST_ACK: u32 = 9;
     /// `TCP_LISTEN`.
     pub const LISTEN: u32 = 10;
+    /// `TCP_CLOSING`.
+    pub const CLOSING: u32 = 11;
 }
 
 /// Whether a socket in this state takes bytes from the application. The step out of these states comes before the FIN.
@@ -21,6 +29,13 @@ pub mod state {
 #[inline]
 pub const fn may_send(state: u32) -> bool {
     matches!(state, state::ESTABLISHED | state::CLOSE_WAIT | state::SYN_RECV)
+}
+
+/// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.
+#[must_use]
+#[inline]
+pub const fn has_own_fin(state: u32) -> bool {
+    matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::LAST_ACK | state::CLOSING)
 }
 
 /// How many of the numbers acknowledged so far were a SYN's, for a socket that becomes ESTABLISHED from state `old`

@@ -16,6 +16,8 @@ mod actor;
 #[cfg(target_arch = "bpf")]
 mod atomic;
 #[cfg(target_arch = "bpf")]
+mod audit;
+#[cfg(target_arch = "bpf")]
 mod credit;
 #[cfg(target_arch = "bpf")]
 mod hooks;

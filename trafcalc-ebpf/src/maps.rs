@@ -4,6 +4,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue};
 use trafcalc_common::actor::{Actor, EPOCH_BITS, Seat};
+use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{Bucket, Stream, Tally, event};
 use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
@@ -54,6 +55,10 @@ pub(crate) static EPOCHS: Array<u32> = Array::with_max_entries(1 << EPOCH_BITS, 
 /// Rare events, by the indices in `trafcalc_common::maps::event`.
 #[map]
 pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event::COUNT, 0);
+
+/// Of each CPU, all about the last connection of which we and the kernel say different things.
+#[map]
+pub(crate) static EVIDENCE: PerCpuArray<[u64; EVIDENCE_WORDS]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where to find what in this kernel's structures.
 #[unsafe(no_mangle)]

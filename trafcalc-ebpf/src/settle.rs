@@ -5,7 +5,7 @@ use core::ptr::read_volatile;
 
 use trafcalc_common::actor::by;
 use trafcalc_common::maps::Stream;
-use trafcalc_common::nearest;
+use trafcalc_common::{Numbers, nearest};
 
 use crate::actor::{self, Moment};
 use crate::atomic::Swap;
@@ -56,14 +56,15 @@ pub(crate) fn received<S: Swap>(sk: Sock) {
 
 /// Credits both directions by the kernel's own totals, which also makes good any number of missed events.
 ///
-/// Must be called with the socket locked, as it is when its state changes.
+/// Must be called with the socket locked, as it is when its state changes. Gives these totals; `None` where there is
+/// nothing to credit, or nothing to be known.
 #[inline(always)]
-pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) {
+pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) -> Option<Numbers> {
     let flags = flags(stream);
     if flags & Stream::IGNORED != 0 || (flags & Stream::CLOSED != 0 && !sk.has_peer()) {
-        return;
+        return None;
     }
-    let Some(numbers) = sk.numbers() else { return };
+    let numbers = sk.numbers()?;
     // SAFETY: `stream` points to a map value.
     let (sent, received) = unsafe {
         (
@@ -80,6 +81,7 @@ pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) {
         To::Owner => credit_owner::<S>(sk, stream, Moment::Any, sent, received),
         To::Other => credit::to_other(sent, received),
     }
+    Some(numbers)
 }
 
 #[inline(always)]

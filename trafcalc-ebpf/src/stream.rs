@@ -8,10 +8,11 @@ use core::ptr::{read_volatile, write_volatile};
 
 use trafcalc_common::actor::by;
 use trafcalc_common::maps::{Stream, event};
-use trafcalc_common::tcp::{may_send, state, syn_acked};
+use trafcalc_common::tcp::{has_own_fin, may_send, state, syn_acked};
 
 use crate::actor;
 use crate::atomic::Swap;
+use crate::audit;
 use crate::credit::{self, NOEXIST};
 use crate::loopback;
 use crate::maps::{UNFOLLOWED, breakdown};
@@ -30,11 +31,13 @@ pub(crate) fn state_changes<S: Swap>(sk: Sock, old: u32, new: u32) {
     }
 }
 
-/// The socket is destroyed: the last look.
+/// The socket is destroyed: the last look, and the audit.
 #[inline(always)]
 pub(crate) fn ends<S: Swap>(sk: Sock) {
     if let Some((stream, to)) = find(sk) {
-        settle::both::<S>(sk, stream, to);
+        if let Some(numbers) = settle::both::<S>(sk, stream, to) {
+            audit::at_end(sk, stream, &numbers);
+        }
         forget::<S>(sk);
     }
 }
@@ -61,10 +64,14 @@ fn begins<S: Swap>(sk: Sock, old: u32) {
     }
     if find(sk).is_none() {
         let Some(numbers) = sk.numbers() else { return };
+        let syn = syn_acked(old, numbers.bytes_acked);
+        let (sent, received) = (numbers.sent_origin(syn), numbers.received_origin());
         let stream = Stream {
-            sent: numbers.sent_origin(syn_acked(old, numbers.bytes_acked)),
-            received: numbers.received_origin(),
-            flags: ignored(sk),
+            sent,
+            sent_start: sent as u32,
+            received,
+            received_start: received as u32,
+            flags: ignored(sk) | if syn == 0 { 0 } else { Stream::SYN_ACKED },
             ..NOTHING
         };
         keep::<S>(sk, &stream);
@@ -122,6 +129,9 @@ fn goes_on<S: Swap>(sk: Sock, old: u32, new: u32) {
             unsafe { write_volatile(&raw mut (*stream).sent_end, end) };
             set(stream, Stream::SENT_ENDED);
         }
+    }
+    if has_own_fin(new) {
+        set(stream, Stream::OWN_FIN);
     }
     if new == state::CLOSE {
         set(stream, Stream::CLOSED);
@@ -186,4 +196,14 @@ fn forget<S: Swap>(sk: Sock) {
     let _ = UNFOLLOWED.remove(sk.key());
 }
 
-const NOTHING: Stream = Stream { sent: 0, received: 0, owner: 0, sent_end: 0, received_end: 0, flags: 0, mark_high: 0 };
+const NOTHING: Stream = Stream {
+    sent: 0,
+    received: 0,
+    owner: 0,
+    sent_end: 0,
+    received_end: 0,
+    flags: 0,
+    sent_start: 0,
+    received_start: 0,
+    mark_high: 0,
+};

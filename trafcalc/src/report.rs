@@ -126,6 +126,10 @@ pub struct Summary {
     pub unfollowed_connections_total: u64,
     /// Bytes that have their user, but not the process, program or unit that was asked for.
     pub coarse_bytes_total: u64,
+    /// Connections of which, at their end, the kernel was asked what they had moved.
+    pub audited_total: u64,
+    /// Those of which it said something else than was counted.
+    pub audit_mismatch_total: u64,
     /// Reports that could not be written, and logs that could not be reopened.
     pub log_errors_total: u64,
     /// Better backends that did not start, a sentence each.
@@ -264,6 +268,8 @@ impl Summary {
             late_connections_total: health.late_connections,
             unfollowed_connections_total: health.unfollowed_connections,
             coarse_bytes_total: health.coarse_bytes,
+            audited_total: health.audited,
+            audit_mismatch_total: health.audit_mismatches,
             log_errors_total: log_errors,
             declined: source.declined.clone(),
         }

@@ -129,7 +129,15 @@ impl Counted {
         }
         let sums = intervals.must_equal(&counted.table).context("the intervals do not add up to the totals");
         counted.explain(sums)?;
+        counted.explain(counted.agrees_with_the_kernel())?;
         Ok(counted)
+    }
+
+    /// Checks that no connection's audit found the kernel's totals to be others.
+    fn agrees_with_the_kernel(&self) -> Result<()> {
+        let mismatches = self.health("audit_mismatch_total")?;
+        ensure!(mismatches == 0, "of {mismatches} connections the kernel has other totals");
+        Ok(())
     }
 
     /// Checks that nobody has to look further back than the last report, which is what it is for.

@@ -1,6 +1,7 @@
 //! The table of scenarios: one file each, and what they share.
 
 mod at_once_200;
+mod audited;
 mod backends_agree;
 mod bad_line;
 mod batched;
@@ -77,6 +78,7 @@ use counted::{Counted, Counters};
 /// All of them.
 pub(crate) static ALL: &[Scenario] = &[
     at_once_200::SCENARIO,
+    audited::SCENARIO,
     backends_agree::SCENARIO,
     bad_line::SCENARIO,
     batched::SCENARIO,

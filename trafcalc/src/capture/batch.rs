@@ -103,6 +103,10 @@ pub struct Health {
     pub unfollowed_connections: u64,
     /// Bytes credited to a user of which it is not known what was asked for beyond the user.
     pub coarse_bytes: u64,
+    /// Connections of which, at their end, the kernel was asked what they had moved.
+    pub audited: u64,
+    /// Those of which it said something else than was credited.
+    pub audit_mismatches: u64,
 }
 
 /// What a backend counted since it was last asked, and its health since it started.

@@ -125,7 +125,7 @@ pub struct Settings {
 /// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// Most connections followed at once; some 76 bytes of kernel memory each. Further ones are counted when they
+    /// Most connections followed at once; some 86 bytes of kernel memory each. Further ones are counted when they
     /// end, and credited to [`Owner::Other`].
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
@@ -134,7 +134,7 @@ pub struct EbpfSettings {
 }
 
 impl Default for EbpfSettings {
-    /// As many connections as the packet backend follows (20 MB), and more accounts than most hosts have users (5 MB on
+    /// As many connections as the packet backend follows (23 MB), and more accounts than most hosts have users (5 MB on
     /// 8 CPUs).
     fn default() -> Self {
         Self { max_connections: 262_144, max_accounts: 16_384 }

@@ -35,6 +35,8 @@ fn health_reaches_the_summary_number_by_number() {
         late_connections: 10,
         unfollowed_connections: 11,
         coarse_bytes: 12,
+        audited: 13,
+        audit_mismatches: 14,
     };
     let credits = vec![(Owner::Unattributed, Bytes { sent: 8, received: 9 })];
     ledger.apply(&Batch { credits, health, ..Batch::default() });
@@ -53,8 +55,10 @@ fn health_reaches_the_summary_number_by_number() {
             summary.late_connections_total,
             summary.unfollowed_connections_total,
             summary.coarse_bytes_total,
+            summary.audited_total,
+            summary.audit_mismatch_total,
         ],
-        [1, 2, 3, 4, 5, 6, 7, 17, 3, 10, 11, 12]
+        [1, 2, 3, 4, 5, 6, 7, 17, 3, 10, 11, 12, 13, 14]
     );
     assert_eq!(summary.interval_s.to_string(), "1.5");
     assert_eq!(summary.attach, Some("fentry"));

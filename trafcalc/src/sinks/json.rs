@@ -41,7 +41,7 @@ mod tests {
         );
         assert_eq!(
             lines[2],
-            r#"{"type":"summary","time":"2026-11-23T02:05:10Z","since":"2026-11-23T02:00:00Z","interval_s":10.0,"backend":"packet","accounts":2,"sent_bytes":124,"received_bytes":458,"sent_bytes_total":9126,"received_bytes_total":9460,"unattributed_bytes_total":7,"overflow_bytes_total":0,"lost_events_total":0,"gaps":0,"pending_bytes":0,"listener_bytes_total":0,"malformed_packets_total":0,"delayed_lookups_total":0,"late_connections_total":0,"unfollowed_connections_total":0,"coarse_bytes_total":0,"log_errors_total":0,"declined":["ebpf: no"]}"#
+            r#"{"type":"summary","time":"2026-11-23T02:05:10Z","since":"2026-11-23T02:00:00Z","interval_s":10.0,"backend":"packet","accounts":2,"sent_bytes":124,"received_bytes":458,"sent_bytes_total":9126,"received_bytes_total":9460,"unattributed_bytes_total":7,"overflow_bytes_total":0,"lost_events_total":0,"gaps":0,"pending_bytes":0,"listener_bytes_total":0,"malformed_packets_total":0,"delayed_lookups_total":0,"late_connections_total":0,"unfollowed_connections_total":0,"coarse_bytes_total":0,"audited_total":0,"audit_mismatch_total":0,"log_errors_total":0,"declined":["ebpf: no"]}"#
         );
         assert_eq!(lines.len(), 3);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// What stands in the summary without being a matter of health.
-const NOT_HEALTH: [&str; 13] = [
+const NOT_HEALTH: [&str; 14] = [
     "type",
     "time",
     "since",
@@ -18,6 +18,7 @@ const NOT_HEALTH: [&str; 13] = [
     "sent_bytes_total",
     "received_bytes_total",
     "pending_bytes",
+    "audited_total",
     "declined",
 ];
 
@@ -63,7 +64,8 @@ fn health(summary: &Value) -> String {
 }
 
 fn cost(status: &Value) -> String {
-    let told = [("cpu_s", " s of processor time"), ("resident_bytes", " bytes of memory")];
+    let told =
+        [("cpu_s", " s of processor time"), ("resident_bytes", " bytes of memory"), ("event_ns", " ns an event")];
     let told = told.iter().filter_map(|(name, unit)| status.get(name).map(|value| format!("{}{unit}", word(value))));
     told.collect::<Vec<_>>().join(", ")
 }

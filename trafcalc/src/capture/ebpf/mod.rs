@@ -5,6 +5,7 @@
 
 mod actors;
 mod counters;
+mod mismatches;
 mod misses;
 mod modes;
 mod offsets;
@@ -24,6 +25,7 @@ use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
 use self::actors::Actors;
 use self::counters::Counters;
+use self::mismatches::Mismatches;
 use self::programs::Programs;
 use self::tables::Tables;
 use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Owner, Settings};
@@ -123,6 +125,7 @@ struct EbpfBackend {
     counters: Counters,
     /// What has been told so far.
     health: Health,
+    mismatches: Mismatches,
 }
 
 impl EbpfBackend {
@@ -150,8 +153,8 @@ impl EbpfBackend {
             _ => Some(Actors::of(&mut programs, settings)?),
         };
         programs.attach(settings)?;
-        let (counters, health) = (Counters::default(), Health::default());
-        Ok(Self { attach, programs, tables, actors, counters, health })
+        let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
+        Ok(Self { attach, programs, tables, actors, counters, health, mismatches })
     }
 
     fn read(&mut self) -> Result<Batch, CaptureError> {
@@ -168,6 +171,9 @@ impl EbpfBackend {
         }
         let health = self.health()?;
         warn_of_full_tables(&self.health, &health);
+        if health.audit_mismatches != self.health.audit_mismatches {
+            self.mismatches.tell(self.attach, self.tables.evidence()?.iter());
+        }
         self.health = health;
         Ok(Batch { health, ..batch })
     }
@@ -182,6 +188,8 @@ impl EbpfBackend {
             late_connections: events.late,
             unfollowed_connections: events.unfollowed,
             coarse_bytes: self.coarse_bytes(),
+            audited: events.audited,
+            audit_mismatches: events.mismatched,
             ..Health::default()
         })
     }

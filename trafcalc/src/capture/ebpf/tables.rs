@@ -1,6 +1,7 @@
 //! Reading the program's maps.
 
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{OTHER_ROW, Tally, event};
 
 use super::programs::{Programs, system};
@@ -16,6 +17,7 @@ pub(super) struct Tables {
     accounts: HashMap<MapData, u32, u32>,
     tallies: PerCpuArray<MapData, Words>,
     events: PerCpuArray<MapData, u64>,
+    evidence: PerCpuArray<MapData, [u64; EVIDENCE_WORDS]>,
     /// The rows known so far. A row, once given to a user, is his for good.
     rows: Vec<(Owner, u32)>,
     /// How many accounts had been opened when `rows` was read.
@@ -27,6 +29,8 @@ pub(super) struct Events {
     pub(super) late: u64,
     pub(super) unfollowed: u64,
     pub(super) lost: u64,
+    pub(super) audited: u64,
+    pub(super) mismatched: u64,
 }
 
 impl Tables {
@@ -35,6 +39,7 @@ impl Tables {
             accounts: take(programs, "ACCOUNTS")?,
             tallies: take(programs, "TALLIES")?,
             events: take(programs, "EVENTS")?,
+            evidence: take(programs, "EVIDENCE")?,
             rows: vec![(Owner::Other, OTHER_ROW)],
             opened: 0,
         })
@@ -67,8 +72,18 @@ impl Tables {
 
     /// How often rare events happened so far.
     pub(super) fn events(&self) -> Result<Events, CaptureError> {
-        let [late, unfollowed, lost] = [event::LATE, event::UNFOLLOWED, event::LOST].map(|index| self.count(index));
-        Ok(Events { late: late?, unfollowed: unfollowed?, lost: lost? })
+        Ok(Events {
+            late: self.count(event::LATE)?,
+            unfollowed: self.count(event::UNFOLLOWED)?,
+            lost: self.count(event::LOST)?,
+            audited: self.count(event::AUDITED)?,
+            mismatched: self.count(event::MISMATCHED)?,
+        })
+    }
+
+    /// All about the last mismatch of each CPU; zeroes where there was none.
+    pub(super) fn evidence(&self) -> Result<PerCpuValues<[u64; EVIDENCE_WORDS]>, CaptureError> {
+        self.evidence.get(&0, 0).map_err(|error| unreadable(&error))
     }
 
     /// How often one of `trafcalc_common::maps::event` happened.
