@@ -30,7 +30,7 @@ pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
                 let name = format!("{users}, {}", tool.name());
                 eprintln!("{}, turn {turn}: {name}", table.title);
                 let (cpu, memory) = while_held(tool, &transfer, WINDOW)?;
-                table.add(&name, &[Some(cpu), Some(memory)]);
+                table.add(&name, &[cpu, memory]);
             }
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn with_connections(tools: &[Tool]) -> Result<Table> {
             let name = format!("{connections}, {}", tool.name());
             eprintln!("{}: {name}", table.title);
             let (cpu, memory) = while_held(tool, &transfer, SETTLE)?;
-            table.add(&name, &[Some(memory), Some(cpu)]);
+            table.add(&name, &[memory, cpu]);
         }
     }
     Ok(table)
@@ -74,10 +74,7 @@ pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Tabl
         let (after, cpu) = (watcher.program.resident()?, watcher.program.cpu_so_far()? - cpu_before);
         watcher.stop()?;
         let gained = megabytes(after) - megabytes(before);
-        table.add(
-            &tool.name(),
-            &[megabytes(before), gained, cpu / f64::from(connections) * 1e6, moved.seconds].map(Some),
-        );
+        table.add(&tool.name(), &[megabytes(before), gained, cpu / f64::from(connections) * 1e6, moved.seconds]);
     }
     Ok(table)
 }

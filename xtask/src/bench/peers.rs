@@ -1,7 +1,10 @@
 //! Other tools: how each is installed and started, and where its count stands in what it prints.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 
+use super::tool::Counted;
 use super::traffic;
 use super::transfer::Direction;
 use crate::{shell, system};
@@ -12,8 +15,8 @@ pub(super) struct Peer {
     pub(super) name: &'static str,
     /// The program and its options, but for the device.
     words: Vec<String>,
-    /// The bytes that it says our traffic's user moved, by all it printed.
-    pub(super) counted: fn(&str, Direction) -> u64,
+    /// The bytes that it says were moved, by all it printed.
+    pub(super) counted: fn(&str, Direction) -> Counted,
 }
 
 impl Peer {
@@ -57,35 +60,44 @@ fn bandwhich() -> Result<Peer> {
     Ok(Peer { name: "bandwhich", words, counted: by_bandwhich })
 }
 
-/// The largest figure of our traffic's lines: `program/pid/uid<tab>sent<tab>received`.
-fn by_nethogs(trace: &str, direction: Direction) -> u64 {
+/// Every second a line for each process: `program/pid/uid<tab>sent<tab>received`.
+fn by_nethogs(trace: &str, direction: Direction) -> Counted {
     let user = format!("/{}", traffic::UID);
     let column = match direction {
         Direction::Sent => 1,
         Direction::Received => 2,
     };
-    let bytes = |line: &str| -> Option<f64> {
+    let line = |line: &str| -> Option<(String, f64)> {
         let columns: Vec<_> = line.split('\t').collect();
-        columns.first()?.ends_with(&user).then_some(())?;
-        columns.get(column)?.trim().parse().ok()
+        Some(((*columns.first()?).to_owned(), columns.get(column)?.trim().parse().ok()?))
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of bytes, printed as a float")]
-    let most = trace.lines().filter_map(bytes).fold(0.0, f64::max) as u64;
-    most
+    most_of_each(trace.lines().filter_map(line), |name| name.ends_with(&user))
 }
 
-/// The largest figure of our traffic's lines, of which there is one for each process every second:
-/// `process: <time> "xtask" up/down Bps: 1/2 connections: 3`, where with `--total-utilization` the numbers are totals.
-fn by_bandwhich(trace: &str, direction: Direction) -> u64 {
-    let bytes = |line: &str| -> Option<u64> {
-        let (_, numbers) = line.contains("\"xtask\"").then_some(line)?.split_once("Bps: ")?;
+/// Every second a line for each program: `process: <time> "xtask" up/down Bps: 1/2 connections: 3`. With
+/// `--total-utilization` the numbers are totals.
+fn by_bandwhich(trace: &str, direction: Direction) -> Counted {
+    let line = |line: &str| -> Option<(String, f64)> {
+        let (_, rest) = line.strip_prefix("process: ")?.split_once('"')?;
+        let (name, numbers) = rest.split_once("\" up/down Bps: ")?;
         let (up, down) = numbers.split(' ').next()?.split_once('/')?;
-        match direction {
-            Direction::Sent => up.parse().ok(),
-            Direction::Received => down.parse().ok(),
-        }
+        let bytes = if direction == Direction::Sent { up } else { down };
+        Some((name.to_owned(), bytes.parse().ok()?))
     };
-    trace.lines().filter_map(bytes).max().unwrap_or(0)
+    most_of_each(trace.lines().filter_map(line), |name| name == "xtask")
+}
+
+/// Totals only grow, so the largest of each name is its last.
+fn most_of_each(lines: impl Iterator<Item = (String, f64)>, is_ours: impl Fn(&str) -> bool) -> Counted {
+    let mut most = BTreeMap::<String, f64>::new();
+    for (name, bytes) in lines {
+        let known = most.entry(name).or_default();
+        *known = known.max(bytes);
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of bytes, printed as floats")]
+    let whole = |sum: f64| sum as u64;
+    let of_user = most.iter().filter(|(name, _)| is_ours(name)).map(|(_, bytes)| bytes).sum();
+    Counted { of_user: whole(of_user), all: whole(most.values().sum()) }
 }
 
 #[cfg(test)]
@@ -93,10 +105,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_other_users_do_not_count() {
-        let trace =
-            "Refreshing:\n/x/a/12/20100\t1000\t7\n/x/b/13/0\t5000\t0\n\nRefreshing:\n/x/a/12/20100\t2.5e+06\t0\n";
-        assert_eq!(by_nethogs(trace, Direction::Sent), 2_500_000);
-        assert_eq!(by_nethogs(trace, Direction::Received), 7);
+    fn the_last_lines_of_nethogs_count() {
+        let trace = "Refreshing:\n/x/a/12/20100\t1000\t7\nunknown TCP/0/0\t5000\t0\n\n\
+                     Refreshing:\n/x/a/12/20100\t2.5e+06\t7\n";
+        assert_eq!(by_nethogs(trace, Direction::Sent), Counted { of_user: 2_500_000, all: 2_505_000 });
+        assert_eq!(by_nethogs(trace, Direction::Received), Counted { of_user: 7, all: 7 });
+    }
+
+    #[test]
+    fn the_last_lines_of_bandwhich_count() {
+        let trace = "Refreshing:\nprocess: <1> \"xtask\" up/down Bps: 10/3 connections: 1\n\
+                     process: <2> \"<UNKNOWN>\" up/down Bps: 5/0 connections: 1\n\
+                     process: <2> \"xtask\" up/down Bps: 20/3 connections: 1\n";
+        assert_eq!(by_bandwhich(trace, Direction::Sent), Counted { of_user: 20, all: 25 });
+        assert_eq!(by_bandwhich(trace, Direction::Received), Counted { of_user: 3, all: 3 });
     }
 }

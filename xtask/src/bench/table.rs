@@ -46,14 +46,14 @@ impl Table {
         Self { drawn, ..self }
     }
 
-    /// Adds one turn to a row; what was not measured is `None`.
-    pub(super) fn add(&mut self, row: &str, values: &[Option<f64>]) {
+    /// Adds one turn to a row.
+    pub(super) fn add(&mut self, row: &str, values: &[f64]) {
         let index = self.rows.iter().position(|(name, _)| name == row).unwrap_or_else(|| {
             self.rows.push((row.to_owned(), vec![Vec::new(); self.columns.len()]));
             self.rows.len() - 1
         });
         for (cell, value) in self.rows[index].1.iter_mut().zip(values) {
-            cell.extend(value);
+            cell.push(*value);
         }
     }
 
@@ -96,16 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_of_a_row_are_put_together_and_a_figure_that_is_missing_stays_out() {
+    fn turns_of_a_row_are_put_together() {
         let mut table = Table::new("t", "a", "tool", &[column("x", 0), column("y", 1)]);
-        table.add("one", &[Some(1.0), None]);
-        table.add("two", &[Some(5.0), Some(2.0)]);
-        table.add("one", &[Some(3.0), None]);
-        assert!(
-            table
-                .markdown()
-                .ends_with("| tool | x | y |\n|---|---|---|\n| one | 2 (1 to 3) | – |\n| two | 5 | 2.0 |\n")
-        );
+        table.add("one", &[1.0, 0.0]);
+        table.add("two", &[5.0, 2.0]);
+        table.add("one", &[3.0, 0.5]);
+        assert!(table.markdown().ends_with(
+            "| tool | x | y |\n|---|---|---|\n| one | 2 (1 to 3) | 0.2 (0.0 to 0.5) |\n| two | 5 | 2.0 |\n"
+        ));
         assert_eq!(table.json()["rows"][0]["figures"]["x"]["turns"], json!([1.0, 3.0]));
         assert_eq!(table.figures("one", 0).median(), Some(2.0));
     }

@@ -57,7 +57,7 @@ pub(super) fn measure(speed: &Speed, tools: &[Tool], turns: u32) -> Result<Table
         }
         for (tool, rate) in watched.iter().zip(&rates[1..]) {
             let name = tool.map_or_else(|| NOBODY.to_owned(), Tool::name);
-            table.add(&name, &[Some((rate / rates[0] - 1.0) * 100.0), Some(*rate)]);
+            table.add(&name, &[(rate / rates[0] - 1.0) * 100.0, *rate]);
         }
     }
     table.about = format!("{ABOUT} {} {}", speed.about, medians(&table));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::line::{DEVICE, Line};
-use super::measured::{Cost, Measured};
+use super::measured::Measured;
 use super::peers::{self, Peer};
 use super::traffic;
 use super::transfer::Direction;
@@ -24,6 +24,15 @@ pub(super) enum Tool {
     Trafcalc { name: &'static str, program: String, backend: &'static [&'static str] },
     /// Another's.
     Peer(Peer),
+}
+
+/// Bytes by a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Of our traffic's user.
+    pub(super) of_user: u64,
+    /// Of everybody, and of those it does not know.
+    pub(super) all: u64,
 }
 
 /// A started tool.
@@ -106,18 +115,18 @@ impl Tool {
         }
     }
 
-    /// The bytes that it says our traffic's user moved.
-    pub(super) fn counted(&self, cost: &Cost, direction: Direction) -> u64 {
+    /// The bytes that were moved, by all it printed.
+    pub(super) fn counted(&self, printed: &str, direction: Direction) -> Counted {
         match self {
-            Self::Trafcalc { .. } => by_trafcalc(&cost.output, direction),
-            Self::Peer(peer) => (peer.counted)(&cost.output, direction),
+            Self::Trafcalc { .. } => by_trafcalc(printed, direction),
+            Self::Peer(peer) => (peer.counted)(printed, direction),
         }
     }
 }
 
 impl Watcher {
-    /// Lets it see the end of the traffic, then stops it.
-    pub(super) fn stop(self) -> Result<Cost> {
+    /// Lets it see the end of the traffic, stops it, and gives what it printed.
+    pub(super) fn stop(self) -> Result<String> {
         if self.is_slow {
             sleep(WARM_UP);
         }
@@ -132,16 +141,19 @@ fn plain_config() -> Result<String> {
     Ok(path.display().to_string())
 }
 
-/// The last record of the traffic's user.
-fn by_trafcalc(log: &str, direction: Direction) -> u64 {
-    let user = format!("\"uid\":{},", traffic::UID);
+/// The last records of the traffic's user, and of nobody.
+fn by_trafcalc(log: &str, direction: Direction) -> Counted {
     let name = match direction {
         Direction::Sent => "\"sent_bytes_total\":",
         Direction::Received => "\"received_bytes_total\":",
     };
-    let record = log.lines().rev().find(|line| line.contains(&user)).unwrap_or_default();
-    let value = record.split(name).nth(1).unwrap_or_default();
-    value.split([',', '}']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    let of = |account: &str| -> u64 {
+        let record = log.lines().rev().find(|line| line.contains(account)).unwrap_or_default();
+        let value = record.split(name).nth(1).unwrap_or_default();
+        value.split([',', '}']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    let of_user = of(&format!("\"uid\":{},", traffic::UID));
+    Counted { of_user, all: of_user + of("\"account\":\"(unattributed)\"") + of("\"account\":\"(other)\"") }
 }
 
 #[cfg(test)]
@@ -149,11 +161,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_record_of_the_user_counts() {
+    fn the_last_records_of_the_user_and_of_nobody_count() {
         let log = "{\"uid\":20100,\"sent_bytes\":1,\"sent_bytes_total\":5}\n{\"uid\":0,\"sent_bytes_total\":7}\n\
-                   {\"uid\":20100,\"sent_bytes_total\":9,\"received_bytes_total\":3}\n";
-        assert_eq!(by_trafcalc(log, Direction::Sent), 9);
-        assert_eq!(by_trafcalc(log, Direction::Received), 3);
-        assert_eq!(by_trafcalc("", Direction::Sent), 0);
+                   {\"uid\":20100,\"sent_bytes_total\":9,\"received_bytes_total\":3}\n\
+                   {\"uid\":null,\"account\":\"(unattributed)\",\"sent_bytes_total\":2}\n";
+        assert_eq!(by_trafcalc(log, Direction::Sent), Counted { of_user: 9, all: 11 });
+        assert_eq!(by_trafcalc(log, Direction::Received), Counted { of_user: 3, all: 3 });
+        assert_eq!(by_trafcalc("", Direction::Sent), Counted { of_user: 0, all: 0 });
     }
 }
