@@ -58,6 +58,9 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
         ("\n\ninterval = '0s'\n", "config.toml:3: interval: \"0s\" is not between 100ms and 1day"),
         ("[packet]\nring_bytes = 1\n", "config.toml:2: packet.ring_bytes: 1 is not between 65536 and 1073741824"),
         ("backend = 'magic'\n", "config.toml:1: backend: \"magic\" is not one of auto, ebpf, packet"),
+        ("owner = 'me'\n", "config.toml:1: owner: \"me\" is not one of socket, acting"),
+        ("[only]\npids = [0]\n", "config.toml:2: only.pids: unknown field `pids`, expected one of"),
+        ("[only]\nprograms = ['a/b']\n", "config.toml:2: only.programs: \"a/b\" is not the last part of a path"),
         ("interval = \n", "config.toml:1: "),
     ] {
         let case = Case::with_config(text);
@@ -76,6 +79,22 @@ fn a_wrong_command_line_is_named_by_option() {
         (&["--backend=magic"], "'--backend <BACKEND>'"),
         (&["--format=xml"], "'--format <FORMAT>'"),
         (&["--attach=kprobe", "--backend=packet"], "--attach kprobe is for the ebpf backend"),
+        (&["--owner=acting", "--backend=packet"], "--owner acting is for the ebpf backend"),
+        (&["--owner=me"], "'--owner <WHOSE>'"),
+        (&["--by=colour"], "'--by <WHAT>'"),
+        (
+            &["--user=no-such-user"],
+            "there is no user \"no-such-user\" on this host; who has no name here may be given by",
+        ),
+        (&["--pid=0"], "'--pid <PID>': \"0\" is not the number of a process, from 1 to 4194304"),
+        (&["--pid=nginx"], "'--pid <PID>': \"nginx\" is not the number of a process"),
+        (
+            &["--pid=4194304"],
+            "there is no process 4194304; to count one that is yet to start, give its user, program or",
+        ),
+        (&["--children"], "--children is for the processes that --pid names, but there is none"),
+        (&["--program=/usr/bin/curl"], "'--program <NAME>': \"/usr/bin/curl\" is not the last part of a path"),
+        (&["--unit=no-such.service"], "there is no unit or cgroup \"no-such.service\" on this host; if it may appear"),
     ] {
         case.expect(64, told, || case.command(args).output().unwrap());
     }
@@ -171,4 +190,17 @@ fn a_start_that_fails_leaves_no_log_behind() {
     let case = Case::with_config("backend = 'packet'\n[packet]\ninterfaces = ['no-such-link']\n");
     let told = "no backend could start:\n  packet: there is no network interface \"no-such-link\"";
     case.expect(69, told, || case.command(&[]).output().unwrap());
+}
+
+#[test]
+fn a_backend_that_cannot_do_what_is_asked_says_so() {
+    if !can_capture("a_backend_that_cannot_do_what_is_asked_says_so") {
+        return;
+    }
+    let case = Case::with_config("owner = 'acting'\n");
+    let told = "packet: it cannot know as whom a process acts (owner): only the ebpf backend can";
+    case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
+    let case = Case::with_config("[only]\nusers = ['root']\n");
+    let told = "packet: it cannot count some users, processes, programs or units only: only the ebpf backend can";
+    case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
 }

@@ -48,6 +48,10 @@ impl Running {
         Ok(running)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it stands at a [`Step::Hold`](crate::traffic::spec::Step::Hold).
     pub(crate) fn wait_for_hold(&mut self) -> Result<()> {
         self.wait_for("hold")
@@ -97,8 +101,9 @@ impl Running {
             let bytes = Bytes { sent: number("sent")?, received: number("received")? };
             let text = |name: &str| line[name].as_str().with_context(|| format!("no {name} in {line}"));
             let (program, unit) = (text("program")?.to_owned(), text("unit")?.to_owned());
-            let (uid, pid) = (u32::try_from(uid)?, u32::try_from(number("pid")?)?);
-            self.table.add(Account::Actor { uid, pid, program, unit }, bytes);
+            let (uid, pid, acting) = (u32::try_from(uid)?, number("pid")?, number("acting")?);
+            let (pid, acting) = (u32::try_from(pid)?, u32::try_from(acting)?);
+            self.table.add(Account::Actor { uid, pid, program, unit, acting }, bytes);
         }
         Ok(())
     }

@@ -38,6 +38,8 @@ pub(crate) enum Account {
         program: String,
         /// The last part of the path of its cgroup, if the scenario has put it into one.
         unit: String,
+        /// The user as whom it acted.
+        acting: u32,
     },
     Process {
         uid: u32,
@@ -63,6 +65,8 @@ pub(crate) enum By {
     Process,
     Program,
     Unit,
+    /// By user, but the one as whom a process acts.
+    Acting,
 }
 
 impl By {
@@ -72,6 +76,7 @@ impl By {
             Self::Process => "--by=process",
             Self::Program => "--by=program",
             Self::Unit => "--by=unit",
+            Self::Acting => "--owner=acting",
         }
     }
 }
@@ -94,6 +99,7 @@ impl Account {
             (By::Process, Self::Actor { uid, pid, program, .. }) => Self::Process { uid, pid, program },
             (By::Program, Self::Actor { uid, program, .. }) => Self::Program { uid, program },
             (By::Unit, Self::Actor { uid, unit, .. }) => Self::Unit { uid, unit },
+            (By::Acting, Self::Actor { acting, .. }) => Self::User(acting),
             (_, other) => other,
         }
     }
@@ -103,7 +109,7 @@ impl Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(uid) => write!(f, "{uid}"),
-            Self::Actor { uid, pid, program, unit } => write!(f, "{uid}/{unit}/{program}/{pid}"),
+            Self::Actor { uid, pid, program, unit, acting } => write!(f, "{uid}/{acting}/{unit}/{program}/{pid}"),
             Self::Process { uid, pid, program } => write!(f, "{uid}/{program}/{pid}"),
             Self::Program { uid, program } => write!(f, "{uid}/{program}"),
             Self::Unit { uid, unit } => write!(f, "{uid}/{unit}"),

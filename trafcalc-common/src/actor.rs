@@ -12,6 +12,26 @@ pub mod by {
     pub const UNIT: u32 = 3;
 }
 
+/// Which filters are set, as bits.
+pub mod filter {
+    /// Some users only.
+    pub const USERS: u32 = 1;
+    /// Some processes only.
+    pub const PROCESSES: u32 = 1 << 1;
+    /// Some programs only.
+    pub const PROGRAMS: u32 = 1 << 2;
+    /// What is in some cgroups only.
+    pub const UNITS: u32 = 1 << 3;
+}
+
+/// The row of streams that are not wanted, for good: there is none of this number.
+pub const SKIPPED_ROW: u32 = u32::MAX;
+/// The row of streams that are not wanted until somebody else acts on them: there is none of this number, either.
+pub const PASSED_ROW: u32 = u32::MAX - 1;
+
+/// What the start of a process that a filter names is counted in: nanoseconds, as /proc counts it.
+pub const START_UNIT_NS: u64 = 10_000_000;
+
 /// Bytes kept of a program's name, of which the last is 0. Longer names are cut.
 pub const NAME_BYTES: usize = 64;
 
@@ -29,6 +49,19 @@ pub struct Actor {
 
 /// Number of words in [`Actor`].
 pub const ACTOR_WORDS: usize = size_of::<Actor>() / size_of::<u64>();
+
+/// A name as it is kept: cut, and with zeroes behind it.
+#[must_use]
+pub fn name_words(name: &[u8]) -> [u64; NAME_BYTES / 8] {
+    let mut words = [0; NAME_BYTES / 8];
+    let kept = name.len().min(NAME_BYTES - 1);
+    for (word, bytes) in words.iter_mut().zip(name[..kept].chunks(8)) {
+        let mut whole = [0; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        *word = u64::from_ne_bytes(whole);
+    }
+    words
+}
 
 impl Actor {
     /// The actor as it lies in the map.
@@ -87,6 +120,14 @@ pub const fn epoch_index(pid: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_cut_and_filled_up() {
+        let bytes = |name: &str| name_words(name.as_bytes()).map(u64::to_ne_bytes).concat();
+        assert_eq!(bytes("nginx-worker")[..16], *b"nginx-worker\0\0\0\0");
+        let long = "x".repeat(70);
+        assert_eq!(bytes(&long), [&[b'x'; 63][..], &[0]].concat());
+    }
 
     #[test]
     fn an_actor_survives_its_way_through_the_map() {

@@ -79,6 +79,22 @@ offsets! {
     TaskOffsets, TASK_OFFSETS_WORDS {
         /// `sock.sk_lock.owned`, 32 bits.
         sk_lock_owned,
+        /// `task_struct.tgid`, 32 bits.
+        task_tgid,
+        /// `task_struct.cred`, a pointer.
+        task_cred,
+        /// `cred.euid`, 32 bits.
+        cred_euid,
+        /// `task_struct.cgroups`, a pointer.
+        task_cgroups,
+        /// `css_set.dfl_cgrp`, a pointer.
+        cgroups_default,
+        /// `cgroup.kn`, a pointer.
+        cgroup_node,
+        /// `kernfs_node.name`, a pointer.
+        node_name,
+        /// `kernfs_node.parent`, a pointer; `__parent` since Linux 6.15.
+        node_parent,
         /// `task_struct.flags`, 32 bits.
         task_flags,
         /// `task_struct.mm`, a pointer.

@@ -8,14 +8,15 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid};
-use trafcalc_common::actor::{Actor, NAME_BYTES, Seat, by, epoch_index};
+use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, Seat, by, epoch_index, filter};
 use trafcalc_common::maps::{OTHER_ROW, Stream, event, owner};
 
 use crate::atomic::{self, Swap};
 use crate::credit::{self, NOEXIST};
-use crate::maps::{ACTORS, EPOCHS, FREE_ROWS, SEATS, breakdown, task_offset};
+use crate::maps::{ACTORS, EPOCHS, FREE_ROWS, SEATS, acting, breakdown, filters, marks_processes, task_offset};
 use crate::sock::Sock;
 use crate::task::Task;
+use crate::wanted;
 
 /// What is known of the moment in which a hook looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Mome
     let (last, high) =
         unsafe { (read_volatile(&raw const (*stream).owner), read_volatile(&raw const (*stream).mark_high)) };
     let row = last as u32;
-    if row != OTHER_ROW && last == owner(mark as u32, row) && high == (mark >> 32) as u32 && has(row, uid) {
+    if row != OTHER_ROW && last == owner(mark as u32, row) && high == (mark >> 32) as u32 && is_still(row, uid) {
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
@@ -47,10 +48,10 @@ pub(crate) fn leave<S: Swap>(stream: *mut Stream) {
     take::<S>(stream, 0, OTHER_ROW);
 }
 
-/// Has what is remembered of the process that runs looked at again.
+/// Has what is remembered of a process looked at again.
 #[inline(always)]
-pub(crate) fn next_epoch() {
-    if let Some(epoch) = EPOCHS.get_ptr_mut(epoch_index(pid())) {
+pub(crate) fn next_epoch(pid: u32) {
+    if let Some(epoch) = EPOCHS.get_ptr_mut(epoch_index(pid)) {
         // SAFETY: points to a map value; a number that two CPUs set at once still moves.
         unsafe { write_volatile(epoch, read_volatile(epoch).wrapping_add(1)) };
     }
@@ -59,9 +60,8 @@ pub(crate) fn next_epoch() {
 /// The mark of who runs now.
 #[inline(always)]
 fn mark() -> u64 {
-    if breakdown() == by::UNIT {
-        // SAFETY: takes nothing and cannot fail.
-        return unsafe { bpf_get_current_cgroup_id() };
+    if !marks_processes() {
+        return if breakdown() == by::UNIT || filters(filter::UNITS) { cgroup() } else { 0 };
     }
     let pid = pid();
     // SAFETY: points to a map value.
@@ -69,9 +69,16 @@ fn mark() -> u64 {
     u64::from(pid) | u64::from(epoch) << 32
 }
 
+/// The cgroup of who runs now.
+#[inline(always)]
+fn cgroup() -> u64 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { bpf_get_current_cgroup_id() }
+}
+
 /// The process that runs now; in an interrupt the one that was interrupted.
 #[inline(always)]
-fn pid() -> u32 {
+pub(crate) fn pid() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 }
 }
@@ -81,22 +88,40 @@ fn pid() -> u32 {
 fn another<S: Swap>(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let (uid, is_call) = (who as u32, who >> 32 != 0);
     let task = Task::current();
-    if !(is_call || is_held(sk)) || task.is_kernel_thread() {
-        return remembered(stream, uid);
+    let mut program = [0; NAME_BYTES / 8];
+    let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
+    // One that is about to end has no program any more.
+    if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
+        return remembered(sk, stream, uid);
     }
-    let mut actor = Actor { who: u64::from(uid), id: 0, name: [0; NAME_BYTES / 8] };
-    if breakdown() == by::UNIT {
-        actor.id = mark;
-    } else if task.program(&mut actor.name).is_none() {
-        return remembered(stream, uid);
+    if !wanted::user(uid) {
+        return pass::<S>(stream, mark, if acting() { PASSED_ROW } else { SKIPPED_ROW });
     }
-    if breakdown() == by::PROCESS {
-        actor.who |= mark << 32;
-        actor.id = task.start().unwrap_or(0);
+    if !wanted::task(task, &program) {
+        return pass::<S>(stream, mark, PASSED_ROW);
     }
-    let row = row_of(&actor);
+    let row = row_of(&actor(task, uid, mark, &program));
     take::<S>(stream, mark, row);
     if row == OTHER_ROW { credit::row_of(uid) } else { row }
+}
+
+/// The key of who runs now.
+#[inline(always)]
+fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Actor {
+    let user = Actor { who: u64::from(uid), id: 0, name: [0; NAME_BYTES / 8] };
+    match breakdown() {
+        by::PROCESS => Actor { who: user.who | mark << 32, id: task.start().unwrap_or(0), name: *program },
+        by::PROGRAM => Actor { name: *program, ..user },
+        by::UNIT => Actor { id: cgroup(), ..user },
+        _ => user,
+    }
+}
+
+/// Bytes that are not wanted: has the stream remember that.
+#[inline(always)]
+fn pass<S: Swap>(stream: *mut Stream, mark: u64, row: u32) -> u32 {
+    take::<S>(stream, mark, row);
+    row
 }
 
 /// Whether a task holds the socket: then the hook runs in it, and in no interrupt.
@@ -105,12 +130,21 @@ fn is_held(sk: Sock) -> bool {
     sk.read::<u32>(task_offset!(sk_lock_owned)).is_some_and(|owned| owned != 0)
 }
 
-/// The row of who acted last, as far as `uid` is concerned.
+/// The row of who acted last, as far as `uid` is concerned; where nobody did, that of the user.
 #[inline(always)]
-fn remembered(stream: *mut Stream, uid: u32) -> u32 {
+fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
     // SAFETY: `stream` points to a map value.
     let row = unsafe { read_volatile(&raw const (*stream).owner) } as u32;
-    if row != OTHER_ROW && has(row, uid) { row } else { credit::row_of(uid) }
+    if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || has(row, uid))) {
+        return row;
+    }
+    if filters(!filter::USERS) || (acting() && filters(filter::USERS)) {
+        // Nobody knows whether it is wanted.
+        return PASSED_ROW;
+    }
+    // As whom acts he who was interrupted says nothing.
+    let uid = if acting() { sk.uid().unwrap_or(uid) } else { uid };
+    if wanted::user(uid) { credit::row_of(uid) } else { PASSED_ROW }
 }
 
 /// Has the stream remember `row`, or nothing if it is that for others.
@@ -136,6 +170,12 @@ fn count(row: u32, change: u64) {
         // SAFETY: points to a map value.
         unsafe { atomic::add(&raw mut (*seat).streams, change) };
     }
+}
+
+/// Whether a row that the stream remembers is right for the user, too.
+#[inline(always)]
+fn is_still(row: u32, uid: u32) -> bool {
+    if row == PASSED_ROW { !(acting() && filters(filter::USERS)) } else { has(row, uid) }
 }
 
 /// Whether the row is one of the user's.

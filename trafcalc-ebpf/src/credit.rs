@@ -3,10 +3,12 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
+use trafcalc_common::actor::SKIPPED_ROW;
 use trafcalc_common::maps::{OTHER_ROW, Stream, event, owner};
 
 use crate::atomic;
 use crate::maps::{ACCOUNTS, EVENTS, NEXT_ROW, ROWS, TALLIES};
+use crate::wanted;
 
 /// `BPF_NOEXIST`: insert only, so that of two CPUs that come at once one learns that the other was first.
 pub(crate) const NOEXIST: u64 = 1;
@@ -31,7 +33,7 @@ pub(crate) fn to_user(stream: *mut Stream, uid: u32, sent: i64, received: i64) {
 /// The stream's first bytes, or the first since it has another owner.
 #[inline(never)]
 fn to_another_user(stream: *mut Stream, uid: u32, sent: i64, received: i64) -> i32 {
-    let row = row_of(uid);
+    let row = if wanted::user(uid) { row_of(uid) } else { SKIPPED_ROW };
     // SAFETY: `stream` points to a map value.
     unsafe { write_volatile(&raw mut (*stream).owner, owner(uid, row)) };
     to_row(row, sent, received);

@@ -35,6 +35,8 @@ mod stream;
 mod table;
 #[cfg(target_arch = "bpf")]
 mod task;
+#[cfg(target_arch = "bpf")]
+mod wanted;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -3,7 +3,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue};
-use trafcalc_common::actor::{Actor, EPOCH_BITS, Seat};
+use trafcalc_common::actor::{Actor, EPOCH_BITS, NAME_BYTES, Seat};
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{Bucket, Stream, Tally, event};
 use trafcalc_common::offsets::{Offsets, TaskOffsets};
@@ -52,6 +52,22 @@ pub(crate) static FREE_ROWS: Queue<u32> = Queue::with_max_entries(1, 0);
 #[map]
 pub(crate) static EPOCHS: Array<u32> = Array::with_max_entries(1 << EPOCH_BITS, 0);
 
+/// The users that are wanted. The service fills the filters; what is wanted has any value.
+#[map]
+pub(crate) static WANTED_USERS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// The processes that are wanted, with their start in `START_UNIT_NS` since boot.
+#[map]
+pub(crate) static WANTED_PROCESSES: HashMap<u32, u64> = HashMap::with_max_entries(1, 0);
+
+/// The programs that are wanted, by name.
+#[map]
+pub(crate) static WANTED_PROGRAMS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
+
+/// The cgroups that are wanted with all that is in them, by name.
+#[map]
+pub(crate) static WANTED_UNITS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
+
 /// Rare events, by the indices in `trafcalc_common::maps::event`.
 #[map]
 pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event::COUNT, 0);
@@ -71,6 +87,22 @@ pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
 /// What accounts are told apart by: one of `trafcalc_common::actor::by`.
 #[unsafe(no_mangle)]
 static BY: u32 = 0;
+
+/// 1 if it matters who acts, beyond the user of the socket.
+#[unsafe(no_mangle)]
+static ACTORS_MATTER: u32 = 0;
+
+/// 1 if the mark of who acts is the process.
+#[unsafe(no_mangle)]
+static MARK_PROCESSES: u32 = 0;
+
+/// 1 if bytes belong to the user as whom a process acts, not to the user of the socket.
+#[unsafe(no_mangle)]
+static ACTING: u32 = 0;
+
+/// The filters that are set: bits of `trafcalc_common::actor::filter`.
+#[unsafe(no_mangle)]
+static FILTERS: u32 = 0;
 
 /// 1 if connections within this host are to be counted, too.
 #[unsafe(no_mangle)]
@@ -113,6 +145,30 @@ pub(crate) fn count_loopback() -> bool {
 #[inline(always)]
 pub(crate) fn breakdown() -> u32 {
     constant(&BY)
+}
+
+/// Whether it matters who acts.
+#[inline(always)]
+pub(crate) fn actors_matter() -> bool {
+    constant(&ACTORS_MATTER) != 0
+}
+
+/// Whether the mark of who acts is the process.
+#[inline(always)]
+pub(crate) fn marks_processes() -> bool {
+    constant(&MARK_PROCESSES) != 0
+}
+
+/// Whether bytes belong to the user as whom a process acts.
+#[inline(always)]
+pub(crate) fn acting() -> bool {
+    constant(&ACTING) != 0
+}
+
+/// Whether a filter is set: one of `trafcalc_common::actor::filter`, or several.
+#[inline(always)]
+pub(crate) fn filters(which: u32) -> bool {
+    constant(&FILTERS) & which != 0
 }
 
 /// The number of buckets as a power of 2.

@@ -3,17 +3,18 @@
 
 use core::ptr::read_volatile;
 
-use trafcalc_common::actor::by;
+use trafcalc_common::actor::{SKIPPED_ROW, filter};
 use trafcalc_common::maps::Stream;
 use trafcalc_common::{Numbers, nearest};
 
 use crate::actor::{self, Moment};
 use crate::atomic::Swap;
 use crate::credit;
-use crate::maps::breakdown;
+use crate::maps::{acting, actors_matter, filters};
 use crate::sock::Sock;
 use crate::stream;
 use crate::table;
+use crate::task::Task;
 
 /// Whom a stream's bytes are credited to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) enum To {
 #[inline(always)]
 pub(crate) fn sent<S: Swap>(sk: Sock) {
     let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
-    if flags(stream) & Stream::IGNORED != 0 {
+    if is_left_out(stream) {
         return;
     }
     let Some(seq) = sk.write_seq() else { return };
@@ -41,7 +42,7 @@ pub(crate) fn sent<S: Swap>(sk: Sock) {
 #[inline(always)]
 pub(crate) fn received<S: Swap>(sk: Sock) {
     let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
-    if flags(stream) & Stream::IGNORED != 0 {
+    if is_left_out(stream) {
         return;
     }
     let Some(seq) = sk.copied_seq() else { return };
@@ -61,7 +62,7 @@ pub(crate) fn received<S: Swap>(sk: Sock) {
 #[inline(always)]
 pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) -> Option<Numbers> {
     let flags = flags(stream);
-    if flags & Stream::IGNORED != 0 || (flags & Stream::CLOSED != 0 && !sk.has_peer()) {
+    if is_left_out(stream) || (flags & Stream::CLOSED != 0 && !sk.has_peer()) {
         return None;
     }
     let numbers = sk.numbers()?;
@@ -89,11 +90,22 @@ fn credit_owner<S: Swap>(sk: Sock, stream: *mut Stream, moment: Moment, sent: i6
     if sent == 0 && received == 0 {
         return;
     }
-    match sk.uid() {
-        Some(uid) if breakdown() == by::USER => credit::to_user(stream, uid, sent, received),
+    let uid = if acting() { Task::current().effective_user() } else { sk.uid() };
+    match uid {
+        Some(uid) if !actors_matter() => credit::to_user(stream, uid, sent, received),
         Some(uid) => credit::to_row(actor::row::<S>(sk, stream, uid, moment), sent, received),
         None => credit::to_other(sent, received),
     }
+}
+
+/// Whether the stream stays within this host, or is of a user who is not wanted. The latter is not looked at again.
+#[inline(always)]
+fn is_left_out(stream: *mut Stream) -> bool {
+    if flags(stream) & Stream::IGNORED != 0 {
+        return true;
+    }
+    // SAFETY: `stream` points to a map value.
+    filters(filter::USERS) && unsafe { read_volatile(&raw const (*stream).owner) } as u32 == SKIPPED_ROW
 }
 
 /// The number up to which bytes sent are payload: the application's last byte comes before the FIN.

@@ -6,7 +6,6 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use trafcalc_common::actor::by;
 use trafcalc_common::maps::{Stream, event};
 use trafcalc_common::tcp::{has_own_fin, may_send, state, syn_acked};
 
@@ -15,7 +14,7 @@ use crate::atomic::Swap;
 use crate::audit;
 use crate::credit::{self, NOEXIST};
 use crate::loopback;
-use crate::maps::{UNFOLLOWED, breakdown};
+use crate::maps::{UNFOLLOWED, actors_matter};
 use crate::settle::{self, To, flags};
 use crate::sock::Sock;
 use crate::table;
@@ -187,7 +186,7 @@ fn keep<S: Swap>(sk: Sock, stream: &Stream) {
 
 #[inline(always)]
 fn forget<S: Swap>(sk: Sock) {
-    if breakdown() != by::USER {
+    if actors_matter() {
         if let Some(stream) = table::find(sk.key()) {
             actor::leave::<S>(stream);
         }

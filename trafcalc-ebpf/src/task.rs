@@ -1,6 +1,8 @@
 //! Reading the task that runs. Nothing here writes, and nothing here decides.
 #![expect(unsafe_code, reason = "reads the kernel's memory by its read helper")]
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel_str};
 use trafcalc_common::actor::NAME_BYTES;
 
@@ -9,6 +11,9 @@ use crate::sock::read_kernel;
 
 /// `PF_KTHREAD` of include/linux/sched.h, the same since Linux 2.6.
 const KERNEL_THREAD: u32 = 1 << 21;
+
+/// Cgroups within each other that are looked at, from the inside.
+const MAX_LEVELS: u32 = 16;
 
 /// The address of a `struct task_struct`.
 #[derive(Clone, Copy)]
@@ -20,6 +25,50 @@ impl Task {
     pub(crate) fn current() -> Self {
         // SAFETY: takes nothing and cannot fail.
         Self(unsafe { bpf_get_current_task() })
+    }
+
+    /// One from the argument of a raw tracepoint.
+    #[inline(always)]
+    pub(crate) fn at(address: *const c_void) -> Self {
+        Self(address as u64)
+    }
+
+    /// The number of its process.
+    #[inline(always)]
+    pub(crate) fn pid(self) -> Option<u32> {
+        self.read(task_offset!(task_tgid))
+    }
+
+    /// The user as whom it acts.
+    #[inline(always)]
+    pub(crate) fn effective_user(self) -> Option<u32> {
+        let credentials: u64 = self.read(task_offset!(task_cred))?;
+        read_kernel(credentials + u64::from(task_offset!(cred_euid)))
+    }
+
+    /// Whether it is in a cgroup with such a name, or within one.
+    #[inline(always)]
+    pub(crate) fn is_inside(self, is_meant: impl Fn(&[u64; NAME_BYTES / 8]) -> bool) -> bool {
+        let mut node = self.cgroup_node().unwrap_or(0);
+        for _ in 0..MAX_LEVELS {
+            if node == 0 {
+                return false;
+            }
+            let text = read_kernel(node + u64::from(task_offset!(node_name))).unwrap_or(0);
+            let mut name = [0; NAME_BYTES / 8];
+            if read_text(text, &mut name).is_some() && is_meant(&name) {
+                return true;
+            }
+            node = read_kernel(node + u64::from(task_offset!(node_parent))).unwrap_or(0);
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn cgroup_node(self) -> Option<u64> {
+        let cgroups = there(self.read(task_offset!(task_cgroups))?)?;
+        let cgroup = there(read_kernel(cgroups + u64::from(task_offset!(cgroups_default)))?)?;
+        read_kernel(cgroup + u64::from(task_offset!(cgroup_node)))
     }
 
     /// Whether it is a thread of the kernel's own.
@@ -42,11 +91,7 @@ impl Task {
         let memory = there(self.read(task_offset!(task_mm))?)?;
         let file = there(read_kernel(memory + u64::from(task_offset!(mm_exe_file)))?)?;
         let entry = there(read_kernel(file + u64::from(task_offset!(file_dentry)))?)?;
-        let text = there(read_kernel(entry + u64::from(task_offset!(dentry_name)))?)?;
-        // SAFETY: the helper writes at most NAME_BYTES bytes to `name` or fails; it checks the address itself.
-        let length =
-            unsafe { bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), NAME_BYTES as u32, text as *const _) };
-        (length > 1).then_some(())
+        read_text(read_kernel(entry + u64::from(task_offset!(dentry_name)))?, name)
     }
 
     /// Whether no thread of its process is left; asked when one of them ends.
@@ -60,6 +105,14 @@ impl Task {
     fn read<T: Copy>(self, offset: u32) -> Option<T> {
         read_kernel(self.0 + u64::from(offset))
     }
+}
+
+/// Reads a text that ends with a zero into `text`, which is all zeroes; `None` if there is none, or it is empty.
+#[inline(always)]
+fn read_text(address: u64, text: &mut [u64; NAME_BYTES / 8]) -> Option<()> {
+    // SAFETY: the helper writes at most NAME_BYTES bytes to `text` or fails; it checks the address itself.
+    let length = unsafe { bpf_probe_read_kernel_str(text.as_mut_ptr().cast(), NAME_BYTES as u32, address as *const _) };
+    (length > 1).then_some(())
 }
 
 /// A pointer that is not null.

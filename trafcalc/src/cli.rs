@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::capture::{Attach, By};
-use crate::config::{Backend, Format, Interval, Overrides, RunTime, Word};
+use crate::capture::{Attach, Belonging, By};
+use crate::config::{Backend, Format, Interval, LastPart, Only, Overrides, Pid, RunTime, Word};
 use crate::selftest;
 
 /// Counts the TCP payload that each user of this host sent and received, to the byte.
@@ -157,12 +157,64 @@ pub struct RunArgs {
     /// What accounts are told apart by [default: user]
     #[arg(long, value_name = "WHAT")]
     by: Option<By>,
+
+    /// Which user's bytes are: the socket's, or as whom a process acts [default: socket]
+    #[arg(long, value_name = "WHOSE")]
+    owner: Option<Belonging>,
+
+    #[command(flatten)]
+    only: OnlyArgs,
+}
+
+/// Whose traffic is counted: options that may be given several times.
+#[derive(Debug, Args)]
+struct OnlyArgs {
+    /// Count this user only, or one of these
+    #[arg(long = "user", value_name = "NAME|UID")]
+    users: Vec<String>,
+
+    /// Count this process only, or one of these
+    #[arg(long = "pid", value_name = "PID")]
+    pids: Vec<Pid>,
+
+    /// With --pid: its children and theirs, too
+    #[arg(long)]
+    children: bool,
+
+    /// Count this program only, or one of these
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<LastPart>,
+
+    /// Count this systemd unit or container only, or one of these
+    #[arg(long = "unit", value_name = "NAME")]
+    units: Vec<LastPart>,
+}
+
+impl From<OnlyArgs> for Only {
+    fn from(args: OnlyArgs) -> Self {
+        let OnlyArgs { users, pids, children, programs, units } = args;
+        Self { users, pids, children, programs, units, later: false }
+    }
 }
 
 impl From<RunArgs> for Overrides {
     fn from(args: RunArgs) -> Self {
-        let RunArgs { config, backend, attach, interval, duration, log, format, status_socket, loopback, by } = args;
-        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback, by }
+        let RunArgs {
+            config,
+            backend,
+            attach,
+            interval,
+            duration,
+            log,
+            format,
+            status_socket,
+            loopback,
+            by,
+            owner,
+            only,
+        } = args;
+        let only = only.into();
+        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback, by, owner, only }
     }
 }
 
@@ -180,7 +232,7 @@ macro_rules! choices {
     )*};
 }
 
-choices!(Backend, Attach, Format, By);
+choices!(Backend, Attach, Format, By, Belonging);
 
 /// Reads the command line.
 ///
@@ -211,6 +263,17 @@ impl Complaint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_filter_given_twice_both_count() {
+        let words =
+            ["trafcalc", "run", "--user=a", "--pid", "7", "--user", "b", "--program=c", "--unit=d", "--children"];
+        let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
+        let only = Overrides::from(args).only;
+        assert_eq!(only.users, ["a", "b"]);
+        assert_eq!(only.pids.iter().map(|pid| pid.get()).collect::<Vec<_>>(), [7]);
+        assert!(only.children);
+    }
 
     #[test]
     fn of_an_option_given_twice_the_last_one_counts() {

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{self, Attach, BackendKind, By, EbpfSettings, PacketSettings};
+use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, PacketSettings, Wanted};
 
 mod file;
 mod test_knobs;
@@ -14,7 +14,7 @@ mod value;
 
 use file::File;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, warn as warn_of_test_knobs};
-pub use value::{Format, Interval, RunTime, ValueError, Word};
+pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
 
 /// Read when it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
@@ -40,6 +40,8 @@ pub const MAX_ACCOUNTS: usize = 1_048_576;
 pub struct Settings {
     /// What to count and how.
     pub capture: capture::Settings,
+    /// Whose traffic is wanted, as it was written.
+    pub only: Only,
     /// Time between two reports.
     pub interval: Interval,
     /// Stop by itself after this long.
@@ -48,6 +50,24 @@ pub struct Settings {
     pub log: Log,
     /// The socket at which the service tells its status.
     pub status: Option<PathBuf>,
+}
+
+/// Whose traffic is wanted, as it was written; what it means is up to the system (`identity::wanted`). Where a list is
+/// empty, everybody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Names or numbers of users.
+    pub users: Vec<String>,
+    /// Processes.
+    pub pids: Vec<Pid>,
+    /// Their children, too.
+    pub children: bool,
+    /// Programs.
+    pub programs: Vec<LastPart>,
+    /// Units, or other cgroups.
+    pub units: Vec<LastPart>,
+    /// Units may appear later.
+    pub later: bool,
 }
 
 /// Where reports go.
@@ -82,6 +102,10 @@ pub struct Overrides {
     pub loopback: bool,
     /// `--by`
     pub by: Option<By>,
+    /// `--owner`
+    pub owner: Option<Belonging>,
+    /// `--user`, `--pid`, `--children`, `--program`, `--unit`
+    pub only: Only,
 }
 
 /// The choice of a backend.
@@ -120,6 +144,12 @@ pub enum ConfigError {
     /// `--attach` without the only backend it is for.
     #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
     AttachWithoutEbpf(Attach),
+    /// `--owner acting` with the backend that cannot.
+    #[error("--owner acting is for the ebpf backend, but the backend is packet, which sees no processes act")]
+    ActingWithoutEbpf,
+    /// `--children` of nobody.
+    #[error("--children is for the processes that --pid names, but there is none")]
+    ChildrenOfNobody,
     /// A variable for tests has a value it cannot have.
     #[error("the environment variable {name} must be a number from 0 to {max}")]
     TestKnob {
@@ -138,7 +168,10 @@ impl ConfigError {
     /// Whether the fault is in how the program was called, not in a file.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::AttachWithoutEbpf(_) | Self::TestKnob { .. })
+        matches!(
+            self,
+            Self::AttachWithoutEbpf(_) | Self::ActingWithoutEbpf | Self::ChildrenOfNobody | Self::TestKnob { .. }
+        )
     }
 }
 
@@ -178,12 +211,21 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     if let (Some(attach), Some(BackendKind::Packet)) = (overrides.attach, backend) {
         return Err(ConfigError::AttachWithoutEbpf(attach));
     }
+    if let (Some(Belonging::Acting), Some(BackendKind::Packet)) = (overrides.owner, backend) {
+        return Err(ConfigError::ActingWithoutEbpf);
+    }
+    if overrides.only.children && overrides.only.pids.is_empty() {
+        return Err(ConfigError::ChildrenOfNobody);
+    }
     Ok(Settings {
+        only: merge_only(&overrides.only, file.only),
         capture: capture::Settings {
             backend,
             attach: overrides.attach.or(file.ebpf.attach),
             loopback: overrides.loopback || file.loopback,
             by: overrides.by.unwrap_or(file.by),
+            wanted: Wanted::default(),
+            belonging: overrides.owner.unwrap_or(file.owner),
             ebpf: EbpfSettings { max_connections: file.ebpf.max_connections, max_accounts: file.ebpf.max_accounts },
             packet: PacketSettings {
                 interfaces: file.packet.interfaces,
@@ -204,6 +246,21 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
             .filter(|path| !path.as_os_str().is_empty()),
     })
+}
+
+/// Of each list that of the command line, if there is one.
+fn merge_only(typed: &Only, file: file::OnlySection) -> Only {
+    fn first<T: Clone>(typed: &[T], written: Vec<T>) -> Vec<T> {
+        if typed.is_empty() { written } else { typed.to_vec() }
+    }
+    Only {
+        users: first(&typed.users, file.users),
+        pids: typed.pids.clone(),
+        children: typed.children,
+        programs: first(&typed.programs, file.programs),
+        units: first(&typed.units, file.units),
+        later: file.later,
+    }
 }
 
 #[cfg(test)]

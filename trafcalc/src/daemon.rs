@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings};
-use crate::identity::Identity;
+use crate::identity::{Identity, wanted};
 use crate::ledger::Ledger;
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
@@ -31,6 +32,8 @@ pub use failure::{Failure, Tried};
 
 /// Counts and reports until it is told to stop.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
+    let wanted = wanted::resolve(&settings.only, Path::new("/proc"))?;
+    let capture = capture::Settings { wanted, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let mut log = opening::log(&settings.log)?;
@@ -42,7 +45,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     runtime.block_on(async {
-        match start(&settings.capture, status) {
+        match start(&capture, status) {
             Ok((started, events)) => {
                 turn(Daemon::new(started, log, Now::read(), settings.capture.by), events, settings).await
             }

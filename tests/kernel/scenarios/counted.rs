@@ -166,6 +166,13 @@ impl Counted {
         self.explain(self.table.must_equal(truth))
     }
 
+    /// Checks that it has all of `truth`, and nothing else of anybody on the host.
+    pub(super) fn must_be_only(&self, truth: &Table) -> Result<()> {
+        self.must_equal(truth)?;
+        let others = || self.foreign.beside(&Table::default());
+        self.explain(if self.foreign.0.is_empty() { Ok(()) } else { Err(anyhow!("others were counted\n{}", others())) })
+    }
+
     /// Adds what the services said to a failure.
     pub(super) fn explain<T>(&self, result: Result<T>) -> Result<T> {
         let said = |log: &Log| {

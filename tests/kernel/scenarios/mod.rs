@@ -1,5 +1,6 @@
 //! The table of scenarios: one file each, and what they share.
 
+mod acting_users;
 mod at_once_200;
 mod audited;
 mod backends_agree;
@@ -31,6 +32,9 @@ mod mptcp;
 mod named_interface;
 mod nonblocking;
 mod older_connection;
+mod only_a_family;
+mod only_some_users;
+mod only_what_fits_all;
 mod passed_descriptor;
 mod peek;
 mod pid_used_again;
@@ -77,6 +81,7 @@ use counted::{Counted, Counters};
 
 /// All of them.
 pub(crate) static ALL: &[Scenario] = &[
+    acting_users::SCENARIO,
     at_once_200::SCENARIO,
     audited::SCENARIO,
     backends_agree::SCENARIO,
@@ -107,6 +112,9 @@ pub(crate) static ALL: &[Scenario] = &[
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
+    only_a_family::SCENARIO,
+    only_some_users::SCENARIO,
+    only_what_fits_all::SCENARIO,
     passed_descriptor::SCENARIO,
     peek::SCENARIO,
     pid_used_again::SCENARIO,

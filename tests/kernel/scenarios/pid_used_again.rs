@@ -16,7 +16,8 @@ pub(super) const SCENARIO: Scenario =
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let counters = test.count_by(&world, By::Process)?;
-    let child = |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000)] };
+    // So long that they do not start within one millisecond, which is how their start is told.
+    let child = |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000), Step::Pause(20)] };
     // Who chooses numbers is root.
     let client = Program { uid: 0, owner: Some(CLIENT), ..test.client([child(false, 10_000), child(true, 25_000)]) };
     let truth = run_actors([(&world.far, test.server([receive_all()])), (&world.near, client)])?;

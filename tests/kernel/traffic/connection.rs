@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::sys::socket::{setsockopt, sockopt};
-use nix::unistd::{Uid, fchown};
+use nix::unistd::{Uid, fchown, seteuid};
 
 use super::family::Passage;
 use super::spec::{Sending, Step};
@@ -56,6 +56,7 @@ impl<'a> Connection<'a> {
             Step::Pause(ms) => thread::sleep(Duration::from_millis(ms)),
             Step::Meet => drop(self.meeting.wait()),
             Step::Chown(uid) => self.chown(uid)?,
+            Step::ActAs(uid) => act_as(uid)?,
             Step::Enter(ref cgroup) => self.tally.goes_on_inside(cgroup::enter(cgroup)?),
             Step::Fork { again, ref steps } => self.fork(again, steps)?,
             Step::Pass { .. } => self.passage.context("nobody to pass it to")?.pass(&self.socket)?,
@@ -103,7 +104,13 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn hold() -> Result<()> {
+/// Only root may become anybody, so it is root in between.
+fn act_as(uid: u32) -> Result<()> {
+    seteuid(Uid::from_raw(0))?;
+    Ok(seteuid(Uid::from_raw(uid))?)
+}
+
+pub(super) fn hold() -> Result<()> {
     tally::say("hold");
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;

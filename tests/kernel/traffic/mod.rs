@@ -47,6 +47,9 @@ fn run(program: &Program) -> Result<()> {
     }
     let passage = Passage::for_steps(program)?;
     become_user(program.uid)?;
+    if program.waits {
+        connection::hold()?;
+    }
     match &program.role {
         Role::Connect(addr) => in_threads(program, passage.as_ref(), || socket::connect(program, addr))?,
         Role::Listen(addr) => accept(program, &listen(program, addr)?)?,

@@ -18,6 +18,8 @@ pub(crate) struct Program {
     pub(crate) name: Option<String>,
     /// The folder of the cgroup it enters before anything else.
     pub(crate) cgroup: Option<PathBuf>,
+    /// Whether it holds, as at [`Step::Hold`], before it makes a socket.
+    pub(crate) waits: bool,
     pub(crate) role: Role,
     pub(crate) transport: Transport,
     /// How many connections it makes or accepts.
@@ -84,6 +86,8 @@ pub(crate) enum Step {
     Meet,
     /// Give the socket to another user; takes `uid` 0.
     Chown(u32),
+    /// Act as another user from now on; takes `uid` 0.
+    ActAs(u32),
     /// Enter the cgroup with this folder; takes `uid` 0.
     Enter(PathBuf),
     /// A child takes these steps with the connection, and ends; with `again` it has the number of the last one.
@@ -138,6 +142,7 @@ impl Program {
             owner: None,
             name: None,
             cgroup: None,
+            waits: false,
             role,
             transport,
             connections: 1,

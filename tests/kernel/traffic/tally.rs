@@ -1,15 +1,17 @@
-//! What this program did, by user and cgroup, and the lines in which it says so.
+//! What this program did, by user, cgroup and the user as whom it acted, and the lines in which it says so.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Mutex;
 
+use nix::unistd::geteuid;
+
 use crate::truth::Bytes;
 
-/// Bytes by the user they belong to, and by the cgroup in which they moved.
+/// Bytes by the user they belong to, the cgroup in which they moved, and the user as whom the program acted then.
 #[derive(Default)]
 pub(super) struct Tally {
-    bytes: Mutex<BTreeMap<(u32, String), Bytes>>,
+    bytes: Mutex<BTreeMap<(u32, String, u32), Bytes>>,
     unit: Mutex<String>,
 }
 
@@ -26,17 +28,17 @@ impl Tally {
 
     pub(super) fn add(&self, uid: u32, bytes: Bytes) {
         let unit = self.unit.lock().expect("nobody panics with it").clone();
-        *self.bytes.lock().expect("nobody panics with it").entry((uid, unit)).or_default() += bytes;
+        *self.bytes.lock().expect("nobody panics with it").entry((uid, unit, geteuid().as_raw())).or_default() += bytes;
     }
 
-    /// One line for each user and cgroup.
+    /// One line for each of these.
     pub(super) fn print(&self) {
         let path = std::env::current_exe().expect("an executable has a path");
         let program = path.file_name().expect("and that a name").to_string_lossy();
-        for ((uid, unit), bytes) in &*self.bytes.lock().expect("nobody panics with it") {
+        for ((uid, unit, acting), bytes) in &*self.bytes.lock().expect("nobody panics with it") {
             let (sent, received, pid) = (bytes.sent, bytes.received, std::process::id());
             line(&serde_json::json!({
-                "uid": uid, "pid": pid, "program": program, "unit": unit, "sent": sent, "received": received,
+                "uid": uid, "pid": pid, "program": program, "unit": unit, "acting": acting, "sent": sent, "received": received,
             }));
         }
     }

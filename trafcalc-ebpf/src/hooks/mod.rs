@@ -6,9 +6,11 @@
 //! beginning of another connection, so these come as two programs that do the same: only one of them can be the
 //! interrupted one. To settle twice credits nothing.
 
+mod cgroup_attach_task;
 mod inet_sock_set_state;
 mod sched_process_exec;
 mod sched_process_exit;
+mod sched_process_fork;
 mod sock_send_length;
 mod tcp_cleanup_rbuf;
 mod tcp_destroy_sock;

@@ -7,7 +7,7 @@ use super::program;
 use crate::actor;
 
 fn raw(_: &RawTracePointContext) {
-    actor::next_epoch();
+    actor::next_epoch(actor::pid());
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec(RawTracePointContext) => raw);

@@ -6,10 +6,12 @@ use aya_ebpf::programs::RawTracePointContext;
 use super::program;
 use crate::actor;
 use crate::task::Task;
+use crate::wanted;
 
 fn raw(_: &RawTracePointContext) {
     if Task::current().is_last() {
-        actor::next_epoch();
+        actor::next_epoch(actor::pid());
+        wanted::forget(actor::pid());
     }
 }
 

@@ -32,11 +32,37 @@ fn is_free(pid: u32) -> bool {
 }
 
 fn started_ticks(proc: &Path, pid: u32) -> Option<u64> {
+    stat(proc, pid).map(|stat| stat.started_ticks)
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its parent.
+    pub parent: u32,
+    /// Its start since boot.
+    started_ticks: u64,
+}
+
+impl Stat {
+    /// Its start in nanoseconds since boot, as far as /proc tells them.
+    #[must_use]
+    pub const fn started_ns(&self) -> u64 {
+        self.started_ticks * NS_PER_TICK
+    }
+}
+
+/// What is said below `proc` about the process that has this number; `None` if there is none, or it is hidden.
+#[must_use]
+pub fn stat(proc: &Path, pid: u32) -> Option<Stat> {
     let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
     // The program's name, in parentheses, may have any characters in it. What follows begins with the third field; the
-    // start is the 22nd (proc_pid_stat(5)).
+    // parent is the 4th, the start the 22nd (proc_pid_stat(5)).
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(22 - 3)?.parse().ok()
+    let mut fields = fields.split_whitespace();
+    let parent = fields.nth(4 - 3)?.parse().ok()?;
+    let started_ticks = fields.nth(22 - 5)?.parse().ok()?;
+    Some(Stat { parent, started_ticks })
 }
 
 #[cfg(test)]

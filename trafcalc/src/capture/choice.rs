@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::ebpf;
 use super::packet::PacketBackend;
-use super::{Alarm, Attach, Backend, BackendKind, CaptureError, Settings};
+use super::{Alarm, Attach, Backend, BackendKind, Belonging, CaptureError, Settings};
 
 /// A backend that runs, and those that were tried before it.
 pub struct Started {
@@ -65,7 +65,7 @@ fn start_one(
 ) -> Option<Box<dyn Backend>> {
     match kind {
         BackendKind::Ebpf => ebpf::start(settings, declined),
-        BackendKind::Packet => match PacketBackend::start(&settings.packet, settings.loopback, settings.by, alarm) {
+        BackendKind::Packet => match start_packet(settings, alarm) {
             Ok(backend) => Some(Box::new(backend)),
             Err(reason) => {
                 declined.push(Declined { backend: kind, attach: None, reason });
@@ -73,4 +73,14 @@ fn start_one(
             }
         },
     }
+}
+
+fn start_packet(settings: &Settings, alarm: &Alarm) -> Result<PacketBackend, CaptureError> {
+    if !settings.wanted.is_everything() {
+        return Err(CaptureError::CannotFilter);
+    }
+    if settings.belonging == Belonging::Acting {
+        return Err(CaptureError::CannotSeeActing);
+    }
+    PacketBackend::start(&settings.packet, settings.loopback, settings.by, alarm)
 }

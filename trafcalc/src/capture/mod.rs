@@ -13,10 +13,13 @@ mod ebpf;
 #[path = "ebpf/disabled.rs"]
 mod ebpf;
 pub mod packet;
+mod wanted;
 
+pub use alive::{Stat, stat};
 pub use batch::{Batch, Bytes, Health, Owner, Process};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, start};
+pub use wanted::{Belonging, Wanted};
 
 /// A source of counted bytes.
 pub trait Backend: Send {
@@ -114,6 +117,10 @@ pub struct Settings {
     pub loopback: bool,
     /// What accounts are told apart by.
     pub by: By,
+    /// Whose traffic is wanted.
+    pub wanted: Wanted,
+    /// Which user's bytes are.
+    pub belonging: Belonging,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
@@ -208,6 +215,12 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
+    /// It cannot leave out what is not wanted.
+    #[error("it cannot count some users, processes, programs or units only: only the ebpf backend can")]
+    CannotFilter,
+    /// It cannot know as whom a process acts.
+    #[error("it cannot know as whom a process acts (owner): only the ebpf backend can")]
+    CannotSeeActing,
     /// The numbers of processes mean others here.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,

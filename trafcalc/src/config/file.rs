@@ -7,10 +7,10 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
     Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval,
-    MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, value,
+    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, value,
 };
 use crate::capture::packet::MIN_RING_BYTES;
-use crate::capture::{Attach, By, EbpfSettings};
+use crate::capture::{Attach, Belonging, By, EbpfSettings};
 
 /// Longest name of a network interface (`IFNAMSIZ` less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
@@ -26,10 +26,24 @@ pub(super) struct File {
     pub(super) loopback: bool,
     #[serde(deserialize_with = "value::word")]
     pub(super) by: By,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) owner: Belonging,
+    pub(super) only: OnlySection,
     pub(super) log: LogSection,
     pub(super) status: StatusSection,
     pub(super) packet: PacketSection,
     pub(super) ebpf: EbpfSection,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OnlySection {
+    pub(super) users: Vec<String>,
+    #[serde(deserialize_with = "value::texts")]
+    pub(super) programs: Vec<LastPart>,
+    #[serde(deserialize_with = "value::texts")]
+    pub(super) units: Vec<LastPart>,
+    pub(super) later: bool,
 }
 
 #[derive(serde::Deserialize)]

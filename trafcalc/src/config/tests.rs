@@ -25,6 +25,10 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("interval = '99ms'", "t.toml:1: interval: \"99ms\" is not between 100ms and 1day"),
         ("interval = '86401s'", "t.toml:1: interval: \"86401s\" is not between 100ms and 1day"),
         ("interval = 'soon'", "t.toml:1: interval: \"soon\" is not a length of time such as 500ms, 10s or 1h"),
+        ("owner = 'me'", "t.toml:1: owner: \"me\" is not one of socket, acting"),
+        ("[only]\nprograms = ['a/b']", "t.toml:2: only.programs: \"a/b\" is not the last part of a path"),
+        ("[only]\nunits = ['']", "t.toml:2: only.units: \"\" is not the last part of a path"),
+        ("[only]\npids = [7]", "t.toml:2: only.pids: unknown field `pids`"),
         ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process, program, unit"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
@@ -44,7 +48,8 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
 
 #[test]
 fn the_command_line_comes_before_the_file() {
-    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'";
+    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'\n\
+                [only]\nusers = ['a']\nprograms = ['nginx']";
     let file = resolve_text(text, &Overrides::default()).unwrap();
     assert_eq!(file.capture.backend, Some(BackendKind::Packet));
     assert_eq!(file.capture.attach, Some(Attach::Kprobe));
@@ -62,6 +67,8 @@ fn the_command_line_comes_before_the_file() {
         status_socket: Some("/b".into()),
         loopback: true,
         by: Some(By::Process),
+        owner: Some(Belonging::Acting),
+        only: Only { users: vec!["b".to_owned()], ..Only::default() },
     };
     let both = resolve_text(text, &overrides).unwrap();
     assert_eq!(both.capture.backend, None);
@@ -71,6 +78,9 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt });
     assert!(both.capture.loopback);
     assert_eq!(both.capture.by, By::Process);
+    assert_eq!(both.capture.belonging, Belonging::Acting);
+    assert_eq!(both.only.users, ["b"]);
+    assert_eq!(both.only.programs, ["nginx".parse().unwrap()]);
     assert_eq!(both.status, Some("/b".into()));
 }
 
@@ -117,6 +127,12 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "interval",
         "loopback",
         "by",
+        "owner",
+        "[only]",
+        "users",
+        "programs",
+        "units",
+        "later",
         "[log]",
         "path",
         "format",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::Backend;
-use crate::capture::{Attach, BackendKind, By};
+use crate::capture::{Attach, BackendKind, Belonging, By};
 
 /// A choice between a few words.
 pub trait Word: Copy + 'static {
@@ -42,6 +42,63 @@ impl Word for By {
 
     fn word(self) -> &'static str {
         self.name()
+    }
+}
+
+impl Word for Belonging {
+    const ALL: &'static [Self] = &[Self::Socket, Self::Acting];
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
+/// The last part of a path: the name of a program or cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastPart(String);
+
+impl LastPart {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for LastPart {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() || text.contains(['/', '\0']) {
+            return Err(ValueError::NotALastPart { text: text.to_owned() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The number of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(u32);
+
+/// `PID_MAX_LIMIT` of include/linux/threads.h: more processes there cannot be.
+const MAX_PID: u32 = 4_194_304;
+
+impl Pid {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Pid {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse() {
+            Ok(pid) if (1..=MAX_PID).contains(&pid) => Ok(Self(pid)),
+            _ => Err(ValueError::NotAPid { text: text.to_owned() }),
+        }
     }
 }
 
@@ -103,6 +160,18 @@ pub enum ValueError {
         /// What is wrong with it.
         source: humantime::DurationError,
     },
+    /// Not the last part of a path.
+    #[error("{text:?} is not the last part of a path: a name without slashes, as in nginx or nginx.service")]
+    NotALastPart {
+        /// What was written.
+        text: String,
+    },
+    /// Not the number of a process.
+    #[error("{text:?} is not the number of a process, from 1 to {MAX_PID}")]
+    NotAPid {
+        /// What was written.
+        text: String,
+    },
     /// A length of time, but not one of those allowed.
     #[error("{text:?} is not between {min} and {max}")]
     OutOfRange {
@@ -133,6 +202,12 @@ impl<const MIN_MS: u64, const MAX_MS: u64> FromStr for Span<MIN_MS, MAX_MS> {
 /// Reads a value that is written as a string.
 pub(super) fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Reads a list of values that are written as strings.
+pub(super) fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
 /// Reads one of a few words.

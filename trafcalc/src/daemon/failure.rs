@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::capture::{CaptureError, Declined};
+use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
 use crate::service::privileges;
 use crate::sinks::SinkError;
@@ -14,6 +15,9 @@ pub enum Failure {
     /// A privilege is missing.
     #[error(transparent)]
     Privilege(#[from] privileges::MissingPrivilege),
+    /// Somebody is to be counted who is not there.
+    #[error(transparent)]
+    Wanted(#[from] WantedError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] SinkError),
@@ -50,6 +54,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Privilege(_) => Exit::Privilege,
+            Self::Wanted(_) => Exit::Usage,
             Self::Log(_) | Self::Status(_) => Exit::Config,
             Self::NoBackend(Tried(declined)) => match declined.last() {
                 // The least demanding one was refused for want of a privilege, so granting it helps.

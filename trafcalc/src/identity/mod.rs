@@ -3,6 +3,7 @@
 mod processes;
 mod units;
 mod users;
+pub mod wanted;
 
 use std::path::Path;
 use std::time::Instant;

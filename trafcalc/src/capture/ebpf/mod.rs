@@ -9,6 +9,7 @@ mod mismatches;
 mod misses;
 mod modes;
 mod offsets;
+mod plan;
 mod programs;
 mod sizes;
 mod tables;
@@ -26,6 +27,7 @@ use trafcalc_common::offsets::{Offsets, TaskOffsets};
 use self::actors::Actors;
 use self::counters::Counters;
 use self::mismatches::Mismatches;
+use self::plan::Plan;
 use self::programs::Programs;
 use self::tables::Tables;
 use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Owner, Settings};
@@ -37,7 +39,7 @@ const ATTACH_ORDER: [Attach; 3] = [Attach::Fentry, Attach::Kprobe, Attach::Trace
 /// added to `declined` with its reason.
 pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option<Box<dyn Backend>> {
     let mut decline = |attach, reason| declined.push(Declined { backend: BackendKind::Ebpf, attach, reason });
-    let kernel = match Kernel::examine(settings.by) {
+    let kernel = match Kernel::examine(settings) {
         Ok(kernel) => kernel,
         Err(reason) => {
             decline(settings.attach, reason);
@@ -61,6 +63,8 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
 
 /// What all attach modes need to know of the running kernel.
 struct Kernel {
+    /// What it is wanted for.
+    plan: Plan,
     offsets: Offsets,
     task_offsets: TaskOffsets,
     /// Its types as aya wants them, read when a program needs them.
@@ -68,13 +72,16 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn examine(by: By) -> Result<Self, CaptureError> {
+    fn examine(settings: &Settings) -> Result<Self, CaptureError> {
         require_capabilities()?;
-        require_pid_namespace(by)?;
+        let plan = Plan::of(settings.by, &settings.wanted, settings.belonging);
+        if plan.numbers_processes() {
+            require_pid_namespace()?;
+        }
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-        let (offsets, task_offsets) = offsets::of_running_kernel(by)?;
-        Ok(Self { offsets, task_offsets, types: OnceCell::new() })
+        let (offsets, task_offsets) = offsets::of_running_kernel(plan.reads_tasks())?;
+        Ok(Self { plan, offsets, task_offsets, types: OnceCell::new() })
     }
 }
 
@@ -92,14 +99,11 @@ fn require_capabilities() -> Result<(), CaptureError> {
 }
 
 /// The kernel tells the numbers that processes have in the first pid namespace.
-fn require_pid_namespace(by: By) -> Result<(), CaptureError> {
+fn require_pid_namespace() -> Result<(), CaptureError> {
     /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same since Linux 3.8.
     const FIRST: &str = "pid:[4026531836]";
     let own = std::fs::read_link("/proc/self/ns/pid");
-    match by {
-        By::Process if own.is_ok_and(|own| own.as_os_str() != FIRST) => Err(CaptureError::PidNamespace),
-        _ => Ok(()),
-    }
+    if own.is_ok_and(|own| own.as_os_str() != FIRST) { Err(CaptureError::PidNamespace) } else { Ok(()) }
 }
 
 /// Says at once what attaching would find out only after it has attached half of the programs.
@@ -118,9 +122,10 @@ fn require_send_tracepoint() -> Result<(), CaptureError> {
 /// The backend, as long as it runs.
 struct EbpfBackend {
     attach: Attach,
+    by: By,
     programs: Programs,
     tables: Tables,
-    /// Where more than users is told apart.
+    /// Where it matters who acts.
     actors: Option<Actors>,
     counters: Counters,
     /// What has been told so far.
@@ -138,7 +143,7 @@ impl EbpfBackend {
         let mut first_reason = None;
         for variant in modes::variants(attach) {
             let programs = Programs::load(variant, kernel, settings);
-            match programs.and_then(|programs| Self::counting(attach, programs, settings)) {
+            match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
                 Ok(backend) => return Ok(backend),
                 Err(reason) => first_reason = first_reason.or(Some(reason)),
             }
@@ -146,15 +151,18 @@ impl EbpfBackend {
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))
     }
 
-    fn counting(attach: Attach, mut programs: Programs, settings: &Settings) -> Result<Self, CaptureError> {
+    fn counting(
+        attach: Attach,
+        mut programs: Programs,
+        kernel: &Kernel,
+        settings: &Settings,
+    ) -> Result<Self, CaptureError> {
         let tables = Tables::of(&mut programs)?;
-        let actors = match settings.by {
-            By::User => None,
-            _ => Some(Actors::of(&mut programs, settings)?),
-        };
+        let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
+        plan::fill_filters(&mut programs, &settings.wanted)?;
         programs.attach(settings)?;
         let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
-        Ok(Self { attach, programs, tables, actors, counters, health, mismatches })
+        Ok(Self { attach, by: settings.by, programs, tables, actors, counters, health, mismatches })
     }
 
     fn read(&mut self) -> Result<Batch, CaptureError> {
@@ -198,7 +206,7 @@ impl EbpfBackend {
     fn coarse_bytes(&self) -> u64 {
         let of_users = self.tables.rows().iter().filter(|(owner, _)| *owner != Owner::Other);
         let bytes = of_users.map(|&(_, row)| self.counters.handed_out(row)).map(|bytes| bytes.sent + bytes.received);
-        if self.actors.is_some() { bytes.sum() } else { 0 }
+        if self.by == By::User { 0 } else { bytes.sum() }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The end of a connection is attached before its beginning and that before everything else, so that a connection that
 //! begins while we attach is either older than the program or wholly seen.
 
-use crate::capture::{Attach, By};
+use crate::capture::Attach;
 
 /// Whether a mode can do without a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +50,14 @@ pub(super) const fn variants(attach: Attach) -> &'static [Variant] {
     }
 }
 
-/// What has to be known of tasks, beyond the hooks of every mode.
-pub(super) const fn of_tasks(by: By) -> &'static [Hook] {
-    match by {
-        By::User | By::Unit => &[],
-        By::Process | By::Program => PROCESSES,
-    }
-}
+/// When the number of a process means something else.
+pub(super) const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
 
-const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
+/// When a process is in another cgroup.
+pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
+
+/// When a process has a child.
+pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];
 
 const FENTRY: &[Hook] = &[
     hook("btf_destroy", "tcp_destroy_sock"),

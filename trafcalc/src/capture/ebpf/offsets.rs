@@ -8,22 +8,22 @@ use std::path::Path;
 use btf_rs::{Btf, Member, Struct, Type};
 use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
-use crate::capture::{By, CaptureError};
+use crate::capture::CaptureError;
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// Typedefs, qualifiers and anonymous members followed at most; the kernel nests them some five deep.
 const MAX_DEPTH: usize = 16;
 
-/// Reads the offsets of the running kernel; those of tasks only where more than users is told apart.
+/// Reads the offsets of the running kernel; those of tasks only where they are read.
 ///
 /// # Errors
 /// The kernel has no type information, or lacks a field.
-pub(super) fn of_running_kernel(by: By) -> Result<(Offsets, TaskOffsets), CaptureError> {
+pub(super) fn of_running_kernel(with_tasks: bool) -> Result<(Offsets, TaskOffsets), CaptureError> {
     let bytes = std::fs::read(Path::new(VMLINUX)).map_err(|source| CaptureError::System {
         what: "reading the kernel's types from /sys/kernel/btf/vmlinux",
         source,
     })?;
-    let of_tasks = if by == By::User { TaskOffsets::UNSET } else { of_tasks(&bytes)? };
+    let of_tasks = if with_tasks { of_tasks(&bytes)? } else { TaskOffsets::UNSET };
     Ok((from_btf(&bytes)?, of_tasks))
 }
 
@@ -61,8 +61,17 @@ pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
 fn of_tasks(bytes: &[u8]) -> Result<TaskOffsets, CaptureError> {
     let btf = parse(bytes)?;
     let task = Structure::find(&btf, "task_struct")?;
+    let node = Structure::find(&btf, "kernfs_node")?;
     Ok(TaskOffsets {
         sk_lock_owned: Structure::find(&btf, "sock")?.inner("sk_lock")?.field("owned", 4)?,
+        task_tgid: task.field("tgid", 4)?,
+        task_cred: task.field("cred", 8)?,
+        cred_euid: Structure::find(&btf, "cred")?.field("euid", 4)?,
+        task_cgroups: task.field("cgroups", 8)?,
+        cgroups_default: Structure::find(&btf, "css_set")?.field("dfl_cgrp", 8)?,
+        cgroup_node: Structure::find(&btf, "cgroup")?.field("kn", 8)?,
+        node_name: node.field("name", 8)?,
+        node_parent: node.field("parent", 8).or_else(|_| node.field("__parent", 8))?,
         task_flags: task.field("flags", 4)?,
         task_mm: task.field("mm", 8)?,
         task_group_leader: task.field("group_leader", 8)?,

@@ -8,13 +8,13 @@ use std::os::fd::AsFd as _;
 
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
-use trafcalc_common::actor::by;
 use trafcalc_common::offsets::{OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
 use super::modes::{Hook, Need, Variant};
+use super::plan::filter_entries;
 use super::sizes::Sizes;
-use super::{Kernel, misses, modes};
-use crate::capture::{By, CaptureError, Settings};
+use super::{Kernel, misses};
+use crate::capture::{CaptureError, Settings};
 
 /// The kernel half, as `build.rs` made it.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trafcalc-ebpf.o"));
@@ -36,7 +36,7 @@ impl Programs {
     pub(super) fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
         let ebpf = load_object(variant, kernel, settings)?;
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
-        for hook in modes::of_tasks(settings.by).iter().chain(variant.hooks) {
+        for hook in kernel.plan.hooks().chain(variant.hooks) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => programs.loaded.push(hook),
                 Err(error) if hook.need == Need::IfThere => tracing::debug!(%error, "{} is not there", hook.target),
@@ -77,22 +77,21 @@ impl Programs {
 fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Ebpf, CaptureError> {
     let words: [u32; OFFSETS_WORDS] = kernel.offsets.words();
     let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.task_offsets.words();
-    let by = match settings.by {
-        By::User => by::USER,
-        By::Process => by::PROCESS,
-        By::Program => by::PROGRAM,
-        By::Unit => by::UNIT,
-    };
     let loopback = u32::from(settings.loopback);
-    let sizes = Sizes::new(&settings.ebpf, variant.exchange, settings.by);
+    let plan = &kernel.plan;
+    let sizes = Sizes::new(&settings.ebpf, variant.exchange, plan.reads_tasks());
     let mut loader = EbpfLoader::new();
-    for (map, entries) in sizes.entries() {
+    for (map, entries) in sizes.entries().into_iter().chain(filter_entries(&settings.wanted)) {
         loader.map_max_entries(map, entries);
     }
     loader
         .override_global("OFFSETS", &words, true)
         .override_global("TASK_OFFSETS", &task_words, true)
-        .override_global("BY", &by, true)
+        .override_global("BY", &plan.by, true)
+        .override_global("FILTERS", &plan.filters, true)
+        .override_global("ACTING", &plan.acting, true)
+        .override_global("ACTORS_MATTER", &plan.actors_matter, true)
+        .override_global("MARK_PROCESSES", &plan.mark_processes, true)
         .override_global("COUNT_LOOPBACK", &loopback, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
         .verifier_log_level(VerifierLogLevel::DISABLE)
@@ -156,7 +155,7 @@ fn os_error(error: &(dyn Error + 'static)) -> io::Error {
 mod tests {
     use super::*;
     use crate::capture::Attach;
-    use crate::capture::ebpf::modes::variants;
+    use crate::capture::ebpf::modes::{FORKS, MOVES, PROCESSES, variants};
 
     #[test]
     fn every_program_that_a_mode_names_is_in_the_object() {
@@ -167,7 +166,7 @@ mod tests {
         assert!(!is_there("raw_nothing"));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
             let hooks = variants(attach).iter().flat_map(|variant| variant.hooks);
-            for hook in hooks.chain(modes::of_tasks(By::Process)) {
+            for hook in hooks.chain(PROCESSES).chain(MOVES).chain(FORKS) {
                 assert!(is_there(hook.program), "{} of {}", hook.program, attach.name());
             }
         }

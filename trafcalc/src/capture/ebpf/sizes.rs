@@ -5,7 +5,7 @@ use std::ops::Range;
 use trafcalc_common::actor::EPOCH_BITS;
 use trafcalc_common::maps::BUCKET_STREAMS;
 
-use crate::capture::{By, EbpfSettings};
+use crate::capture::EbpfSettings;
 
 /// Connections beyond those that are followed, which are counted when they end. 1.7 MB of kernel memory.
 const MAX_UNFOLLOWED: u32 = 16_384;
@@ -32,10 +32,10 @@ pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
 impl Sizes {
     /// The sizes for `settings`. Without the atomic exchange no place in a bucket can be claimed, so that all streams go
     /// to the hash.
-    pub(super) fn new(settings: &EbpfSettings, exchange: bool, by: By) -> Self {
+    pub(super) fn new(settings: &EbpfSettings, exchange: bool, actors: bool) -> Self {
         let accounts = to_u32(settings.max_accounts);
         let streams = to_u32(settings.max_connections).max(1);
-        let actors = if by == By::User { 0 } else { accounts };
+        let actors = if actors { accounts } else { 0 };
         if !exchange {
             return Self { bucket_bits: 0, spill: streams, accounts, actors };
         }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn entries(max_connections: usize, exchange: bool) -> Vec<(&'static str, u32)> {
-        Sizes::new(&settings(max_connections), exchange, By::User).entries().to_vec()
+        Sizes::new(&settings(max_connections), exchange, false).entries().to_vec()
     }
 
     fn settings(max_connections: usize) -> EbpfSettings {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn accounts_of_processes_have_rows_of_their_own() {
-        let all = Sizes::new(&settings(64), true, By::Process).entries();
+        let all = Sizes::new(&settings(64), true, true).entries();
         let of = |name| all.iter().find(|entry| entry.0 == name).unwrap().1;
         assert_eq!(actor_rows(&settings(64)), 10..19);
         assert_eq!((of("TALLIES"), of("SEATS"), of("FREE_ROWS"), of("ACTORS")), (19, 19, 9, 9));

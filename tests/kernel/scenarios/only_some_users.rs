@@ -1,0 +1,35 @@
+//! Three users of six are wanted, by two names of options: they have all their bytes, and nobody else has any.
+
+use anyhow::Result;
+
+use super::{Scenario, Test, run_actors};
+use crate::service::Options;
+use crate::target::Target;
+use crate::traffic::spec::{Program, receive, send};
+use crate::truth::{Account, By};
+use crate::world::{World, address_of, listen_at};
+
+pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).targets(|target| target != Target::Packet);
+
+const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
+const CONNECTIONS: u32 = 10;
+
+fn run(test: &Test) -> Result<()> {
+    for what in [By::User, By::Process] {
+        let world = World::new()?;
+        let wanted = |options: Options, uid| options.argument("--user").argument(&format!("{uid}"));
+        let options = WANTED.into_iter().fold(Options::default(), wanted);
+        let counters = test.count_with(&world, &options.argument(what.option()))?;
+        let pair = |number: u16| {
+            let (uid, port) = (70_020_080 + 2 * u32::from(number), 7_600 + number);
+            let server = Program::listen(uid, listen_at(test.family), [receive(30_000), send(20_000, 900)]);
+            let client = Program::connect(uid + 1, address_of(test.family, 0, 2), [send(30_000, 800), receive(20_000)]);
+            let like = |program: Program| program.times(CONNECTIONS, 2).on_port(port);
+            [(&world.far, like(server)), (&world.near, like(client))]
+        };
+        let truth = run_actors((0..3).flat_map(pair))?.by(what);
+        let is_wanted = |account: &Account| account.uid().is_some_and(|uid| WANTED.contains(&uid));
+        counters.stop()?.must_be_only(&truth.split(is_wanted).0)?;
+    }
+    Ok(())
+}

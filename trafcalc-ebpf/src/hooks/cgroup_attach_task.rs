@@ -1,0 +1,18 @@
+//! `cgroup_attach_task(cgroup, path, task, whole_process)`: a task is in another cgroup now.
+
+use core::ffi::c_void;
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+
+use super::program;
+use crate::actor;
+use crate::task::Task;
+
+fn raw(context: &RawTracePointContext) {
+    if let Some(pid) = Task::at(context.arg::<*const c_void>(2)).pid() {
+        actor::next_epoch(pid);
+    }
+}
+
+program!(#[raw_tracepoint(tracepoint = "cgroup_attach_task")] raw_attach(RawTracePointContext) => raw);

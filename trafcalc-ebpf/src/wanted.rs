@@ -1,0 +1,53 @@
+//! What is wanted, where filters are set. Asked when somebody else acts on a stream, not for each event.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::read_volatile;
+
+use trafcalc_common::actor::{NAME_BYTES, START_UNIT_NS, filter};
+
+use crate::maps::{WANTED_PROCESSES, WANTED_PROGRAMS, WANTED_UNITS, WANTED_USERS, filters};
+use crate::task::Task;
+
+/// `BPF_ANY`: insert or replace.
+const ANY: u64 = 0;
+
+/// Whether a user's bytes are wanted.
+#[inline(always)]
+pub(crate) fn user(uid: u32) -> bool {
+    !filters(filter::USERS) || WANTED_USERS.get_ptr(uid).is_some()
+}
+
+/// Whether what a task does is wanted, whose program has this name.
+#[inline(always)]
+pub(crate) fn task(task: Task, program: &[u64; NAME_BYTES / 8]) -> bool {
+    (!filters(filter::PROGRAMS) || WANTED_PROGRAMS.get_ptr(program).is_some())
+        && (!filters(filter::PROCESSES) || process(task))
+        && (!filters(filter::UNITS) || task.is_inside(|name| WANTED_UNITS.get_ptr(name).is_some()))
+}
+
+/// A child of a process: wanted if that is.
+#[inline(always)]
+pub(crate) fn adopt(parent: Task, child: Task) {
+    let Some(pid) = child.pid() else { return };
+    // A thread is no child.
+    if parent.pid() == Some(pid) || !process(parent) {
+        return;
+    }
+    if let Some(start) = child.start() {
+        let _ = WANTED_PROCESSES.insert(pid, start / START_UNIT_NS, ANY);
+    }
+}
+
+/// A process ends: its number will be another's.
+#[inline(always)]
+pub(crate) fn forget(pid: u32) {
+    let _ = WANTED_PROCESSES.remove(pid);
+}
+
+#[inline(always)]
+fn process(task: Task) -> bool {
+    let Some(wanted) = task.pid().and_then(|pid| WANTED_PROCESSES.get_ptr(pid)) else { return false };
+    // SAFETY: points to a map value.
+    let start = unsafe { read_volatile(wanted) };
+    task.start().is_some_and(|start_ns| start_ns / START_UNIT_NS == start)
+}

@@ -1,0 +1,147 @@
+//! What the program has to know and do for the settings, beyond counting users.
+
+use aya::Pod;
+use aya::maps::{HashMap, MapData};
+use trafcalc_common::actor::{START_UNIT_NS, by, filter, name_words};
+
+use super::modes::{self, Hook};
+use super::programs::Programs;
+use super::tables::{take, unreadable};
+use crate::capture::{Belonging, By, CaptureError, Wanted};
+
+/// Most processes that are wanted at once, where their children are, too; further ones are not counted. 5 MB.
+const MAX_PROCESSES: u32 = 65_536;
+
+/// Read-only data of the program: what is 0 there, the kernel leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) by: u32,
+    pub(super) filters: u32,
+    pub(super) acting: u32,
+    /// Whether it matters who acts, beyond the user of the socket.
+    pub(super) actors_matter: u32,
+    /// Whether an actor is known by its process, or just by its cgroup.
+    pub(super) mark_processes: u32,
+    children: bool,
+}
+
+impl Plan {
+    pub(super) fn of(by: By, wanted: &Wanted, belonging: Belonging) -> Self {
+        let names_processes = matches!(by, By::Process | By::Program);
+        let by = match by {
+            By::User => by::USER,
+            By::Process => by::PROCESS,
+            By::Program => by::PROGRAM,
+            By::Unit => by::UNIT,
+        };
+        let filters = filters(wanted);
+        let is_acting = belonging == Belonging::Acting;
+        let actors_matter = by != by::USER || filters & !filter::USERS != 0 || is_acting;
+        let mark_processes = names_processes || filters & (filter::PROCESSES | filter::PROGRAMS) != 0;
+        Self {
+            by,
+            filters,
+            acting: is_acting.into(),
+            actors_matter: actors_matter.into(),
+            mark_processes: mark_processes.into(),
+            children: wanted.children,
+        }
+    }
+
+    /// Whether anything is read of tasks.
+    pub(super) const fn reads_tasks(&self) -> bool {
+        self.actors_matter != 0
+    }
+
+    /// Whether it matters what number a process has.
+    pub(super) const fn numbers_processes(&self) -> bool {
+        self.by == by::PROCESS || self.filters & filter::PROCESSES != 0
+    }
+
+    /// Hooks beyond those of the attach mode.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = &'static Hook> {
+        let marks_processes = self.mark_processes != 0;
+        let needs_cgroups = self.by == by::UNIT || self.filters & filter::UNITS != 0;
+        let processes = if marks_processes { modes::PROCESSES } else { &[] };
+        let moves = if marks_processes && needs_cgroups { modes::MOVES } else { &[] };
+        let forks = if self.children { modes::FORKS } else { &[] };
+        processes.iter().chain(moves).chain(forks)
+    }
+}
+
+fn filters(wanted: &Wanted) -> u32 {
+    let bit = |is_empty: bool, bit| if is_empty { 0 } else { bit };
+    bit(wanted.users.is_empty(), filter::USERS)
+        | bit(wanted.processes.is_empty(), filter::PROCESSES)
+        | bit(wanted.programs.is_empty(), filter::PROGRAMS)
+        | bit(wanted.units.is_empty(), filter::UNITS)
+}
+
+/// The sizes of the filters.
+pub(super) fn filter_entries(wanted: &Wanted) -> [(&'static str, u32); 4] {
+    let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    let processes = if wanted.children { MAX_PROCESSES } else { entries(wanted.processes.len()) };
+    [
+        ("WANTED_USERS", entries(wanted.users.len())),
+        ("WANTED_PROCESSES", processes),
+        ("WANTED_PROGRAMS", entries(wanted.programs.len())),
+        ("WANTED_UNITS", entries(wanted.units.len())),
+    ]
+}
+
+/// Tells the program what is wanted.
+pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<(), CaptureError> {
+    let starts = wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS));
+    let names = |names: &[String]| names.iter().map(|name| (name_words(name.as_bytes()), 1_u32)).collect::<Vec<_>>();
+    fill(programs, "WANTED_USERS", wanted.users.iter().map(|&uid| (uid, 1_u32)))?;
+    fill(programs, "WANTED_PROCESSES", starts)?;
+    fill(programs, "WANTED_PROGRAMS", names(&wanted.programs))?;
+    fill(programs, "WANTED_UNITS", names(&wanted.units))
+}
+
+/// Each value has the type that the program's map has: 32 bits, but for starts.
+fn fill<K: Pod, V: Pod>(
+    programs: &mut Programs,
+    name: &'static str,
+    entries: impl IntoIterator<Item = (K, V)>,
+) -> Result<(), CaptureError> {
+    let mut map: HashMap<MapData, K, V> = take(programs, name)?;
+    entries.into_iter().try_for_each(|(key, value)| map.insert(key, value, 0)).map_err(|error| unreadable(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Process;
+
+    fn hooks(plan: &Plan) -> Vec<&'static str> {
+        plan.hooks().map(|hook| hook.target).collect()
+    }
+
+    #[test]
+    fn users_cost_nothing_more() {
+        let plain = Plan::of(By::User, &Wanted::default(), Belonging::Socket);
+        let filtered = Plan::of(By::User, &Wanted { users: vec![7], ..Wanted::default() }, Belonging::Socket);
+        for plan in [plain, filtered] {
+            assert!(!plan.reads_tasks() && !plan.numbers_processes());
+            assert_eq!(hooks(&plan), [""; 0]);
+        }
+        assert_eq!((plain.filters, filtered.filters), (0, filter::USERS));
+    }
+
+    #[test]
+    fn who_acts_matters_where_it_is_asked_for_or_wanted() {
+        let unit = Wanted { units: vec!["a.service".into()], ..Wanted::default() };
+        let process = Process { pid: 7, started_ns: 1, program: "a".into() };
+        let family = Wanted { processes: vec![process], children: true, ..Wanted::default() };
+        assert!(Plan::of(By::User, &Wanted::default(), Belonging::Acting).reads_tasks());
+        assert_eq!(hooks(&Plan::of(By::User, &unit, Belonging::Socket)), [""; 0]);
+        assert_eq!(
+            hooks(&Plan::of(By::Program, &unit, Belonging::Socket)),
+            ["sched_process_exec", "sched_process_exit", "cgroup_attach_task"]
+        );
+        let family = Plan::of(By::User, &family, Belonging::Socket);
+        assert!(family.numbers_processes());
+        assert_eq!(hooks(&family), ["sched_process_exec", "sched_process_exit", "sched_process_fork"]);
+    }
+}

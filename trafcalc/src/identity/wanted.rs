@@ -1,0 +1,170 @@
+//! Whose traffic is wanted: what the user wrote, in the numbers of this system.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nix::unistd::User;
+
+use crate::capture::{Hierarchy, Process, Wanted, stat};
+use crate::config::{LastPart, Only};
+
+/// Why it cannot be known who is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum WantedError {
+    /// No such user.
+    #[error("there is no user {0:?} on this host; who has no name here may be given by number")]
+    NoUser(String),
+    /// No such process.
+    #[error("there is no process {0}; to count one that is yet to start, give its user, program or unit instead")]
+    NoProcess(u32),
+    /// A thread has a number, too.
+    #[error("{0} is a thread of process {1}: give that")]
+    Thread(u32, u32),
+    /// No such cgroup.
+    #[error(
+        "there is no unit or cgroup {0:?} on this host; if it may appear later, set `later = true` under [only] in the \
+         configuration file"
+    )]
+    NoUnit(String),
+}
+
+/// What `only` means on the host whose `/proc` is at `proc`.
+///
+/// # Errors
+/// Somebody is meant who is not there.
+pub fn resolve(only: &Only, proc: &Path) -> Result<Wanted, WantedError> {
+    let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect();
+    require_units(only, proc)?;
+    Ok(Wanted {
+        users: only.users.iter().map(|name| user(name)).collect::<Result<_, _>>()?,
+        processes: processes(only, proc)?,
+        children: only.children,
+        programs: names(&only.programs),
+        units: names(&only.units),
+    })
+}
+
+fn user(name: &str) -> Result<u32, WantedError> {
+    let known = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    known.or_else(|| name.parse().ok()).ok_or_else(|| WantedError::NoUser(name.to_owned()))
+}
+
+/// The processes, and the children that they have already.
+fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
+    let mut found = BTreeMap::new();
+    for pid in &only.pids {
+        let pid = pid.get();
+        let leader = leader(proc, pid).ok_or(WantedError::NoProcess(pid))?;
+        if leader != pid {
+            return Err(WantedError::Thread(pid, leader));
+        }
+        found.insert(pid, stat(proc, pid).ok_or(WantedError::NoProcess(pid))?.started_ns());
+    }
+    if only.children {
+        add_children(proc, &mut found);
+    }
+    let process = |(pid, started_ns)| Process { pid, started_ns, program: "".into() };
+    Ok(found.into_iter().map(process).collect())
+}
+
+/// The process that a task belongs to, by the line `Tgid:` of its status.
+fn leader(proc: &Path, pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(proc.join(pid.to_string()).join("status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+fn add_children(proc: &Path, found: &mut BTreeMap<u32, u64>) {
+    let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let all: Vec<_> = pids.filter_map(|pid| Some((pid, stat(proc, pid)?))).collect();
+    loop {
+        let before = found.len();
+        for (pid, stat) in &all {
+            if found.contains_key(&stat.parent) {
+                found.entry(*pid).or_insert(stat.started_ns());
+            }
+        }
+        if found.len() == before {
+            return;
+        }
+    }
+}
+
+fn require_units(only: &Only, proc: &Path) -> Result<(), WantedError> {
+    if only.units.is_empty() {
+        return Ok(());
+    }
+    let cgroups = Hierarchy::mounted(&proc.join("mounts")).cgroups();
+    let is_there = |unit: &LastPart| cgroups.values().any(|path| path.split('/').any(|part| part == unit.as_str()));
+    match only.units.iter().find(|unit| !is_there(unit)) {
+        Some(unit) if only.later => {
+            tracing::warn!("there is no unit or cgroup {:?} yet", unit.as_str());
+            Ok(())
+        }
+        Some(unit) => Err(WantedError::NoUnit(unit.as_str().to_owned())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `/proc` with processes 1, 7 (child of 1), 8 (of 7), 9 (of 8), a thread 12 of 7, and a unit.
+    fn host() -> tempfile::TempDir {
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, leader, parent) in [(1, 1, 0), (9, 9, 8), (8, 8, 7), (7, 7, 1), (12, 7, 1)] {
+            let folder = proc.path().join(pid.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let rest = (5..30).map(|field| if field == 22 { (100 * pid).to_string() } else { "0".to_owned() });
+            let rest: Vec<_> = rest.collect();
+            std::fs::write(folder.join("stat"), format!("{pid} (a) S {parent} {}", rest.join(" "))).unwrap();
+            std::fs::write(folder.join("status"), format!("Name:\ta\nTgid:\t{leader}\n")).unwrap();
+        }
+        let root = proc.path().join("cgroups");
+        std::fs::create_dir_all(root.join("system.slice/a.service")).unwrap();
+        std::fs::write(proc.path().join("mounts"), format!("cgroup2 {} cgroup2 rw 0 0\n", root.display())).unwrap();
+        proc
+    }
+
+    fn pids(only: &Only) -> Result<Vec<(u32, u64)>, WantedError> {
+        let wanted = resolve(only, host().path())?;
+        Ok(wanted.processes.iter().map(|process| (process.pid, process.started_ns)).collect())
+    }
+
+    fn of_pid(pid: &str, children: bool) -> Only {
+        Only { pids: vec![pid.parse().unwrap()], children, ..Only::default() }
+    }
+
+    #[test]
+    fn a_process_is_meant_with_its_children_if_that_was_said() {
+        assert_eq!(pids(&of_pid("7", false)).unwrap(), [(7, 7_000_000_000)]);
+        assert_eq!(pids(&of_pid("7", true)).unwrap().iter().map(|found| found.0).collect::<Vec<_>>(), [7, 8, 9]);
+        assert!(matches!(pids(&of_pid("2", false)), Err(WantedError::NoProcess(2))));
+        assert!(matches!(pids(&of_pid("12", false)), Err(WantedError::Thread(12, 7))));
+    }
+
+    #[test]
+    fn a_user_is_meant_by_name_or_number() {
+        let users = |name: &str| {
+            resolve(&Only { users: vec![name.to_owned()], ..Only::default() }, host().path()).map(|wanted| wanted.users)
+        };
+        assert_eq!(users("root").unwrap(), [0]);
+        assert_eq!(users("70020001").unwrap(), [70_020_001]);
+        for nobody in ["no such user", "", "-1", "4294967296"] {
+            assert!(matches!(users(nobody), Err(WantedError::NoUser(_))), "{nobody}");
+        }
+    }
+
+    #[test]
+    fn a_unit_has_to_be_there_unless_it_may_come_later() {
+        let units = |name: &str, later| {
+            let only = Only { units: vec![name.parse().unwrap()], later, ..Only::default() };
+            resolve(&only, host().path()).map(|wanted| wanted.units)
+        };
+        assert_eq!(units("a.service", false).unwrap(), ["a.service"]);
+        assert_eq!(units("system.slice", false).unwrap(), ["system.slice"]);
+        assert!(matches!(units("b.service", false), Err(WantedError::NoUnit(_))));
+        assert_eq!(units("b.service", true).unwrap(), ["b.service"]);
+    }
+}
