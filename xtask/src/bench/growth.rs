@@ -12,9 +12,9 @@ use super::tool::Tool;
 use super::transfer::{FULL_SPEED, Transfer};
 
 /// How long processor time is measured.
-const WINDOW: Duration = Duration::from_secs(5);
+const WINDOW: Duration = Duration::from_secs(3);
 /// Until a service that has just met all accounts is in its usual course.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Processor time with so many accounts, each of which moves every second.
 pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {

@@ -38,26 +38,29 @@ pub(super) const SPEEDS: [Speed; 2] = [
     },
 ];
 
-const ABOUT: &str = "In each turn one transfer unwatched, and one with each of these; *change* is against the unwatched \
-                     one of the same turn.";
+const ABOUT: &str = "Both ends on one processor, which is all they wait for: its time, of both of them and of the kernel on their \
+                     behalf, is what a byte costs, and *change* is how many fewer bytes a second of it moves. In each turn one \
+                     transfer is unwatched, and one is watched by each of these; changes are against the unwatched one.";
 
 /// Measures one.
 pub(super) fn measure(speed: &Speed, tools: &[Tool], turns: u32) -> Result<Table> {
-    let columns = [column("change, %", 2), column("MB/s", 0)];
+    let columns = [column("change, %", 2), column("MB per CPU s", 0), column("change by the clock, %", 2)];
     let mut table = Table::new(speed.title, "", "watched by", &columns);
     let line = Line::new()?;
     let watched: Vec<_> = [None].into_iter().chain(tools.iter().map(Some)).collect();
     for turn in 0..usize::try_from(turns)? {
         eprintln!("{}, turn {}", speed.title, turn + 1);
         // Whoever is first has no advantage from it, nor the one in the middle.
-        let mut rates = vec![0.0; watched.len() + 1];
+        let mut rates = vec![Rate::default(); watched.len() + 1];
         for place in 0..rates.len() {
             let who = (turn + place) % rates.len();
             rates[who] = rate(&speed.transfer, &line, watched.get(who.wrapping_sub(1)).copied().flatten())?;
         }
         for (tool, rate) in watched.iter().zip(&rates[1..]) {
             let name = tool.map_or_else(|| NOBODY.to_owned(), Tool::name);
-            table.add(&name, &[(rate / rates[0] - 1.0) * 100.0, *rate]);
+            let change = |rate: f64, unwatched: f64| (rate / unwatched - 1.0) * 100.0;
+            let by_clock = change(rate.by_clock, rates[0].by_clock);
+            table.add(&name, &[change(rate.by_cpu, rates[0].by_cpu), rate.by_cpu, by_clock]);
         }
     }
     table.about = format!("{ABOUT} {} {}", speed.about, medians(&table));
@@ -74,10 +77,17 @@ fn medians(table: &Table) -> String {
 }
 
 /// Megabytes a second.
-fn rate(transfer: &Transfer, line: &Line, tool: Option<&Tool>) -> Result<f64> {
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    by_cpu: f64,
+    by_clock: f64,
+}
+
+fn rate(transfer: &Transfer, line: &Line, tool: Option<&Tool>) -> Result<Rate> {
     let watcher = tool.map(|tool| tool.start(line)).transpose()?;
     sleep(PAUSE);
     let (moved, ()) = transfer.run(line, || Ok(()))?;
     watcher.map(Watcher::stop).transpose()?;
-    Ok(super::compare::megabytes(moved.bytes) / moved.seconds)
+    let megabytes = super::compare::megabytes(moved.bytes);
+    Ok(Rate { by_cpu: megabytes / moved.cpu_s, by_clock: megabytes / moved.seconds })
 }
