@@ -13,8 +13,11 @@ use super::transfer::{FULL_SPEED, Transfer};
 
 /// How long processor time is measured.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Until a service that has just met all accounts is in its usual course.
-const SETTLE: Duration = Duration::from_secs(1);
+/// Until a service that has just met all accounts has asked for their names, and is in its usual course.
+const SETTLE: Duration = Duration::from_millis(2_500);
+
+/// Connections before the first look at the memory.
+const WARM_UP: u32 = 100_000;
 
 /// Processor time with so many accounts, each of which moves every second.
 pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
@@ -66,7 +69,7 @@ pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Tabl
         let watcher = tool.start(&line)?;
         let short = |connections| Transfer { bytes: 1, connections, on_one_processor: true, ..FULL_SPEED };
         // What is reused ever after is made in the beginning.
-        short(connections.min(20_000)).run(&line, || Ok(()))?;
+        short(connections.min(WARM_UP)).run(&line, || Ok(()))?;
         sleep(SETTLE);
         let (before, cpu_before) = (watcher.program.resident()?, watcher.program.cpu_so_far()?);
         let (moved, ()) = short(connections).run(&line, || Ok(()))?;

@@ -12,6 +12,9 @@ use super::plot;
 use super::table::Table;
 use crate::shell;
 
+/// The folder of the drawings, beside the tables.
+const PLOTS: &str = "plots";
+
 /// Of one run.
 pub(super) struct Results {
     /// Where and when.
@@ -38,11 +41,14 @@ impl Results {
     pub(super) fn write(mut self) -> Result<()> {
         self.machine.push(("load after", line("/proc/loadavg")?));
         let dir = shell::workspace().join("target/bench");
-        fs::create_dir_all(&dir)?;
+        let plots = dir.join(PLOTS);
+        // Those of a run with more tables would stay.
+        let _ = fs::remove_dir_all(&plots);
+        fs::create_dir_all(&plots)?;
         fs::write(dir.join("bench.md"), self.markdown())?;
         fs::write(dir.join("bench.json"), serde_json::to_string_pretty(&self.json())?)?;
         for (index, table) in self.tables.iter().enumerate() {
-            fs::write(dir.join(format!("{:02}.svg", index + 1)), plot::svg(table)?)?;
+            fs::write(plots.join(plot_name(index)), plot::svg(table)?)?;
         }
         println!("\nwritten: {}", dir.display());
         Ok(())
@@ -52,7 +58,7 @@ impl Results {
         let machine = self.machine.iter().map(|(name, value)| format!("{name} {value}"));
         let mut text = format!("{}. Median (least to most).\n", machine.collect::<Vec<_>>().join(", "));
         for (index, table) in self.tables.iter().enumerate() {
-            let _ = writeln!(text, "{}\n![{}]({:02}.svg)", table.markdown(), table.title, index + 1);
+            let _ = writeln!(text, "{}\n![{}]({PLOTS}/{})", table.markdown(), table.title, plot_name(index));
         }
         for what in &self.left_out {
             let _ = write!(text, "\nleft out: {what}\n");
@@ -66,6 +72,10 @@ impl Results {
         let tables: Vec<_> = self.tables.iter().map(Table::json).collect();
         json!({ "machine": machine, "tables": tables, "left_out": self.left_out })
     }
+}
+
+fn plot_name(index: usize) -> String {
+    format!("{:02}.svg", index + 1)
 }
 
 fn line(path: &str) -> Result<String> {
