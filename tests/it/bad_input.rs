@@ -200,7 +200,4 @@ fn a_backend_that_cannot_do_what_is_asked_says_so() {
     let case = Case::with_config("owner = 'acting'\n");
     let told = "packet: it cannot know as whom a process acts (owner): only the ebpf backend can";
     case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
-    let case = Case::with_config("[only]\nusers = ['root']\n");
-    let told = "packet: it cannot count some users, processes, programs or units only: only the ebpf backend can";
-    case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
 }

@@ -3,14 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trafcalc::capture::By;
 use trafcalc::capture::packet::flows::{Flows, Sighting};
+use trafcalc::capture::packet::searches::Searches;
 use trafcalc::capture::packet::segment::{Direction, NotASegment, parse};
 
 /// Each packet is a byte of length and a byte of surplus (how much longer it was than what was captured), then itself.
 fuzz_target!(|data: &[u8]| {
-    let mut flows = Flows::new(8, By::User);
-    let mut ours = Flows::new(2, By::User);
+    let mut flows = Flows::new(8, Searches::default());
+    let mut ours = Flows::new(2, Searches::default());
     let mut rest = data;
     let mut malformed = 0;
     while let [length, surplus, tail @ ..] = rest {

@@ -4,12 +4,11 @@ use anyhow::Result;
 
 use super::{Scenario, Test, run_actors};
 use crate::service::Options;
-use crate::target::Target;
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run);
 
 const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
 const CONNECTIONS: u32 = 10;
@@ -22,8 +21,10 @@ fn run(test: &Test) -> Result<()> {
         let counters = test.count_with(&world, &options.argument(what.option()))?;
         let pair = |number: u16| {
             let (uid, port) = (70_020_080 + 2 * u32::from(number), 7_600 + number);
-            let server = Program::listen(uid, listen_at(test.family), [receive(30_000), send(20_000, 900)]);
-            let client = Program::connect(uid + 1, address_of(test.family, 0, 2), [send(30_000, 800), receive(20_000)]);
+            let serve = test.lasting_longer([receive(30_000), send(20_000, 900)]);
+            let ask = test.lasting_longer([send(30_000, 800), receive(20_000)]);
+            let server = Program::listen(uid, listen_at(test.family), serve);
+            let client = Program::connect(uid + 1, address_of(test.family, 0, 2), ask);
             let like = |program: Program| program.times(CONNECTIONS, 2).on_port(port);
             [(&world.far, like(server)), (&world.near, like(client))]
         };

@@ -5,13 +5,11 @@ use anyhow::{Result, ensure};
 
 use super::{Scenario, Test, run_actors};
 use crate::service::Options;
-use crate::target::Target;
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{Cgroup, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("only_what_fits_all", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_what_fits_all", run);
 
 const USERS: [u32; 2] = [70_020_091, 70_020_092];
 const PROGRAMS: [&str; 2] = ["wanted", "unwanted"];
@@ -28,9 +26,11 @@ fn run(test: &Test) -> Result<()> {
             for name in PROGRAMS {
                 for cgroup in &cgroups {
                     let port = 7_700 + u16::try_from(programs.len())?;
-                    let server = Program::listen(uid, listen_at(test.family), [receive(30_000), send(7_000, 900)]);
+                    let serve = test.lasting_longer([receive(30_000), send(7_000, 900)]);
+                    let ask = test.lasting_longer([send(30_000, 800), receive(7_000)]);
+                    let server = Program::listen(uid, listen_at(test.family), serve);
                     let addr = address_of(test.family, 0, 2);
-                    let client = Program::connect(uid, addr, [send(30_000, 800), receive(7_000)]);
+                    let client = Program::connect(uid, addr, ask);
                     let like = |program: Program| program.called(name).inside(cgroup).on_port(port);
                     programs.extend([(&world.far, like(server)), (&world.near, like(client))]);
                 }

@@ -76,11 +76,8 @@ fn start_one(
 }
 
 fn start_packet(settings: &Settings, alarm: &Alarm) -> Result<PacketBackend, CaptureError> {
-    if !settings.wanted.is_everything() {
-        return Err(CaptureError::CannotFilter);
-    }
     if settings.belonging == Belonging::Acting {
         return Err(CaptureError::CannotSeeActing);
     }
-    PacketBackend::start(&settings.packet, settings.loopback, settings.by, alarm)
+    PacketBackend::start(settings, alarm)
 }

@@ -215,9 +215,6 @@ pub enum CaptureError {
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
-    /// It cannot leave out what is not wanted.
-    #[error("it cannot count some users, processes, programs or units only: only the ebpf backend can")]
-    CannotFilter,
     /// It cannot know as whom a process acts.
     #[error("it cannot know as whom a process acts (owner): only the ebpf backend can")]
     CannotSeeActing,

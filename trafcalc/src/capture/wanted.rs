@@ -18,11 +18,10 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether nothing is left out.
+    /// Whether it depends on the process, and not on the user alone.
     #[must_use]
-    pub const fn is_everything(&self) -> bool {
-        let Self { users, processes, programs, units, .. } = self;
-        users.is_empty() && processes.is_empty() && programs.is_empty() && units.is_empty()
+    pub const fn chooses_processes(&self) -> bool {
+        !(self.processes.is_empty() && self.programs.is_empty() && self.units.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::flow::{Flow, Holder, Origin, Pending};
 use super::ports::{PortHistory, Served};
+use super::searches::Searches;
 use super::segment::Endpoints;
 use crate::capture::{Bytes, Owner};
 
@@ -21,7 +22,7 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
         Holder::User(uid) => *booked.entry(Owner::User(*uid)).or_default() += bytes,
         Holder::Overflow => *booked.entry(Owner::Other).or_default() += bytes,
         Holder::Nobody => *booked.entry(Owner::Unattributed).or_default() += bytes,
-        Holder::Foreign => {}
+        Holder::Foreign | Holder::Unwanted => {}
     }
 }
 
@@ -36,11 +37,17 @@ pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder
 
 /// Decides about a connection whose search was not answered: its user; and about one that has no owner: whoever served its port so far, or else the listener's user, or else
 /// nobody. Gives the bytes that were booked on the word of the port.
-pub fn guess(booked: &mut HashMap<Owner, Bytes>, ports: &PortHistory, endpoints: &Endpoints, flow: &mut Flow) -> u64 {
+pub fn guess(
+    booked: &mut HashMap<Owner, Bytes>,
+    ports: &PortHistory,
+    searches: &Searches,
+    endpoints: &Endpoints,
+    flow: &mut Flow,
+) -> u64 {
     let pending = match flow.holder {
         Holder::Pending(pending) => pending,
         Holder::Searching(uid, _) => {
-            settle_holder(booked, flow, Holder::User(uid));
+            settle_holder(booked, flow, searches.without(uid));
             return 0;
         }
         _ => return 0,
@@ -51,6 +58,6 @@ pub fn guess(booked: &mut HashMap<Owner, Bytes>, ports: &PortHistory, endpoints:
         Some(Served::By(uid)) => Some(uid),
         None => pending.listener,
     };
-    settle_holder(booked, flow, server.map_or(Holder::Nobody, Holder::User));
-    if server.is_some() && !flow.overflow { pending.bytes.sent + pending.bytes.received } else { 0 }
+    settle_holder(booked, flow, server.map_or(Holder::Nobody, |uid| searches.without(uid)));
+    if matches!(flow.holder, Holder::User(_)) { pending.bytes.sent + pending.bytes.received } else { 0 }
 }

@@ -48,7 +48,7 @@ pub struct Finding {
 
 /// Asks which process holds the socket of a connection of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Sought {
     /// The connection.
     pub question: Question,
     /// The user.
@@ -57,11 +57,22 @@ pub struct Wanted {
     pub inode: u32,
 }
 
-/// The answer: the owner in the detail that was asked for, or only the user, where no process was found.
+/// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The connection.
     pub question: Question,
-    /// Its owner.
-    pub owner: Owner,
+    /// What was found.
+    pub outcome: Outcome,
+}
+
+/// The end of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The owner in the detail that was asked for.
+    Owner(Owner),
+    /// A process that is not to be counted.
+    Unwanted,
+    /// No process.
+    Nothing,
 }

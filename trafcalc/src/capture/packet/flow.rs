@@ -29,6 +29,8 @@ pub enum Holder {
     Overflow,
     /// Not a connection of this host: forwarded or bridged. Its bytes are nobody's.
     Foreign,
+    /// Of somebody who is not to be counted.
+    Unwanted,
 }
 
 /// Bytes that wait for their owner.

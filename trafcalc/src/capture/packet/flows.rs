@@ -11,7 +11,7 @@ use super::ports::PortHistory;
 use super::searches::Searches;
 use super::segment::{Direction, Endpoints, Segment};
 use super::syns::RecentSyns;
-use crate::capture::{By, Bytes, Health, Owner};
+use crate::capture::{Bytes, Health, Owner};
 
 /// A connection that had to make room is remembered this long, for its segments that are still in the bulk ring.
 const FORGOTTEN_MS: u64 = 1_000;
@@ -60,9 +60,9 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// An empty table for at most `max_connections`, of accounts that are told apart `by` so.
+    /// An empty table for at most `max_connections`, whose owners `searches` tells.
     #[must_use]
-    pub fn new(max_connections: usize, by: By) -> Self {
+    pub fn new(max_connections: usize, searches: Searches) -> Self {
         Self {
             table: HashMap::new(),
             max_connections,
@@ -70,7 +70,7 @@ impl Flows {
             questions: Vec::new(),
             unanswered: VecDeque::new(),
             ports: PortHistory::default(),
-            searches: Searches::new(by),
+            searches,
             gone: Vec::new(),
             recent_syns: RecentSyns::default(),
             forgotten: HashMap::new(),
@@ -88,12 +88,16 @@ impl Flows {
         }
     }
 
-    /// Takes notice of a connection that was open before the start and belongs to the user `uid`.
-    pub fn adopt(&mut self, endpoints: Endpoints, uid: u32) {
-        if self.table.len() < self.max_connections {
-            let holder = self.searches.begin(uid, Bytes::default());
-            self.table.insert(endpoints, Flow::adopted(holder, 0));
+    /// Takes notice of a connection that was open before the start and belongs to the user `uid`; gives whether more is to
+    /// be found out of its owner.
+    pub fn adopt(&mut self, endpoints: Endpoints, uid: u32) -> bool {
+        if self.table.len() >= self.max_connections {
+            return false;
         }
+        let holder = self.searches.begin(uid, Bytes::default());
+        let is_searching = matches!(holder, Holder::Searching(..));
+        self.table.insert(endpoints, Flow::adopted(holder, 0));
+        is_searching
     }
 
     /// Takes notice of a packet that could not be understood.
@@ -281,7 +285,7 @@ impl Flows {
     fn learn_owner(&mut self, endpoints: &Endpoints, uid: u32) {
         let Some(flow) = self.table.get_mut(endpoints) else { return };
         let waiting = match (flow.origin, &flow.holder) {
-            (_, Holder::Searching(..) | Holder::Fine(_)) => return,
+            (_, Holder::Searching(..) | Holder::Fine(_) | Holder::Unwanted) => return,
             (Origin::Passive, Holder::Pending(pending)) => {
                 self.ports.learn(endpoints.local, endpoints.local_port, pending.listener, uid);
                 pending.bytes
@@ -302,9 +306,9 @@ impl Flows {
     pub fn learn_more(&mut self, found: &Found) {
         if let Some(flow) = self.table.get_mut(&found.question.endpoints)
             && (flow.birth == found.question.birth || flow.origin == Origin::Midstream)
-            && matches!(flow.holder, Holder::Searching(..))
+            && let Holder::Searching(uid, _) = flow.holder
         {
-            settle_holder(&mut self.booked, flow, self.searches.end(found));
+            settle_holder(&mut self.booked, flow, self.searches.end(uid, &found.outcome));
         }
     }
 
@@ -333,7 +337,7 @@ impl Flows {
         self.health.pending_bytes = 0;
         for (endpoints, flow) in &mut self.table {
             if flow.guess_is_due(now_ms) {
-                let bytes = guess(&mut self.booked, &self.ports, endpoints, flow);
+                let bytes = guess(&mut self.booked, &self.ports, &self.searches, endpoints, flow);
                 self.health.listener_bytes += bytes;
             }
             if let Holder::Pending(Pending { bytes, .. }) | Holder::Searching(_, bytes) = flow.holder {
@@ -379,7 +383,7 @@ impl Flows {
         let all: Vec<_> = self.table.keys().copied().collect();
         for endpoints in all {
             if let Some(flow) = self.table.get_mut(&endpoints) {
-                self.health.listener_bytes += guess(&mut self.booked, &self.ports, &endpoints, flow);
+                self.health.listener_bytes += guess(&mut self.booked, &self.ports, &self.searches, &endpoints, flow);
             }
         }
         self.health.pending_bytes = 0;
@@ -408,9 +412,9 @@ impl Flows {
     }
 
     fn close(&mut self, endpoints: &Endpoints, mut flow: Flow) {
-        self.health.listener_bytes += guess(&mut self.booked, &self.ports, endpoints, &mut flow);
+        self.health.listener_bytes += guess(&mut self.booked, &self.ports, &self.searches, endpoints, &mut flow);
         let was_lost_meanwhile = self.health.lost_events > flow.lost_before;
-        if was_lost_meanwhile && !flow.is_complete() && !flow.aborted && flow.holder != Holder::Foreign {
+        if was_lost_meanwhile && !flow.is_complete() && !flow.aborted && !flow.is_nobodys() {
             self.health.gaps += 1;
         }
     }

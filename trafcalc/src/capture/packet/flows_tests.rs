@@ -17,7 +17,7 @@ struct Bench {
 
 impl Bench {
     fn new(max_connections: usize) -> Self {
-        Self { flows: Flows::new(max_connections, By::User), time_ns: 1, now_ms: 0 }
+        Self { flows: Flows::new(max_connections, Searches::default()), time_ns: 1, now_ms: 0 }
     }
 
     fn see(&mut self, segment: Segment) {

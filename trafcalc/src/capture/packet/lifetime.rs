@@ -46,6 +46,11 @@ impl Flow {
         }
     }
 
+    /// Whether its bytes are not to be counted.
+    pub(super) const fn is_nobodys(&self) -> bool {
+        matches!(self.holder, Holder::Foreign | Holder::Unwanted)
+    }
+
     /// Whether this host, which knows no such socket, only forwards the connection.
     pub(super) fn passes_through(&self, forwards: bool) -> bool {
         self.relayed || (forwards && self.origin == Origin::Midstream)

@@ -18,7 +18,7 @@ mod ports;
 mod reader;
 mod ring;
 mod search;
-mod searches;
+pub mod searches;
 pub mod segment;
 mod socket;
 mod syns;
@@ -34,14 +34,15 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::diag::SockDiag;
-use self::finding::{Question, Wanted};
+use self::finding::{Question, Sought};
 use self::flows::Flows;
 use self::interfaces::Interfaces;
-use self::owners::{Owners, Searches};
+use self::owners::{Owners, SearchLine};
 use self::reader::{Reader, Request, Rings};
 use self::ring::{AnchorRing, BulkRing};
 use self::search::Search;
-use super::{Alarm, Attach, Backend, BackendKind, Batch, By, CaptureError, PacketSettings};
+use self::searches::Searches;
+use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, PacketSettings, Settings};
 
 pub use self::ring::MIN_RING_BYTES;
 
@@ -50,7 +51,7 @@ const MAX_QUESTIONS: usize = 4096;
 /// Most answers that wait for the reader, which takes them at least ten times a second. 1 MB.
 const MAX_FINDINGS: usize = 16_384;
 /// Most connections that wait for a search (300 KB); of further ones only the user is known.
-const MAX_WANTED: usize = 4096;
+const MAX_SOUGHT: usize = 4096;
 /// Where processes are looked for.
 const PROC: &str = "/proc";
 const READER: &str = "packet-reader";
@@ -68,24 +69,26 @@ impl PacketBackend {
     ///
     /// # Errors
     /// What is missing: a capability, an interface, memory for the ring.
-    pub fn start(settings: &PacketSettings, loopback: bool, by: By, alarm: &Alarm) -> Result<Self, CaptureError> {
-        let mut interfaces = Interfaces::new(settings, loopback)?;
+    pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Self, CaptureError> {
+        let mut interfaces = Interfaces::new(&settings.packet, settings.loopback)?;
         // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
         // the owner thread hears of it.
         let openings = interfaces.open_socket(filter::openings)?;
         openings.bind()?;
-        let rings = open_rings(&mut interfaces, settings)?;
+        let rings = open_rings(&mut interfaces, &settings.packet)?;
         let (requests, incoming_requests) = channel();
         let (questions, incoming_questions) = sync_channel(MAX_QUESTIONS);
         let (findings, incoming_findings) = sync_channel(MAX_FINDINGS);
         let wake = Arc::new(event_fd()?);
         let wake_owners = Arc::new(event_fd()?);
-        let (wanted, incoming_wanted) = sync_channel(MAX_WANTED);
-        let (found, incoming_found) = sync_channel(MAX_WANTED);
-        let mut search = Search::new(PROC, by, incoming_wanted, found.clone());
-        let searches = (by != By::User).then_some(Searches { wanted, found });
-        let flows = adopt_open_connections(settings.max_connections, by, &mut search)?;
-        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, searches)?;
+        let (sought, incoming_sought) = sync_channel(MAX_SOUGHT);
+        let (found, incoming_found) = sync_channel(MAX_SOUGHT);
+        let searches = Searches::new(settings.by, &settings.wanted);
+        let search_line = searches.are_needed().then(|| SearchLine { sought, found: found.clone() });
+        let mut search = Search::new(PROC, settings, incoming_sought, found);
+        let flows = adopt_open_connections(Flows::new(settings.packet.max_connections, searches), &mut search)?;
+        let is_searching = search_line.is_some();
+        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line)?;
         let reader = Reader {
             rings,
             flows,
@@ -98,14 +101,14 @@ impl PacketBackend {
             found: incoming_found,
             start: Instant::now(),
         };
-        let stall = Duration::from_millis(settings.test_stall_ms);
+        let stall = Duration::from_millis(settings.packet.test_stall_ms);
         let read = move || {
             urgency::prefer();
             thread::sleep(stall);
             reader.run()
         };
         spawn(OWNERS, alarm, move || owners.run())?;
-        if by != By::User {
+        if is_searching {
             spawn(SEARCH, alarm, move || {
                 urgency::prefer();
                 search.run();
@@ -143,16 +146,14 @@ impl Backend for PacketBackend {
 }
 
 /// Connections that are open already have an owner that can be asked for now, all at once.
-fn adopt_open_connections(max_connections: usize, by: By, search: &mut Search) -> Result<Flows, CaptureError> {
-    let mut flows = Flows::new(max_connections, by);
-    let mut wanted = Vec::new();
+fn adopt_open_connections(mut flows: Flows, search: &mut Search) -> Result<Flows, CaptureError> {
+    let mut sought = Vec::new();
     for (endpoints, uid, inode) in SockDiag::open()?.owned_connections()? {
-        flows.adopt(endpoints, uid);
-        wanted.push(Wanted { question: Question { endpoints, birth: 0, interface: 0 }, uid, inode });
+        if flows.adopt(endpoints, uid) {
+            sought.push(Sought { question: Question { endpoints, birth: 0, interface: 0 }, uid, inode });
+        }
     }
-    if by != By::User {
-        search.find(&wanted).iter().for_each(|found| flows.learn_more(found));
-    }
+    search.find(&sought).iter().for_each(|found| flows.learn_more(found));
     Ok(flows)
 }
 

@@ -15,11 +15,11 @@ use nix::sys::time::TimeSpec;
 
 use super::diag::SockDiag;
 use super::filter::SNAP_BYTES;
-use super::finding::{Finding, Found, Question, Standing, Wanted};
+use super::finding::{Finding, Found, Outcome, Question, Sought, Standing};
 use super::segment::{Direction, parse};
 use super::socket::PacketSocket;
 use super::urgency::{self, Budget};
-use crate::capture::{CaptureError, Owner};
+use crate::capture::CaptureError;
 
 /// Shortest pause before a connection that waits for accept is asked about again.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
@@ -44,25 +44,25 @@ pub struct Owners {
     wake: Arc<EventFd>,
     questions: Receiver<Question>,
     findings: SyncSender<Finding>,
-    searches: Option<Searches>,
+    search_line: Option<SearchLine>,
     waiting: BinaryHeap<Reverse<Retry>>,
     budget: Budget,
 }
 
 /// Where more is found out than the user.
-pub struct Searches {
+pub struct SearchLine {
     /// What the searching thread is asked.
-    pub wanted: SyncSender<Wanted>,
+    pub sought: SyncSender<Sought>,
     /// The answers to the reader.
     pub found: SyncSender<Found>,
 }
 
-impl Searches {
-    /// With too much to do, the user is all that will be known.
-    fn begin(&self, wanted: Wanted) {
-        if self.wanted.try_send(wanted).is_err() {
+impl SearchLine {
+    /// With too much to do, nothing will be found.
+    fn begin(&self, sought: Sought) {
+        if self.sought.try_send(sought).is_err() {
             // With this channel full, too, the connection is its user's when it ends.
-            let _ = self.found.try_send(Found { question: wanted.question, owner: Owner::User(wanted.uid) });
+            let _ = self.found.try_send(Found { question: sought.question, outcome: Outcome::Nothing });
         }
     }
 }
@@ -99,13 +99,13 @@ impl Ord for ByValue {
 
 impl Owners {
     /// A thread's worth of state: SYNs come from `openings`, questions (announced by `wake`) from the reader, who
-    /// gets the findings. `searches` begin with them.
+    /// gets the findings. `search_line` begin with them.
     pub fn new(
         openings: Arc<PacketSocket>,
         wake: Arc<EventFd>,
         questions: Receiver<Question>,
         findings: SyncSender<Finding>,
-        searches: Option<Searches>,
+        search_line: Option<SearchLine>,
     ) -> Result<Self, CaptureError> {
         let diag = SockDiag::open()?;
         Ok(Self {
@@ -114,7 +114,7 @@ impl Owners {
             wake,
             questions,
             findings,
-            searches,
+            search_line,
             waiting: BinaryHeap::new(),
             budget: Budget::new(),
         })
@@ -213,10 +213,10 @@ impl Owners {
         }
         // With a full channel the reader does not get to know, and asks again.
         if self.findings.try_send(finding).is_ok()
-            && let Some(searches) = &self.searches
+            && let Some(search_line) = &self.search_line
             && let Standing::Owned(uid) = finding.standing
         {
-            searches.begin(Wanted { question, uid, inode: finding.inode });
+            search_line.begin(Sought { question, uid, inode: finding.inode });
         }
     }
 }

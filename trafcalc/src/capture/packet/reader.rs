@@ -303,15 +303,15 @@ fn observe(flows: &mut Flows, interfaces: &Interfaces, packet: &Packet<'_>, now_
 
 #[cfg(test)]
 mod tests {
+    use super::super::searches::Searches;
     use super::super::segment::Direction;
     use super::super::testing::{PacketSpec, settings};
     use super::*;
-    use crate::capture::By;
 
     #[test]
     fn a_damaged_packet_is_counted_in_health_and_in_no_account() {
         let interfaces = Interfaces::new(&settings(), false).unwrap();
-        let mut flows = Flows::new(16, By::User);
+        let mut flows = Flows::new(16, Searches::default());
         let whole = PacketSpec::default().bytes();
         for captured_bytes in [0, 1, 19, 20, 33] {
             let packet = Packet {

@@ -9,11 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::finding::{Found, Wanted};
+use super::finding::{Found, Outcome, Sought};
 use super::holders::Holders;
-use crate::capture::alive::started_ns;
-use crate::capture::{By, Hierarchy, Owner, Process};
+use crate::capture::alive::{has_ended, started_ns};
+use crate::capture::{By, Hierarchy, Owner, Process, Settings, Wanted, stat};
 
+/// Most generations looked back for a wanted ancestor.
+const MAX_ANCESTORS: usize = 64;
 /// Most searches done in one look at the processes.
 const MAX_AT_ONCE: usize = 1024;
 /// Time that may be spent at once, after a while without a search.
@@ -25,28 +27,35 @@ const SHARE: u32 = 10;
 pub struct Search {
     root: PathBuf,
     by: By,
+    wanted: Wanted,
     hierarchy: Hierarchy,
     holders: Holders,
-    wanted: Receiver<Wanted>,
+    sought: Receiver<Sought>,
     found: SyncSender<Found>,
 }
 
 impl Search {
-    /// Searches below `root`, which is where `/proc` is, for what accounts are told apart `by`.
-    pub fn new(root: impl Into<PathBuf>, by: By, wanted: Receiver<Wanted>, found: SyncSender<Found>) -> Self {
+    /// Searches below `root`, which is where `/proc` is, for what `settings` ask.
+    pub fn new(
+        root: impl Into<PathBuf>,
+        settings: &Settings,
+        sought: Receiver<Sought>,
+        found: SyncSender<Found>,
+    ) -> Self {
         let root = root.into();
+        let (by, wanted) = (settings.by, settings.wanted.clone());
         let hierarchy = Hierarchy::mounted(&root.join("mounts"));
-        Self { holders: Holders::new(&root), root, by, hierarchy, wanted, found }
+        Self { holders: Holders::new(&root), root, by, wanted, hierarchy, sought, found }
     }
 
     /// Works until nobody is left to ask.
     pub fn run(mut self) {
         let mut allowance = Allowance::new(Instant::now());
-        while let Ok(first) = self.wanted.recv() {
+        while let Ok(first) = self.sought.recv() {
             thread::sleep(allowance.rest(Instant::now()));
-            let wanted: Vec<Wanted> = [first].into_iter().chain(self.wanted.try_iter().take(MAX_AT_ONCE)).collect();
+            let sought: Vec<Sought> = [first].into_iter().chain(self.sought.try_iter().take(MAX_AT_ONCE)).collect();
             let start = Instant::now();
-            for found in self.find(&wanted) {
+            for found in self.find(&sought) {
                 // When the reader is gone, `recv` says so, too.
                 let _ = self.found.send(found);
             }
@@ -55,12 +64,40 @@ impl Search {
     }
 
     /// Answers all at once.
-    pub fn find(&mut self, wanted: &[Wanted]) -> Vec<Found> {
-        let inodes: Vec<u32> = wanted.iter().map(|wanted| wanted.inode).collect();
+    pub fn find(&mut self, sought: &[Sought]) -> Vec<Found> {
+        let inodes: Vec<u32> = sought.iter().map(|sought| sought.inode).collect();
         let pids = self.holders.find(&inodes);
-        let owner = |uid, pid: Option<u32>| pid.and_then(|pid| self.owner(uid, pid)).unwrap_or(Owner::User(uid));
-        let answers = wanted.iter().zip(pids);
-        answers.map(|(wanted, pid)| Found { question: wanted.question, owner: owner(wanted.uid, pid) }).collect()
+        let outcome = |uid, pid: Option<u32>| pid.map_or(Outcome::Nothing, |pid| self.outcome(uid, pid));
+        let answers = sought.iter().zip(pids);
+        answers.map(|(sought, pid)| Found { question: sought.question, outcome: outcome(sought.uid, pid) }).collect()
+    }
+
+    fn outcome(&self, uid: u32, pid: u32) -> Outcome {
+        match self.fits(pid) {
+            Some(true) => self.owner(uid, pid).map_or(Outcome::Nothing, Outcome::Owner),
+            Some(false) => Outcome::Unwanted,
+            None => Outcome::Nothing,
+        }
+    }
+
+    /// Whether a process is wanted; `None` if it has ended.
+    fn fits(&self, pid: u32) -> Option<bool> {
+        let Wanted { processes, children, programs, units, .. } = &self.wanted;
+        let dir = self.root.join(pid.to_string());
+        let is_one = |pid| processes.iter().any(|process| process.pid == pid && !has_ended(&self.root, process));
+        let is_process = || is_one(pid) || (*children && self.ancestors(pid).any(is_one));
+        let is_inside = |path: &str| path.split('/').any(|part| units.iter().any(|unit| unit == part));
+        Some(
+            (processes.is_empty() || is_process())
+                && (programs.is_empty() || programs.contains(&program(&dir)?.to_string()))
+                && (units.is_empty() || is_inside(&cgroup(&dir)?)),
+        )
+    }
+
+    /// The parent of a process, its parent, and so on; as far as they are still there.
+    fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> {
+        let parent = |pid: &u32| stat(&self.root, *pid).map(|stat| stat.parent);
+        std::iter::successors(parent(&pid), parent).take(MAX_ANCESTORS)
     }
 
     fn owner(&self, uid: u32, pid: u32) -> Option<Owner> {
@@ -123,22 +160,5 @@ impl Allowance {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenth_of_the_time_may_be_spent_and_a_burst_now_and_then() {
-        let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        allowance.spend(BURST);
-        assert_eq!(allowance.rest(start), Duration::ZERO);
-        allowance.spend(Duration::from_millis(30));
-        assert_eq!(allowance.rest(start), Duration::from_millis(300));
-        assert_eq!(allowance.rest(start + Duration::from_millis(300)), Duration::ZERO);
-        allowance.spend(Duration::from_millis(5));
-        assert_eq!(allowance.rest(start + Duration::from_millis(400)), Duration::ZERO, "10 ms were earned meanwhile");
-        allowance.rest(start + Duration::from_hours(1));
-        allowance.spend(BURST + Duration::from_millis(1));
-        assert_eq!(allowance.rest(start + Duration::from_hours(1)), Duration::from_millis(10));
-    }
-}
+#[path = "search_tests.rs"]
+mod tests;

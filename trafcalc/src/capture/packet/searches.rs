@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::Found;
+use super::finding::Outcome;
 use super::flow::Holder;
-use crate::capture::{By, Bytes, Owner};
+use crate::capture::{By, Bytes, Owner, Wanted};
 
 /// Pause between two looks for owners that are gone.
 const GONE_PAUSE_MS: u64 = 10_000;
@@ -14,30 +14,60 @@ const GONE_PAUSE_MS: u64 = 10_000;
 #[derive(Debug, Default)]
 pub struct Searches {
     by: By,
+    users: Vec<u32>,
+    /// Whether it depends on the process what is wanted.
+    chooses_processes: bool,
     /// One for all connections of an owner. Those of owners without any are kept until the owner is gone.
     owners: HashMap<Owner, Arc<Owner>>,
     next_look_ms: u64,
 }
 
 impl Searches {
-    /// For accounts that are told apart so.
-    pub fn new(by: By) -> Self {
-        Self { by, ..Self::default() }
+    /// For accounts that are told apart `by` so, of those who are `wanted`.
+    #[must_use]
+    pub fn new(by: By, wanted: &Wanted) -> Self {
+        let chooses_processes = wanted.chooses_processes();
+        Self { by, users: wanted.users.clone(), chooses_processes, ..Self::default() }
+    }
+
+    /// Whether the user is not all that has to be known.
+    #[must_use]
+    pub fn are_needed(&self) -> bool {
+        self.by != By::User || self.chooses_processes
     }
 
     /// Who holds a connection of the user `uid` as far as is known now, when `waiting` bytes have waited to know the user.
+    #[must_use]
     pub fn begin(&self, uid: u32, waiting: Bytes) -> Holder {
-        if self.by == By::User { Holder::User(uid) } else { Holder::Searching(uid, waiting) }
+        if !self.wants(uid) {
+            Holder::Unwanted
+        } else if self.are_needed() {
+            Holder::Searching(uid, waiting)
+        } else {
+            Holder::User(uid)
+        }
     }
 
-    /// Who holds it, after the search.
-    pub fn end(&mut self, found: &Found) -> Holder {
-        match &found.owner {
-            Owner::User(uid) => Holder::User(*uid),
-            owner => {
+    /// Who holds a connection of the user `uid`, after the search.
+    pub fn end(&mut self, uid: u32, outcome: &Outcome) -> Holder {
+        match outcome {
+            Outcome::Owner(Owner::User(uid)) => Holder::User(*uid),
+            Outcome::Owner(owner) => {
                 Holder::Fine(Arc::clone(self.owners.entry(owner.clone()).or_insert_with(|| Arc::new(owner.clone()))))
             }
+            Outcome::Unwanted => Holder::Unwanted,
+            Outcome::Nothing => self.without(uid),
         }
+    }
+
+    /// Who holds a connection of the user `uid` of which no more will be known.
+    #[must_use]
+    pub fn without(&self, uid: u32) -> Holder {
+        if self.wants(uid) && !self.chooses_processes { Holder::User(uid) } else { Holder::Unwanted }
+    }
+
+    fn wants(&self, uid: u32) -> bool {
+        self.users.is_empty() || self.users.contains(&uid)
     }
 
     /// Takes out owners without a connection that are gone; looks at them once in a while only.
@@ -51,6 +81,7 @@ impl Searches {
     }
 
     /// The bytes among `credits` that have no more than their user, though more was asked for.
+    #[must_use]
     pub fn coarse(&self, credits: &[(Owner, Bytes)]) -> u64 {
         let is_coarse = |owner: &Owner| self.by != By::User && matches!(owner, Owner::User(_));
         credits.iter().filter(|(owner, _)| is_coarse(owner)).map(|(_, bytes)| bytes.sent + bytes.received).sum()

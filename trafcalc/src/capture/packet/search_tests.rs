@@ -1,0 +1,90 @@
+use std::os::unix::fs::symlink;
+use std::sync::mpsc::sync_channel;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{Backend, for_selftest};
+
+const UID: u32 = 1000;
+
+/// A `/proc` with the processes 10, its child 20, and 30, of programs and cgroups of their own. Ticks of 10 ms.
+fn proc() -> TempDir {
+    let root = TempDir::new().unwrap();
+    for (pid, parent, program, cgroup) in
+        [(10, 1, "nginx", "/a.slice/a.service"), (20, 10, "curl", "/a.slice/b.service"), (30, 1, "curl", "/c.service")]
+    {
+        let dir = root.path().join(pid.to_string());
+        fs::create_dir(&dir).unwrap();
+        let fields = (5..52).map(|field| if field == 22 { "7".to_owned() } else { "0".to_owned() });
+        let fields: Vec<_> = fields.collect();
+        fs::write(dir.join("stat"), format!("{pid} (x) S {parent} {}", fields.join(" "))).unwrap();
+        fs::write(dir.join("cgroup"), format!("1:name=systemd:/x\n0::{cgroup}\n")).unwrap();
+        symlink(format!("/usr/bin/{program}"), dir.join("exe")).unwrap();
+    }
+    root
+}
+
+fn search(root: &TempDir, wanted: Wanted) -> Search {
+    let settings = Settings { by: By::Program, wanted, ..for_selftest(None::<Backend>, None).unwrap() };
+    let ((_, sought), (found, _)) = (sync_channel(1), sync_channel(1));
+    Search::new(root.path(), &settings, sought, found)
+}
+
+/// Which of the three processes, and one that is not there, are wanted.
+fn fits(wanted: Wanted) -> [Option<bool>; 4] {
+    let root = proc();
+    let search = search(&root, wanted);
+    [10, 20, 30, 40].map(|pid| search.fits(pid))
+}
+
+fn process(pid: u32, started_ns: u64) -> Process {
+    Process { pid, started_ns, program: "x".into() }
+}
+
+#[test]
+fn a_process_is_chosen_with_its_children_or_without() {
+    let wanted =
+        |children, started_ns| Wanted { processes: vec![process(10, started_ns)], children, ..Wanted::default() };
+    assert_eq!(fits(wanted(false, 70_000_000)), [Some(true), Some(false), Some(false), Some(false)]);
+    assert_eq!(fits(wanted(true, 70_000_000)), [Some(true), Some(true), Some(false), Some(false)]);
+    assert_eq!(fits(wanted(true, 80_000_000)), [Some(false); 4], "the number is another process's now");
+}
+
+#[test]
+fn programs_and_units_are_chosen_by_name_and_all_kinds_have_to_fit() {
+    let programs = Wanted { programs: vec!["curl".into(), "wget".into()], ..Wanted::default() };
+    assert_eq!(fits(programs.clone()), [Some(false), Some(true), Some(true), None]);
+    let units = |name: &str| Wanted { units: vec![name.into()], ..Wanted::default() };
+    assert_eq!(fits(units("b.service")), [Some(false), Some(true), Some(false), None]);
+    assert_eq!(fits(units("a.slice")), [Some(true), Some(true), Some(false), None]);
+    assert_eq!(
+        fits(Wanted { units: units("a.slice").units, ..programs }),
+        [Some(false), Some(true), Some(false), None]
+    );
+}
+
+#[test]
+fn the_owner_is_told_in_the_detail_that_was_asked_for() {
+    let root = proc();
+    let search = search(&root, Wanted { programs: vec!["curl".into()], ..Wanted::default() });
+    assert_eq!(search.outcome(UID, 20), Outcome::Owner(Owner::Program(UID, "curl".into())));
+    assert_eq!(search.outcome(UID, 10), Outcome::Unwanted);
+    assert_eq!(search.outcome(UID, 40), Outcome::Nothing);
+}
+
+#[test]
+fn a_tenth_of_the_time_may_be_spent_and_a_burst_now_and_then() {
+    let start = Instant::now();
+    let mut allowance = Allowance::new(start);
+    allowance.spend(BURST);
+    assert_eq!(allowance.rest(start), Duration::ZERO);
+    allowance.spend(Duration::from_millis(30));
+    assert_eq!(allowance.rest(start), Duration::from_millis(300));
+    assert_eq!(allowance.rest(start + Duration::from_millis(300)), Duration::ZERO);
+    allowance.spend(Duration::from_millis(5));
+    assert_eq!(allowance.rest(start + Duration::from_millis(400)), Duration::ZERO, "10 ms were earned meanwhile");
+    allowance.rest(start + Duration::from_hours(1));
+    allowance.spend(BURST + Duration::from_millis(1));
+    assert_eq!(allowance.rest(start + Duration::from_hours(1)), Duration::from_millis(10));
+}
