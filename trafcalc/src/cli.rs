@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::{Attach, Belonging, By};
@@ -147,7 +147,7 @@ pub struct RunArgs {
     format: Option<Format>,
 
     /// Where the status is told; empty: nowhere [default: /run/trafcalc/status.sock]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     status_socket: Option<PathBuf>,
 
     /// Count connections whose both ends are on this host, too
@@ -273,6 +273,13 @@ mod tests {
         assert_eq!(only.users, ["a", "b"]);
         assert_eq!(only.pids.iter().map(|pid| pid.get()).collect::<Vec<_>>(), [7]);
         assert!(only.children);
+    }
+
+    #[test]
+    fn the_status_can_be_told_nowhere() {
+        let words = ["trafcalc", "run", "--status-socket", ""];
+        let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
+        assert_eq!(Overrides::from(args).status_socket, Some(PathBuf::new()));
     }
 
     #[test]
