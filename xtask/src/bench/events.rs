@@ -44,6 +44,45 @@ pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     Ok(table)
 }
 
+/// Measures what it costs `tool` to tell processes apart, and to leave a user out.
+pub(super) fn measure_whose(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
+    let about = "As above, all hooks. Limits: `--by process` 1.3 times `--by user`; `--user` of somebody else 1.3 times \
+                 the empty program.";
+    let columns = [column("ns", 1), column("to the empty program", 2), column("to --by user", 2)];
+    let mut table = Table::new(&format!("Whose an event is: {}", tool.name()), about, "options", &columns).drawing(0);
+    let _statistics = Statistics::on()?;
+    let empty = tool.built_as(empty);
+    for turn in 1..=turns {
+        eprintln!("{}, turn {turn}", table.title);
+        let (nothing, by_user) = (each(&empty)?, each(tool)?);
+        table.add("empty program", &[nothing, 1.0, nothing / by_user]);
+        table.add("--by user", &[by_user, by_user / nothing, 1.0]);
+        for options in WHOSE {
+            let cost = each(&tool.with(options))?;
+            table.add(&options.join(" "), &[cost, cost / nothing, cost / by_user]);
+        }
+    }
+    Ok(table)
+}
+
+/// The last three leave out the traffic, in one way each.
+const WHOSE: [&[&str]; 7] = [
+    &["--by", "process"],
+    &["--by", "program"],
+    &["--by", "unit"],
+    &["--owner", "acting"],
+    &["--user", "4000000000"],
+    &["--pid", "1"],
+    &["--program", "nobody"],
+];
+
+/// What an event cost while the traffic went by, over all hooks of sockets.
+fn each(tool: &Tool) -> Result<f64> {
+    let runs = runs(tool)?;
+    let of_sockets = runs.iter().filter(|(hook, _)| *hook != "all" && !hook.starts_with("sched_"));
+    Ok(of_sockets.map(|(_, &run)| run).fold(Run::default(), Run::and).each())
+}
+
 impl Run {
     fn each(self) -> f64 {
         self.nanoseconds / self.events

@@ -95,6 +95,10 @@ impl<'a> Bench<'a> {
             let empty = self.empty.clone();
             self.table("Nanoseconds an event", |_| events::measure(tool, &empty, turns))?;
         }
+        for tool in &ebpf {
+            let empty = self.empty.clone();
+            self.table("Whose an event is", |_| events::measure_whose(tool, &empty, turns))?;
+        }
         for speed in &throughput::SPEEDS {
             self.table(speed.title, |tools| throughput::measure(speed, tools, throughput_turns))?;
         }

@@ -20,8 +20,8 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// One of them.
 #[derive(Clone)]
 pub(super) enum Tool {
-    /// With the options of a backend.
-    Trafcalc { name: &'static str, program: String, backend: &'static [&'static str] },
+    /// With the options of a backend, and others.
+    Trafcalc { name: &'static str, program: String, backend: &'static [&'static str], options: &'static [&'static str] },
     /// Another's.
     Peer(Peer),
 }
@@ -51,7 +51,8 @@ const BACKENDS: [(&str, &[&str]); 4] = [
 /// Each way of trafcalc that runs here. Adds to `left_out` those that do not, with the reason.
 pub(super) fn trafcalc(program: &Path, left_out: &mut Vec<String>) -> Vec<Tool> {
     let program = program.display().to_string();
-    let tools = BACKENDS.map(|(name, backend)| Tool::Trafcalc { name, program: program.clone(), backend });
+    let tools =
+        BACKENDS.map(|(name, backend)| Tool::Trafcalc { name, program: program.clone(), backend, options: &[] });
     let starts = |tool: &Tool| match tool.starts() {
         Ok(()) => true,
         Err(error) => {
@@ -84,10 +85,18 @@ impl Tool {
     /// The same with another build of the program.
     pub(super) fn built_as(&self, other: &Path) -> Self {
         match self {
-            Self::Trafcalc { name, backend, .. } => {
-                Self::Trafcalc { name, program: other.display().to_string(), backend }
+            Self::Trafcalc { name, backend, options, .. } => {
+                Self::Trafcalc { name, program: other.display().to_string(), backend, options }
             }
             Self::Peer(peer) => Self::Peer(peer.clone()),
+        }
+    }
+
+    /// The same with these options of `trafcalc run`.
+    pub(super) fn with(&self, options: &'static [&'static str]) -> Self {
+        match self.clone() {
+            Self::Trafcalc { name, program, backend, .. } => Self::Trafcalc { name, program, backend, options },
+            peer @ Self::Peer(_) => peer,
         }
     }
 
@@ -98,11 +107,11 @@ impl Tool {
     /// Starts it at the near end; it is counting when this returns.
     pub(super) fn start(&self, line: &Line) -> Result<Watcher> {
         match self {
-            Self::Trafcalc { program, backend, .. } => {
+            Self::Trafcalc { program, backend, options, .. } => {
                 let config = plain_config()?;
                 let mut words = vec![program, "run", "--interval", "1s", "--log", "-", "--format", "json", "--config"];
                 words.push(&config);
-                words.extend(*backend);
+                words.extend(backend.iter().chain(*options));
                 let mut program = Measured::start(line, &self.name(), &words)?;
                 program.wait_for("counting with")?;
                 Ok(Watcher { program, is_slow: false })

@@ -75,7 +75,7 @@ impl Actors {
         };
         for (&row, taken) in &mut self.taken {
             let mut gain = counters.gain(row, tables.shares(row)?);
-            if gain.is_zero() && is_gone(&taken.owner) && !is_remembered(&self.seats, row)? {
+            if gain.is_zero() && !is_remembered(&self.seats, row)? && is_gone(&taken.owner) {
                 // What came since, if anything did.
                 gain = counters.gain(row, tables.shares(row)?);
                 if gain.is_zero() && taken.is_left {
