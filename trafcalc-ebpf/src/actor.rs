@@ -27,19 +27,40 @@ pub(crate) enum Moment {
     Any,
 }
 
+/// Whether who acts on a stream is known to be not wanted. Asked first, since it takes no more than the mark.
+#[inline(always)]
+pub(crate) fn is_passed(stream: *mut Stream) -> bool {
+    // As whom somebody acts may change at any time.
+    last_row(stream) == PASSED_ROW && !(acting() && filters(filter::USERS)) && remembers(stream, mark())
+}
+
 /// The row to credit for who acts on a stream of `uid`.
 #[inline(always)]
 pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
     let mark = mark();
-    // SAFETY: `stream` points to a map value.
-    let (last, high) =
-        unsafe { (read_volatile(&raw const (*stream).owner), read_volatile(&raw const (*stream).mark_high)) };
-    let row = last as u32;
-    if row != OTHER_ROW && last == owner(mark as u32, row) && high == (mark >> 32) as u32 && is_still(row, uid) {
+    let row = last_row(stream);
+    if row != OTHER_ROW && remembers(stream, mark) && has(row, uid) {
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
     another::<S>(sk, stream, who, mark)
+}
+
+/// The row of who acted last; that for others if nobody did, or had one.
+#[inline(always)]
+fn last_row(stream: *mut Stream) -> u32 {
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).owner) as u32 }
+}
+
+/// Whether it was the one of this mark who acted last.
+#[inline(always)]
+fn remembers(stream: *mut Stream, mark: u64) -> bool {
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        read_volatile(&raw const (*stream).owner) >> 32 == u64::from(mark as u32)
+            && read_volatile(&raw const (*stream).mark_high) == (mark >> 32) as u32
+    }
 }
 
 /// Leaves the row that the stream remembers, whose end this is.
@@ -133,8 +154,7 @@ fn is_held(sk: Sock) -> bool {
 /// The row of who acted last, as far as `uid` is concerned; where nobody did, that of the user.
 #[inline(always)]
 fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
-    // SAFETY: `stream` points to a map value.
-    let row = unsafe { read_volatile(&raw const (*stream).owner) } as u32;
+    let row = last_row(stream);
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || has(row, uid))) {
         return row;
     }
@@ -170,12 +190,6 @@ fn count(row: u32, change: u64) {
         // SAFETY: points to a map value.
         unsafe { atomic::add(&raw mut (*seat).streams, change) };
     }
-}
-
-/// Whether a row that the stream remembers is right for the user, too.
-#[inline(always)]
-fn is_still(row: u32, uid: u32) -> bool {
-    if row == PASSED_ROW { !(acting() && filters(filter::USERS)) } else { has(row, uid) }
 }
 
 /// Whether the row is one of the user's.

@@ -90,6 +90,9 @@ fn credit_owner<S: Swap>(sk: Sock, stream: *mut Stream, moment: Moment, sent: i6
     if sent == 0 && received == 0 {
         return;
     }
+    if actors_matter() && actor::is_passed(stream) {
+        return;
+    }
     let uid = if acting() { Task::current().effective_user() } else { sk.uid() };
     match uid {
         Some(uid) if !actors_matter() => credit::to_user(stream, uid, sent, received),
