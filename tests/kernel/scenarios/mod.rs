@@ -6,6 +6,7 @@ mod audited;
 mod backends_agree;
 mod bad_line;
 mod batched;
+mod becomes_another;
 mod big_tcp;
 mod bridged;
 mod bulk_3gb;
@@ -87,6 +88,7 @@ pub(crate) static ALL: &[Scenario] = &[
     backends_agree::SCENARIO,
     bad_line::SCENARIO,
     batched::SCENARIO,
+    becomes_another::SCENARIO,
     big_tcp::SCENARIO,
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Uid, fchown, seteuid};
 
-use super::family::Passage;
-use super::spec::{Sending, Step};
+use super::family::{self, Passage};
+use super::spec::{Program, Role, Sending, Step};
 use super::tally::{self, Tally};
 use super::{cgroup, fork, receive, send};
 use crate::truth::Bytes;
@@ -58,6 +58,7 @@ impl<'a> Connection<'a> {
             Step::Chown(uid) => self.chown(uid)?,
             Step::ActAs(uid) => act_as(uid)?,
             Step::Enter(ref cgroup) => self.tally.goes_on_inside(cgroup::enter(cgroup)?),
+            Step::Become { ref name, ref steps } => self.become_program(name, steps)?,
             Step::Fork { again, ref steps } => self.fork(again, steps)?,
             Step::Pass { .. } => self.passage.context("nobody to pass it to")?.pass(&self.socket)?,
         }
@@ -87,6 +88,14 @@ impl<'a> Connection<'a> {
             Ok(())
         })?);
         Ok(())
+    }
+
+    /// Tells what was done so far; what follows the other program tells.
+    fn become_program(&self, name: &str, steps: &[Step]) -> Result<()> {
+        self.tally.print();
+        let owner = Some(self.owner);
+        let heir = Program { owner, role: Role::Heir, ..Program::connect(0, self.socket.peer_addr()?, steps) };
+        Err(family::become_program(name, &heir, self.socket.try_clone()?.into()))
     }
 
     fn chown(&mut self, uid: u32) -> Result<()> {

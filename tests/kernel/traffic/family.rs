@@ -5,6 +5,7 @@
 use std::net::TcpStream;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{self, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,6 +29,20 @@ impl Child {
         ensure!(status.success(), "a child ended with {status}");
         Ok(())
     }
+}
+
+/// Goes on as `program`, whose executable has this name and lies beside our own, with `stdin` as standard input. Gives why
+/// that cannot be.
+pub(super) fn become_program(name: &str, program: &Program, stdin: OwnedFd) -> anyhow::Error {
+    let exec = || -> Result<std::io::Error> {
+        let own = std::env::current_exe()?;
+        let other = own.with_file_name(name);
+        std::fs::hard_link(&own, &other)?;
+        let mut command = Command::new(other);
+        command.arg("traffic").arg(serde_json::to_string(program)?).stdin(Stdio::from(stdin));
+        Ok(command.exec())
+    };
+    exec().map_or_else(|error| error, anyhow::Error::from)
 }
 
 /// What a child finds on its standard input.

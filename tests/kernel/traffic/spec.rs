@@ -92,6 +92,8 @@ pub(crate) enum Step {
     Enter(PathBuf),
     /// A child takes these steps with the connection, and ends; with `again` it has the number of the last one.
     Fork { again: bool, steps: Vec<Step> },
+    /// Become a program of this name (`exec`), which takes these steps; takes `uid` 0 and a name of its own before.
+    Become { name: String, steps: Vec<Step> },
     /// Pass the socket to a process of another user, who takes these steps with it.
     Pass { uid: u32, steps: Vec<Step> },
 }
