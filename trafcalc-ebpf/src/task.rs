@@ -12,8 +12,8 @@ use crate::sock::read_kernel;
 /// `PF_KTHREAD` of include/linux/sched.h, the same since Linux 2.6.
 const KERNEL_THREAD: u32 = 1 << 21;
 
-/// Cgroups within each other that are looked at, from the inside.
-const MAX_LEVELS: u32 = 16;
+/// Cgroups within each other that are looked at, from the inside. The verifier walks through each of them many times.
+const MAX_LEVELS: u32 = 10;
 
 /// The address of a `struct task_struct`.
 #[derive(Clone, Copy)]
@@ -56,7 +56,9 @@ impl Task {
             }
             let text = read_kernel(node + u64::from(task_offset!(node_name))).unwrap_or(0);
             let mut name = [0; NAME_BYTES / 8];
-            if read_text(text, &mut name).is_some() && is_meant(&name) {
+            // One that cannot be read is all zeroes, and nobody's.
+            let _ = read_text(text, &mut name);
+            if is_meant(&name) {
                 return true;
             }
             node = read_kernel(node + u64::from(task_offset!(node_parent))).unwrap_or(0);
