@@ -8,12 +8,13 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid};
-use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, Seat, by, epoch_index, filter};
-use trafcalc_common::maps::{OTHER_ROW, Stream, event, owner};
+use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, by, epoch_index, filter};
+use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 
-use crate::atomic::{self, Swap};
-use crate::credit::{self, NOEXIST};
-use crate::maps::{ACTORS, EPOCHS, FREE_ROWS, SEATS, acting, breakdown, filters, marks_processes, task_offset};
+use crate::atomic::Swap;
+use crate::credit;
+use crate::maps::{EPOCHS, acting, breakdown, filters, marks_processes, task_offset};
+use crate::seats;
 use crate::sock::Sock;
 use crate::task::Task;
 use crate::wanted;
@@ -30,37 +31,37 @@ pub(crate) enum Moment {
 /// Whether who acts on a stream is known to be not wanted. Asked first, since it takes no more than the mark.
 #[inline(always)]
 pub(crate) fn is_passed(stream: *mut Stream) -> bool {
+    let last = last(stream);
     // As whom somebody acts may change at any time.
-    last_row(stream) == PASSED_ROW && !(acting() && filters(filter::USERS)) && remembers(stream, mark())
+    last as u32 == PASSED_ROW && !(acting() && filters(filter::USERS)) && is_of(stream, last, mark())
 }
 
 /// The row to credit for who acts on a stream of `uid`.
 #[inline(always)]
 pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
     let mark = mark();
-    let row = last_row(stream);
-    if row != OTHER_ROW && remembers(stream, mark) && has(row, uid) {
+    let last = last(stream);
+    let row = last as u32;
+    if row != OTHER_ROW && is_of(stream, last, mark) && seats::has(row, uid) {
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
     another::<S>(sk, stream, who, mark)
 }
 
-/// The row of who acted last; that for others if nobody did, or had one.
+/// Who acted last, and his row. Read once: a moment later it may be another's.
 #[inline(always)]
-fn last_row(stream: *mut Stream) -> u32 {
+fn last(stream: *mut Stream) -> u64 {
     // SAFETY: `stream` points to a map value.
-    unsafe { read_volatile(&raw const (*stream).owner) as u32 }
+    unsafe { read_volatile(&raw const (*stream).owner) }
 }
 
-/// Whether it was the one of this mark who acted last.
+/// Whether the one who acted last has this mark.
 #[inline(always)]
-fn remembers(stream: *mut Stream, mark: u64) -> bool {
+fn is_of(stream: *mut Stream, last: u64, mark: u64) -> bool {
     // SAFETY: `stream` points to a map value.
-    unsafe {
-        read_volatile(&raw const (*stream).owner) >> 32 == u64::from(mark as u32)
-            && read_volatile(&raw const (*stream).mark_high) == (mark >> 32) as u32
-    }
+    let high = unsafe { read_volatile(&raw const (*stream).mark_high) };
+    last >> 32 == u64::from(mark as u32) && high == (mark >> 32) as u32
 }
 
 /// Leaves the row that the stream remembers, whose end this is.
@@ -121,7 +122,7 @@ fn another<S: Swap>(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     if !wanted::task(task, &program) {
         return pass::<S>(stream, mark, PASSED_ROW);
     }
-    let row = row_of(&actor(task, uid, mark, &program));
+    let row = seats::row_of(&actor(task, uid, mark, &program));
     take::<S>(stream, mark, row);
     if row == OTHER_ROW { credit::row_of(uid) } else { row }
 }
@@ -154,8 +155,8 @@ fn is_held(sk: Sock) -> bool {
 /// The row of who acted last, as far as `uid` is concerned; where nobody did, that of the user.
 #[inline(always)]
 fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
-    let row = last_row(stream);
-    if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || has(row, uid))) {
+    let row = last(stream) as u32;
+    if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
         return row;
     }
     if filters(!filter::USERS) || (acting() && filters(filter::USERS)) {
@@ -171,7 +172,7 @@ fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
 #[inline(always)]
 fn take<S: Swap>(stream: *mut Stream, mark: u64, row: u32) {
     if row != OTHER_ROW {
-        count(row, 1);
+        seats::count(row, 1);
     }
     // SAFETY: `stream` points to a map value.
     let former = unsafe {
@@ -179,49 +180,6 @@ fn take<S: Swap>(stream: *mut Stream, mark: u64, row: u32) {
         S::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
     } as u32;
     if former != OTHER_ROW {
-        count(former, u64::MAX);
+        seats::count(former, u64::MAX);
     }
-}
-
-/// Adds to the number of streams that remember a row, by a number that may be -1.
-#[inline(always)]
-fn count(row: u32, change: u64) {
-    if let Some(seat) = SEATS.get_ptr_mut(row) {
-        // SAFETY: points to a map value.
-        unsafe { atomic::add(&raw mut (*seat).streams, change) };
-    }
-}
-
-/// Whether the row is one of the user's.
-#[inline(always)]
-fn has(row: u32, uid: u32) -> bool {
-    // SAFETY: points to a map value.
-    SEATS.get_ptr(row).is_some_and(|seat: *const Seat| unsafe { read_volatile(&raw const (*seat).uid) } == uid)
-}
-
-/// The row of an actor's account, opened if need be; that for others if there is no room for one more.
-#[inline(always)]
-fn row_of(actor: &Actor) -> u32 {
-    match ACTORS.get_ptr(actor) {
-        // SAFETY: points to a map value.
-        Some(row) => unsafe { read_volatile(row) },
-        None => open(actor),
-    }
-}
-
-#[inline(always)]
-fn open(actor: &Actor) -> u32 {
-    let Ok(Some(row)) = FREE_ROWS.pop() else { return OTHER_ROW };
-    if let Some(seat) = SEATS.get_ptr_mut(row) {
-        // SAFETY: points to a map value. No stream remembers a free row.
-        unsafe { write_volatile(&raw mut (*seat).uid, actor.uid()) };
-    }
-    if ACTORS.insert(actor, row, NOEXIST).is_ok() {
-        credit::event(event::ACTORS);
-        return row;
-    }
-    // Another CPU opened the account meanwhile.
-    let _ = FREE_ROWS.push(row, 0);
-    // SAFETY: points to a map value.
-    ACTORS.get_ptr(actor).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
 }

@@ -26,6 +26,8 @@ mod loopback;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod seats;
+#[cfg(target_arch = "bpf")]
 mod settle;
 #[cfg(target_arch = "bpf")]
 mod sock;
