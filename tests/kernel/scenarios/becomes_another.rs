@@ -2,14 +2,15 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, Scenario, Test, run_actors};
+use super::{CLIENT, Scenario, Test, no_host_pids, run_actors};
 use crate::target::Target;
 use crate::traffic::spec::{Program, Step, receive, receive_all, send};
 use crate::truth::By;
 use crate::world::World;
 
 /// ebpf only: packet asks once who has a connection.
-pub(super) const SCENARIO: Scenario = Scenario::new("becomes_another", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("becomes_another", run).targets(|target| target != Target::Packet).needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for what in [By::Program, By::Process] {

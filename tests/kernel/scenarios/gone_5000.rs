@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, Scenario, Test, run_actors};
+use super::{CLIENT, Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Step, receive_all, send};
@@ -11,7 +11,7 @@ use crate::truth::{Account, By};
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("gone_5000", run).targets(|target| target != Target::Packet).behind_the_hooks();
+    Scenario::new("gone_5000", run).targets(|target| target != Target::Packet).behind_the_hooks().needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for (what, processes) in [(By::Program, test.volume(5_000, 100)), (By::Process, test.volume(5_000, 100))] {

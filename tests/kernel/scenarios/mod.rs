@@ -77,7 +77,7 @@ use crate::service::{Options, Service};
 use crate::target::{Family, Target};
 use crate::traffic::spec::{Program, Step};
 use crate::truth::{By, Table};
-use crate::world::{Namespace, World, address_of, listen_at};
+use crate::world::{Cgroup, Namespace, World, address_of, listen_at};
 use counted::{Counted, Counters};
 
 /// All of them.
@@ -196,6 +196,20 @@ impl Scenario {
     const fn needs(self, needs: fn(Family) -> Option<&'static str>) -> Self {
         Self { needs, ..self }
     }
+}
+
+/// Whether processes have other numbers for us than for the kernel, as in a container.
+fn no_host_pids(_: Family) -> Option<&'static str> {
+    /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`.
+    const FIRST: &str = "pid:[4026531836]";
+    let is_first = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own.as_os_str() == FIRST);
+    (!is_first).then_some("this is not the host's own pid namespace")
+}
+
+/// Whether no cgroup can be made.
+fn no_cgroups(_: Family) -> Option<&'static str> {
+    let probe = Cgroup::new(&format!("trafcalc-probe-{}", std::process::id()));
+    probe.is_err().then_some("no cgroup can be made here")
 }
 
 const BOTH: &[Family] = &[Family::Ipv4, Family::Ipv6];

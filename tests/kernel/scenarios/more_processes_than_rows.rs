@@ -3,15 +3,17 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, SERVER, Scenario, Test, run_actors};
+use super::{CLIENT, SERVER, Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Step, receive_all, send};
 use crate::truth::{Account, By, Bytes, Table};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("more_processes_than_rows", run).targets(|target| target != Target::Packet).behind_the_hooks();
+pub(super) const SCENARIO: Scenario = Scenario::new("more_processes_than_rows", run)
+    .targets(|target| target != Target::Packet)
+    .behind_the_hooks()
+    .needs(no_host_pids);
 
 const ROWS: usize = 8;
 const PROCESSES: u32 = 40;

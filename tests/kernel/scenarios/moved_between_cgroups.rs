@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::{CLIENT, SERVER, Scenario, Test, run_actors};
+use super::{CLIENT, SERVER, Scenario, Test, no_cgroups, run_actors};
 use crate::target::Target;
 use crate::traffic::spec::{Program, Step, receive, receive_all, send};
 use crate::truth::By;
 use crate::world::{Cgroup, World};
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("moved_between_cgroups", run).targets(|target| target != Target::Packet);
+    Scenario::new("moved_between_cgroups", run).targets(|target| target != Target::Packet).needs(no_cgroups);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Scenario, Test, finish_actors};
+use super::{Scenario, Test, finish_actors, no_host_pids};
 use crate::running::Running;
 use crate::service::Options;
 use crate::target::Target;
@@ -11,7 +11,8 @@ use crate::traffic::spec::{Program, Step, receive, receive_all, send};
 use crate::truth::{Account, By};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_a_family", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("only_a_family", run).targets(|target| target != Target::Packet).needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for children in [false, true] {

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::{Scenario, Test, run_actors};
+use super::{Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).needs(no_host_pids);
 
 const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
 const CONNECTIONS: u32 = 10;

@@ -3,13 +3,13 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, Test, run_actors};
+use super::{Scenario, Test, no_cgroups, run_actors};
 use crate::service::Options;
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{Cgroup, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_what_fits_all", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_what_fits_all", run).needs(no_cgroups);
 
 const USERS: [u32; 2] = [70_020_091, 70_020_092];
 const PROGRAMS: [&str; 2] = ["wanted", "unwanted"];

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CLIENT, Scenario, Test, run_actors};
+use super::{CLIENT, Scenario, Test, no_host_pids, run_actors};
 use crate::target::Target;
 use crate::traffic::spec::{Program, Step, receive_all, send};
 use crate::truth::By;
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("pid_used_again", run).targets(|target| target != Target::Packet).behind_the_hooks();
+pub(super) const SCENARIO: Scenario = Scenario::new("pid_used_again", run)
+    .targets(|target| target != Target::Packet)
+    .behind_the_hooks()
+    .needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

@@ -3,12 +3,13 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, Test, run_actors};
+use super::{Scenario, Test, no_host_pids, run_actors};
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::By;
 use crate::world::{Namespace, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("processes_of_programs", run).behind_the_hooks();
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("processes_of_programs", run).behind_the_hooks().needs(no_host_pids);
 
 const USERS: [u32; 2] = [70_020_061, 70_020_062];
 /// The last one has a name as long as one may be that is not cut.

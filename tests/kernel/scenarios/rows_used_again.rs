@@ -3,15 +3,17 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Counters, Scenario, Test, run_actors};
+use super::{Counters, Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Step, receive_all, send};
 use crate::truth::{By, Table};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("rows_used_again", run).targets(|target| target != Target::Packet).behind_the_hooks();
+pub(super) const SCENARIO: Scenario = Scenario::new("rows_used_again", run)
+    .targets(|target| target != Target::Packet)
+    .behind_the_hooks()
+    .needs(no_host_pids);
 
 /// Accounts of processes that there are, for those of the rest of the host, too.
 const ROWS: u32 = 128;

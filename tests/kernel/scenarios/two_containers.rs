@@ -3,12 +3,12 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, Scenario, Test, run_actors};
+use super::{CLIENT, Scenario, Test, no_cgroups, run_actors};
 use crate::traffic::spec::{Program, receive, send};
 use crate::truth::By;
 use crate::world::{Cgroup, World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run).behind_the_hooks();
+pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run).behind_the_hooks().needs(no_cgroups);
 
 const CONNECTIONS: u32 = 10;
 

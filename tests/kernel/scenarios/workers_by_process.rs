@@ -3,12 +3,12 @@
 
 use anyhow::Result;
 
-use super::{Scenario, Test, run_actors};
+use super::{Scenario, Test, no_host_pids, run_actors};
 use crate::traffic::spec::{Program, Role, receive, send};
 use crate::truth::By;
 use crate::world::{World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("workers_by_process", run);
+pub(super) const SCENARIO: Scenario = Scenario::new("workers_by_process", run).needs(no_host_pids);
 
 const CONNECTIONS: u32 = 60;
 

@@ -16,6 +16,8 @@ impl Cgroup {
     /// One with this name, in the root of the hierarchy.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let path = root().context("no hierarchy of cgroups is mounted")?.join(name);
+        // One that a run left behind which was killed.
+        let _ = std::fs::remove_dir(&path);
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
