@@ -70,6 +70,7 @@ impl Ledger {
     fn credit(&mut self, owner: &Owner, bytes: Bytes) {
         if let Some(row) = self.rows.get_mut(owner) {
             row.total += bytes;
+            row.is_gone = false;
             return;
         }
         match (owner, owner.uid()) {

@@ -14,7 +14,9 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
         return;
     }
     match &mut flow.holder {
-        Holder::Pending(Pending { bytes: waiting, .. }) | Holder::Searching(_, waiting) => *waiting += bytes,
+        Holder::Pending(Pending { bytes: waiting, .. })
+        | Holder::Searching(_, waiting)
+        | Holder::Undecided(waiting) => *waiting += bytes,
         Holder::Fine(owner) => match booked.get_mut(&**owner) {
             Some(booked) => *booked += bytes,
             None => drop(booked.insert(Owner::clone(owner), bytes)),

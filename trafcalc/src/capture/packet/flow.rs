@@ -31,6 +31,8 @@ pub enum Holder {
     Foreign,
     /// Of somebody who is not to be counted.
     Unwanted,
+    /// Nobody knows whether it is of somebody who is to be counted. Its bytes are only told about.
+    Undecided(Bytes),
 }
 
 /// Bytes that wait for their owner.

@@ -52,6 +52,9 @@ pub struct Flows {
     ports: PortHistory,
     searches: Searches,
     gone: Vec<Owner>,
+    /// Bytes of connections, forgotten ones and others, of which nobody knows whether they are to be counted.
+    undecided_before: u64,
+    undecided_now: u64,
     recent_syns: RecentSyns,
     /// Finished connections that made room for others, and when.
     forgotten: HashMap<Endpoints, u64>,
@@ -72,6 +75,8 @@ impl Flows {
             ports: PortHistory::default(),
             searches,
             gone: Vec::new(),
+            undecided_before: 0,
+            undecided_now: 0,
             recent_syns: RecentSyns::default(),
             forgotten: HashMap::new(),
             no_room_until_ms: 0,
@@ -285,7 +290,7 @@ impl Flows {
     fn learn_owner(&mut self, endpoints: &Endpoints, uid: u32) {
         let Some(flow) = self.table.get_mut(endpoints) else { return };
         let waiting = match (flow.origin, &flow.holder) {
-            (_, Holder::Searching(..) | Holder::Fine(_) | Holder::Unwanted) => return,
+            (_, Holder::Searching(..) | Holder::Fine(_) | Holder::Unwanted | Holder::Undecided(_)) => return,
             (Origin::Passive, Holder::Pending(pending)) => {
                 self.ports.learn(endpoints.local, endpoints.local_port, pending.listener, uid);
                 pending.bytes
@@ -335,7 +340,9 @@ impl Flows {
         let mut ended = Vec::new();
         self.forgotten.retain(|_, since_ms| now_ms - *since_ms < FORGOTTEN_MS);
         self.health.pending_bytes = 0;
+        self.undecided_now = 0;
         for (endpoints, flow) in &mut self.table {
+            self.undecided_now += flow.undecided_bytes();
             if flow.guess_is_due(now_ms) {
                 let bytes = guess(&mut self.booked, &self.ports, &self.searches, endpoints, flow);
                 self.health.listener_bytes += bytes;
@@ -387,6 +394,7 @@ impl Flows {
             }
         }
         self.health.pending_bytes = 0;
+        self.undecided_now = self.table.values().map(Flow::undecided_bytes).sum();
     }
 
     /// Bytes by owner since the last call.
@@ -402,7 +410,8 @@ impl Flows {
     /// What could not be counted or attributed since the start.
     #[must_use]
     pub const fn health(&self) -> Health {
-        self.health
+        let undecided = self.undecided_before + self.undecided_now;
+        Health { coarse_bytes: self.health.coarse_bytes + undecided, ..self.health }
     }
 
     fn forget(&mut self, endpoints: &Endpoints) {
@@ -413,6 +422,7 @@ impl Flows {
 
     fn close(&mut self, endpoints: &Endpoints, mut flow: Flow) {
         self.health.listener_bytes += guess(&mut self.booked, &self.ports, &self.searches, endpoints, &mut flow);
+        self.undecided_before += flow.undecided_bytes();
         let was_lost_meanwhile = self.health.lost_events > flow.lost_before;
         if was_lost_meanwhile && !flow.is_complete() && !flow.aborted && !flow.is_nobodys() {
             self.health.gaps += 1;

@@ -9,6 +9,8 @@ pub(super) const LINGER_MS: u64 = 60_000;
 pub(super) const IDLE_CHECK_MS: u64 = 300_000;
 /// An unanswered question about bytes in hand is asked again after this time.
 pub(super) const ASK_AGAIN_MS: u64 = 1_000;
+/// A search that was not answered, for want of room in a queue, begins again after this time.
+pub(super) const SEARCH_AGAIN_MS: u64 = 30_000;
 /// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
 pub(super) const GUESS_MS: u64 = 2_000;
 
@@ -48,7 +50,15 @@ impl Flow {
 
     /// Whether its bytes are not to be counted.
     pub(super) const fn is_nobodys(&self) -> bool {
-        matches!(self.holder, Holder::Foreign | Holder::Unwanted)
+        matches!(self.holder, Holder::Foreign | Holder::Unwanted | Holder::Undecided(_))
+    }
+
+    /// Its bytes, if nobody knows whether they are to be counted.
+    pub(super) const fn undecided_bytes(&self) -> u64 {
+        match self.holder {
+            Holder::Undecided(bytes) => bytes.sent + bytes.received,
+            _ => 0,
+        }
     }
 
     /// Whether this host, which knows no such socket, only forwards the connection.
@@ -85,6 +95,8 @@ impl Flow {
     pub(super) fn is_worth_asking(&self, now_ms: u64) -> bool {
         let pause_ms = if self.holds_bytes() || self.awaits_last_ack() {
             ASK_AGAIN_MS
+        } else if matches!(self.holder, Holder::Searching(_, bytes) if !bytes.is_zero()) {
+            SEARCH_AGAIN_MS
         } else if now_ms - self.seen_ms < LINGER_MS {
             return false;
         } else if self.reset || self.aborted || self.embryonic {

@@ -2,12 +2,13 @@
 //! the socket. That is slow, so it holds up nobody, does many searches in one, and has a budget of time.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
 
 use super::finding::{Found, Outcome, Sought};
 use super::holders::Holders;
@@ -54,12 +55,12 @@ impl Search {
         while let Ok(first) = self.sought.recv() {
             thread::sleep(allowance.rest(Instant::now()));
             let sought: Vec<Sought> = [first].into_iter().chain(self.sought.try_iter().take(MAX_AT_ONCE)).collect();
-            let start = Instant::now();
+            let start = processor_time();
             for found in self.find(&sought) {
                 // When the reader is gone, `recv` says so, too.
                 let _ = self.found.send(found);
             }
-            allowance.spend(start.elapsed());
+            allowance.spend(processor_time().saturating_sub(start));
         }
     }
 
@@ -114,22 +115,22 @@ impl Search {
     }
 }
 
-/// The last part of the path of a process's program.
+/// The last part of the path of a process's program; one that is about to end has none any more.
 fn program(process: &Path) -> Option<Arc<str>> {
-    match fs::read_link(process.join("exe")) {
-        Ok(path) => Some(path.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").into()),
-        // Another user's (`CAP_SYS_PTRACE`); one that is about to end has no name any more.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            Some(fs::read_to_string(process.join("comm")).ok()?.trim_end().into())
-        }
-        Err(_) => None,
-    }
+    let path = fs::read_link(process.join("exe")).ok()?;
+    let name = path.file_name()?.to_string_lossy();
+    Some(name.strip_suffix(" (deleted)").unwrap_or(&name).into())
 }
 
 /// The path of a process's cgroup in the hierarchy of version 2, whose number is 0 (`cgroups(7)`).
 fn cgroup(process: &Path) -> Option<String> {
     let cgroups = fs::read_to_string(process.join("cgroup")).ok()?;
     cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// What this thread took of the processor so far.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// A share of one processor's time, saved up to a limit.

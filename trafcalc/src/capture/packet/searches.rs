@@ -10,6 +10,9 @@ use crate::capture::{By, Bytes, Owner, Wanted};
 /// Pause between two looks for owners that are gone.
 const GONE_PAUSE_MS: u64 = 10_000;
 
+/// Most owners that are finer than a user (6 MB); of further ones the user is told. As many as the ledger has room for.
+const MAX_OWNERS: usize = 32_768;
+
 /// Searches, and owners that have connections.
 #[derive(Debug, Default)]
 pub struct Searches {
@@ -52,18 +55,32 @@ impl Searches {
     pub fn end(&mut self, uid: u32, outcome: &Outcome) -> Holder {
         match outcome {
             Outcome::Owner(Owner::User(uid)) => Holder::User(*uid),
-            Outcome::Owner(owner) => {
-                Holder::Fine(Arc::clone(self.owners.entry(owner.clone()).or_insert_with(|| Arc::new(owner.clone()))))
-            }
+            Outcome::Owner(owner) => self.fine(uid, owner),
             Outcome::Unwanted => Holder::Unwanted,
             Outcome::Nothing => self.without(uid),
         }
     }
 
+    fn fine(&mut self, uid: u32, owner: &Owner) -> Holder {
+        if let Some(shared) = self.owners.get(owner) {
+            return Holder::Fine(Arc::clone(shared));
+        }
+        if self.owners.len() >= MAX_OWNERS {
+            return Holder::User(uid);
+        }
+        let shared = Arc::new(owner.clone());
+        self.owners.insert(owner.clone(), Arc::clone(&shared));
+        Holder::Fine(shared)
+    }
+
     /// Who holds a connection of the user `uid` of which no more will be known.
     #[must_use]
     pub fn without(&self, uid: u32) -> Holder {
-        if self.wants(uid) && !self.chooses_processes { Holder::User(uid) } else { Holder::Unwanted }
+        match (self.wants(uid), self.chooses_processes) {
+            (false, _) => Holder::Unwanted,
+            (true, false) => Holder::User(uid),
+            (true, true) => Holder::Undecided(Bytes::default()),
+        }
     }
 
     fn wants(&self, uid: u32) -> bool {

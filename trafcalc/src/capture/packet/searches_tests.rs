@@ -93,11 +93,11 @@ fn of_a_user_who_is_not_wanted_nothing_is_searched_or_counted() {
 }
 
 #[test]
-fn where_processes_are_chosen_a_connection_without_one_is_not_counted() {
+fn where_processes_are_chosen_a_connection_without_one_is_not_decided() {
     let mut searches = Searches::new(By::User, &Wanted { programs: vec!["curl".into()], ..Wanted::default() });
     assert!(searches.are_needed());
     assert_eq!(searches.begin(UID, sent(7)), Holder::Searching(UID, sent(7)));
-    assert_eq!(searches.end(UID, &Outcome::Nothing), Holder::Unwanted);
+    assert_eq!(searches.end(UID, &Outcome::Nothing), Holder::Undecided(Bytes::default()));
     assert_eq!(searches.end(UID, &Outcome::Unwanted), Holder::Unwanted);
     assert_eq!(searches.end(UID, &Outcome::Owner(Owner::User(UID))), Holder::User(UID));
 }
