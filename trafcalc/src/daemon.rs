@@ -161,6 +161,7 @@ impl Daemon {
     pub fn handle(&mut self, event: Event, now: Now) -> Flow {
         match event {
             Event::Tick | Event::ReportNow => self.report(now),
+            Event::Collect => self.collect(now),
             Event::Asked(client) => self.answer(client, now),
             Event::Reopen => {
                 self.reopen_wanted = true;

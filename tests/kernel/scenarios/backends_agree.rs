@@ -23,10 +23,10 @@ fn run(test: &Test) -> Result<()> {
     for (number, (client, server)) in conversations(test).into_iter().enumerate() {
         let number = u16::try_from(number)?;
         let (port, uid) = (7100 + number, 70_020_100 + 2 * u32::from(number));
-        let server = Program::listen(uid, listen_at(test.family), lasting(server)).on_port(port).times(8, 4);
+        let server = Program::listen(uid, listen_at(test.family), lasting(test, server)).on_port(port).times(8, 4);
         programs.push((&world.far, Running::start(&server, &world.far)?));
         let client =
-            Program::connect(uid + 1, address_of(test.family, 0, 2), lasting(client)).on_port(port).times(8, 4);
+            Program::connect(uid + 1, address_of(test.family, 0, 2), lasting(test, client)).on_port(port).times(8, 4);
         programs.push((&world.near, Running::start(&client, &world.near)?));
     }
     let truth = finish_all(programs)?;
@@ -36,8 +36,8 @@ fn run(test: &Test) -> Result<()> {
 }
 
 /// As [`Test::lasting`], because it is packet that is compared with.
-fn lasting(steps: Vec<Step>) -> Vec<Step> {
-    [steps, vec![Step::Pause(100)]].concat()
+fn lasting(test: &Test, steps: Vec<Step>) -> Vec<Step> {
+    [steps, vec![Step::Pause(test.volume(100, 1_000))]].concat()
 }
 
 /// What clients and servers do.

@@ -279,7 +279,7 @@ impl Test {
     fn lasting(&self, steps: impl Into<Vec<Step>>) -> Vec<Step> {
         let mut steps = steps.into();
         if self.is_packet() {
-            steps.push(Step::Pause(self.volume(20, 100)));
+            steps.push(Step::Pause(self.volume(50, 100)));
         }
         steps
     }
@@ -289,7 +289,7 @@ impl Test {
     fn lasting_longer(&self, steps: impl Into<Vec<Step>>) -> Vec<Step> {
         let mut steps = steps.into();
         if self.is_packet() {
-            steps.push(Step::Pause(self.volume(200, 1_000)));
+            steps.push(Step::Pause(self.volume(500, 1_000)));
         }
         steps
     }

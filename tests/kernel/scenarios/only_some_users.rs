@@ -8,7 +8,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).needs(no_host_pids);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).behind_the_hooks().needs(no_host_pids);
 
 const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
 const CONNECTIONS: u32 = 10;

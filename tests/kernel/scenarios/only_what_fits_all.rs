@@ -9,7 +9,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, By};
 use crate::world::{Cgroup, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_what_fits_all", run).needs(no_cgroups);
+pub(super) const SCENARIO: Scenario = Scenario::new("only_what_fits_all", run).behind_the_hooks().needs(no_cgroups);
 
 const USERS: [u32; 2] = [70_020_091, 70_020_092];
 const PROGRAMS: [&str; 2] = ["wanted", "unwanted"];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{CLIENT, Scenario, Test, no_host_pids, run_actors};
+use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Program, Step, receive_all, send};
 use crate::truth::By;
@@ -17,7 +18,9 @@ pub(super) const SCENARIO: Scenario = Scenario::new("pid_used_again", run)
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let counters = test.count_by(&world, By::Process)?;
+    // One report, so that nobody leaves the log in between.
+    let options = Options { interval: "1h", ..Options::default() };
+    let counters = test.count_with(&world, &options.argument(By::Process.option()))?;
     // So long that they do not start within one millisecond, which is how their start is told.
     let child = |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000), Step::Pause(20)] };
     // Who chooses numbers is root.

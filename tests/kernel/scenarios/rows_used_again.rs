@@ -1,7 +1,7 @@
 //! Many more processes than there are accounts for, some at a time: a process that ended makes room for another, and no
 //! byte of either goes astray.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::{Counters, Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
@@ -38,7 +38,5 @@ fn run(test: &Test) -> Result<()> {
             services[0].report_now()?;
         }
     }
-    let counted = counters.stop()?;
-    ensure!(counted.health("coarse_bytes_total")? == 0, "there was no room for some");
-    counted.must_equal(&truth.by(By::Process))
+    counters.stop()?.must_equal(&truth.by(By::Process))
 }

@@ -1,12 +1,13 @@
 //! Whether a process is still there, and since when.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::Process;
+use super::{Owner, Process};
 
 /// What /proc counts time in: `USER_HZ` is 100 on every machine that Rust knows.
 const NS_PER_TICK: u64 = 10_000_000;
@@ -25,6 +26,19 @@ pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
 /// there is none, or it is hidden.
 pub(super) fn started_ns(proc: &Path, pid: u32) -> Option<u64> {
     started_ticks(proc, pid).map(|ticks| ticks * NS_PER_TICK)
+}
+
+/// Whether nobody can act as `owner` any more; `cgroups` gives those that there are now.
+pub(super) fn is_gone<'a>(proc: &Path, owner: &Owner, cgroups: impl FnOnce() -> &'a HashMap<u64, String>) -> bool {
+    match owner {
+        Owner::Process(_, process) => has_ended(proc, process),
+        Owner::Cgroup(_, id) => {
+            let cgroups = cgroups();
+            // Where none is found at all, nobody knows.
+            !cgroups.is_empty() && !cgroups.contains_key(id)
+        }
+        _ => false,
+    }
 }
 
 fn is_free(pid: u32) -> bool {

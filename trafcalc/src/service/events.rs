@@ -25,6 +25,8 @@ pub enum Event {
     Stop,
     /// The backend can count no longer.
     BackendDied(CaptureError),
+    /// Long since the backend was asked: it keeps what it counted, and its room is not endless.
+    Collect,
     /// systemd wants to hear that the loop turns.
     Watchdog,
     /// Somebody wants to know the status, and waits here.
@@ -59,9 +61,13 @@ impl Clients {
 /// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// The backend is asked at least so often, however rare reports are.
+const COLLECT_PERIOD: Duration = Duration::from_secs(10);
+
 /// When things happen by themselves.
 pub struct Timers {
     tick: Interval,
+    collect: Option<Interval>,
     watchdog: Option<Interval>,
     end: Option<Instant>,
 }
@@ -92,6 +98,7 @@ impl Events {
             _ = self.hangup.recv() => Event::Reopen,
             _ = self.user1.recv() => Event::ReportNow,
             _ = timers.tick.tick() => Event::Tick,
+            () = next_tick(timers.collect.as_mut()) => Event::Collect,
             client = next_client(self.status.as_ref()) => Event::Asked(client),
         }
     }
@@ -104,6 +111,7 @@ impl Timers {
         let now = Instant::now();
         Self {
             tick: every(interval, now),
+            collect: (interval > COLLECT_PERIOD).then(|| every(COLLECT_PERIOD, now)),
             watchdog: watchdog.map(|period| every(period, now)),
             end: duration.map(|duration| now + duration),
         }

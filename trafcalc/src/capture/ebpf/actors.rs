@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::collections::HashMap as Dictionary;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use super::counters::Counters;
 use super::programs::Programs;
 use super::sizes::actor_rows;
 use super::tables::{Tables, take, unreadable};
-use crate::capture::alive::has_ended;
+use crate::capture::alive::is_gone;
 use crate::capture::{Batch, By, Bytes, CaptureError, Hierarchy, Owner, Process, Settings};
 
 /// A [`Seat`] as the kernel copies it: the user, the number of streams.
@@ -68,11 +67,8 @@ impl Actors {
         self.update(tables)?;
         let mut free = Vec::new();
         let cgroups = OnceCell::new();
-        let is_gone = |owner: &Owner| match owner {
-            Owner::Process(_, process) => has_ended(Path::new("/proc"), process),
-            Owner::Cgroup(_, id) => !is_there(*id, cgroups.get_or_init(|| self.hierarchy.cgroups())),
-            _ => false,
-        };
+        let proc = Path::new("/proc");
+        let is_gone = |owner: &Owner| is_gone(proc, owner, || cgroups.get_or_init(|| self.hierarchy.cgroups()));
         for (&row, taken) in &mut self.taken {
             let mut gain = counters.gain(row, tables.shares(row)?);
             if gain.is_zero() && !is_remembered(&self.seats, row)? && is_gone(&taken.owner) {
@@ -125,11 +121,6 @@ fn credit(batch: &mut Batch, owner: &Owner, gain: Bytes) {
 fn is_remembered(seats: &Array<MapData, SeatWords>, row: u32) -> Result<bool, CaptureError> {
     let [_, streams] = seats.get(&row, 0).map_err(|error| unreadable(&error))?;
     Ok(streams != 0)
-}
-
-/// Whether there is such a cgroup; where none is found at all, nobody knows.
-fn is_there(id: u64, cgroups: &Dictionary<u64, String>) -> bool {
-    cgroups.is_empty() || cgroups.contains_key(&id)
 }
 
 fn owner(actor: &Actor, by: By) -> Owner {

@@ -2,6 +2,7 @@
 //! go to another thread, and who wants to know what was counted gets an answer when the rings are read up to that
 //! moment.
 
+use std::cell::OnceCell;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::interfaces::Interfaces;
 use super::ring::{AnchorRing, BulkRing, Packet, RETIRE_MS};
 use super::segment::{NotASegment, parse};
 use super::socket::PacketSocket;
-use crate::capture::alive::has_ended;
+use crate::capture::alive::is_gone;
 use crate::capture::{Batch, CaptureError, Hierarchy, Owner};
 
 /// Longest pause between two looks at the anchors, for which nothing wakes the reader.
@@ -272,19 +273,11 @@ impl Reader {
     }
 }
 
-/// Whether nobody can act as an owner any more. Looks for cgroups at most once.
+/// Says of owners whether they are gone; looks for cgroups at most once.
 fn gone() -> impl FnMut(&Owner) -> bool {
     let proc = Path::new(PROC);
-    let mut cgroups = None;
-    move |owner| match owner {
-        Owner::Process(_, process) => has_ended(proc, process),
-        Owner::Cgroup(_, id) => {
-            let cgroups = cgroups.get_or_insert_with(|| Hierarchy::mounted(&proc.join("mounts")).cgroups());
-            // Where none is found at all, nobody knows.
-            !cgroups.is_empty() && !cgroups.contains_key(id)
-        }
-        _ => false,
-    }
+    let cgroups = OnceCell::new();
+    move |owner| is_gone(proc, owner, || cgroups.get_or_init(|| Hierarchy::mounted(&proc.join("mounts")).cgroups()))
 }
 
 fn observe(flows: &mut Flows, interfaces: &Interfaces, packet: &Packet<'_>, now_ms: u64) {

@@ -3,8 +3,8 @@ use std::sync::mpsc::sync_channel;
 
 use tempfile::TempDir;
 
+use super::super::testing::capture_settings;
 use super::*;
-use crate::config::{Backend, for_selftest};
 
 const UID: u32 = 1000;
 
@@ -26,7 +26,7 @@ fn proc() -> TempDir {
 }
 
 fn search(root: &TempDir, wanted: Wanted) -> Search {
-    let settings = Settings { by: By::Program, wanted, ..for_selftest(None::<Backend>, None).unwrap() };
+    let settings = Settings { by: By::Program, wanted, ..capture_settings() };
     let ((_, sought), (found, _)) = (sync_channel(1), sync_channel(1));
     Search::new(root.path(), &settings, sought, found)
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::MIN_RING_BYTES;
 use super::segment::{Direction, Endpoints, Segment};
-use crate::capture::PacketSettings;
+use crate::capture::{Belonging, By, EbpfSettings, PacketSettings, Settings, Wanted};
 
 /// A TCP segment in IPv4 or IPv6, with as many options and extension headers as asked for.
 #[derive(Clone, Debug)]
@@ -142,5 +142,20 @@ pub(super) fn settings() -> PacketSettings {
         test_drop_percent: 0,
         test_stall_ms: 0,
         test_lose_fins: false,
+    }
+}
+
+/// All of one's settings: everything is counted, by user.
+pub(super) fn capture_settings() -> Settings {
+    Settings {
+        backend: None,
+        attach: None,
+        loopback: false,
+        by: By::User,
+        wanted: Wanted::default(),
+        belonging: Belonging::Socket,
+        ebpf: EbpfSettings::default(),
+        packet: settings(),
+        test_leave_out_states: false,
     }
 }
