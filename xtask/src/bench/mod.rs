@@ -69,6 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn built() -> Result<(PathBuf, PathBuf)> {
     setup::ensure_tools()?;
+    if let Err(error) = peers::build() {
+        eprintln!("a peer will be left out: {error:#}");
+    }
     Ok((build::release()?, build::release_with_empty_programs()?))
 }
 

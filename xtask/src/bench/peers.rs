@@ -1,8 +1,9 @@
 //! Other tools: how each is installed and started, and where its count stands in what it prints.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::tool::Counted;
 use super::traffic;
@@ -46,18 +47,26 @@ fn nethogs() -> Result<Peer> {
     Ok(Peer { name: "nethogs", words, counted: by_nethogs })
 }
 
-/// From crates.io, into a folder of the bench.
 fn bandwhich() -> Result<Peer> {
-    let root = shell::workspace().join("target/bench/peers");
-    let program = root.join("bin/bandwhich");
-    if !program.is_file() {
-        let install = ["install", "bandwhich", "--version", BANDWHICH_VERSION, "--locked", "--root"];
-        shell::run(shell::cargo(install).arg(&root)).context("cannot install it from crates.io")?;
-        ensure!(program.is_file(), "cargo did not install {}", program.display());
-    }
+    let program = bandwhich_root().join("bin/bandwhich");
+    ensure!(program.is_file(), "cargo could not install it from crates.io");
     let options = ["--raw", "--processes", "--total-utilization", "--no-resolve", "--interface"];
     let words = [program.display().to_string()].into_iter().chain(options.map(str::to_owned)).collect();
     Ok(Peer { name: "bandwhich", words, counted: by_bandwhich })
+}
+
+fn bandwhich_root() -> PathBuf {
+    shell::workspace().join("target/bench/peers")
+}
+
+/// Builds what comes from crates.io, into a folder of the bench, if it is not there. Whoever measures as root may have no
+/// cargo, so this is for the caller.
+pub(super) fn build() -> Result<()> {
+    if bandwhich_root().join("bin/bandwhich").is_file() {
+        return Ok(());
+    }
+    let install = ["install", "bandwhich", "--version", BANDWHICH_VERSION, "--locked", "--root"];
+    shell::run(shell::cargo(install).arg(bandwhich_root()))
 }
 
 /// Every second a line for each process: `program/pid/uid<tab>sent<tab>received`.
