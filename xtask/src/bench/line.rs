@@ -1,14 +1,14 @@
 //! Two network namespaces joined by a veth pair. Everything goes when it is dropped.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{self, Command};
 
 use anyhow::Result;
 
 use crate::{shell, system};
 
-const NEAR: &str = "trafcalc-bench-near";
-const FAR: &str = "trafcalc-bench-far";
+/// The number of the process that made them comes behind, so that two benches do not get in each other's way.
+const NAMES: [&str; 2] = ["trafcalc-bench-near-", "trafcalc-bench-far-"];
 /// The near end's device, for tools that want to know.
 pub(super) const DEVICE: &str = "near0";
 /// Where the far end listens. From the range for documentation: nothing routes there.
@@ -21,8 +21,8 @@ const MANY_PORTS: &str = "cd /proc/sys/net/ipv4; echo 10000 65535 >ip_local_port
 
 /// The pair.
 pub(super) struct Line {
-    near: &'static str,
-    far: &'static str,
+    near: String,
+    far: String,
 }
 
 /// One end.
@@ -35,17 +35,19 @@ pub(super) enum End {
 impl Line {
     /// Makes it. What a bench that was killed left behind is removed first.
     pub(super) fn new() -> Result<Self> {
-        remove();
-        let line = Self { near: NEAR, far: FAR };
+        remove_left_behind()?;
+        let [near, far] = NAMES.map(|name| format!("{name}{}", process::id()));
+        let line = Self { near, far };
+        let Self { near, far } = &line;
         for steps in [
-            format!("netns add {NEAR}"),
-            format!("netns add {FAR}"),
-            format!("-n {NEAR} link add {DEVICE} type veth peer name far0 netns {FAR}"),
-            format!("-n {NEAR} addr add 192.0.2.1/24 dev {DEVICE}"),
-            format!("-n {FAR} addr add 192.0.2.2/24 dev far0"),
-            format!("-n {NEAR} link set {DEVICE} up"),
-            format!("-n {FAR} link set far0 up"),
-            format!("-n {NEAR} link set lo up"),
+            format!("netns add {near}"),
+            format!("netns add {far}"),
+            format!("-n {near} link add {DEVICE} type veth peer name far0 netns {far}"),
+            format!("-n {near} addr add 192.0.2.1/24 dev {DEVICE}"),
+            format!("-n {far} addr add {FAR_ADDRESS}/24 dev far0"),
+            format!("-n {near} link set {DEVICE} up"),
+            format!("-n {far} link set far0 up"),
+            format!("-n {near} link set lo up"),
         ] {
             shell::output(Command::new("ip").args(steps.split(' ')))?;
         }
@@ -58,8 +60,8 @@ impl Line {
     /// A program at one end, ahead of what else the machine has to do.
     pub(super) fn command(&self, end: End, program: impl AsRef<Path>) -> Command {
         let name = match end {
-            End::Near => self.near,
-            End::Far => self.far,
+            End::Near => &self.near,
+            End::Far => &self.far,
         };
         let mut command = Command::new("nice");
         command
@@ -73,12 +75,22 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        remove();
+        remove(&self.near);
+        remove(&self.far);
     }
 }
 
-fn remove() {
-    for name in [NEAR, FAR] {
-        system::succeeds(Command::new("ip").args(["netns", "del", name]));
+fn remove(name: &str) {
+    system::succeeds(Command::new("ip").args(["netns", "del", name]));
+}
+
+fn remove_left_behind() -> Result<()> {
+    let list = shell::output(Command::new("ip").args(["netns", "list"]))?;
+    for name in list.lines().filter_map(|line| line.split(' ').next()) {
+        let maker = NAMES.iter().find_map(|ours| name.strip_prefix(ours));
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
+            remove(name);
+        }
     }
+    Ok(())
 }
