@@ -22,7 +22,7 @@ use readiness::Readiness;
 
 /// Longest time the service may take to start, to report, or to stop. It needs well under a second natively; an
 /// emulated machine takes some seconds to read the kernel's BTF and verify a program.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// After this it ends by itself, should nobody be left to stop it.
 const LONGEST_RUN: &str = "1h";

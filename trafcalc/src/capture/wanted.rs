@@ -9,7 +9,7 @@ pub struct Wanted {
     pub users: Vec<u32>,
     /// Processes.
     pub processes: Vec<Process>,
-    /// With those that they fork later.
+    /// With those that they forked and fork later.
     pub children: bool,
     /// Programs, by the last part of their paths.
     pub programs: Vec<String>,

@@ -49,7 +49,7 @@ fn user(name: &str) -> Result<u32, WantedError> {
     known.or_else(|| name.parse().ok()).ok_or_else(|| WantedError::NoUser(name.to_owned()))
 }
 
-/// The processes, and the children that they have already.
+/// The processes that were named. Their children are for whoever counts to find, who knows since when it counts.
 fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
     let mut found = BTreeMap::new();
     for pid in &only.pids {
@@ -60,9 +60,6 @@ fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
         }
         found.insert(pid, stat(proc, pid).ok_or(WantedError::NoProcess(pid))?.started_ns());
     }
-    if only.children {
-        add_children(proc, &mut found);
-    }
     let process = |(pid, started_ns)| Process { pid, started_ns, program: "".into() };
     Ok(found.into_iter().map(process).collect())
 }
@@ -71,23 +68,6 @@ fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
 fn leader(proc: &Path, pid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(proc.join(pid.to_string()).join("status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
-}
-
-fn add_children(proc: &Path, found: &mut BTreeMap<u32, u64>) {
-    let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let all: Vec<_> = pids.filter_map(|pid| Some((pid, stat(proc, pid)?))).collect();
-    loop {
-        let before = found.len();
-        for (pid, stat) in &all {
-            if found.contains_key(&stat.parent) {
-                found.entry(*pid).or_insert(stat.started_ns());
-            }
-        }
-        if found.len() == before {
-            return;
-        }
-    }
 }
 
 fn require_units(only: &Only, proc: &Path) -> Result<(), WantedError> {
@@ -110,10 +90,10 @@ fn require_units(only: &Only, proc: &Path) -> Result<(), WantedError> {
 mod tests {
     use super::*;
 
-    /// A `/proc` with processes 1, 7 (child of 1), 8 (of 7), 9 (of 8), a thread 12 of 7, and a unit.
+    /// A `/proc` with the processes 1 and 7, a thread 12 of 7, and a unit.
     fn host() -> tempfile::TempDir {
         let proc = tempfile::tempdir().unwrap();
-        for (pid, leader, parent) in [(1, 1, 0), (9, 9, 8), (8, 8, 7), (7, 7, 1), (12, 7, 1)] {
+        for (pid, leader, parent) in [(1, 1, 0), (7, 7, 1), (12, 7, 1)] {
             let folder = proc.path().join(pid.to_string());
             std::fs::create_dir(&folder).unwrap();
             let rest = (5..30).map(|field| if field == 22 { (100 * pid).to_string() } else { "0".to_owned() });
@@ -132,16 +112,15 @@ mod tests {
         Ok(wanted.processes.iter().map(|process| (process.pid, process.started_ns)).collect())
     }
 
-    fn of_pid(pid: &str, children: bool) -> Only {
-        Only { pids: vec![pid.parse().unwrap()], children, ..Only::default() }
+    fn of_pid(pid: &str) -> Only {
+        Only { pids: vec![pid.parse().unwrap()], ..Only::default() }
     }
 
     #[test]
-    fn a_process_is_meant_with_its_children_if_that_was_said() {
-        assert_eq!(pids(&of_pid("7", false)).unwrap(), [(7, 7_000_000_000)]);
-        assert_eq!(pids(&of_pid("7", true)).unwrap().iter().map(|found| found.0).collect::<Vec<_>>(), [7, 8, 9]);
-        assert!(matches!(pids(&of_pid("2", false)), Err(WantedError::NoProcess(2))));
-        assert!(matches!(pids(&of_pid("12", false)), Err(WantedError::Thread(12, 7))));
+    fn a_process_is_meant_by_its_number_and_its_start() {
+        assert_eq!(pids(&of_pid("7")).unwrap(), [(7, 7_000_000_000)]);
+        assert!(matches!(pids(&of_pid("2")), Err(WantedError::NoProcess(2))));
+        assert!(matches!(pids(&of_pid("12")), Err(WantedError::Thread(12, 7))));
     }
 
     #[test]

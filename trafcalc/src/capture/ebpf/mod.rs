@@ -159,8 +159,9 @@ impl EbpfBackend {
     ) -> Result<Self, CaptureError> {
         let tables = Tables::of(&mut programs)?;
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
-        plan::fill_filters(&mut programs, &settings.wanted)?;
+        let mut processes = plan::fill_filters(&mut programs, &settings.wanted)?;
         programs.attach(settings)?;
+        plan::add_children(&mut processes, &settings.wanted)?;
         let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
         Ok(Self { attach, by: settings.by, programs, tables, actors, counters, health, mismatches })
     }

@@ -1,5 +1,8 @@
 //! What the program has to know and do for the settings, beyond counting users.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use aya::Pod;
 use aya::maps::{HashMap, MapData};
 use trafcalc_common::actor::{START_UNIT_NS, by, filter, name_words};
@@ -7,6 +10,7 @@ use trafcalc_common::actor::{START_UNIT_NS, by, filter, name_words};
 use super::modes::{self, Hook};
 use super::programs::Programs;
 use super::tables::{take, unreadable};
+use crate::capture::alive::descendants;
 use crate::capture::{Belonging, By, CaptureError, Wanted};
 
 /// Most processes that are wanted at once, where their children are, too; further ones are not counted. 5 MB.
@@ -89,14 +93,25 @@ pub(super) fn filter_entries(wanted: &Wanted) -> [(&'static str, u32); 4] {
     ]
 }
 
-/// Tells the program what is wanted.
-pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<(), CaptureError> {
+/// Numbers of the processes that are wanted, and their starts in units of [`START_UNIT_NS`].
+pub(super) type WantedProcesses = HashMap<MapData, u32, u64>;
+
+/// Adds the children that the wanted processes have. Those that they fork from now on the program adds by itself, once it
+/// is attached.
+pub(super) fn add_children(map: &mut WantedProcesses, wanted: &Wanted) -> Result<(), CaptureError> {
+    let children = if wanted.children { descendants(Path::new("/proc"), &wanted.processes) } else { BTreeMap::new() };
+    let mut starts = children.into_iter().map(|(pid, started_ns)| (pid, started_ns / START_UNIT_NS));
+    starts.try_for_each(|(pid, start)| map.insert(pid, start, 0)).map_err(|error| unreadable(&error))
+}
+
+/// Tells the program what is wanted; gives the map of processes.
+pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<WantedProcesses, CaptureError> {
     let starts = wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS));
     let names = |names: &[String]| names.iter().map(|name| (name_words(name.as_bytes()), 1_u32)).collect::<Vec<_>>();
     fill(programs, "WANTED_USERS", wanted.users.iter().map(|&uid| (uid, 1_u32)))?;
-    fill(programs, "WANTED_PROCESSES", starts)?;
     fill(programs, "WANTED_PROGRAMS", names(&wanted.programs))?;
-    fill(programs, "WANTED_UNITS", names(&wanted.units))
+    fill(programs, "WANTED_UNITS", names(&wanted.units))?;
+    fill(programs, "WANTED_PROCESSES", starts)
 }
 
 /// Each value has the type that the program's map has: 32 bits, but for starts.
@@ -104,9 +119,10 @@ fn fill<K: Pod, V: Pod>(
     programs: &mut Programs,
     name: &'static str,
     entries: impl IntoIterator<Item = (K, V)>,
-) -> Result<(), CaptureError> {
+) -> Result<HashMap<MapData, K, V>, CaptureError> {
     let mut map: HashMap<MapData, K, V> = take(programs, name)?;
-    entries.into_iter().try_for_each(|(key, value)| map.insert(key, value, 0)).map_err(|error| unreadable(&error))
+    let filled = entries.into_iter().try_for_each(|(key, value)| map.insert(key, value, 0));
+    filled.map(|()| map).map_err(|error| unreadable(&error))
 }
 
 #[cfg(test)]
