@@ -26,7 +26,8 @@ fn run(test: &Test) -> Result<()> {
         (EACH, vec![receive_all()], vec![send(100_000, CHUNK)]),
         (1, vec![send(50_000, CHUNK), receive_all()], vec![receive(10_000)]),
     ] {
-        let (server, client) = (test.server(server).times(times, 2), test.client(client).times(times, 2));
+        let (server, client) =
+            (test.server(server).times(times, times.min(2)), test.client(client).times(times, times.min(2)));
         truth.merge(run_all([(&world.far, server), (&world.near, client)])?);
     }
     let counted = counters.stop()?;
