@@ -66,6 +66,8 @@ pub struct Flow {
     pub birth: u32,
     /// When that segment passed, in nanoseconds of the wall clock.
     pub born_ns: u64,
+    /// When the last segment passed that it was settled to, in nanoseconds of the wall clock.
+    pub moved_ns: u64,
     /// How it came into view.
     pub origin: Origin,
     /// Whose bytes.
@@ -128,6 +130,7 @@ impl Flow {
         Self {
             birth: 0,
             born_ns: 0,
+            moved_ns: 0,
             origin,
             holder: Holder::Pending(Pending::default()),
             interface: 0,
@@ -191,6 +194,7 @@ impl Flow {
     #[must_use = "the bytes belong to an account"]
     pub fn settle(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
         self.embryonic &= segment.syn;
+        self.moved_ns = self.moved_ns.max(time_ns);
         if self.sent.is_none() {
             self.begin(segment, time_ns);
         }

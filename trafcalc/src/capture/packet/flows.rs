@@ -38,6 +38,9 @@ pub struct Sighting {
     pub time_ns: u64,
     /// Index of the interface.
     pub interface: u32,
+    /// Whether it was read long after it passed, by the wall clock: then later ones of its connection may have been read
+    /// before, from the other ring.
+    pub is_late: bool,
 }
 
 /// The connections in view.
@@ -159,8 +162,8 @@ impl Flows {
         let segment = &sighting.segment;
         self.retire_earlier_connection(sighting, now_ms);
         match self.table.get_mut(&segment.endpoints) {
-            // Left over in the slower ring from an earlier connection between the same endpoints.
-            Some(flow) if flow.is_younger_than(sighting.time_ns, now_ms) => {}
+            // Left over in the slower ring, be it from an earlier connection between the same endpoints.
+            Some(flow) if flow.is_past(sighting, now_ms) => {}
             Some(flow) => {
                 self.health.late_connections += u64::from(flow.is_unseen());
                 flow.seen_ms = now_ms;
@@ -182,7 +185,7 @@ impl Flows {
             if segment.syn {
                 flow.is_same_opening(segment)
             } else {
-                flow.is_younger_than(sighting.time_ns, now_ms) || flow.can_be_of_this_connection(segment)
+                flow.is_past(sighting, now_ms) || flow.can_be_of_this_connection(segment)
             }
         };
         if let Entry::Occupied(entry) = self.table.entry(segment.endpoints)

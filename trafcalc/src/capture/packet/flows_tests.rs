@@ -22,7 +22,7 @@ impl Bench {
 
     fn see(&mut self, segment: Segment) {
         self.time_ns += 1;
-        self.flows.observe(&Sighting { segment, time_ns: self.time_ns, interface: 2 }, self.now_ms);
+        self.flows.observe(&Sighting { segment, time_ns: self.time_ns, interface: 2, is_late: false }, self.now_ms);
     }
 
     fn learn(&mut self, question: Question, standing: Standing) {
@@ -131,7 +131,7 @@ proptest! {
         }
         // The slower ring comes last.
         for (segment, time_ns) in captured.into_iter().zip(times) {
-            bench.flows.observe(&Sighting { segment, time_ns, interface: 2 }, 0);
+            bench.flows.observe(&Sighting { segment, time_ns, interface: 2, is_late: false }, 0);
         }
         bench.learn(question_about(&first), Standing::Owned(UID));
         for question in bench.flows.open_questions() {
@@ -262,7 +262,9 @@ fn a_late_segment_of_an_earlier_connection_moves_nothing() {
     let before_ns = bench.time_ns;
     bench.see(syn(7000));
     bench.learn(question_about(&syn(7000)), Standing::Owned(UID));
-    bench.flows.observe(&Sighting { segment: segment(101, 501, 10), time_ns: before_ns, interface: 2 }, 0);
+    bench
+        .flows
+        .observe(&Sighting { segment: segment(101, 501, 10), time_ns: before_ns, interface: 2, is_late: false }, 0);
     assert_eq!(bench.credits(), vec![(Owner::Unattributed, 10, 20)]);
 }
 

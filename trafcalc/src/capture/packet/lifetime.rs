@@ -1,6 +1,7 @@
 //! When a connection's owner is asked for, given up, decided, and when the connection is forgotten. Pure.
 
 use super::flow::{Flow, Holder, Origin, Pending};
+use super::flows::Sighting;
 
 /// A finished connection is kept this long for its retransmissions, as long as TCP itself keeps `TIME_WAIT`
 /// (`TCP_TIMEWAIT_LEN`): forgotten earlier, a retransmission would look like a connection in mid-stream.
@@ -14,6 +15,8 @@ pub(super) const SEARCH_AGAIN_MS: u64 = 30_000;
 /// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
 pub(super) const GUESS_MS: u64 = 2_000;
 
+/// Two processors may send segments of one connection in another order than they captured them, by less than this.
+const REORDERING_NS: u64 = 10_000_000;
 /// The bulk ring shows a segment less than this after the anchor ring showed a later one.
 pub(super) const RING_DELAY_MS: u64 = 1_000;
 
@@ -74,10 +77,17 @@ impl Flow {
         }
     }
 
-    /// Whether a segment that passed at `time_ns` is left over, in the slower ring, from an earlier connection between the
-    /// same endpoints. That ring is late by less than a second; later, the wall clock was set back.
-    pub(super) fn is_younger_than(&self, time_ns: u64, now_ms: u64) -> bool {
-        self.origin != Origin::Midstream && time_ns < self.born_ns && now_ms - self.opened_ms < RING_DELAY_MS
+    /// Whether a segment passed before what is known of the connection already, and was read behind it from the slower
+    /// ring: it has nothing to tell, and its numbers may be too far away to be compared. Of a connection in mid-stream it
+    /// may tell an earlier beginning. That ring is late by less than a second, but for a reader that is held up; when it
+    /// is not late, the wall clock was set back.
+    pub(super) fn is_past(&self, sighting: &Sighting, now_ms: u64) -> bool {
+        let Sighting { time_ns, is_late, .. } = *sighting;
+        if time_ns < self.born_ns {
+            self.origin != Origin::Midstream && (is_late || now_ms - self.opened_ms < RING_DELAY_MS)
+        } else {
+            is_late && time_ns + REORDERING_NS < self.moved_ns
+        }
     }
 
     /// Whether it will not move any more, for all that this host itself says.
@@ -115,3 +125,7 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lifetime_tests.rs"]
+mod tests;

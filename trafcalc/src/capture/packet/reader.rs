@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
@@ -27,6 +27,8 @@ const LONGEST_WAIT_MS: u64 = 100;
 /// Everything captured before a moment is in the rings' readable part after this: the kernel looks at an open block
 /// every [`RETIRE_MS`] and hands it over the second time at the latest (`prb_retire_rx_blk_timer_expired`).
 const SETTLED_AFTER: Duration = Duration::from_millis(2 * RETIRE_MS as u64 + 10);
+/// A segment that is read so long after it passed is late: the bulk ring's usual delay is shorter.
+const LATE_NS: u64 = 100_000_000;
 /// How much longer a request waits while there are always more packets.
 const OVERLOAD_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause between two sweeps of the table.
@@ -176,15 +178,15 @@ impl Reader {
     /// Reads what there is, within a bound; gives whether that was all. The anchors are read before each block, so
     /// that a connection's SYN is known before its segments.
     fn read_rings(&mut self) -> bool {
-        let now_ms = self.now_ms();
+        let now = Now { ms: self.now_ms(), wall_ns: wall_ns() };
         let Self { rings, flows, interfaces, .. } = self;
         for _ in 0..BLOCKS_PER_ROUND {
             let is_ready = rings.bulk.is_ready();
-            rings.anchors.drain(|packet| observe(flows, interfaces, &packet, now_ms));
+            rings.anchors.drain(|packet| observe(flows, interfaces, &packet, now));
             if !is_ready {
                 return true;
             }
-            rings.bulk.read_block(|packet| observe(flows, interfaces, &packet, now_ms));
+            rings.bulk.read_block(|packet| observe(flows, interfaces, &packet, now));
         }
         false
     }
@@ -280,14 +282,30 @@ fn gone() -> impl FnMut(&Owner) -> bool {
     move |owner| is_gone(proc, owner, || cgroups.get_or_init(|| Hierarchy::mounted(&proc.join("mounts")).cgroups()))
 }
 
-fn observe(flows: &mut Flows, interfaces: &Interfaces, packet: &Packet<'_>, now_ms: u64) {
+/// One moment, by both clocks.
+#[derive(Clone, Copy)]
+struct Now {
+    /// Milliseconds since the start.
+    ms: u64,
+    /// Nanoseconds of the wall clock, by which packets are stamped.
+    wall_ns: u64,
+}
+
+fn wall_ns() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn observe(flows: &mut Flows, interfaces: &Interfaces, packet: &Packet<'_>, now: Now) {
     if interfaces.is_bridge_port(packet.interface) {
         return;
     }
     match parse(packet.bytes, packet.packet_bytes, packet.direction) {
         Ok(segment) => {
-            let sighting = Sighting { segment, time_ns: packet.time_ns, interface: packet.interface };
-            flows.observe(&sighting, now_ms);
+            let Packet { time_ns, interface, .. } = *packet;
+            let is_late = time_ns + LATE_NS < now.wall_ns;
+            let sighting = Sighting { segment, time_ns, interface, is_late };
+            flows.observe(&sighting, now.ms);
         }
         Err(NotASegment::Malformed) => flows.observe_malformed(),
         Err(NotASegment::NotTcp) => {}
@@ -314,7 +332,7 @@ mod tests {
                 time_ns: 1,
                 interface: u32::MAX,
             };
-            observe(&mut flows, &interfaces, &packet, 0);
+            observe(&mut flows, &interfaces, &packet, Now { ms: 0, wall_ns: 0 });
         }
         flows.conclude();
         assert_eq!(flows.take_credits(), []);
