@@ -11,9 +11,9 @@ use crate::{kernels, setup, shell, system};
 pub(crate) struct Arguments {
     /// Only tests whose name contains this
     filter: Option<String>,
-    /// Only on this machine's own kernel
+    /// Also on other kernels, as `cargo xtask kernels` does
     #[arg(long)]
-    native: bool,
+    kernels: bool,
     /// A kernel that cannot be fetched is named as left out instead of failing the run
     #[arg(long)]
     allow_missing: bool,
@@ -63,8 +63,8 @@ fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
 }
 
 fn on_other_kernels(arguments: &Arguments, found: &mut Found) -> Result<()> {
-    if arguments.native {
-        found.left_out.push("the scenarios on other kernels: as it was asked for".into());
+    if !arguments.kernels {
+        found.left_out.push("the scenarios on other kernels: `cargo xtask test --kernels` runs them, too".into());
         return Ok(());
     }
     if !kernels::can_run() {
