@@ -15,6 +15,8 @@ pub(super) const SEARCH_AGAIN_MS: u64 = 30_000;
 /// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
 pub(super) const GUESS_MS: u64 = 2_000;
 
+/// No ring is later than this; a segment that passed still earlier tells that the wall clock was set back.
+const LONGEST_LAG_NS: u64 = 60_000_000_000;
 /// Two processors may send segments of one connection in another order than they captured them, by less than this.
 const REORDERING_NS: u64 = 10_000_000;
 /// The bulk ring shows a segment less than this after the anchor ring showed a later one.
@@ -86,7 +88,10 @@ impl Flow {
         if time_ns < self.born_ns {
             self.origin != Origin::Midstream && (is_late || now_ms - self.opened_ms < RING_DELAY_MS)
         } else {
-            is_late && time_ns + REORDERING_NS < self.moved_ns
+            let lag_ns = self.moved_ns.saturating_sub(time_ns);
+            // Less late, but from a connection so fast that it leads by more than a later one's segment may be away.
+            let is_fast = lag_ns < LONGEST_LAG_NS && !self.can_be_of_this_connection(&sighting.segment);
+            lag_ns > REORDERING_NS && (is_late || is_fast)
         }
     }
 
