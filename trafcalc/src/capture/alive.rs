@@ -1,6 +1,6 @@
 //! Whether a process is still there, and since when.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -26,26 +26,6 @@ pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
 /// there is none, or it is hidden.
 pub(super) fn started_ns(proc: &Path, pid: u32) -> Option<u64> {
     started_ticks(proc, pid).map(|ticks| ticks * NS_PER_TICK)
-}
-
-/// The descendants that these processes have now: their numbers and starts.
-pub(super) fn descendants(proc: &Path, processes: &[Process]) -> BTreeMap<u32, u64> {
-    let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let all: Vec<_> = pids.filter_map(|pid| Some((pid, stat(proc, pid)?))).collect();
-    let roots: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-    let mut found = BTreeMap::new();
-    loop {
-        let before = found.len();
-        for (pid, stat) in &all {
-            if roots.contains(&stat.parent) || found.contains_key(&stat.parent) {
-                found.entry(*pid).or_insert(stat.started_ns());
-            }
-        }
-        if found.len() == before {
-            return found;
-        }
-    }
 }
 
 /// Whether nobody can act as `owner` any more; `cgroups` gives those that there are now.
@@ -122,19 +102,6 @@ mod tests {
         assert!(!has_ended(proc.path(), &process(NOBODY, 7_779_999_999)));
         assert!(has_ended(proc.path(), &process(NOBODY, 7_780_000_000)), "its number is somebody else's");
         assert!(has_ended(proc.path(), &process(NOBODY + 1, 7_770_000_000)));
-    }
-
-    #[test]
-    fn descendants_are_found_whatever_their_order() {
-        let proc = tempfile::tempdir().unwrap();
-        for (pid, parent) in [(1, 0), (9, 8), (8, 7), (7, 1), (6, 1)] {
-            std::fs::create_dir(proc.path().join(pid.to_string())).unwrap();
-            let rest = (5..30).map(|field| if field == 22 { (100 * pid).to_string() } else { "0".to_owned() });
-            let stat = format!("{pid} (a) S {parent} {}", rest.collect::<Vec<_>>().join(" "));
-            std::fs::write(proc.path().join(format!("{pid}/stat")), stat).unwrap();
-        }
-        let found = descendants(proc.path(), &[process(7, 7_000_000_000)]);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(8, 8_000_000_000), (9, 9_000_000_000)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod actors;
 mod counters;
+mod descendants;
 mod mismatches;
 mod misses;
 mod modes;

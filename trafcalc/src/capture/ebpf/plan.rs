@@ -7,10 +7,10 @@ use aya::Pod;
 use aya::maps::{HashMap, MapData};
 use trafcalc_common::actor::{START_UNIT_NS, by, filter, name_words};
 
+use super::descendants;
 use super::modes::{self, Hook};
 use super::programs::Programs;
 use super::tables::{take, unreadable};
-use crate::capture::alive::descendants;
 use crate::capture::{Belonging, By, CaptureError, Wanted};
 
 /// Most processes that are wanted at once, where their children are, too; further ones are not counted. 5 MB.
@@ -99,7 +99,8 @@ pub(super) type WantedProcesses = HashMap<MapData, u32, u64>;
 /// Adds the children that the wanted processes have. Those that they fork from now on the program adds by itself, once it
 /// is attached.
 pub(super) fn add_children(map: &mut WantedProcesses, wanted: &Wanted) -> Result<(), CaptureError> {
-    let children = if wanted.children { descendants(Path::new("/proc"), &wanted.processes) } else { BTreeMap::new() };
+    let children =
+        if wanted.children { descendants::of(Path::new("/proc"), &wanted.processes) } else { BTreeMap::new() };
     let mut starts = children.into_iter().map(|(pid, started_ns)| (pid, started_ns / START_UNIT_NS));
     starts.try_for_each(|(pid, start)| map.insert(pid, start, 0)).map_err(|error| unreadable(&error))
 }
