@@ -21,6 +21,8 @@ use crate::capture::CaptureError;
 
 /// `INET_DIAG_NOCOOKIE` (`linux/inet_diag.h`): any socket with these endpoints.
 const ANY_COOKIE: [u8; 8] = [0xff; 8];
+/// What the kernel also says where it knows no user.
+const ROOT: u32 = 0;
 /// The kernel answers at once, or not at all.
 const LONGEST_REPLY: TimeVal = TimeVal::new(1, 0);
 /// A reply about one socket takes 92 bytes and what newer kernels always add.
@@ -50,7 +52,7 @@ impl SockDiag {
 
     /// What the kernel knows of a connection now.
     pub fn ask(&mut self, question: &Question) -> Result<Finding, CaptureError> {
-        let found = self.look_up(&question.endpoints, question.interface)?;
+        let found = self.look_up_surely(&question.endpoints, question.interface)?;
         let inode = found.as_ref().map_or(0, |socket| socket.inode);
         let (standing, listener) = match found {
             Some(socket) if socket.state == TCP_LISTEN => (Standing::Gone, Some(socket.uid)),
@@ -72,6 +74,19 @@ impl SockDiag {
         let anybody = Endpoints { remote: unspecified, remote_port: 0, ..question.endpoints };
         let found = self.look_up(&anybody, question.interface)?;
         Ok(found.filter(|socket| socket.state == TCP_LISTEN).map(|socket| socket.uid))
+    }
+
+    /// The same, but root is believed only when it is said twice: of a connection that is accepted while the kernel answers
+    /// it tells the user before (0, as nobody has it yet) and the inode after (`inet_diag_msg_attrs_fill`).
+    fn look_up_surely(
+        &mut self,
+        endpoints: &Endpoints,
+        interface: u32,
+    ) -> Result<Option<InetResponseHeader>, CaptureError> {
+        match self.look_up(endpoints, interface)? {
+            Some(socket) if socket.uid == ROOT && socket.inode != 0 => self.look_up(endpoints, interface),
+            found => Ok(found),
+        }
     }
 
     /// The socket that gets segments for `endpoints`: the connection's own, or else the listener's.
@@ -98,7 +113,17 @@ impl SockDiag {
             self.dump(family, &mut found)
                 .map_err(|source| CaptureError::System { what: "listing connections with sock_diag", source })?;
         }
+        found.retain_mut(|(endpoints, uid, inode)| *uid != ROOT || self.is_still_owned(endpoints, uid, inode));
         Ok(found)
+    }
+
+    /// Asks once more whose a connection is; gives whether anybody's.
+    fn is_still_owned(&mut self, endpoints: &Endpoints, uid: &mut u32, inode: &mut u32) -> bool {
+        let again = self.look_up(endpoints, 0).ok().flatten().filter(|socket| socket.inode != 0);
+        if let Some(socket) = &again {
+            (*uid, *inode) = (socket.uid, socket.inode);
+        }
+        again.is_some()
     }
 
     fn dump(&mut self, family: u8, found: &mut Vec<(Endpoints, u32, u32)>) -> io::Result<()> {
