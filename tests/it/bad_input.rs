@@ -197,7 +197,9 @@ fn a_backend_that_cannot_do_what_is_asked_says_so() {
     if !can_capture("a_backend_that_cannot_do_what_is_asked_says_so") {
         return;
     }
+    let told = "--owner acting is for the ebpf backend, but the backend is packet";
     let case = Case::with_config("owner = 'acting'\n");
-    let told = "packet: it cannot know as whom a process acts (owner): only the ebpf backend can";
-    case.expect(69, told, || case.command(&["--backend=packet"]).output().unwrap());
+    case.expect(64, told, || case.command(&["--backend=packet"]).output().unwrap());
+    let case = Case::with_config("owner = 'acting'\nbackend = 'packet'\n");
+    case.expect(78, told, || case.command(&[]).output().unwrap());
 }

@@ -144,9 +144,12 @@ pub enum ConfigError {
     /// `--attach` without the only backend it is for.
     #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
     AttachWithoutEbpf(Attach),
-    /// `--owner acting` with the backend that cannot.
+    /// The owner `acting` with the backend that cannot.
     #[error("--owner acting is for the ebpf backend, but the backend is packet, which sees no processes act")]
-    ActingWithoutEbpf,
+    ActingWithoutEbpf {
+        /// Whether one of the two is an option of the command line, and not both written in the file.
+        is_usage: bool,
+    },
     /// `--children` of nobody.
     #[error("--children is for the processes that --pid names, but there is none")]
     ChildrenOfNobody,
@@ -170,7 +173,10 @@ impl ConfigError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::AttachWithoutEbpf(_) | Self::ActingWithoutEbpf | Self::ChildrenOfNobody | Self::TestKnob { .. }
+            Self::AttachWithoutEbpf(_)
+                | Self::ActingWithoutEbpf { is_usage: true }
+                | Self::ChildrenOfNobody
+                | Self::TestKnob { .. }
         )
     }
 }
@@ -211,8 +217,10 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     if let (Some(attach), Some(BackendKind::Packet)) = (overrides.attach, backend) {
         return Err(ConfigError::AttachWithoutEbpf(attach));
     }
-    if let (Some(Belonging::Acting), Some(BackendKind::Packet)) = (overrides.owner, backend) {
-        return Err(ConfigError::ActingWithoutEbpf);
+    if let (Belonging::Acting, Some(BackendKind::Packet)) = (overrides.owner.unwrap_or(file.owner), backend) {
+        return Err(ConfigError::ActingWithoutEbpf {
+            is_usage: overrides.owner.is_some() || overrides.backend.is_some(),
+        });
     }
     if overrides.only.children && overrides.only.pids.is_empty() {
         return Err(ConfigError::ChildrenOfNobody);

@@ -2,24 +2,22 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::filter::LevelFilter;
 
 /// Says which messages are shown, as in `TRAFCALC_LOG=debug`.
 pub const FILTER_VARIABLE: &str = "TRAFCALC_LOG";
 
-/// The filter cannot be understood.
+/// The level cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment variable {FILTER_VARIABLE} is not a filter such as debug or trafcalc=trace: {0}")]
-pub struct WrongFilter(#[from] ParseError);
+#[error("the environment variable {FILTER_VARIABLE} is {0:?}, and not one of off, error, warn, info, debug, trace")]
+pub struct WrongLevel(String);
 
 /// Starts showing messages.
-pub fn start() -> Result<(), WrongFilter> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(std::env::var(FILTER_VARIABLE).unwrap_or_default())?;
+pub fn start() -> Result<(), WrongLevel> {
+    let word = std::env::var(FILTER_VARIABLE).unwrap_or_default();
+    let level = if word.is_empty() { LevelFilter::INFO } else { word.parse().map_err(|_| WrongLevel(word))? };
     let messages = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal());
