@@ -3,10 +3,10 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, Test, run_all};
+use super::{Scenario, Test, run_all, unread_at_close};
 use crate::service::Options;
 use crate::target::Target;
-use crate::traffic::spec::{CHUNK, receive, receive_all, send};
+use crate::traffic::spec::{CHUNK, receive_all, send};
 use crate::truth::Table;
 use crate::world::World;
 
@@ -21,15 +21,11 @@ fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let counters = test.count_with(&world, &Options::default())?;
     let mut truth = Table::default();
-    for (times, client, server) in [
-        (EACH, vec![send(100_000, CHUNK)], vec![receive_all()]),
-        (EACH, vec![receive_all()], vec![send(100_000, CHUNK)]),
-        (1, vec![send(50_000, CHUNK), receive_all()], vec![receive(10_000)]),
-    ] {
-        let (server, client) =
-            (test.server(server).times(times, times.min(2)), test.client(client).times(times, times.min(2)));
+    for (client, server) in [(send(100_000, CHUNK), receive_all()), (receive_all(), send(100_000, CHUNK))] {
+        let (server, client) = (test.server([server]).times(EACH, 2), test.client([client]).times(EACH, 2));
         truth.merge(run_all([(&world.far, server), (&world.near, client)])?);
     }
+    truth.merge(unread_at_close::connection(test, &world)?);
     let counted = counters.stop()?;
     let audited = counted.health("audited_total")?;
     let is_enough = || {

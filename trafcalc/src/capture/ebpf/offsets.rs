@@ -3,9 +3,12 @@
 //! They differ on every kernel, so a field that is not found, or has another size, is a reason not to count: it must
 //! never be guessed.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 
-use btf_rs::{Btf, Member, Struct, Type};
+use btf_rs::{Backend, Btf, Member, Struct, Type};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
 use crate::capture::CaptureError;
@@ -19,20 +22,20 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 /// The kernel has no type information, or lacks a field.
 pub(super) fn of_running_kernel(with_tasks: bool) -> Result<(Offsets, TaskOffsets), CaptureError> {
-    let bytes = std::fs::read(Path::new(VMLINUX)).map_err(|source| CaptureError::System {
+    let bytes = fs::read(VMLINUX).map_err(|source| CaptureError::System {
         what: "reading the kernel's types from /sys/kernel/btf/vmlinux",
         source,
     })?;
-    let of_tasks = if with_tasks { of_tasks(&bytes)? } else { TaskOffsets::UNSET };
-    Ok((from_btf(&bytes)?, of_tasks))
+    let btf = parse(&bytes)?;
+    let of_tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
+    Ok((of_sockets(&btf)?, of_tasks))
 }
 
-/// Reads the offsets from a kernel's type information.
-pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
-    let btf = parse(bytes)?;
-    let sock = Structure::find(&btf, "sock")?;
+/// Reads the offsets that tell what was counted from a kernel's type information.
+fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
+    let sock = Structure::find(btf, "sock")?;
     let common = sock.inner("__sk_common")?;
-    let tcp = Structure::find(&btf, "tcp_sock")?;
+    let tcp = Structure::find(btf, "tcp_sock")?;
     Ok(Offsets {
         sk_type: sock.field("sk_type", 2)?,
         sk_protocol: sock.field("sk_protocol", 2)?,
@@ -52,24 +55,23 @@ pub(super) fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
         rcv_nxt: tcp.field("rcv_nxt", 4)?,
         bytes_acked: tcp.field("bytes_acked", 8)?,
         bytes_received: tcp.field("bytes_received", 8)?,
-        dst_dev: Structure::find(&btf, "dst_entry")?.field("dev", 8)?,
-        dev_flags: Structure::find(&btf, "net_device")?.field("flags", 4)?,
+        dst_dev: Structure::find(btf, "dst_entry")?.field("dev", 8)?,
+        dev_flags: Structure::find(btf, "net_device")?.field("flags", 4)?,
     })
 }
 
 /// Reads the offsets that tell who acts from a kernel's type information.
-fn of_tasks(bytes: &[u8]) -> Result<TaskOffsets, CaptureError> {
-    let btf = parse(bytes)?;
-    let task = Structure::find(&btf, "task_struct")?;
-    let node = Structure::find(&btf, "kernfs_node")?;
+fn of_tasks(btf: &Btf) -> Result<TaskOffsets, CaptureError> {
+    let task = Structure::find(btf, "task_struct")?;
+    let node = Structure::find(btf, "kernfs_node")?;
     Ok(TaskOffsets {
-        sk_lock_owned: Structure::find(&btf, "sock")?.inner("sk_lock")?.field("owned", 4)?,
+        sk_lock_owned: Structure::find(btf, "sock")?.inner("sk_lock")?.field("owned", 4)?,
         task_tgid: task.field("tgid", 4)?,
         task_cred: task.field("cred", 8)?,
-        cred_euid: Structure::find(&btf, "cred")?.field("euid", 4)?,
+        cred_euid: Structure::find(btf, "cred")?.field("euid", 4)?,
         task_cgroups: task.field("cgroups", 8)?,
-        cgroups_default: Structure::find(&btf, "css_set")?.field("dfl_cgrp", 8)?,
-        cgroup_node: Structure::find(&btf, "cgroup")?.field("kn", 8)?,
+        cgroups_default: Structure::find(btf, "css_set")?.field("dfl_cgrp", 8)?,
+        cgroup_node: Structure::find(btf, "cgroup")?.field("kn", 8)?,
         node_name: node.field("name", 8)?,
         node_parent: node.field("parent", 8).or_else(|_| node.field("__parent", 8))?,
         task_flags: task.field("flags", 4)?,
@@ -77,15 +79,28 @@ fn of_tasks(bytes: &[u8]) -> Result<TaskOffsets, CaptureError> {
         task_group_leader: task.field("group_leader", 8)?,
         task_start_boottime: task.field("start_boottime", 8)?,
         task_signal: task.field("signal", 8)?,
-        signal_live: Structure::find(&btf, "signal_struct")?.field("live", 4)?,
-        mm_exe_file: Structure::find(&btf, "mm_struct")?.field("exe_file", 8)?,
-        file_dentry: Structure::find(&btf, "file")?.inner("f_path")?.field("dentry", 8)?,
-        dentry_name: Structure::find(&btf, "dentry")?.inner("d_name")?.field("name", 8)?,
+        signal_live: Structure::find(btf, "signal_struct")?.field("live", 4)?,
+        mm_exe_file: Structure::find(btf, "mm_struct")?.field("exe_file", 8)?,
+        file_dentry: Structure::find(btf, "file")?.inner("f_path")?.field("dentry", 8)?,
+        dentry_name: Structure::find(btf, "dentry")?.inner("d_name")?.field("name", 8)?,
     })
 }
 
+/// Type information that is read where it lies, a tenth of the work of making values of all its types. The kernel's own
+/// file can be mapped since Linux 6.16 only, so this takes a copy.
 fn parse(bytes: &[u8]) -> Result<Btf, CaptureError> {
-    Btf::from_bytes(bytes).map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })
+    let failed = |source| CaptureError::System { what: "keeping the kernel's types in memory", source };
+    let copy = copy(bytes).map_err(failed)?;
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    Btf::from_file_with_backend(path, Backend::Mmap)
+        .map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })
+}
+
+/// A file without a name.
+fn copy(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("btf", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// A structure of the kernel, and where it begins in the one that was looked up.

@@ -93,6 +93,10 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     blob.finish()
 }
 
+fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
+    of_sockets(&parse(bytes)?)
+}
+
 #[test]
 fn fields_are_found_through_anonymous_members_and_aliases() {
     let offsets = from_btf(&kernel(2, "write_seq")).unwrap();
