@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod audit;
+pub mod cast;
 mod cursor;
 pub mod maps;
 pub mod offsets;

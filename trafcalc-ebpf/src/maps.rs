@@ -84,6 +84,10 @@ pub(crate) static OFFSETS: Offsets = Offsets::UNSET;
 #[unsafe(no_mangle)]
 pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
 
+/// The number of `struct tcp_sock` among the kernel's types, if the kernel has [`trafcalc_common::cast`]; else 0.
+#[unsafe(no_mangle)]
+static TCP_SOCK_TYPE: u32 = 0;
+
 /// What accounts are told apart by: one of `trafcalc_common::actor::by`.
 #[unsafe(no_mangle)]
 static BY: u32 = 0;
@@ -133,6 +137,15 @@ pub(crate) use task_offset;
 pub(crate) fn constant(value: &u32) -> u32 {
     // SAFETY: a reference is valid; volatile, so that the value at compilation is not taken for granted.
     unsafe { core::ptr::read_volatile(value) }
+}
+
+/// The number of `struct tcp_sock` among the kernel's types; `None` if the kernel does not let us load from one.
+#[inline(always)]
+pub(crate) fn tcp_sock_type() -> Option<u32> {
+    match constant(&TCP_SOCK_TYPE) {
+        0 => None,
+        number => Some(number),
+    }
 }
 
 /// Whether connections within this host are to be counted, too.

@@ -289,7 +289,7 @@ impl Test {
     fn lasting_longer(&self, steps: impl Into<Vec<Step>>) -> Vec<Step> {
         let mut steps = steps.into();
         if self.is_packet() {
-            steps.push(Step::Pause(self.volume(500, 1_000)));
+            steps.push(Step::Pause(self.volume(500, 3_000)));
         }
         steps
     }

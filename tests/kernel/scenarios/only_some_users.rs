@@ -11,7 +11,6 @@ use crate::world::{World, address_of, listen_at};
 pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).behind_the_hooks().needs(no_host_pids);
 
 const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
-const CONNECTIONS: u32 = 10;
 
 fn run(test: &Test) -> Result<()> {
     for what in [By::User, By::Process] {
@@ -25,7 +24,7 @@ fn run(test: &Test) -> Result<()> {
             let ask = test.lasting_longer([send(30_000, 800), receive(20_000)]);
             let server = Program::listen(uid, listen_at(test.family), serve);
             let client = Program::connect(uid + 1, address_of(test.family, 0, 2), ask);
-            let like = |program: Program| program.times(CONNECTIONS, 2).on_port(port);
+            let like = |program: Program| program.times(test.volume(10, 2), 2).on_port(port);
             [(&world.far, like(server)), (&world.near, like(client))]
         };
         let truth = run_actors((0..3).flat_map(pair))?.by(what);

@@ -17,7 +17,7 @@ const PROGRAMS: [&str; 2] = ["wanted", "unwanted"];
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let cgroups = [Cgroup::new("trafcalc-wanted.service")?, Cgroup::new("trafcalc-unwanted.service")?];
-    for what in [By::Unit, By::Program] {
+    for &what in test.volume(&[By::Unit, By::Program][..], &[By::Program]) {
         let options = Options::default().argument("--user=70020091").argument("--program=wanted");
         let options = options.argument("--unit=trafcalc-wanted.service").argument(what.option());
         let counters = test.count_with(&world, &options)?;

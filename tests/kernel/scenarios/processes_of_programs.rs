@@ -15,7 +15,6 @@ const USERS: [u32; 2] = [70_020_061, 70_020_062];
 /// The last one has a name as long as one may be that is not cut.
 const PROGRAMS: [&str; 3] = ["upload", "down load", "a-program-whose-name-is-exactly-as-long-as-one-that-is-not-cut!"];
 const PROCESSES_EACH: usize = 2;
-const CONNECTIONS: u32 = 6;
 
 fn run(test: &Test) -> Result<()> {
     let accounts = USERS.len() * PROGRAMS.len();
@@ -50,6 +49,6 @@ fn pair<'a>(test: &Test, world: &'a World, uid: u32, name: &str, number: u16) ->
     let ask = test.lasting_longer([send(there, 3_000), receive(back)]);
     let server = Program::listen(uid, listen_at(test.family), serve);
     let client = Program::connect(uid, address_of(test.family, 0, 2), ask);
-    let like = |program: Program| program.called(name).times(CONNECTIONS, 2).on_port(7_500 + number);
+    let like = |program: Program| program.called(name).times(test.volume(6, 2), 2).on_port(7_500 + number);
     [(&world.far, like(server)), (&world.near, like(client))]
 }

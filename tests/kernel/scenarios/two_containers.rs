@@ -10,8 +10,6 @@ use crate::world::{Cgroup, World, listen_at};
 
 pub(super) const SCENARIO: Scenario = Scenario::new("two_containers", run).behind_the_hooks().needs(no_cgroups);
 
-const CONNECTIONS: u32 = 10;
-
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let name = |digit: &str| format!("docker-{}.scope", digit.repeat(64));
@@ -20,7 +18,7 @@ fn run(test: &Test) -> Result<()> {
     let serve = test.lasting_longer([receive(30_000), send(70_000, 7_000)]);
     let server = Program::listen(CLIENT, listen_at(test.family), serve);
     let client = test.client(test.lasting_longer([send(30_000, 3_000), receive(70_000)]));
-    let inside = |program: Program, cgroup| program.inside(cgroup).times(CONNECTIONS, 2);
+    let inside = |program: Program, cgroup| program.inside(cgroup).times(test.volume(10, 2), 2);
     let truth = run_actors([(&world.far, inside(server, &one)), (&world.near, inside(client, &other))])?.by(By::Unit);
     ensure!(truth.0.len() == 2, "the two are not told apart by the programs themselves: {truth:?}");
     counters.stop()?.must_equal(&truth)

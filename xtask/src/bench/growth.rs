@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::compare::megabytes;
 use super::line::Line;
 use super::table::{Table, column};
-use super::tool::Tool;
+use super::tool::{Tool, Watcher};
 use super::transfer::{FULL_SPEED, Transfer};
 
 /// How long processor time is measured.
@@ -21,7 +21,8 @@ const WARM_UP: u32 = 100_000;
 
 /// Processor time with so many accounts, each of which moves every second.
 pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
-    let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 10s). \
+    let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 10s); \
+                 all tools watch at the same time. \
                  Limit with 1,000 accounts: 5 ms/s.";
     let columns = [column("CPU, ms/s", 2), column("memory, MB", 1)];
     let mut table = Table::new("Growth with accounts", about, "accounts", &columns);
@@ -29,11 +30,9 @@ pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
         let transfer =
             Transfer { bytes: 1, connections: users, users, rate: Some(1), hold: Some(SETTLE), ..FULL_SPEED };
         for turn in 1..=turns {
-            for tool in tools {
-                let name = format!("{users}, {}", tool.name());
-                eprintln!("{}, turn {turn}: {name}", table.title);
-                let (cpu, memory) = while_held(tool, &transfer, WINDOW)?;
-                table.add(&name, &[cpu, memory]);
+            eprintln!("{}, turn {turn}: {users}", table.title);
+            for (tool, (cpu, memory)) in tools.iter().zip(while_held(tools, &transfer, WINDOW)?) {
+                table.add(&format!("{users}, {}", tool.name()), &[cpu, memory]);
             }
         }
     }
@@ -42,16 +41,14 @@ pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
 
 /// Memory with so many connections open, which do nothing.
 pub(super) fn with_connections(tools: &[Tool]) -> Result<Table> {
-    let about = "All are open at once and idle. Tables in the kernel have a fixed size, and are not in it.";
+    let about = "All are open at once and idle, and all tools watch them at the same time. Tables in the kernel have a fixed size, and are not in it.";
     let columns = [column("memory, MB", 1), column("CPU, ms/s", 2)];
     let mut table = Table::new("Growth with open connections", about, "connections", &columns);
     for connections in [1, 10, 100, 1_000, 10_000, 100_000] {
         let transfer = Transfer { bytes: 1, connections, hold: Some(SETTLE), on_one_processor: true, ..FULL_SPEED };
-        for tool in tools {
-            let name = format!("{connections}, {}", tool.name());
-            eprintln!("{}: {name}", table.title);
-            let (cpu, memory) = while_held(tool, &transfer, SETTLE)?;
-            table.add(&name, &[memory, cpu]);
+        eprintln!("{}: {connections}", table.title);
+        for (tool, (cpu, memory)) in tools.iter().zip(while_held(tools, &transfer, SETTLE)?) {
+            table.add(&format!("{connections}, {}", tool.name()), &[memory, cpu]);
         }
     }
     Ok(table)
@@ -82,17 +79,23 @@ pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Tabl
     Ok(table)
 }
 
-/// Milliseconds of processor time a second, and megabytes of memory, while connections are held.
-fn while_held(tool: &Tool, transfer: &Transfer, window: Duration) -> Result<(f64, f64)> {
+/// Of each tool, all of which watch at the same time, milliseconds of processor time a second and megabytes of memory
+/// while connections are held.
+fn while_held(tools: &[Tool], transfer: &Transfer, window: Duration) -> Result<Vec<(f64, f64)>> {
     let line = Line::new()?;
-    let watcher = tool.start(&line)?;
+    let watchers = tools.iter().map(|tool| tool.start(&line)).collect::<Result<Vec<_>>>()?;
+    let cpu = || watchers.iter().map(|watcher| watcher.program.cpu_so_far()).collect::<Result<Vec<_>>>();
     let look = || {
-        let (start, before) = (Instant::now(), watcher.program.cpu_so_far()?);
+        let (start, before) = (Instant::now(), cpu()?);
         sleep(window);
-        let cpu = (watcher.program.cpu_so_far()? - before) * 1e3 / start.elapsed().as_secs_f64();
-        Ok((cpu, megabytes(watcher.program.resident()?)))
+        let (after, seconds) = (cpu()?, start.elapsed().as_secs_f64());
+        let of = |(index, watcher): (usize, &Watcher)| {
+            let cpu = (after[index] - before[index]) * 1e3 / seconds;
+            Ok((cpu, megabytes(watcher.program.resident()?)))
+        };
+        watchers.iter().enumerate().map(of).collect::<Result<Vec<_>>>()
     };
     let (_, looked) = transfer.run(&line, look)?;
-    watcher.stop()?;
+    watchers.into_iter().try_for_each(|watcher| watcher.stop().map(drop))?;
     Ok(looked)
 }

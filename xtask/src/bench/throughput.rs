@@ -9,13 +9,16 @@ use super::figures::Figures;
 use super::line::Line;
 use super::table::{Table, column};
 use super::tool::{Tool, Watcher};
-use super::transfer::{FULL_SPEED, Transfer};
+use super::transfer::{FULL_SPEED, Moved, Transfer};
 
 /// Who is compared with nobody: nobody again, to show how much of a difference is noise.
 const NOBODY: &str = "nobody (noise)";
 
 /// For the kernel to tidy up behind a tool that has started or stopped.
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// Transfers of a turn, of which the median is taken: starting a tool takes longer than one of them.
+const TRANSFERS: usize = 5;
 
 /// A transfer, in so many turns.
 pub(super) struct Speed {
@@ -24,23 +27,24 @@ pub(super) struct Speed {
     transfer: Transfer,
 }
 
-/// Short ones: the machine's own ups and downs are longer than a turn, and hit all who take part in it.
+/// Short ones: the machine's own ups and downs are longer than a transfer, and hit all who take part in a turn.
 pub(super) const SPEEDS: [Speed; 2] = [
     Speed {
         title: "Throughput, writes of 64 KiB",
         about: "Limit: 1 % less.",
-        transfer: Transfer { bytes: 800_000_000, on_one_processor: true, ..FULL_SPEED },
+        transfer: Transfer { bytes: 400_000_000, on_one_processor: true, ..FULL_SPEED },
     },
     Speed {
         title: "Throughput, writes of 1,000 bytes",
         about: "Limit: 3 % less.",
-        transfer: Transfer { bytes: 150_000_000, chunk: 1_000, on_one_processor: true, ..FULL_SPEED },
+        transfer: Transfer { bytes: 60_000_000, chunk: 1_000, on_one_processor: true, ..FULL_SPEED },
     },
 ];
 
 const ABOUT: &str = "Both ends on one processor, which is all they wait for: its time, of both of them and of the kernel on their \
-                     behalf, is what a byte costs, and *change* is how many fewer bytes a second of it moves. In each turn one \
-                     transfer is unwatched, and one is watched by each of these; changes are against the unwatched one.";
+                     behalf, is what a byte costs, and *change* is how many fewer bytes a second of it moves. In each turn five \
+                     transfers are unwatched, and five are watched by each of these; the median of each five counts, and \
+                     changes are against the unwatched ones.";
 
 /// Measures one.
 pub(super) fn measure(speed: &Speed, tools: &[Tool], turns: u32) -> Result<Table> {
@@ -86,8 +90,11 @@ struct Rate {
 fn rate(transfer: &Transfer, line: &Line, tool: Option<&Tool>) -> Result<Rate> {
     let watcher = tool.map(|tool| tool.start(line)).transpose()?;
     sleep(PAUSE);
-    let (moved, ()) = transfer.run(line, || Ok(()))?;
+    let moved = (0..TRANSFERS).map(|_| Ok(transfer.run(line, || Ok(()))?.0)).collect::<Result<Vec<_>>>()?;
     watcher.map(Watcher::stop).transpose()?;
-    let megabytes = super::compare::megabytes(moved.bytes);
-    Ok(Rate { by_cpu: megabytes / moved.cpu_s, by_clock: megabytes / moved.seconds })
+    let median = |seconds: fn(&Moved) -> f64| {
+        let rates = moved.iter().map(|moved| super::compare::megabytes(moved.bytes) / seconds(moved));
+        Figures::new(rates).median().unwrap_or_default()
+    };
+    Ok(Rate { by_cpu: median(|moved| moved.cpu_s), by_clock: median(|moved| moved.seconds) })
 }

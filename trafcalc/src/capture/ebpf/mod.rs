@@ -21,13 +21,14 @@ use std::path::Path;
 
 use aya::Btf;
 use caps::{CapSet, Capability};
+use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use trafcalc_common::maps::OTHER_ROW;
-use trafcalc_common::offsets::{Offsets, TaskOffsets};
 
 use self::actors::Actors;
 use self::counters::Counters;
 use self::mismatches::Mismatches;
+use self::offsets::{Cast, Layout};
 use self::plan::Plan;
 use self::programs::Programs;
 use self::tables::Tables;
@@ -66,8 +67,7 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
 struct Kernel {
     /// What it is wanted for.
     plan: Plan,
-    offsets: Offsets,
-    task_offsets: TaskOffsets,
+    layout: Layout,
     /// Its types as aya wants them, read when a program needs them.
     types: OnceCell<Btf>,
 }
@@ -81,8 +81,13 @@ impl Kernel {
         }
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-        let (offsets, task_offsets) = offsets::of_running_kernel(plan.reads_tasks())?;
-        Ok(Self { plan, offsets, task_offsets, types: OnceCell::new() })
+        let layout = offsets::of_running_kernel(plan.reads_tasks())?;
+        Ok(Self { plan, layout, types: OnceCell::new() })
+    }
+
+    /// How the program may read sockets, better ways first. A kernel that has the cast need not be able to compile it.
+    fn casts(&self) -> impl Iterator<Item = Option<Cast>> {
+        self.layout.cast.into_iter().map(Some).chain([None])
     }
 }
 
@@ -120,6 +125,11 @@ fn require_send_tracepoint() -> Result<(), CaptureError> {
     if is_missing { Err(CaptureError::NoTracepoint) } else { Ok(()) }
 }
 
+/// Whether it is the kind of program that is not permitted, whatever it does.
+fn is_refused(reason: &CaptureError) -> bool {
+    matches!(reason, CaptureError::Hook { source, .. } if source.raw_os_error() == Some(Errno::EPERM as i32))
+}
+
 /// The backend, as long as it runs.
 struct EbpfBackend {
     attach: Attach,
@@ -143,10 +153,13 @@ impl EbpfBackend {
         }
         let mut first_reason = None;
         for variant in modes::variants(attach) {
-            let programs = Programs::load(variant, kernel, settings);
-            match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
-                Ok(backend) => return Ok(backend),
-                Err(reason) => first_reason = first_reason.or(Some(reason)),
+            for cast in kernel.casts() {
+                let programs = Programs::load(variant, kernel, cast, settings);
+                match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
+                    Ok(backend) => return Ok(backend),
+                    Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
+                    Err(reason) => first_reason = first_reason.or(Some(reason)),
+                }
             }
         }
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))

@@ -17,18 +17,44 @@ const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// Typedefs, qualifiers and anonymous members followed at most; the kernel nests them some five deep.
 const MAX_DEPTH: usize = 16;
 
-/// Reads the offsets of the running kernel; those of tasks only where they are read.
+/// What the program has to know of the kernel's types.
+pub(super) struct Layout {
+    pub(super) sockets: Offsets,
+    pub(super) tasks: TaskOffsets,
+    pub(super) cast: Option<Cast>,
+}
+
+/// The numbers of types by which the program can load from a socket: see `trafcalc_common::cast`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cast {
+    pub(super) function: u32,
+    pub(super) tcp_sock: u32,
+}
+
+/// Reads the layout of the running kernel; that of tasks only where they are read.
 ///
 /// # Errors
 /// The kernel has no type information, or lacks a field.
-pub(super) fn of_running_kernel(with_tasks: bool) -> Result<(Offsets, TaskOffsets), CaptureError> {
+pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError> {
     let bytes = fs::read(VMLINUX).map_err(|source| CaptureError::System {
         what: "reading the kernel's types from /sys/kernel/btf/vmlinux",
         source,
     })?;
     let btf = parse(&bytes)?;
-    let of_tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
-    Ok((of_sockets(&btf)?, of_tasks))
+    let tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
+    Ok(Layout { sockets: of_sockets(&btf)?, tasks, cast: cast(&btf) })
+}
+
+/// The numbers for a cast, if this kernel has it.
+fn cast(btf: &Btf) -> Option<Cast> {
+    let find = |name, is_it: fn(&Type) -> bool| {
+        let mut numbers = btf.resolve_ids_by_name(name).ok()?.into_iter();
+        numbers.find(|&number| btf.resolve_type_by_id(number).is_ok_and(|found| is_it(&found)))
+    };
+    Some(Cast {
+        function: find("bpf_rdonly_cast", |found| matches!(found, Type::Func(_)))?,
+        tcp_sock: find("tcp_sock", |found| matches!(found, Type::Struct(_)))?,
+    })
 }
 
 /// Reads the offsets that tell what was counted from a kernel's type information.

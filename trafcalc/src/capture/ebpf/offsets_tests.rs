@@ -14,6 +14,7 @@ const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
+const FUNC: u32 = 12;
 
 impl Blob {
     fn new() -> Self {
@@ -126,4 +127,21 @@ fn garbage_is_a_reason() {
     for bytes in [&b""[..], b"no type information", &[0x9f, 0xeb, 1, 0, 24, 0, 0, 0]] {
         assert!(from_btf(bytes).is_err());
     }
+}
+
+#[test]
+fn a_cast_is_known_by_the_kind_of_its_types() {
+    let mut blob = Blob::new();
+    let word = blob.simple("int", INT, 4);
+    blob.simple("tcp_sock", TYPEDEF, word);
+    let tcp_sock = blob.record("tcp_sock", STRUCT, 4, &[("write_seq", word, 0)]);
+    blob.simple("bpf_rdonly_cast", TYPEDEF, word);
+    let function = blob.simple("bpf_rdonly_cast", FUNC, word);
+    assert_eq!(cast(&parse(&blob.finish()).unwrap()), Some(Cast { function, tcp_sock }));
+}
+
+/// As before Linux 6.2.
+#[test]
+fn without_the_function_there_is_no_cast() {
+    assert_eq!(cast(&parse(&kernel(2, "write_seq")).unwrap()), None);
 }

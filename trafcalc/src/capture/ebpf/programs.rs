@@ -8,9 +8,11 @@ use std::os::fd::AsFd as _;
 
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
+use trafcalc_common::cast;
 use trafcalc_common::offsets::{OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
 use super::modes::{Hook, Need, Variant};
+use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
 use super::{Kernel, misses};
@@ -33,12 +35,20 @@ pub(super) struct Programs {
 impl Programs {
     /// Loads the object and its programs. All are loaded before one is attached: detaching again takes the kernel a
     /// while.
-    pub(super) fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
-        let ebpf = load_object(variant, kernel, settings)?;
+    pub(super) fn load(
+        variant: &Variant,
+        kernel: &Kernel,
+        cast: Option<Cast>,
+        settings: &Settings,
+    ) -> Result<Self, CaptureError> {
+        let ebpf = load_object(variant, kernel, cast, settings)?;
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
         for hook in kernel.plan.hooks().chain(variant.hooks) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
-                Ok(()) => programs.loaded.push(hook),
+                Ok(()) => {
+                    tell_size(programs.program(hook)?, hook);
+                    programs.loaded.push(hook);
+                }
                 Err(error) if hook.need == Need::IfThere => tracing::debug!(%error, "{} is not there", hook.target),
                 Err(error) => return Err(reason(hook.target, &error)),
             }
@@ -74,9 +84,15 @@ impl Programs {
     }
 }
 
-fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Ebpf, CaptureError> {
-    let words: [u32; OFFSETS_WORDS] = kernel.offsets.words();
-    let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.task_offsets.words();
+fn load_object(
+    variant: &Variant,
+    kernel: &Kernel,
+    cast: Option<Cast>,
+    settings: &Settings,
+) -> Result<Ebpf, CaptureError> {
+    let words: [u32; OFFSETS_WORDS] = kernel.layout.sockets.words();
+    let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.layout.tasks.words();
+    let tcp_sock = cast.map_or(0, |cast| cast.tcp_sock);
     let loopback = u32::from(settings.loopback);
     let plan = &kernel.plan;
     let sizes = Sizes::new(&settings.ebpf, variant.exchange, plan.reads_tasks());
@@ -87,6 +103,7 @@ fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Resul
     loader
         .override_global("OFFSETS", &words, true)
         .override_global("TASK_OFFSETS", &task_words, true)
+        .override_global("TCP_SOCK_TYPE", &tcp_sock, true)
         .override_global("BY", &plan.by, true)
         .override_global("FILTERS", &plan.filters, true)
         .override_global("ACTING", &plan.acting, true)
@@ -95,8 +112,19 @@ fn load_object(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Resul
         .override_global("COUNT_LOOPBACK", &loopback, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
         .verifier_log_level(VerifierLogLevel::DISABLE)
-        .load(OBJECT)
+        .load(&object(cast))
         .map_err(|error| system("loading the eBPF object", &error))
+}
+
+/// The object with an instruction at each place of a cast.
+fn object(cast: Option<Cast>) -> Vec<u8> {
+    let instruction = cast::instruction(cast.map(|cast| cast.function));
+    let mut object = OBJECT.to_vec();
+    // Sections of instructions are aligned, as these are.
+    for place in object.as_chunks_mut().0.iter_mut().filter(|place| **place == cast::PLACE.to_ne_bytes()) {
+        *place = instruction;
+    }
+    object
 }
 
 fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<(), ProgramError> {
@@ -107,6 +135,13 @@ fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<()
         Program::FEntry(program) => program.load(target, read(types)?),
         Program::FExit(program) => program.load(target, read(types)?),
         _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn tell_size(program: &Program, hook: &Hook) {
+    if let Ok(info) = program.info() {
+        let (machine_code_bytes, verified) = (info.size_jitted(), info.verified_instruction_count());
+        tracing::debug!(machine_code_bytes, verified, "loaded {}", hook.program);
     }
 }
 
@@ -156,6 +191,19 @@ mod tests {
     use super::*;
     use crate::capture::Attach;
     use crate::capture::ebpf::modes::{FORKS, MOVES, PROCESSES, variants};
+
+    #[test]
+    fn every_place_of_a_cast_is_filled() {
+        let is_in = |object: &[u8], bytes: [u8; 8]| object.windows(8).any(|window| window == bytes);
+        let place = cast::PLACE.to_ne_bytes();
+        assert!(is_in(OBJECT, place));
+        let with = object(Some(Cast { function: 0x1234_5678, tcp_sock: 1 }));
+        assert!(!is_in(&with, place));
+        assert!(is_in(&with, cast::instruction(Some(0x1234_5678))));
+        let without = object(None);
+        assert!(!is_in(&without, place));
+        assert_eq!((with.len(), without.len()), (OBJECT.len(), OBJECT.len()));
+    }
 
     #[test]
     fn every_program_that_a_mode_names_is_in_the_object() {

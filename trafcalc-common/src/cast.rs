@@ -1,0 +1,22 @@
+//! A call of the kernel function `bpf_rdonly_cast` (Linux 6.2 and later), by which a program says of what type the memory
+//! at an address is, and may then load from it by ordinary instructions. That saves an event two calls of a helper.
+//!
+//! The compiler cannot write such a call: it has the function's number among the kernel's types in it, which differs on
+//! every kernel. So the program has a place for it, which the loader fills.
+
+/// What stands at the place of a call in the object: an instruction's 8 bytes, which are none.
+pub const PLACE: u64 = u64::from_ne_bytes(*b"\xffCAST\xff\xff\xff");
+
+/// The call of the function with this number; without one an instruction that does no harm.
+#[must_use]
+pub const fn instruction(function: Option<u32>) -> [u8; 8] {
+    const CALL: u8 = 0x85;
+    const KERNEL_FUNCTION: u8 = if cfg!(target_endian = "big") { 0x02 } else { 0x20 };
+    const SET_R0: u8 = 0xb7;
+    let (code, registers, number) = match function {
+        Some(number) => (CALL, KERNEL_FUNCTION, number.to_ne_bytes()),
+        None => (SET_R0, 0, [0; 4]),
+    };
+    let [a, b, c, d] = number;
+    [code, registers, 0, 0, a, b, c, d]
+}
