@@ -19,5 +19,5 @@ pub(crate) fn run() -> Result<()> {
         shell::run(&mut shell::cargo(check.iter().copied()))?;
     }
     shell::run(&mut shell::cargo(["build", "--package", "trafcalc", "--no-default-features"]))?;
-    test::run(&test::Arguments::default())
+    test::run(&test::Arguments::of_ci())
 }

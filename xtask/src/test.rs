@@ -11,12 +11,19 @@ use crate::{kernels, setup, shell, system};
 pub(crate) struct Arguments {
     /// Only tests whose name contains this
     filter: Option<String>,
-    /// Also on other kernels, as `cargo xtask kernels` does
+    /// On this machine's kernel only: no virtual machines
     #[arg(long)]
-    kernels: bool,
+    native: bool,
     /// A kernel that cannot be fetched is named as left out instead of failing the run
-    #[arg(long)]
+    #[arg(long, conflicts_with = "native")]
     allow_missing: bool,
+}
+
+impl Arguments {
+    /// All tests, and no failure for want of a kernel that nobody offers any more.
+    pub(crate) fn of_ci() -> Self {
+        Self { allow_missing: true, ..Self::default() }
+    }
 }
 
 /// Programs that scenarios call.
@@ -63,8 +70,8 @@ fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
 }
 
 fn on_other_kernels(arguments: &Arguments, found: &mut Found) -> Result<()> {
-    if !arguments.kernels {
-        found.left_out.push("the scenarios on other kernels: `cargo xtask test --kernels` runs them, too".into());
+    if arguments.native {
+        found.left_out.push("the scenarios on other kernels, by --native".into());
         return Ok(());
     }
     if !kernels::can_run() {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::cache;
 use super::initramfs::Initramfs;
-use super::{cache, kernel};
 use crate::{shell, system};
 
 /// The program under test, in the guest.
@@ -24,7 +24,7 @@ pub(super) struct Payload {
 
 impl Payload {
     /// Builds both programs for release: an emulated machine takes twice as long for what was not optimised.
-    pub(super) fn build(arguments: &[String]) -> Result<Self> {
+    pub(super) fn build(busybox: PathBuf, arguments: &[String]) -> Result<Self> {
         let what = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
         let mut cargo = shell::cargo(what);
         let built = shell::executables(&mut cargo)?;
@@ -33,7 +33,7 @@ impl Payload {
             (PROGRAM, without_debug_information(&shell::executable_of(&built, "trafcalc")?)?),
             (TESTS, without_debug_information(&shell::executable_of(&built, "kernel")?)?),
             ("/bin/ip", ip),
-            ("/bin/busybox", kernel::busybox()?),
+            ("/bin/busybox", busybox),
         ];
         Ok(Self { programs, arguments: arguments.to_vec() })
     }

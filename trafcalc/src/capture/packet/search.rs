@@ -1,10 +1,11 @@
 //! The thread that finds out more of a connection's owner than the user: it searches `/proc` for the process that holds
 //! the socket. That is slow, so it holds up nobody, does many searches in one, and has a budget of time.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,11 @@ use crate::capture::{By, Hierarchy, Owner, Process, Settings, Wanted, stat};
 
 /// Most generations looked back for a wanted ancestor.
 const MAX_ANCESTORS: usize = 64;
-/// Most searches done in one look at the processes.
+/// Most new searches done in one look at the processes, and most that are to be done again.
 const MAX_AT_ONCE: usize = 1024;
+/// When to look again for what nobody holds: `accept(2)` tells the kernel of a socket before the process has it, and may
+/// be interrupted in between.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Time that may be spent at once, after a while without a search.
 const BURST: Duration = Duration::from_millis(200);
 /// In the long run, one part in so many of one processor.
@@ -34,6 +38,9 @@ pub struct Search {
     sought: Receiver<Sought>,
     found: SyncSender<Found>,
 }
+
+/// What is to be looked for a second time, and when.
+type Again = VecDeque<(Instant, Sought)>;
 
 impl Search {
     /// Searches below `root`, which is where `/proc` is, for what `settings` ask.
@@ -52,15 +59,38 @@ impl Search {
     /// Works until nobody is left to ask.
     pub fn run(mut self) {
         let mut allowance = Allowance::new(Instant::now());
-        while let Ok(first) = self.sought.recv() {
+        let mut again = Again::new();
+        while let Ok(first) = self.next(&again) {
             thread::sleep(allowance.rest(Instant::now()));
-            let sought: Vec<Sought> = [first].into_iter().chain(self.sought.try_iter().take(MAX_AT_ONCE)).collect();
             let start = processor_time();
-            for found in self.find(&sought) {
-                // When the reader is gone, `recv` says so, too.
+            self.look(first, &mut again, Instant::now());
+            allowance.spend(processor_time().saturating_sub(start));
+        }
+    }
+
+    /// Searches for all that there is to search for, and answers, but for what is to be looked for once more.
+    fn look(&mut self, first: Option<Sought>, again: &mut Again, now: Instant) {
+        let due = again.partition_point(|&(due, _)| due <= now);
+        let mut sought: Vec<Sought> = again.drain(..due).map(|(_, sought)| sought).collect();
+        sought.extend(first.into_iter().chain(self.sought.try_iter().take(MAX_AT_ONCE)));
+        for (index, found) in self.find(&sought).into_iter().enumerate() {
+            if found.outcome == Outcome::Nothing && index >= due && again.len() < MAX_AT_ONCE {
+                again.push_back((now + SECOND_LOOK, sought[index]));
+            } else {
+                // When the reader is gone, `next` says so, too.
                 let _ = self.found.send(found);
             }
-            allowance.spend(processor_time().saturating_sub(start));
+        }
+    }
+
+    /// Waits for something to search for, or until a second look is due.
+    fn next(&self, again: &Again) -> Result<Option<Sought>, RecvTimeoutError> {
+        let Some((due, _)) = again.front() else {
+            return self.sought.recv().map(Some).map_err(RecvTimeoutError::from);
+        };
+        match self.sought.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            answer => answer.map(Some),
         }
     }
 

@@ -1,8 +1,11 @@
+use std::net::Ipv6Addr;
 use std::os::unix::fs::symlink;
 use std::sync::mpsc::sync_channel;
 
 use tempfile::TempDir;
 
+use super::super::finding::Question;
+use super::super::segment::Endpoints;
 use super::super::testing::capture_settings;
 use super::*;
 
@@ -38,6 +41,12 @@ fn fits(wanted: Wanted) -> [Option<bool>; 4] {
     [10, 20, 30, 40].map(|pid| search.fits(pid))
 }
 
+fn question(birth: u32) -> Question {
+    let address = Ipv6Addr::LOCALHOST;
+    let endpoints = Endpoints { local: address, remote: address, local_port: 1, remote_port: 2 };
+    Question { endpoints, birth, interface: 0 }
+}
+
 fn process(pid: u32, started_ns: u64) -> Process {
     Process { pid, started_ns, program: "x".into() }
 }
@@ -71,6 +80,30 @@ fn the_owner_is_told_in_the_detail_that_was_asked_for() {
     assert_eq!(search.outcome(UID, 20), Outcome::Owner(Owner::Program(UID, "curl".into())));
     assert_eq!(search.outcome(UID, 10), Outcome::Unwanted);
     assert_eq!(search.outcome(UID, 40), Outcome::Nothing);
+}
+
+/// As in the middle of `accept(2)`; and one that nobody ever holds is answered, too.
+#[test]
+fn a_socket_that_nobody_holds_yet_is_looked_for_again() {
+    let root = proc();
+    let descriptors = root.path().join("20/fd");
+    fs::create_dir(&descriptors).unwrap();
+    let ((ask, sought), (found, answers)) = (sync_channel(1), sync_channel(2));
+    let mut search = Search::new(root.path(), &Settings { by: By::Program, ..capture_settings() }, sought, found);
+    let [first, second] =
+        [(1, 70), (2, 71)].map(|(birth, inode)| Sought { question: question(birth), uid: UID, inode });
+    ask.send(second).unwrap();
+    let (now, mut again) = (Instant::now(), Again::new());
+    search.look(Some(first), &mut again, now);
+    symlink("socket:[70]", descriptors.join("3")).unwrap();
+    search.look(None, &mut again, now + SECOND_LOOK / 2);
+    assert_eq!(answers.try_iter().count(), 0, "the second look is later");
+    search.look(None, &mut again, now + SECOND_LOOK);
+    let outcomes = [Outcome::Owner(Owner::Program(UID, "curl".into())), Outcome::Nothing];
+    let expected = [1, 2].map(question).into_iter().zip(outcomes);
+    let expected: Vec<_> = expected.map(|(question, outcome)| Found { question, outcome }).collect();
+    assert_eq!(answers.try_iter().collect::<Vec<_>>(), expected);
+    assert!(again.is_empty());
 }
 
 #[test]
