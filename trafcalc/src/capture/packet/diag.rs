@@ -106,27 +106,28 @@ impl SockDiag {
         }
     }
 
-    /// All connections that a process holds, with the user ids and inodes of their sockets.
-    pub fn owned_connections(&mut self) -> Result<Vec<(Endpoints, u32, u32)>, CaptureError> {
+    /// All connections that a process holds.
+    pub fn owned_connections(&mut self) -> Result<Vec<Owned>, CaptureError> {
         let mut found = Vec::new();
         for family in [AF_INET, AF_INET6] {
             self.dump(family, &mut found)
                 .map_err(|source| CaptureError::System { what: "listing connections with sock_diag", source })?;
         }
-        found.retain_mut(|(endpoints, uid, inode)| *uid != ROOT || self.is_still_owned(endpoints, uid, inode));
+        found.retain_mut(|owned| owned.uid != ROOT || self.is_still_owned(owned));
         Ok(found)
     }
 
     /// Asks once more whose a connection is; gives whether anybody's.
-    fn is_still_owned(&mut self, endpoints: &Endpoints, uid: &mut u32, inode: &mut u32) -> bool {
-        let again = self.look_up(endpoints, 0).ok().flatten().filter(|socket| socket.inode != 0);
+    fn is_still_owned(&mut self, owned: &mut Owned) -> bool {
+        let again = self.look_up(&owned.endpoints, owned.interface).ok().flatten();
+        let again = again.filter(|socket| socket.inode != 0 && socket.state != TCP_LISTEN);
         if let Some(socket) = &again {
-            (*uid, *inode) = (socket.uid, socket.inode);
+            (owned.uid, owned.inode) = (socket.uid, socket.inode);
         }
         again.is_some()
     }
 
-    fn dump(&mut self, family: u8, found: &mut Vec<(Endpoints, u32, u32)>) -> io::Result<()> {
+    fn dump(&mut self, family: u8, found: &mut Vec<Owned>) -> io::Result<()> {
         let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
         let states = StateFlags::ESTABLISHED | StateFlags::SYN_SENT | StateFlags::CLOSE_WAIT;
         let extensions = ExtensionFlags::empty();
@@ -145,7 +146,7 @@ impl SockDiag {
                     reply => outcome(reply)?,
                 };
                 let owned = socket.filter(|socket| socket.inode != 0);
-                found.extend(owned.map(|socket| (endpoints_of(&socket), socket.uid, socket.inode)));
+                found.extend(owned.map(|socket| Owned::of(&socket)));
             }
         }
     }
@@ -166,6 +167,24 @@ impl SockDiag {
         let mut reply = Vec::with_capacity(most_bytes);
         self.socket.recv(&mut reply, 0)?;
         Ok(reply)
+    }
+}
+
+/// A connection that a process holds.
+pub struct Owned {
+    pub endpoints: Endpoints,
+    /// Index of the interface to which its socket is bound; 0 if to none.
+    pub interface: u32,
+    /// The user of the socket.
+    pub uid: u32,
+    /// The inode of the socket.
+    pub inode: u32,
+}
+
+impl Owned {
+    fn of(socket: &InetResponseHeader) -> Self {
+        let interface = socket.socket_id.interface_id;
+        Self { endpoints: endpoints_of(socket), interface, uid: socket.uid, inode: socket.inode }
     }
 }
 

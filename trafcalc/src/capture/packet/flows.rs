@@ -57,7 +57,6 @@ pub struct Flows {
     gone: Vec<Owner>,
     /// Bytes of connections, forgotten ones and others, of which nobody knows whether they are to be counted.
     undecided_before: u64,
-    undecided_now: u64,
     recent_syns: RecentSyns,
     /// Finished connections that made room for others, and when.
     forgotten: HashMap<Endpoints, u64>,
@@ -79,7 +78,6 @@ impl Flows {
             searches,
             gone: Vec::new(),
             undecided_before: 0,
-            undecided_now: 0,
             recent_syns: RecentSyns::default(),
             forgotten: HashMap::new(),
             no_room_until_ms: 0,
@@ -343,9 +341,7 @@ impl Flows {
         let mut ended = Vec::new();
         self.forgotten.retain(|_, since_ms| now_ms - *since_ms < FORGOTTEN_MS);
         self.health.pending_bytes = 0;
-        self.undecided_now = 0;
         for (endpoints, flow) in &mut self.table {
-            self.undecided_now += flow.undecided_bytes();
             if flow.guess_is_due(now_ms) {
                 let bytes = guess(&mut self.booked, &self.ports, &self.searches, endpoints, flow);
                 self.health.listener_bytes += bytes;
@@ -397,7 +393,6 @@ impl Flows {
             }
         }
         self.health.pending_bytes = 0;
-        self.undecided_now = self.table.values().map(Flow::undecided_bytes).sum();
     }
 
     /// Bytes by owner since the last call.
@@ -412,8 +407,8 @@ impl Flows {
 
     /// What could not be counted or attributed since the start.
     #[must_use]
-    pub const fn health(&self) -> Health {
-        let undecided = self.undecided_before + self.undecided_now;
+    pub fn health(&self) -> Health {
+        let undecided = self.undecided_before + self.table.values().map(Flow::undecided_bytes).sum::<u64>();
         Health { coarse_bytes: self.health.coarse_bytes + undecided, ..self.health }
     }
 

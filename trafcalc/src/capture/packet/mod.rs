@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use self::diag::SockDiag;
+use self::diag::{Owned, SockDiag};
 use self::finding::{Question, Sought};
 use self::flows::Flows;
 use self::interfaces::Interfaces;
@@ -148,9 +148,9 @@ impl Backend for PacketBackend {
 /// Connections that are open already have an owner that can be asked for now, all at once.
 fn adopt_open_connections(mut flows: Flows, search: &mut Search) -> Result<Flows, CaptureError> {
     let mut sought = Vec::new();
-    for (endpoints, uid, inode) in SockDiag::open()?.owned_connections()? {
+    for Owned { endpoints, interface, uid, inode } in SockDiag::open()?.owned_connections()? {
         if flows.adopt(endpoints, uid) {
-            sought.push(Sought { question: Question { endpoints, birth: 0, interface: 0 }, uid, inode });
+            sought.push(Sought { question: Question { endpoints, birth: 0, interface }, uid, inode });
         }
     }
     search.find(&sought).iter().for_each(|found| flows.learn_more(found));

@@ -28,7 +28,7 @@ const LONGEST_WAIT_MS: u64 = 100;
 /// every [`RETIRE_MS`] and hands it over the second time at the latest (`prb_retire_rx_blk_timer_expired`).
 const SETTLED_AFTER: Duration = Duration::from_millis(2 * RETIRE_MS as u64 + 10);
 /// A segment that is read so long after it passed is late: the bulk ring's usual delay is shorter.
-const LATE_NS: u64 = 100_000_000;
+const LATE_NS: u64 = 250_000_000;
 /// How much longer a request waits while there are always more packets.
 const OVERLOAD_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause between two sweeps of the table.
