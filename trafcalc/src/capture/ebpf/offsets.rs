@@ -115,10 +115,12 @@ fn of_tasks(btf: &Btf) -> Result<TaskOffsets, CaptureError> {
 /// Type information that is read where it lies, a tenth of the work of making values of all its types. The kernel's own
 /// file can be mapped since Linux 6.16 only, so this takes a copy.
 fn parse(bytes: &[u8]) -> Result<Btf, CaptureError> {
-    let failed = |source| CaptureError::System { what: "keeping the kernel's types in memory", source };
-    let copy = copy(bytes).map_err(failed)?;
-    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    Btf::from_file_with_backend(path, Backend::Mmap)
+    let mapped = copy(bytes).ok().and_then(|copy| {
+        let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        Btf::from_file_with_backend(path, Backend::Mmap).ok()
+    });
+    mapped
+        .map_or_else(|| Btf::from_bytes(bytes), Ok)
         .map_err(|_| CaptureError::NoField { structure: "sock", field: "sk_protocol" })
 }
 
