@@ -156,8 +156,12 @@ impl EbpfBackend {
             for cast in kernel.casts() {
                 let programs = Programs::load(variant, kernel, cast, settings);
                 match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
-                    Ok(backend) => return Ok(backend),
+                    Ok(backend) => {
+                        tracing::debug!(by_cast = cast.is_some(), "how programs load from sockets");
+                        return Ok(backend);
+                    }
                     Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
+                    Err(reason) if cast.is_some() => tracing::debug!(%reason, "without a cast, then"),
                     Err(reason) => first_reason = first_reason.or(Some(reason)),
                 }
             }

@@ -2,6 +2,7 @@
 //! are two things.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -80,7 +81,13 @@ impl Programs {
 
     /// How many events the kernel did not deliver, program by program.
     pub(super) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.attached.iter().filter_map(|&name| Some((name, misses::of(self.ebpf.program(name)?.fd().ok()?.as_fd()))))
+        let has_probes = self.attached.iter().any(|&name| matches!(self.ebpf.program(name), Some(Program::KProbe(_))));
+        let of_probes = if has_probes { misses::of_probes() } else { BTreeMap::new() };
+        self.attached.iter().filter_map(move |&name| {
+            let program = self.ebpf.program(name)?;
+            let of_probe = program.info().ok().and_then(|info| of_probes.get(&info.id()).copied());
+            Some((name, misses::of(program.fd().ok()?.as_fd()) + of_probe.unwrap_or(0)))
+        })
     }
 }
 
@@ -119,8 +126,8 @@ fn load_object(
 /// The object with an instruction at each place of a cast.
 fn object(cast: Option<Cast>) -> Vec<u8> {
     let instruction = cast::instruction(cast.map(|cast| cast.function));
+    // As aligned as memory is that a file was read into, which aya takes, too. Instructions are aligned in the file.
     let mut object = OBJECT.to_vec();
-    // Sections of instructions are aligned, as these are.
     for place in object.as_chunks_mut().0.iter_mut().filter(|place| **place == cast::PLACE.to_ne_bytes()) {
         *place = instruction;
     }
