@@ -7,7 +7,7 @@ use trafcalc::capture::packet::flows::{Flows, Sighting};
 use trafcalc::capture::packet::searches::Searches;
 use trafcalc::capture::packet::segment::{Direction, NotASegment, parse};
 
-/// Each packet is a byte of length and a byte of surplus (how much longer it was than what was captured), then itself.
+// Each packet is a byte of length and a byte of surplus (how much longer it was than what was captured), then itself.
 fuzz_target!(|data: &[u8]| {
     let mut flows = Flows::new(8, Searches::default());
     let mut ours = Flows::new(2, Searches::default());
