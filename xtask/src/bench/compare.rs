@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::line::Line;
 use super::table::{Column, Table, column};
-use super::tool::Tool;
+use super::tool::{Tool, Watcher};
 use super::traffic::Reading;
 use super::transfer::{Direction, FULL_SPEED, Transfer};
 
@@ -80,28 +80,40 @@ pub(super) fn measure(workload: &Workload, tools: &[Tool], turns: u32) -> Result
         for tools in tools.chunks(at_once) {
             let names = tools.iter().map(Tool::name).collect::<Vec<_>>().join(", ");
             eprintln!("{}, turn {turn}: {names}", workload.title);
-            watch(&workload.transfer, tools, &mut table).with_context(|| format!("{}: {names}", workload.title))?;
+            let rows = watch(&workload.transfer, tools);
+            let rows = rows.with_context(|| format!("{}: {names}", workload.title))?;
+            tools.iter().zip(rows).for_each(|(tool, row)| table.add(&tool.name(), &row));
         }
     }
     Ok(table)
 }
 
-/// These tools watch one transfer.
-fn watch(transfer: &Transfer, tools: &[Tool], table: &mut Table) -> Result<()> {
+/// The error of one tool that watches one transfer, in percent.
+pub(super) fn error(transfer: &Transfer, tool: &Tool) -> Result<f64> {
+    let [[error, ..]] = watch(transfer, std::slice::from_ref(tool))?[..] else { bail!("one tool has one row") };
+    Ok(error)
+}
+
+/// These tools watch one transfer; a row for each.
+fn watch(transfer: &Transfer, tools: &[Tool]) -> Result<Vec<[f64; COLUMNS.len()]>> {
     let line = Line::new()?;
     let watchers = tools.iter().map(|tool| tool.start(&line)).collect::<Result<Vec<_>>>()?;
     let cpu = || watchers.iter().map(|watcher| watcher.program.cpu_so_far()).collect::<Result<Vec<_>>>();
     let resident = || watchers.iter().map(|watcher| watcher.program.resident()).collect::<Result<Vec<_>>>();
     let before = cpu()?;
     let (moved, (after, resident)) = transfer.run(&line, || Ok((cpu()?, resident()?)))?;
-    for (index, (tool, watcher)) in tools.iter().zip(watchers).enumerate() {
+    let row = |(index, (tool, watcher)): (usize, (&Tool, Watcher))| {
         let counted = tool.counted(&watcher.stop()?, transfer.direction);
-        let cpu = after[index] - before[index];
         let of_truth = |bytes: u64| share(bytes, moved.bytes);
-        let row = [of_truth(counted.all) - 100.0, of_truth(counted.all.saturating_sub(counted.of_user)), cpu];
-        table.add(&tool.name(), &[&row[..], &[megabytes(resident[index]), moved.seconds]].concat());
-    }
-    Ok(())
+        Ok([
+            of_truth(counted.all) - 100.0,
+            of_truth(counted.all.saturating_sub(counted.of_user)),
+            after[index] - before[index],
+            megabytes(resident[index]),
+            moved.seconds,
+        ])
+    };
+    tools.iter().zip(watchers).enumerate().map(row).collect()
 }
 
 /// In percent.

@@ -14,6 +14,8 @@ use super::tool::Tool;
 use super::transfer::{FULL_SPEED, Transfer};
 
 const TITLE: &str = "Nanoseconds an event";
+/// The row of all hooks together.
+const ALL: &str = "all";
 /// 300,000 writes of 1,000 bytes, and the reads of them.
 const TRAFFIC: Transfer = Transfer { bytes: 300_000_000, chunk: 1_000, ..FULL_SPEED };
 
@@ -34,14 +36,24 @@ pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let empty = tool.built_as(empty);
     for turn in 1..=turns {
         eprintln!("{}, turn {turn}", table.title);
-        let (nothing, ours) = (runs(&empty)?, runs(tool)?);
+        let (nothing, ours) = (runs(&empty, &TRAFFIC)?, runs(tool, &TRAFFIC)?);
         for (hook, ours) in &ours {
             let nothing = nothing.get(hook).with_context(|| format!("no empty program at {hook}"))?;
-            let row = [ours.events, nothing.each(), ours.each(), ours.each() / nothing.each()];
-            table.add(hook, &row);
+            table.add(hook, &row(*nothing, *ours));
         }
     }
     Ok(table)
+}
+
+/// One measurement of all hooks of `tool` together, with this traffic: a row of the same columns.
+pub(super) fn compared(tool: &Tool, empty: &Path, traffic: &Transfer) -> Result<[f64; 4]> {
+    let _statistics = Statistics::on()?;
+    let all = |tool| Ok::<_, anyhow::Error>(runs(tool, traffic)?.remove(ALL).unwrap_or_default());
+    Ok(row(all(&tool.built_as(empty))?, all(tool)?))
+}
+
+fn row(nothing: Run, ours: Run) -> [f64; 4] {
+    [ours.events, nothing.each(), ours.each(), ours.each() / nothing.each()]
 }
 
 /// Measures what it costs `tool` to tell processes apart, and to leave a user out.
@@ -78,8 +90,8 @@ const WHOSE: [&[&str]; 7] = [
 
 /// What an event cost while the traffic went by, over all hooks of sockets.
 fn each(tool: &Tool) -> Result<f64> {
-    let runs = runs(tool)?;
-    let of_sockets = runs.iter().filter(|(hook, _)| *hook != "all" && !hook.starts_with("sched_"));
+    let runs = runs(tool, &TRAFFIC)?;
+    let of_sockets = runs.iter().filter(|(hook, _)| *hook != ALL && !hook.starts_with("sched_"));
     Ok(of_sockets.map(|(_, &run)| run).fold(Run::default(), Run::and).each())
 }
 
@@ -94,15 +106,15 @@ impl Run {
 }
 
 /// What each hook of `tool` cost while the traffic went by, and all of them.
-fn runs(tool: &Tool) -> Result<BTreeMap<String, Run>> {
+fn runs(tool: &Tool, traffic: &Transfer) -> Result<BTreeMap<String, Run>> {
     let line = Line::new()?;
     let watcher = tool.start(&line)?;
-    let (_, mut runs) = TRAFFIC.run(&line, || by_hook(&watcher.program))?;
+    let (_, mut runs) = traffic.run(&line, || by_hook(&watcher.program))?;
     watcher.stop()?;
     runs.retain(|_, run| run.events > 0.0);
     let all = runs.values().copied().fold(Run::default(), Run::and);
     ensure!(all.events > 0.0, "the kernel has no statistics of {}", tool.name());
-    runs.insert("all".to_owned(), all);
+    runs.insert(ALL.to_owned(), all);
     Ok(runs)
 }
 

@@ -11,7 +11,8 @@ use crate::{shell, system};
 const NAMES: [&str; 2] = ["trafcalc-bench-near-", "trafcalc-bench-far-"];
 /// The near end's device, for tools that want to know.
 pub(super) const DEVICE: &str = "near0";
-/// Where the far end listens. From the range for documentation: nothing routes there.
+/// The addresses of the ends, the far one of which listens. From the range for documentation: nothing routes there.
+pub(super) const NEAR_ADDRESS: &str = "192.0.2.1";
 pub(super) const FAR_ADDRESS: &str = "192.0.2.2";
 /// The first port of those there.
 pub(super) const FAR_PORT: u16 = 5001;
@@ -43,7 +44,7 @@ impl Line {
             format!("netns add {near}"),
             format!("netns add {far}"),
             format!("-n {near} link add {DEVICE} type veth peer name far0 netns {far}"),
-            format!("-n {near} addr add 192.0.2.1/24 dev {DEVICE}"),
+            format!("-n {near} addr add {NEAR_ADDRESS}/24 dev {DEVICE}"),
             format!("-n {far} addr add {FAR_ADDRESS}/24 dev far0"),
             format!("-n {near} link set {DEVICE} up"),
             format!("-n {far} link set far0 up"),

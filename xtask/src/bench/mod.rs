@@ -7,6 +7,7 @@ mod compare;
 mod events;
 mod figures;
 mod growth;
+mod guest;
 mod line;
 mod measured;
 mod peers;
@@ -50,6 +51,9 @@ pub(crate) struct Arguments {
     /// The same with eBPF programs that do nothing
     #[arg(long, hide = true)]
     empty: Option<PathBuf>,
+    /// Measure what a virtual machine is for, being in one
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
 /// The command. What is built is built by the caller, what is measured is measured by root.
@@ -78,6 +82,7 @@ fn built() -> Result<(PathBuf, PathBuf)> {
 /// What is compared, and what came out so far.
 struct Bench<'a> {
     arguments: &'a Arguments,
+    program: PathBuf,
     empty: PathBuf,
     trafcalc: Vec<Tool>,
     results: Results,
@@ -87,11 +92,15 @@ impl<'a> Bench<'a> {
     fn new(arguments: &'a Arguments, program: &Path, empty: PathBuf) -> Result<Self> {
         let mut results = Results::new()?;
         let trafcalc = tool::trafcalc(program, &mut results.left_out);
-        Ok(Self { arguments, empty, trafcalc, results })
+        Ok(Self { arguments, program: program.to_owned(), empty, trafcalc, results })
     }
 
     fn run(mut self) -> Result<()> {
+        if self.arguments.inside {
+            return guest::inside(&self.trafcalc, &self.empty);
+        }
         self.compare()?;
+        self.in_guests();
         let Arguments { turns, throughput_turns, connections, .. } = *self.arguments;
         let ebpf: Vec<_> = self.trafcalc.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
         for tool in &ebpf {
@@ -122,6 +131,17 @@ impl<'a> Bench<'a> {
             self.table(workload.title, |_| compare::measure(workload, &tools, turns))?;
         }
         Ok(())
+    }
+
+    /// What takes another kernel.
+    fn in_guests(&mut self) {
+        if guest::TITLES.iter().any(|title| self.is_wanted(title)) {
+            let tables = guest::measure(&self.program, &self.empty, &mut self.results.left_out);
+            for table in &tables {
+                print!("{}", table.markdown());
+            }
+            self.results.tables.extend(tables);
+        }
     }
 
     fn table(&mut self, title: &str, measure: impl FnOnce(&[Tool]) -> Result<Table>) -> Result<()> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use super::line::{DEVICE, NEAR_ADDRESS};
 use super::tool::Counted;
 use super::traffic;
 use super::transfer::Direction;
@@ -14,16 +15,16 @@ use crate::{shell, system};
 #[derive(Clone)]
 pub(super) struct Peer {
     pub(super) name: &'static str,
-    /// The program and its options, but for the device.
+    /// The program and its options.
     words: Vec<String>,
     /// The bytes that it says were moved, by all it printed.
     pub(super) counted: fn(&str, Direction) -> Counted,
 }
 
 impl Peer {
-    /// What starts it on `device`.
-    pub(super) fn command<'a>(&'a self, device: &'a str) -> Vec<&'a str> {
-        self.words.iter().map(String::as_str).chain([device]).collect()
+    /// What starts it.
+    pub(super) fn command(&self) -> Vec<&str> {
+        self.words.iter().map(String::as_str).collect()
     }
 }
 
@@ -32,7 +33,6 @@ const BANDWHICH_VERSION: &str = "0.23.1";
 
 /// Those that can be installed. Adds to `left_out` those that cannot, with the reason.
 pub(super) fn installed(left_out: &mut Vec<String>) -> Vec<Peer> {
-    left_out.push("tcptop (bcc, libbpf-tools): its hooks are kprobes and fentry programs".to_owned());
     let peers = [("nethogs", nethogs()), ("bandwhich", bandwhich())];
     let there = peers
         .into_iter()
@@ -43,14 +43,26 @@ pub(super) fn installed(left_out: &mut Vec<String>) -> Vec<Peer> {
 /// From the distribution: total bytes, a line for each process every second.
 fn nethogs() -> Result<Peer> {
     system::ensure_programs(&[("nethogs", "nethogs")])?;
-    let words = ["stdbuf", "-oL", "nethogs", "-t", "-v", "2"].map(str::to_owned).to_vec();
+    let words = ["stdbuf", "-oL", "nethogs", "-t", "-v", "2", DEVICE].map(str::to_owned).to_vec();
     Ok(Peer { name: "nethogs", words, counted: by_nethogs })
+}
+
+/// From the distribution, to be run where its hooks are: kprobes, or fentry programs.
+pub(super) fn tcptop() -> Result<PathBuf> {
+    system::ensure_programs(&[("tcptop", "libbpf-tools")])?;
+    system::find("tcptop").context("the package has no tcptop")
+}
+
+/// The same at its path in a virtual machine: a line for each connection every second.
+pub(super) fn tcptop_at(path: &str) -> Peer {
+    let words = [path, "--noclear", "--nosummary", "--rows", "100"].map(str::to_owned).to_vec();
+    Peer { name: "tcptop", words, counted: by_tcptop }
 }
 
 fn bandwhich() -> Result<Peer> {
     let program = bandwhich_root().join("bin/bandwhich");
     ensure!(program.is_file(), "cargo could not install it from crates.io");
-    let options = ["--raw", "--processes", "--total-utilization", "--no-resolve", "--interface"];
+    let options = ["--raw", "--processes", "--total-utilization", "--no-resolve", "--interface", DEVICE];
     let words = [program.display().to_string()].into_iter().chain(options.map(str::to_owned)).collect();
     Ok(Peer { name: "bandwhich", words, counted: by_bandwhich })
 }
@@ -96,6 +108,20 @@ fn by_bandwhich(trace: &str, direction: Direction) -> Counted {
     most_of_each(trace.lines().filter_map(line), |name| name == "xtask")
 }
 
+/// Every second a line for each connection that moved: `pid command local remote received-KB sent-KB`. Both ends are on
+/// the machine; the near one counts.
+fn by_tcptop(trace: &str, direction: Direction) -> Counted {
+    let near = format!("{NEAR_ADDRESS}:");
+    let kilobytes = |line: &str| -> Option<u64> {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let [.., local, _, received, sent] = columns[..] else { return None };
+        local.starts_with(&near).then_some(())?;
+        if direction == Direction::Sent { sent.parse().ok() } else { received.parse().ok() }
+    };
+    let bytes = trace.lines().filter_map(kilobytes).sum::<u64>() * 1024;
+    Counted { of_user: bytes, all: bytes }
+}
+
 /// Totals only grow, so the largest of each name is its last.
 fn most_of_each(lines: impl Iterator<Item = (String, f64)>, is_ours: impl Fn(&str) -> bool) -> Counted {
     let mut most = BTreeMap::<String, f64>::new();
@@ -119,6 +145,16 @@ mod tests {
                      Refreshing:\n/x/a/12/20100\t2.5e+06\t7\n";
         assert_eq!(by_nethogs(trace, Direction::Sent), Counted { of_user: 2_500_000, all: 2_505_000 });
         assert_eq!(by_nethogs(trace, Direction::Received), Counted { of_user: 7, all: 7 });
+    }
+
+    #[test]
+    fn the_lines_of_tcptop_are_added_up_at_the_near_end() {
+        let trace = "PID     COMM         LADDR                 RADDR                  RX_KB  TX_KB\n\
+                     71      xtask        192.0.2.1:41234       192.0.2.2:5001          10      3\n\
+                     72      xtask        192.0.2.2:5001        192.0.2.1:41234          3     10\n\n\
+                     71      xtask        192.0.2.1:41234       192.0.2.2:5001           5      0\n";
+        assert_eq!(by_tcptop(trace, Direction::Received), Counted { of_user: 15 * 1024, all: 15 * 1024 });
+        assert_eq!(by_tcptop(trace, Direction::Sent), Counted { of_user: 3 * 1024, all: 3 * 1024 });
     }
 
     #[test]

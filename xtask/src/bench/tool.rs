@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::line::{DEVICE, Line};
+use super::line::Line;
 use super::measured::Measured;
 use super::peers::{self, Peer};
 use super::traffic;
@@ -117,7 +117,7 @@ impl Tool {
                 Ok(Watcher { program, is_slow: false })
             }
             Self::Peer(peer) => {
-                let program = Measured::start(line, peer.name, &peer.command(DEVICE))?;
+                let program = Measured::start(line, peer.name, &peer.command())?;
                 sleep(WARM_UP);
                 Ok(Watcher { program, is_slow: true })
             }

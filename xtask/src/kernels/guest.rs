@@ -65,31 +65,36 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
 /bin/ip link set lo up
 ";
 
+/// All files of a guest, as the kernel unpacks them. Its first process takes these `steps` of a shell and says how the last
+/// one ended.
+pub(super) fn initramfs(kernel: &Kernel, payload: &Payload, steps: &str) -> Result<Vec<u8>> {
+    let mut files = Initramfs::default();
+    payload.pack(&mut files)?;
+    let mut init = INIT_HEAD.to_owned();
+    for (name, bytes) in kernel.modules(&MODULES)? {
+        files.file(&format!("/modules/{name}.ko"), 0o644, &bytes);
+        writeln!(init, "insmod /modules/{name}.ko")?;
+    }
+    // qemu ends at a reboot, and a kernel that is a program would begin anew.
+    let end = if kernel.is_user_mode { "poweroff" } else { "reboot" };
+    write!(init, "{steps}\necho \"@@exit $?\"\n{end} -f\n")?;
+    files.file("/init", 0o755, init.as_bytes());
+    Ok(files.finish())
+}
+
 impl Guest {
-    /// All files of the guest, as the kernel unpacks them.
+    /// All files of the guest.
     pub(super) fn initramfs(&self, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
-        let mut files = Initramfs::default();
-        payload.pack(&mut files)?;
-        let mut init = INIT_HEAD.to_owned();
-        for (name, bytes) in kernel.modules(&MODULES)? {
-            files.file(&format!("/modules/{name}.ko"), 0o644, &bytes);
-            writeln!(init, "insmod /modules/{name}.ko")?;
-        }
-        init += &self.last_steps(kernel, payload);
-        files.file("/init", 0o755, init.as_bytes());
-        Ok(files.finish())
+        initramfs(kernel, payload, &self.steps(payload))
     }
 
-    fn last_steps(&self, kernel: &Kernel, payload: &Payload) -> String {
+    fn steps(&self, payload: &Payload) -> String {
         let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
-        // qemu ends at a reboot, and a kernel that is a program would begin anew.
-        let end = if kernel.is_user_mode { "poweroff" } else { "reboot" };
         let (targets, arguments) = (self.targets, payload.quoted_arguments());
         format!(
             "{hide}cd /tmp\n\
              export TRAFCALC_TEST_TARGETS={targets} TRAFCALC_TEST_SCALE=small TRAFCALC_BIN={PROGRAM}\n\
-             {TESTS} --color never {arguments}\n\
-             echo \"@@exit $?\"\n{end} -f\n"
+             {TESTS} --color never {arguments}"
         )
     }
 }

@@ -37,10 +37,21 @@ pub(super) fn ensure_installed() -> Result<()> {
     system::ensure_programs(&[("qemu-system-x86_64", "qemu-system-x86"), ("xz", "xz-utils"), ("ip", "iproute2")])
 }
 
+/// What time is to a machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// That of this machine.
+    Wall,
+    /// The number of instructions, one a nanosecond. There is one processor, and while it has nothing to do no time passes
+    /// outside.
+    Instructions,
+}
+
 /// Boots a kernel and waits until it has ended.
-pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Outcome> {
+pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Clock) -> Result<Outcome> {
     let log = File::create(console).with_context(|| format!("cannot write {}", console.display()))?;
-    let mut command = if kernel.is_user_mode { user_mode(kernel, initramfs) } else { emulated(kernel, initramfs) };
+    let mut command =
+        if kernel.is_user_mode { user_mode(kernel, initramfs) } else { emulated(kernel, initramfs, clock) };
     command.process_group(0).stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
     let mut child = command.spawn().context("cannot start the machine")?;
     let ended = wait(&mut child, PATIENCE);
@@ -49,10 +60,14 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<O
 }
 
 /// All in software, so that it works inside other machines. The simpler `microvm` hangs on 5.10 and 6.1.
-fn emulated(kernel: &Kernel, initramfs: &Path) -> Command {
+fn emulated(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
     let mut qemu = ending_with_us("qemu-system-x86_64");
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
-    qemu.args(["-accel", "tcg", "-machine", "q35", "-cpu", "max,la57=off", "-smp", "2", "-m", MEMORY]);
+    qemu.args(["-accel", "tcg", "-machine", "q35", "-cpu", "max,la57=off", "-m", MEMORY]);
+    match clock {
+        Clock::Wall => qemu.args(["-smp", "2"]),
+        Clock::Instructions => qemu.args(["-smp", "1", "-icount", "shift=0,sleep=off"]),
+    };
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
     qemu.args(["-append", "console=ttyS0 quiet panic=-1 reboot=t"]);
     qemu

@@ -23,8 +23,8 @@ use clap::Args;
 use crate::test::Found;
 use crate::{setup, shell, system};
 use guest::{GUESTS, Guest};
-use kernel::Kernel;
-use machine::Outcome;
+use kernel::{Kernel, Source};
+use machine::{Clock, Outcome};
 use payload::Payload;
 
 /// Which guests, and what they run.
@@ -134,11 +134,46 @@ fn tell(name: &str, outcome: Result<Outcome>, time: Duration, found: &mut Found)
 }
 
 fn boot(guest: &Guest, kernel: &Kernel, payload: &Payload) -> Result<Outcome> {
-    let dir = cache().join("run").join(guest.name);
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let dir = run_dir(guest.name)?;
     let initramfs = dir.join("initramfs.cpio");
     fs::write(&initramfs, guest.initramfs(kernel, payload)?)?;
-    machine::run(kernel, &initramfs, &dir.join("console.log"))
+    machine::run(kernel, &initramfs, &dir.join("console.log"), Clock::Wall)
+}
+
+/// Kernels on which instructions can be counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    Linux6_1,
+    Linux6_12,
+}
+
+/// Takes `steps` of a shell in a machine whose nanoseconds are instructions, with these programs at these paths; gives
+/// what they said.
+pub(crate) fn counting_instructions(
+    kernel: Counted,
+    programs: &[(&'static str, PathBuf)],
+    steps: &str,
+) -> Result<String> {
+    ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
+    machine::ensure_installed()?;
+    let source = match kernel {
+        Counted::Linux6_1 => Source::BOOKWORM_6_1,
+        Counted::Linux6_12 => Source::BOOKWORM_6_12,
+    };
+    let (kernel, payload) = (kernel::fetch(source)?, Payload::of(programs, kernel::busybox()?)?);
+    let dir = run_dir("counted")?;
+    let initramfs = dir.join("initramfs.cpio");
+    fs::write(&initramfs, guest::initramfs(&kernel, &payload, steps)?)?;
+    let outcome = machine::run(&kernel, &initramfs, &dir.join("console.log"), Clock::Instructions)?;
+    ensure!(outcome.exit_code == Some(0), "the steps in the machine failed:\n{}", outcome.console);
+    Ok(outcome.console)
+}
+
+/// A folder for what a guest is made of.
+fn run_dir(name: &str) -> Result<PathBuf> {
+    let dir = cache().join("run").join(name);
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
 }
 
 /// The test program's own line of results, if it ended well.

@@ -23,19 +23,22 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    /// Builds both programs for release: an emulated machine takes twice as long for what was not optimised.
+    /// These programs, and what every guest needs.
+    pub(super) fn of(programs: &[(&'static str, PathBuf)], busybox: PathBuf) -> Result<Self> {
+        let ip = system::find("ip").context("there is no ip (package iproute2) here")?;
+        let small = |(path, program): &(&'static str, PathBuf)| Ok((*path, without_debug_information(path, program)?));
+        let mut programs = programs.iter().map(small).collect::<Result<Vec<_>>>()?;
+        programs.extend([("/bin/ip", ip), ("/bin/busybox", busybox)]);
+        Ok(Self { programs, arguments: Vec::new() })
+    }
+
+    /// Builds the program and its tests for release: an emulated machine takes twice as long for what was not optimised.
     pub(super) fn build(busybox: PathBuf, arguments: &[String]) -> Result<Self> {
         let what = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
-        let mut cargo = shell::cargo(what);
-        let built = shell::executables(&mut cargo)?;
-        let ip = system::find("ip").context("there is no ip (package iproute2) here")?;
-        let programs = vec![
-            (PROGRAM, without_debug_information(&shell::executable_of(&built, "trafcalc")?)?),
-            (TESTS, without_debug_information(&shell::executable_of(&built, "kernel")?)?),
-            ("/bin/ip", ip),
-            ("/bin/busybox", busybox),
-        ];
-        Ok(Self { programs, arguments: arguments.to_vec() })
+        let built = shell::executables(&mut shell::cargo(what))?;
+        let programs =
+            [(PROGRAM, shell::executable_of(&built, "trafcalc")?), (TESTS, shell::executable_of(&built, "kernel")?)];
+        Ok(Self { arguments: arguments.to_vec(), ..Self::of(&programs, busybox)? })
     }
 
     /// Adds the programs and the libraries they are linked with.
@@ -60,10 +63,9 @@ impl Payload {
 }
 
 /// A guest unpacks its files into memory, and debug information is most of a program.
-fn without_debug_information(program: &Path) -> Result<PathBuf> {
-    let dir = cache().join("run");
-    fs::create_dir_all(&dir)?;
-    let stripped = dir.join(program.file_name().context("a program has a name")?);
+fn without_debug_information(path_in_guest: &str, program: &Path) -> Result<PathBuf> {
+    let stripped = cache().join("stripped").join(path_in_guest.trim_start_matches('/'));
+    fs::create_dir_all(stripped.parent().context("a path has a folder")?)?;
     shell::run(Command::new("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(program))?;
     Ok(stripped)
 }
