@@ -37,6 +37,8 @@ enum Task {
     Bench(bench::Arguments),
     #[command(hide = true)]
     BenchTraffic(bench::traffic::Arguments),
+    #[command(hide = true)]
+    BenchSlices(bench::slices::Arguments),
     /// What a change must pass: format, lints, the build without eBPF, all tests
     Ci,
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Task::Kernels(arguments) => kernels::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BenchTraffic(arguments) => bench::traffic::run(&arguments),
+        Task::BenchSlices(arguments) => bench::slices::run(&arguments),
         Task::Ci => ci::run(),
     };
     match result {

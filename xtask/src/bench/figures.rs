@@ -21,23 +21,14 @@ impl Figures {
         Some(f64::midpoint(sorted[last / 2], sorted[sorted.len() / 2]))
     }
 
+    /// The one above the lowest tenth; `None` of nothing.
+    pub(super) fn lowest_tenth(&self) -> Option<f64> {
+        self.0.get(self.0.len() / 10).copied()
+    }
+
     /// The least and the most.
     pub(super) fn range(&self) -> Option<(f64, f64)> {
         Some((*self.0.first()?, *self.0.last()?))
-    }
-
-    /// Where the median of endless turns is, with 95 % confidence, whatever the distribution: between the order
-    /// statistics about one standard deviation of a binomial distribution times 1.96 from the middle.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "few turns"
-    )]
-    pub(super) fn confidence(&self) -> Option<(f64, f64)> {
-        let turns = self.0.len();
-        let below = (turns as f64 / 2.0 - 1.96 * (turns as f64).sqrt() / 2.0).floor().max(1.0) as usize - 1;
-        Some((*self.0.get(below)?, *self.0.get(turns.checked_sub(below + 1)?)?))
     }
 
     /// Median, and the range if there is one.
@@ -69,12 +60,10 @@ mod tests {
         assert_eq!(Figures::new([]).text(1), "–");
     }
 
-    /// Of 25 turns the 7th and the 19th; tables of the sign test have the 8th and the 18th, which is a little bolder.
     #[test]
-    fn the_median_lies_between_two_turns() {
-        let figures = Figures::new((1..=25).map(f64::from));
-        assert_eq!(figures.confidence(), Some((7.0, 19.0)));
-        assert_eq!(Figures::new([1.0, 2.0]).confidence(), Some((1.0, 2.0)));
-        assert_eq!(Figures::new([]).confidence(), None);
+    fn a_tenth_is_below_the_lowest_tenth() {
+        assert_eq!(Figures::new((0..100).rev().map(f64::from)).lowest_tenth(), Some(10.0));
+        assert_eq!(Figures::new([3.0]).lowest_tenth(), Some(3.0));
+        assert_eq!(Figures::new([]).lowest_tenth(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Two network namespaces joined by a veth pair. Everything goes when it is dropped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use anyhow::Result;
@@ -60,17 +60,22 @@ impl Line {
 
     /// A program at one end, ahead of what else the machine has to do.
     pub(super) fn command(&self, end: End, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("nice");
+        command
+            .args(["--adjustment=-20", "nsenter"])
+            .arg(format!("--net={}", self.namespace(end).display()))
+            .arg("--")
+            .arg(program.as_ref());
+        command
+    }
+
+    /// Where one end's network namespace is.
+    pub(super) fn namespace(&self, end: End) -> PathBuf {
         let name = match end {
             End::Near => &self.near,
             End::Far => &self.far,
         };
-        let mut command = Command::new("nice");
-        command
-            .args(["--adjustment=-20", "nsenter"])
-            .arg(format!("--net=/run/netns/{name}"))
-            .arg("--")
-            .arg(program.as_ref());
-        command
+        Path::new("/run/netns").join(name)
     }
 }
 

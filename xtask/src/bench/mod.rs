@@ -13,6 +13,7 @@ mod measured;
 mod peers;
 mod plot;
 mod results;
+pub(crate) mod slices;
 mod table;
 mod throughput;
 mod tool;
@@ -112,7 +113,8 @@ impl<'a> Bench<'a> {
             self.table("Whose an event is", |_| events::measure_whose(tool, &empty, turns))?;
         }
         for speed in &throughput::SPEEDS {
-            self.table(speed.title, |tools| throughput::measure(speed, tools, throughput_turns))?;
+            let empty = self.empty.clone();
+            self.table(speed.title, |tools| throughput::measure(speed, tools, &empty, throughput_turns))?;
         }
         self.table("Growth with accounts", |tools| growth::with_accounts(tools, turns))?;
         self.table("Growth with open connections", growth::with_connections)?;

@@ -1,12 +1,10 @@
 //! The two ends of a transfer: processes of their own, so that their cost is not the measured tool's.
 //!
-//! An end says `ready` when others may go on, and at last how many bytes it moved, in how many seconds, and in how many
-//! seconds of processor time.
+//! An end says `ready` when others may go on, and at last how many bytes it moved, and in how many seconds.
 
 mod receive;
 mod send;
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -74,16 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (false, false) => receive::one_after_the_other(&mut connections, &arguments.work)?,
         (false, true) => receive::all_at_once(&mut connections, &arguments.work)?,
     };
-    let (start, cpu_before) = connections.first.context("there was no connection")?;
-    println!("{bytes} {} {}", start.elapsed().as_secs_f64(), cpu_s()? - cpu_before);
+    let start = connections.first.context("there was no connection")?;
+    println!("{bytes} {}", start.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// Processor time of this thread so far, the kernel's work on its behalf included, in seconds.
-fn cpu_s() -> Result<f64> {
-    let schedstat = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanoseconds: f64 = schedstat.split(' ').next().context("an empty schedstat")?.parse()?;
-    Ok(nanoseconds / 1e9)
 }
 
 /// Makes the connections, one at each call.
@@ -91,8 +82,8 @@ struct Connections<'a> {
     arguments: &'a Arguments,
     listener: Option<TcpListener>,
     made: u32,
-    /// When the first was made, and the processor time until then.
-    first: Option<(Instant, f64)>,
+    /// When the first was made.
+    first: Option<Instant>,
 }
 
 impl<'a> Connections<'a> {
@@ -114,9 +105,7 @@ impl<'a> Connections<'a> {
             Some(listener) => listener.accept()?.0,
             None => self.connect(users)?,
         };
-        if self.first.is_none() {
-            self.first = Some((Instant::now(), cpu_s()?));
-        }
+        self.first.get_or_insert_with(Instant::now);
         self.made += 1;
         Ok(Some(stream))
     }

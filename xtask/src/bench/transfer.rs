@@ -56,8 +56,6 @@ pub(super) struct Moved {
     pub(super) bytes: u64,
     /// From the first connection to the last byte read.
     pub(super) seconds: f64,
-    /// Processor time of both ends.
-    pub(super) cpu_s: f64,
 }
 
 /// Connections of a process at most: more than this many files few hosts let it have.
@@ -124,12 +122,11 @@ impl Transfer {
 
 /// Waits for all; the bytes of two ends must be the same, and the seconds are those of the end that reads last.
 fn finish(pairs: Vec<(Peer, Peer)>) -> Result<Moved> {
-    let mut all = Moved { bytes: 0, seconds: 0.0, cpu_s: 0.0 };
+    let mut all = Moved { bytes: 0, seconds: 0.0 };
     for (client, server) in pairs {
         let (client, server) = (client.finish()?, server.finish()?);
         ensure!(client.bytes == server.bytes, "the transfer itself lost bytes: {}, {}", client.bytes, server.bytes);
         all.bytes += client.bytes;
-        all.cpu_s += client.cpu_s + server.cpu_s;
         all.seconds = all.seconds.max(client.seconds).max(server.seconds);
     }
     Ok(all)
@@ -166,10 +163,8 @@ impl Peer {
 }
 
 fn parse(said: &str) -> Option<Moved> {
-    let mut words = said.split_whitespace();
-    let bytes = words.next()?.parse().ok()?;
-    let mut seconds = || words.next()?.parse().ok();
-    Some(Moved { bytes, seconds: seconds()?, cpu_s: seconds()? })
+    let (bytes, seconds) = said.trim().split_once(' ')?;
+    Some(Moved { bytes: bytes.parse().ok()?, seconds: seconds.parse().ok()? })
 }
 
 impl Drop for Peer {

@@ -1,0 +1,93 @@
+//! A transfer both of whose ends are one thread's, in slices of some milliseconds.
+//!
+//! Two processes on one processor wake each other in a rhythm that changes by itself and costs or saves half of the time;
+//! one thread has none. And on a virtual machine the same work takes up to half as long again for seconds on end, with
+//! nobody to blame inside: of many short slices the quicker ones are those that nothing disturbed.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use nix::sched::{CloneFlags, setns};
+use nix::time::{ClockId, clock_gettime};
+
+use super::line::{End, FAR_ADDRESS, FAR_PORT, Line};
+use crate::shell;
+
+/// Slices of a transfer.
+const SLICES: u32 = 100;
+
+/// A slice.
+#[derive(Args, Clone, Copy)]
+pub(super) struct Writes {
+    /// Bytes of a write, and of a read
+    #[arg(long)]
+    pub(super) chunk: u32,
+    /// Writes before as many reads; a socket must have room for them
+    #[arg(long)]
+    pub(super) at_once: u32,
+    /// How often that is done
+    #[arg(long)]
+    pub(super) rounds: u32,
+}
+
+/// The transfer, as a process of its own.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    address: SocketAddr,
+    /// The network namespace in which one end listens
+    #[arg(long)]
+    far: PathBuf,
+    #[command(flatten)]
+    writes: Writes,
+}
+
+/// Nanoseconds of processor time that a write and the read of it take, slice by slice.
+pub(super) fn measure(line: &Line, writes: Writes) -> Result<Vec<f64>> {
+    let mut command = line.command(End::Near, "taskset");
+    command.args(["--cpu-list", "0"]).arg(std::env::current_exe()?).arg("bench-slices");
+    command.arg(format!("{FAR_ADDRESS}:{FAR_PORT}")).arg("--far").arg(line.namespace(End::Far));
+    command.args(["--chunk", &writes.chunk.to_string(), "--at-once", &writes.at_once.to_string()]);
+    command.args(["--rounds", &writes.rounds.to_string()]);
+    let said = shell::output(&mut command)?;
+    Ok(said.lines().map(str::parse).collect::<Result<_, _>>()?)
+}
+
+/// The command: says of each slice how many nanoseconds a write and its read took.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Writes { chunk, at_once, rounds } = arguments.writes;
+    let (mut near, mut far) = connected(arguments)?;
+    let mut buffer = vec![7; usize::try_from(chunk)?];
+    for _ in 0..SLICES {
+        let before = processor_time()?;
+        for _ in 0..rounds {
+            (0..at_once).try_for_each(|_| near.write_all(&buffer))?;
+            (0..at_once).try_for_each(|_| far.read_exact(&mut buffer))?;
+        }
+        let spent = processor_time()?.saturating_sub(before);
+        println!("{}", spent.as_secs_f64() * 1e9 / f64::from(rounds * at_once));
+    }
+    drop(near);
+    ensure!(far.read(&mut buffer)? == 0, "more was received than sent");
+    Ok(())
+}
+
+/// Both ends of a connection between the namespaces.
+fn connected(arguments: &Arguments) -> Result<(TcpStream, TcpStream)> {
+    let near = File::open("/proc/thread-self/ns/net")?;
+    let far = File::open(&arguments.far).with_context(|| format!("cannot open {}", arguments.far.display()))?;
+    setns(far, CloneFlags::CLONE_NEWNET)?;
+    let listener = TcpListener::bind(arguments.address)?;
+    setns(near, CloneFlags::CLONE_NEWNET)?;
+    let near = TcpStream::connect(arguments.address)?;
+    Ok((near, listener.accept()?.0))
+}
+
+/// Of this thread, what the kernel did on its behalf included.
+fn processor_time() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+}
