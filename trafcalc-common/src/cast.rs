@@ -20,3 +20,17 @@ pub const fn instruction(function: Option<u32>) -> [u8; 8] {
     let [a, b, c, d] = number;
     [code, registers, 0, 0, a, b, c, d]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `struct bpf_insn` (include/uapi/linux/bpf.h) has them: `BPF_JMP | BPF_CALL` with `BPF_PSEUDO_KFUNC_CALL` as its
+    /// source, and `BPF_ALU64 | BPF_MOV | BPF_K` to the first register.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_instructions_are_those_of_the_kernel() {
+        assert_eq!(instruction(Some(0x0403_0201)), [0x85, 0x20, 0, 0, 1, 2, 3, 4]);
+        assert_eq!(instruction(None), [0xb7, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

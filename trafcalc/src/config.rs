@@ -13,7 +13,7 @@ mod test_knobs;
 mod value;
 
 use file::File;
-pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, warn as warn_of_test_knobs};
+pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
 pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
 
 /// Read when it exists and no other file is named.
@@ -205,7 +205,7 @@ fn resolve_with(
         None => file::read_if_present(default_file)?,
     };
     let mut settings = merge(overrides, file)?;
-    test_knobs::apply(&mut settings.capture.packet, env)?;
+    test_knobs::apply(&mut settings.capture, env)?;
     Ok(settings)
 }
 
@@ -244,6 +244,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
                 test_lose_fins: false,
             },
             test_leave_out_states: false,
+            test_without_cast: false,
         },
         interval: overrides.interval.unwrap_or(file.interval),
         duration: overrides.duration,

@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     /// On this machine's kernel only: no virtual machines
     #[arg(long)]
     native: bool,
-    /// A kernel that cannot be fetched is named as left out instead of failing the run
+    /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
     #[arg(long, conflicts_with = "native")]
     allow_missing: bool,
 }

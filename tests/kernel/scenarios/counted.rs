@@ -162,6 +162,11 @@ impl Counted {
         self.logs.iter().map(|log| log.last()?.health(name)).sum()
     }
 
+    /// Whether one of the services said this among its messages; only those that have ended are asked.
+    pub(super) fn said(&self, words: &str) -> bool {
+        self.logs.iter().any(|log| log.stderr.contains(words))
+    }
+
     pub(super) fn must_equal(&self, truth: &Table) -> Result<()> {
         self.explain(self.table.must_equal(truth))
     }

@@ -10,6 +10,7 @@ mod becomes_another;
 mod big_tcp;
 mod bridged;
 mod bulk_3gb;
+mod cast;
 pub(crate) mod counted;
 mod eight_threads;
 mod fast_open;
@@ -92,6 +93,7 @@ pub(crate) static ALL: &[Scenario] = &[
     big_tcp::SCENARIO,
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
+    cast::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,
     fchown::SCENARIO,

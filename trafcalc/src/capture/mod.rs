@@ -127,6 +127,8 @@ pub struct Settings {
     pub packet: PacketSettings,
     /// For tests of the self-test: the eBPF backend hooks no changes of state, which nothing makes good.
     pub test_leave_out_states: bool,
+    /// For tests of what older kernels do: the eBPF backend loads from sockets by a helper, although there is a cast.
+    pub test_without_cast: bool,
 }
 
 /// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.

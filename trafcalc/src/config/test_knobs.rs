@@ -4,12 +4,15 @@
 
 use std::ffi::OsString;
 
-use super::{ConfigError, PacketSettings, Settings, capture};
+use super::{ConfigError, Settings, capture};
 
 /// The percentage of plain segments that the packet backend's filter throws away.
 pub const TEST_DROP_PERCENT: &str = "TRAFCALC_TEST_DROP_PERCENT";
 /// How many milliseconds the packet backend's reader sleeps before it reads the first time.
 pub const TEST_STALL_MS: &str = "TRAFCALC_TEST_STALL_MS";
+
+/// The eBPF backend loads from sockets by a helper, as it does where the kernel has no cast: 1 for yes.
+pub const TEST_WITHOUT_CAST: &str = "TRAFCALC_TEST_WITHOUT_CAST";
 
 /// Breaks the backends, so that the self-test can show that it notices: 1 for yes.
 pub const TEST_BREAK: &str = "TRAFCALC_TEST_BREAK";
@@ -17,13 +20,17 @@ pub const TEST_BREAK: &str = "TRAFCALC_TEST_BREAK";
 const MAX_PERCENT: u8 = 100;
 const MAX_STALL_MS: u64 = 60_000;
 
-pub(super) fn apply(packet: &mut PacketSettings, env: impl Fn(&str) -> Option<OsString>) -> Result<(), ConfigError> {
+pub(super) fn apply(
+    settings: &mut capture::Settings,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), ConfigError> {
     if let Some(percent) = number(&env, TEST_DROP_PERCENT, u64::from(MAX_PERCENT))? {
-        packet.test_drop_percent = u8::try_from(percent).unwrap_or(MAX_PERCENT);
+        settings.packet.test_drop_percent = u8::try_from(percent).unwrap_or(MAX_PERCENT);
     }
     if let Some(stall_ms) = number(&env, TEST_STALL_MS, MAX_STALL_MS)? {
-        packet.test_stall_ms = stall_ms;
+        settings.packet.test_stall_ms = stall_ms;
     }
+    settings.test_without_cast = number(&env, TEST_WITHOUT_CAST, 1)? == Some(1);
     Ok(())
 }
 
@@ -39,9 +46,10 @@ pub(super) fn apply_break(
 
 /// Says on standard error that the service is not to be trusted with real work.
 pub fn warn(settings: &Settings) {
-    let PacketSettings { test_drop_percent, test_stall_ms, .. } = settings.capture.packet;
-    if test_drop_percent > 0 || test_stall_ms > 0 {
-        tracing::warn!(test_drop_percent, test_stall_ms, "variables for tests are set");
+    let capture::Settings { packet, test_without_cast, .. } = &settings.capture;
+    let (test_drop_percent, test_stall_ms) = (packet.test_drop_percent, packet.test_stall_ms);
+    if test_drop_percent > 0 || test_stall_ms > 0 || *test_without_cast {
+        tracing::warn!(test_drop_percent, test_stall_ms, test_without_cast, "variables for tests are set");
     }
 }
 

@@ -151,7 +151,7 @@ fn the_shipped_file_names_every_key_with_its_default() {
 }
 
 #[test]
-fn variables_for_tests_reach_the_packet_backend_or_are_refused() {
+fn variables_for_tests_reach_the_backends_or_are_refused() {
     let set = |name: &str, value: &str| {
         let (name, value) = (name.to_owned(), OsString::from(value));
         resolve_with(&Overrides::default(), Path::new("/nonexistent"), move |asked| {
@@ -160,6 +160,8 @@ fn variables_for_tests_reach_the_packet_backend_or_are_refused() {
     };
     assert_eq!(set(TEST_DROP_PERCENT, "90").unwrap().capture.packet.test_drop_percent, 90);
     assert_eq!(set(TEST_STALL_MS, "1500").unwrap().capture.packet.test_stall_ms, 1500);
+    assert!(set(TEST_WITHOUT_CAST, "1").unwrap().capture.test_without_cast);
+    assert!(!set(TEST_WITHOUT_CAST, "0").unwrap().capture.test_without_cast);
     for (name, value) in [(TEST_DROP_PERCENT, "101"), (TEST_DROP_PERCENT, "-1"), (TEST_STALL_MS, "long")] {
         let error = set(name, value).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(name), "{error}");

@@ -3,8 +3,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::table::{Table, column};
 use super::tool::Tool;
@@ -23,6 +24,7 @@ const KERNELS: [(&str, Counted); 2] = [("6.12", Counted::Linux6_12), ("6.1", Cou
 
 /// Few, as such a machine is slow; but the number of instructions hardly varies.
 const EVENTS: Transfer = Transfer { bytes: 10_000_000, chunk: 1_000, ..FULL_SPEED };
+const WRITES: f64 = 10_000.0;
 
 const PLAIN: Transfer = Transfer { bytes: 20_000_000, direction: Direction::Received, ..FULL_SPEED };
 /// One for each column.
@@ -46,14 +48,40 @@ const PROGRAMS: [(&str, &str); 5] = [
 
 /// The beginning of a line with a row: behind it the table, the row's name, and its values.
 const ROW: &str = "@@row";
+/// The beginning of a line about what was left out.
+const LEFT_OUT: &str = "left out: ";
+
+/// Has what is fetched for it belong to the caller, who runs tests in virtual machines, too, and not to root. What cannot be
+/// fetched is told when it is needed.
+pub(super) fn fetch() {
+    for (_, kernel) in KERNELS {
+        let _ = kernel.fetch();
+    }
+}
 
 /// Measures both tables. Adds to `left_out` what could not be, with the reason.
 pub(super) fn measure(program: &Path, empty: &Path, left_out: &mut Vec<String>) -> Vec<Table> {
     let mut tables = tables();
-    for (name, kernel) in KERNELS {
-        eprintln!("in a virtual machine: Linux {name}");
-        match programs(program, empty, left_out).and_then(|programs| run(kernel, &programs)) {
-            Ok(said) => said.lines().for_each(|line| add(&mut tables, name, line)),
+    let programs = match programs(program, empty, left_out) {
+        Ok(programs) => programs,
+        Err(error) => {
+            left_out.push(format!("virtual machines: {error:#}"));
+            return Vec::new();
+        }
+    };
+    eprintln!("in virtual machines, at once: Linux {}", KERNELS.map(|(name, _)| name).join(", "));
+    let said = thread::scope(|scope| {
+        let runs = KERNELS.map(|(_, kernel)| {
+            scope.spawn({
+                let programs = &programs;
+                move || run(kernel, programs)
+            })
+        });
+        runs.map(|run| run.join().unwrap_or_else(|_| Err(anyhow!("the thread that waited for it panicked"))))
+    });
+    for ((name, _), said) in KERNELS.into_iter().zip(said) {
+        match said.and_then(|said| read(&mut tables, name, &said)) {
+            Ok(missing) => left_out.extend(missing),
             Err(error) => left_out.push(format!("Linux {name} in a virtual machine: {error:#}")),
         }
     }
@@ -63,13 +91,20 @@ pub(super) fn measure(program: &Path, empty: &Path, left_out: &mut Vec<String>) 
 fn tables() -> [Table; 2] {
     let about_events = "10,000 writes of 1,000 bytes and the reads of them. A nanosecond of these machines is an instruction, \
                         so `kernel.bpf_stats_enabled` counts them; its own reading of the clock is in both, and *its own* is \
-                        what the program itself takes.";
-    let events = [column("events", 0), column("empty", 0), column("trafcalc", 0), column("its own", 0)];
+                        what the program itself takes, of an event and of all events of a write and its read. What it takes \
+                        the kernel to get to a program is not in it, and differs between attach modes.";
+    let events = [
+        column("events", 0),
+        column("empty", 0),
+        column("trafcalc", 0),
+        column("its own", 0),
+        column("its own, a write and its read", 0),
+    ];
     let about_errors =
         "20,000,000 bytes received, in percent of the truth. tcptop shows KB, so its last digit is not exact.";
     let errors = [column("read", 2), column("read with MSG_WAITALL", 2), column("peeked at first", 2)];
     [
-        Table::new(TITLES[0], about_events, "kernel and attach mode", &events).drawing(3),
+        Table::new(TITLES[0], about_events, "kernel and attach mode", &events).drawing(4),
         Table::new(TITLES[1], about_errors, "tool", &errors).drawing(1),
     ]
 }
@@ -96,26 +131,36 @@ fn run(kernel: Counted, programs: &[(&'static str, PathBuf)]) -> Result<String> 
     kernels::counting_instructions(kernel, programs, &steps)
 }
 
-fn add(tables: &mut [Table; 2], kernel: &str, line: &str) {
-    let mut words = line.split('\t');
-    let (Some(ROW), Some(table), Some(name)) = (words.next(), words.next(), words.next()) else { return };
-    let values: Vec<f64> = words.filter_map(|word| word.parse().ok()).collect();
-    if let Some(table) = table.parse().ok().and_then(|index: usize| tables.get_mut(index)) {
+/// Adds the rows that a guest printed; gives what it left out.
+fn read(tables: &mut [Table; 2], kernel: &str, said: &str) -> Result<Vec<String>> {
+    let mut rows = 0;
+    for line in said.lines().filter(|line| line.contains(ROW)) {
+        let words: Vec<_> = line.split('\t').collect();
+        let [ROW, table, name, values @ ..] = &words[..] else { bail!("a row is not whole: {line:?}") };
+        let table = tables.get_mut(table.parse::<usize>()?).context("there is no such table")?;
+        let values = values.iter().map(|value| value.parse()).collect::<Result<Vec<f64>, _>>()?;
+        ensure!(values.len() == table.columns.len(), "a row is not whole: {line:?}");
         table.add(&format!("{kernel}, {name}"), &values);
+        rows += 1;
     }
+    ensure!(rows > 0, "nothing was measured:\n{said}");
+    let left_out = said.lines().filter_map(|line| line.strip_prefix(LEFT_OUT));
+    Ok(left_out.map(|what| format!("Linux {kernel} in a virtual machine: {what}")).collect())
 }
 
 /// In the guest: measures and prints rows.
-pub(super) fn inside(tools: &[Tool], empty: &Path) -> Result<()> {
+pub(super) fn inside(tools: &[Tool], empty: &Path, left_out: &[String]) -> Result<()> {
+    for what in left_out {
+        println!("{LEFT_OUT}{what}");
+    }
     let ebpf: Vec<_> = tools.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
     for tool in &ebpf {
         let [events, nothing, ours, _] = events::compared(tool, empty, &EVENTS)?;
-        print(0, &tool.name(), &[events, nothing, ours, ours - nothing]);
+        let own = ours - nothing;
+        print(0, &tool.name(), &[events, nothing, ours, own, own * events / WRITES]);
     }
-    if !Path::new(TCPTOP).exists() {
-        return Ok(());
-    }
-    for tool in [ebpf[0].clone(), Tool::Peer(peers::tcptop_at(TCPTOP))] {
+    let tcptop = Path::new(TCPTOP).exists().then(|| Tool::Peer(peers::tcptop_at(TCPTOP)));
+    for tool in ebpf.first().cloned().into_iter().chain(tcptop) {
         let errors = ERRORS.iter().map(|transfer| compare::error(transfer, &tool)).collect::<Result<Vec<_>>>()?;
         print(1, &tool.name(), &errors);
     }
@@ -134,13 +179,14 @@ mod tests {
     #[test]
     fn rows_that_a_guest_printed_come_into_their_tables() {
         let mut tables = tables();
-        for line in
-            ["@@row\t0\tfentry\t20000\t50\t90\t40", "@@row\t1\ttcptop\t0.5\t1590\t100", "Linux", "@@row\t7\ta\t1"]
-        {
-            add(&mut tables, "6.12", line);
-        }
-        assert_eq!(tables[0].figures("6.12, fentry", 3).median(), Some(40.0));
+        let said =
+            "Linux\nleft out: kprobe: no\n@@row\t0\tfentry\t20000\t50\t90\t40\t80\n@@row\t1\ttcptop\t0.5\t1590\t100";
+        let left_out = read(&mut tables, "6.12", said).unwrap();
+        assert_eq!(left_out, ["Linux 6.12 in a virtual machine: kprobe: no"]);
+        assert_eq!(tables[0].figures("6.12, fentry", 4).median(), Some(80.0));
         assert_eq!(tables[1].figures("6.12, tcptop", 1).median(), Some(1590.0));
-        assert_eq!(tables.map(|table| table.rows.len()), [1, 1]);
+        for broken in ["@@row\t1\ttcptop\t0.5\t1590", "@@row\t1\ttcptop\t0.5\t[ 7.1]\t3", "[ 1.0] @@row\t0", ""] {
+            assert!(read(&mut tables, "6.12", broken).is_err(), "{broken}");
+        }
     }
 }

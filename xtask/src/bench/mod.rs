@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: error and cost of trafcalc beside its peers, on the same transfers in one run.
 //!
 //! The traffic goes through a veth pair between two network namespaces made here and removed at the end. Tools take
-//! turns, so that a busy minute of the machine hits each of them. It must never touch any other interface.
+//! turns, or watch at the same time where that leaves processors idle, so that a busy minute of the machine hits each of them. It must never touch any other interface.
 
 mod compare;
 mod events;
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     turns: u32,
     /// Turns of each measurement of throughput, which is about less than the noise of one
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 9)]
     throughput_turns: u32,
     /// Short connections that must not make the service grow
     #[arg(long, default_value_t = 100_000)]
@@ -67,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Bench::new(arguments, &program, empty)?.run();
     }
     let again = system::as_root(env::current_exe()?);
+    guest::fetch();
     let mut again = again.context("the bench makes network namespaces: run it as root, or with sudo that works")?;
     again.arg("bench").args(env::args_os().skip(2));
     shell::run(again.arg("--program").arg(program).arg("--empty").arg(empty))
@@ -98,7 +99,7 @@ impl<'a> Bench<'a> {
 
     fn run(mut self) -> Result<()> {
         if self.arguments.inside {
-            return guest::inside(&self.trafcalc, &self.empty);
+            return guest::inside(&self.trafcalc, &self.empty, &self.results.left_out);
         }
         self.compare()?;
         self.in_guests();

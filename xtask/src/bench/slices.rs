@@ -14,8 +14,10 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use nix::sched::{CloneFlags, setns};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Uid, setfsuid};
 
 use super::line::{End, FAR_ADDRESS, FAR_PORT, Line};
+use super::traffic;
 use crate::shell;
 
 /// Slices of a transfer.
@@ -33,6 +35,13 @@ pub(super) struct Writes {
     /// How often that is done
     #[arg(long)]
     pub(super) rounds: u32,
+}
+
+impl Writes {
+    /// What is moved in so many slices.
+    pub(super) fn bytes(self, slices: usize) -> u64 {
+        u64::from(self.chunk) * u64::from(self.at_once) * u64::from(self.rounds) * slices as u64
+    }
 }
 
 /// The transfer, as a process of its own.
@@ -83,11 +92,14 @@ fn connected(arguments: &Arguments) -> Result<(TcpStream, TcpStream)> {
     setns(far, CloneFlags::CLONE_NEWNET)?;
     let listener = TcpListener::bind(arguments.address)?;
     setns(near, CloneFlags::CLONE_NEWNET)?;
+    // Whose the sockets are that it makes.
+    setfsuid(Uid::from_raw(traffic::UID));
     let near = TcpStream::connect(arguments.address)?;
     Ok((near, listener.accept()?.0))
 }
 
-/// Of this thread, what the kernel did on its behalf included.
+/// Of this thread, what the kernel did on its behalf included; but for softirqs where the kernel keeps their time apart
+/// (`CONFIG_IRQ_TIME_ACCOUNTING`).
 fn processor_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }

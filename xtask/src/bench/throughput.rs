@@ -4,13 +4,14 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::figures::Figures;
 use super::line::Line;
 use super::slices::{self, Writes};
 use super::table::{Table, column};
 use super::tool::{Tool, Watcher};
+use super::transfer::Direction;
 
 /// For the kernel to tidy up behind a tool that has started or stopped.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -36,19 +37,20 @@ pub(super) const SPEEDS: [Speed; 2] = [
     },
 ];
 
-const ABOUT: &str = "One thread has both ends and reads what it wrote, in slices of some milliseconds; the time is that of its \
-                     processor, the kernel's work for it included. In each turn one transfer of 100 slices is watched by each \
+const ABOUT: &str = "One thread has both ends and reads what it wrote, in slices of some milliseconds; the time is the processor \
+                     time of this thread, the kernel's work on its behalf included; what a tool does in threads of its own \
+                     is in the tables above. In each turn one transfer of 100 slices is watched by each \
                      of these, and one by nobody. Of the turns' first, second and last third the slices are put together, \
-                     and the lowest tenth of them, which nothing on the host disturbed, gives a time. *Change* is how many \
-                     fewer bytes a second of a processor moves than unwatched. What programs that do nothing take is the \
-                     kernel's, for calling them.";
+                     and the lowest tenth of them, which nothing on the host disturbed, gives a time, that in the middle a \
+                     second one. *Change* is how many fewer bytes a second of that time moves than unwatched, by the \
+                     lowest tenth. Programs that do nothing show what it takes to be called by the kernel.";
 
 /// Parts of the turns, each of which gives a figure.
 const PARTS: usize = 3;
 
 /// Measures one. Beside each tool that counts in the kernel, the same hooks with `empty` programs.
 pub(super) fn measure(speed: &Speed, tools: &[Tool], empty: &Path, turns: u32) -> Result<Table> {
-    let columns = [column("change, %", 1), column("ns a write and its read", 0)];
+    let columns = [column("change, %", 1), column("ns a write and its read, lowest tenth", 0), column("middle, ns", 0)];
     let mut table = Table::new(speed.title, &format!("{ABOUT} {}", speed.about), "watched by", &columns);
     let line = Line::new()?;
     let watched = watched(tools, empty);
@@ -56,37 +58,58 @@ pub(super) fn measure(speed: &Speed, tools: &[Tool], empty: &Path, turns: u32) -
     let turns = usize::try_from(turns)?.max(PARTS);
     for turn in 0..turns {
         eprintln!("{}, turn {}", speed.title, turn + 1);
-        // Whoever is first has no advantage from it, nor the one in the middle.
-        for place in 0..watched.len() {
-            let who = (turn + place) % watched.len();
-            slices[who][turn * PARTS / turns].extend(transfer(speed.writes, &line, watched[who].1.as_ref())?);
+        // Nobody is always first, nor always behind the same.
+        let mut order: Vec<_> = (0..watched.len()).map(|place| (turn + place) % watched.len()).collect();
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        for who in order {
+            slices[who][turn * PARTS / turns].extend(watched[who].transfer(speed.writes, &line)?);
         }
     }
-    let time = |slices: &Vec<f64>| Figures::new(slices.iter().copied()).lowest_tenth().unwrap_or(f64::NAN);
-    for ((name, _), parts) in watched.iter().zip(&slices) {
+    let figures = |slices: &Vec<f64>| Figures::new(slices.iter().copied());
+    let quiet = |slices| figures(slices).lowest_tenth().unwrap_or(f64::NAN);
+    for (watched, parts) in watched.iter().zip(&slices) {
         for (unwatched, part) in slices[0].iter().zip(parts) {
-            table.add(name, &[(time(unwatched) / time(part) - 1.0) * 100.0, time(part)]);
+            let middle = figures(part).median().unwrap_or(f64::NAN);
+            table.add(&watched.name, &[(quiet(unwatched) / quiet(part) - 1.0) * 100.0, quiet(part), middle]);
         }
     }
     Ok(table)
 }
 
-fn watched(tools: &[Tool], empty: &Path) -> Vec<(String, Option<Tool>)> {
-    let mut watched = vec![("unwatched".to_owned(), None), ("unwatched again (noise)".to_owned(), None)];
+/// By whom a transfer is watched.
+struct Watched {
+    name: String,
+    tool: Option<Tool>,
+    /// Whether it has to count every byte.
+    counts: bool,
+}
+
+fn watched(tools: &[Tool], empty: &Path) -> Vec<Watched> {
+    let nobody = |name: &str| Watched { name: name.to_owned(), tool: None, counts: false };
+    let mut watched = vec![nobody("unwatched"), nobody("unwatched again (noise)")];
     for tool in tools {
         if tool.is_ebpf() {
-            watched.push((format!("{}, programs that do nothing", tool.name()), Some(tool.built_as(empty))));
+            let name = format!("{}, programs that do nothing", tool.name());
+            watched.push(Watched { name, tool: Some(tool.built_as(empty)), counts: false });
         }
-        watched.push((tool.name(), Some(tool.clone())));
+        watched.push(Watched { name: tool.name(), tool: Some(tool.clone()), counts: true });
     }
     watched
 }
 
-/// The slices of one transfer.
-fn transfer(writes: Writes, line: &Line, tool: Option<&Tool>) -> Result<Vec<f64>> {
-    let watcher = tool.map(|tool| tool.start(line)).transpose()?;
-    sleep(PAUSE);
-    let slices = slices::measure(line, writes)?;
-    watcher.map(Watcher::stop).transpose()?;
-    Ok(slices)
+impl Watched {
+    /// The slices of one transfer.
+    fn transfer(&self, writes: Writes, line: &Line) -> Result<Vec<f64>> {
+        let watcher = self.tool.as_ref().map(|tool| tool.start(line)).transpose()?;
+        sleep(PAUSE);
+        let slices = slices::measure(line, writes)?;
+        let said = watcher.map(Watcher::stop).transpose()?;
+        if let (Some(tool), Some(said), true) = (&self.tool, said, self.counts) {
+            let (counted, moved) = (tool.counted(&said, Direction::Sent).all, writes.bytes(slices.len()));
+            ensure!(counted == moved, "{} counted {counted} of {moved} bytes", self.name);
+        }
+        Ok(slices)
+    }
 }

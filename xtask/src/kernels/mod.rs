@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// Guests by name; without one all but the newest kernel, which moves daily
     #[arg(value_parser = guest::NAMES)]
     names: Vec<String>,
-    /// A kernel that cannot be fetched is named as left out instead of failing the run
+    /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
     #[arg(long)]
     allow_missing: bool,
     /// Arguments of the test program, such as a part of a scenario's name
@@ -75,7 +75,7 @@ pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let payload = Payload::build(shell, &arguments.arguments)?;
+    let payload = Payload::build(shell, &run_dir("payload")?, &arguments.arguments)?;
     let mut failed = Vec::new();
     let mut ready = Vec::new();
     for guest in GUESTS.iter().filter(|guest| is_wanted(guest, &arguments.names)) {
@@ -147,6 +147,21 @@ pub(crate) enum Counted {
     Linux6_12,
 }
 
+impl Counted {
+    /// Has it in the cache.
+    pub(crate) fn fetch(self) -> Result<()> {
+        kernel::busybox()?;
+        kernel::fetch(self.source()).map(drop)
+    }
+
+    const fn source(self) -> Source {
+        match self {
+            Self::Linux6_1 => Source::BOOKWORM_6_1,
+            Self::Linux6_12 => Source::BOOKWORM_6_12,
+        }
+    }
+}
+
 /// Takes `steps` of a shell in a machine whose nanoseconds are instructions, with these programs at these paths; gives
 /// what they said.
 pub(crate) fn counting_instructions(
@@ -156,12 +171,8 @@ pub(crate) fn counting_instructions(
 ) -> Result<String> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
     machine::ensure_installed()?;
-    let source = match kernel {
-        Counted::Linux6_1 => Source::BOOKWORM_6_1,
-        Counted::Linux6_12 => Source::BOOKWORM_6_12,
-    };
-    let (kernel, payload) = (kernel::fetch(source)?, Payload::of(programs, kernel::busybox()?)?);
-    let dir = run_dir("counted")?;
+    let dir = run_dir(&format!("counted-{kernel:?}"))?;
+    let (kernel, payload) = (kernel::fetch(kernel.source())?, Payload::of(programs, kernel::busybox()?, &dir)?);
     let initramfs = dir.join("initramfs.cpio");
     fs::write(&initramfs, guest::initramfs(&kernel, &payload, steps)?)?;
     let outcome = machine::run(&kernel, &initramfs, &dir.join("console.log"), Clock::Instructions)?;

@@ -7,7 +7,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cache;
 use super::initramfs::Initramfs;
 use crate::{shell, system};
 
@@ -23,22 +22,23 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    /// These programs, and what every guest needs.
-    pub(super) fn of(programs: &[(&'static str, PathBuf)], busybox: PathBuf) -> Result<Self> {
+    /// These programs, and what every guest needs; what is made of them goes to `dir`.
+    pub(super) fn of(programs: &[(&'static str, PathBuf)], busybox: PathBuf, dir: &Path) -> Result<Self> {
         let ip = system::find("ip").context("there is no ip (package iproute2) here")?;
-        let small = |(path, program): &(&'static str, PathBuf)| Ok((*path, without_debug_information(path, program)?));
+        let small =
+            |(path, program): &(&'static str, PathBuf)| Ok((*path, without_debug_information(path, program, dir)?));
         let mut programs = programs.iter().map(small).collect::<Result<Vec<_>>>()?;
         programs.extend([("/bin/ip", ip), ("/bin/busybox", busybox)]);
         Ok(Self { programs, arguments: Vec::new() })
     }
 
     /// Builds the program and its tests for release: an emulated machine takes twice as long for what was not optimised.
-    pub(super) fn build(busybox: PathBuf, arguments: &[String]) -> Result<Self> {
+    pub(super) fn build(busybox: PathBuf, dir: &Path, arguments: &[String]) -> Result<Self> {
         let what = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
         let built = shell::executables(&mut shell::cargo(what))?;
         let programs =
             [(PROGRAM, shell::executable_of(&built, "trafcalc")?), (TESTS, shell::executable_of(&built, "kernel")?)];
-        Ok(Self { arguments: arguments.to_vec(), ..Self::of(&programs, busybox)? })
+        Ok(Self { arguments: arguments.to_vec(), ..Self::of(&programs, busybox, dir)? })
     }
 
     /// Adds the programs and the libraries they are linked with.
@@ -63,8 +63,8 @@ impl Payload {
 }
 
 /// A guest unpacks its files into memory, and debug information is most of a program.
-fn without_debug_information(path_in_guest: &str, program: &Path) -> Result<PathBuf> {
-    let stripped = cache().join("stripped").join(path_in_guest.trim_start_matches('/'));
+fn without_debug_information(path_in_guest: &str, program: &Path, dir: &Path) -> Result<PathBuf> {
+    let stripped = dir.join(path_in_guest.trim_start_matches('/'));
     fs::create_dir_all(stripped.parent().context("a path has a folder")?)?;
     shell::run(Command::new("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(program))?;
     Ok(stripped)

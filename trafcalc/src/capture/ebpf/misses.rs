@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 
-/// How often the kernel skipped the program behind `fd` because it would have interrupted itself or, from Linux 6.7 on,
-/// because a system call of ours held a map on that CPU; 0 where the kernel does not tell (before Linux 5.12).
+/// How often the kernel skipped the program behind `fd`: because it would have interrupted itself or, a kprobe's (told from
+/// Linux 6.7 on), because another program or a system call on maps was under way on that CPU. 0 where the kernel does not
+/// tell (before Linux 5.12).
 pub(super) fn of(fd: BorrowedFd<'_>) -> u64 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
     parse(&info)

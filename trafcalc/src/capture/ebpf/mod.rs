@@ -28,6 +28,7 @@ use trafcalc_common::maps::OTHER_ROW;
 use self::actors::Actors;
 use self::counters::Counters;
 use self::mismatches::Mismatches;
+use self::modes::Variant;
 use self::offsets::{Cast, Layout};
 use self::plan::Plan;
 use self::programs::Programs;
@@ -130,6 +131,24 @@ fn is_refused(reason: &CaptureError) -> bool {
     matches!(reason, CaptureError::Hook { source, .. } if source.raw_os_error() == Some(Errno::EPERM as i32))
 }
 
+/// Loads the programs of a variant, in the best way that the kernel takes.
+fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Programs, CaptureError> {
+    let mut loaded = Err(CaptureError::NotBuilt);
+    for cast in kernel.casts().filter(|cast| cast.is_none() || !settings.test_without_cast) {
+        let way = if cast.is_some() { "a cast" } else { "a helper" };
+        loaded = Programs::load(variant, kernel, cast, settings);
+        match &loaded {
+            Ok(_) => {
+                tracing::debug!("programs load from sockets by {way}");
+                break;
+            }
+            Err(reason) if is_refused(reason) => break,
+            Err(reason) => tracing::debug!(%reason, "programs cannot load from sockets by {way}"),
+        }
+    }
+    loaded
+}
+
 /// The backend, as long as it runs.
 struct EbpfBackend {
     attach: Attach,
@@ -153,17 +172,11 @@ impl EbpfBackend {
         }
         let mut first_reason = None;
         for variant in modes::variants(attach) {
-            for cast in kernel.casts() {
-                let programs = Programs::load(variant, kernel, cast, settings);
-                match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
-                    Ok(backend) => {
-                        tracing::debug!(by_cast = cast.is_some(), "how programs load from sockets");
-                        return Ok(backend);
-                    }
-                    Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
-                    Err(reason) if cast.is_some() => tracing::debug!(%reason, "without a cast, then"),
-                    Err(reason) => first_reason = first_reason.or(Some(reason)),
-                }
+            let programs = load(variant, kernel, settings);
+            match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
+                Ok(backend) => return Ok(backend),
+                Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
+                Err(reason) => first_reason = first_reason.or(Some(reason)),
             }
         }
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))

@@ -2,7 +2,6 @@
 //! are two things.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -81,12 +80,15 @@ impl Programs {
 
     /// How many events the kernel did not deliver, program by program.
     pub(super) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let has_probes = self.attached.iter().any(|&name| matches!(self.ebpf.program(name), Some(Program::KProbe(_))));
-        let of_probes = if has_probes { misses::of_probes() } else { BTreeMap::new() };
+        let of_probes = OnceCell::new();
+        let of_probe = move |program: &Program| {
+            let Program::KProbe(probe) = program else { return 0 };
+            let id = probe.info().map(|info| info.id()).unwrap_or_default();
+            of_probes.get_or_init(misses::of_probes).get(&id).copied().unwrap_or(0)
+        };
         self.attached.iter().filter_map(move |&name| {
             let program = self.ebpf.program(name)?;
-            let of_probe = program.info().ok().and_then(|info| of_probes.get(&info.id()).copied());
-            Some((name, misses::of(program.fd().ok()?.as_fd()) + of_probe.unwrap_or(0)))
+            Some((name, misses::of(program.fd().ok()?.as_fd()) + of_probe(program)))
         })
     }
 }
@@ -163,7 +165,7 @@ fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
     }
 }
 
-/// The kernel's types, read once.
+/// The kernel's types as aya wants them for these programs, read once; aya reads them for itself at each loading, too.
 fn read(types: &OnceCell<Btf>) -> Result<&Btf, BtfError> {
     if types.get().is_none() {
         let _ = types.set(Btf::from_sys_fs()?);

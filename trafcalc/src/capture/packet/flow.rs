@@ -120,10 +120,11 @@ impl Flow {
         flow
     }
 
-    /// A connection that was open before the start and has this holder. Its first segment is yet to be seen.
+    /// A connection that was open before the start and has this holder; its socket is bound to `interface`, or to none if 0.
+    /// Its first segment is yet to be seen.
     #[must_use]
-    pub fn adopted(holder: Holder, now_ms: u64) -> Self {
-        Self { holder, ..Self::unseen(Origin::Midstream, now_ms) }
+    pub fn adopted(holder: Holder, interface: u32) -> Self {
+        Self { holder, interface, ..Self::unseen(Origin::Midstream, 0) }
     }
 
     fn unseen(origin: Origin, now_ms: u64) -> Self {

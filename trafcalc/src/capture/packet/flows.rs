@@ -94,15 +94,15 @@ impl Flows {
         }
     }
 
-    /// Takes notice of a connection that was open before the start and belongs to the user `uid`; gives whether more is to
-    /// be found out of its owner.
-    pub fn adopt(&mut self, endpoints: Endpoints, uid: u32) -> bool {
+    /// Takes notice of a connection that was open before the start, whose socket is bound to `interface` (0 if to none) and
+    /// belongs to the user `uid`; gives whether more is to be found out of its owner.
+    pub fn adopt(&mut self, endpoints: Endpoints, interface: u32, uid: u32) -> bool {
         if self.table.len() >= self.max_connections {
             return false;
         }
         let holder = self.searches.begin(uid, Bytes::default());
         let is_searching = matches!(holder, Holder::Searching(..));
-        self.table.insert(endpoints, Flow::adopted(holder, 0));
+        self.table.insert(endpoints, Flow::adopted(holder, interface));
         is_searching
     }
 

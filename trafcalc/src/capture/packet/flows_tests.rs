@@ -440,3 +440,15 @@ fn a_connection_is_forgotten_only_when_the_kernel_forgot_it() {
     assert!(bench.flows.table.is_empty());
     assert_eq!(bench.flows.health().gaps, 1);
 }
+
+/// A socket that is bound to an interface is known to the kernel by that alone, as those of link-local addresses are.
+#[test]
+fn a_connection_from_before_the_start_is_asked_about_where_its_socket_is_bound() {
+    let mut bench = Bench::new(8);
+    let sent = segment(101, 501, 10);
+    bench.flows.adopt(sent.endpoints, 7, UID);
+    bench.see(sent);
+    bench.flows.sweep(IDLE_CHECK_MS);
+    let question = Question { endpoints: sent.endpoints, birth: sent.seq, interface: 7 };
+    assert_eq!(bench.flows.take_questions(IDLE_CHECK_MS), [question]);
+}

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::diag::{Owned, SockDiag};
-use self::finding::{Question, Sought};
+use self::finding::{Outcome, Question, Sought};
 use self::flows::Flows;
 use self::interfaces::Interfaces;
 use self::owners::{Owners, SearchLine};
@@ -86,7 +86,15 @@ impl PacketBackend {
         let searches = Searches::new(settings.by, &settings.wanted);
         let search_line = searches.are_needed().then(|| SearchLine { sought, found: found.clone() });
         let mut search = Search::new(PROC, settings, incoming_sought, found);
-        let flows = adopt_open_connections(Flows::new(settings.packet.max_connections, searches), &mut search)?;
+        let mut flows = Flows::new(settings.packet.max_connections, searches);
+        let open = adopt_open_connections(&mut flows)?;
+        for (found, sought) in search.find(&open).iter().zip(open) {
+            // The thread has a second look at what nobody holds yet.
+            let again = search_line.as_ref().filter(|_| found.outcome == Outcome::Nothing);
+            if again.is_none_or(|line| line.sought.try_send(sought).is_err()) {
+                flows.learn_more(found);
+            }
+        }
         let is_searching = search_line.is_some();
         let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line)?;
         let reader = Reader {
@@ -145,16 +153,16 @@ impl Backend for PacketBackend {
     }
 }
 
-/// Connections that are open already have an owner that can be asked for now, all at once.
-fn adopt_open_connections(mut flows: Flows, search: &mut Search) -> Result<Flows, CaptureError> {
+/// Connections that are open already have an owner that can be asked for now, all at once; gives what is to be searched
+/// for beside.
+fn adopt_open_connections(flows: &mut Flows) -> Result<Vec<Sought>, CaptureError> {
     let mut sought = Vec::new();
     for Owned { endpoints, interface, uid, inode } in SockDiag::open()?.owned_connections()? {
-        if flows.adopt(endpoints, uid) {
+        if flows.adopt(endpoints, interface, uid) {
             sought.push(Sought { question: Question { endpoints, birth: 0, interface }, uid, inode });
         }
     }
-    search.find(&sought).iter().for_each(|found| flows.learn_more(found));
-    Ok(flows)
+    Ok(sought)
 }
 
 fn open_rings(interfaces: &mut Interfaces, settings: &PacketSettings) -> Result<Rings, CaptureError> {

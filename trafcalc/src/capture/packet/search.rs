@@ -18,7 +18,7 @@ use crate::capture::{By, Hierarchy, Owner, Process, Settings, Wanted, stat};
 
 /// Most generations looked back for a wanted ancestor.
 const MAX_ANCESTORS: usize = 64;
-/// Most new searches done in one look at the processes, and most that are to be done again.
+/// Most searches that wait to be done in one look at the processes with the first, and most that are to be done again.
 const MAX_AT_ONCE: usize = 1024;
 /// When to look again for what nobody holds: `accept(2)` tells the kernel of a socket before the process has it, and may
 /// be interrupted in between.

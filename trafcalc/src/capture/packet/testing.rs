@@ -157,5 +157,6 @@ pub(super) fn capture_settings() -> Settings {
         ebpf: EbpfSettings::default(),
         packet: settings(),
         test_leave_out_states: false,
+        test_without_cast: false,
     }
 }
