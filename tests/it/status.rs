@@ -92,6 +92,10 @@ fn it_tells_who_counts_since_when_and_at_what_cost() {
     assert_eq!(status["summary"]["gaps"], 0);
     let table = String::from_utf8(service.ask(&[]).stdout).unwrap();
     assert!(table.contains("backend   packet\n") && table.contains("\nhealth    "), "{table}");
+    let full = fs::File::create("/dev/full").unwrap();
+    let mut unwritten = trafcalc(&["status", "--status-socket"]);
+    let output = unwritten.arg(service.socket()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(output.wait_with_output().unwrap().status.code(), Some(74), "an answer that nobody got is no success");
     service.stop();
 }
 

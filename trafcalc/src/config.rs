@@ -210,8 +210,10 @@ fn resolve_with(
 }
 
 fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
+    let attach = overrides.attach.or(file.ebpf.attach);
     let backend = match overrides.backend.unwrap_or(file.backend) {
-        Backend::Auto => None,
+        // Who forces a way to hook into the kernel does not want what hooks into none.
+        Backend::Auto => attach.map(|_| BackendKind::Ebpf),
         Backend::Only(kind) => Some(kind),
     };
     if let (Some(attach), Some(BackendKind::Packet)) = (overrides.attach, backend) {
@@ -229,7 +231,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         only: merge_only(&overrides.only, file.only),
         capture: capture::Settings {
             backend,
-            attach: overrides.attach.or(file.ebpf.attach),
+            attach,
             loopback: overrides.loopback || file.loopback,
             by: overrides.by.unwrap_or(file.by),
             wanted: Wanted::default(),

@@ -3,7 +3,7 @@
 //! Data flows one way: [`capture`] -> `Batch` -> [`ledger`] -> `Snapshot` (with [`identity`]) -> [`report`] ->
 //! [`sinks`]. Only [`daemon`] knows them all. ARCHITECTURE.md is the map.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use config::{Overrides, Settings};
@@ -58,9 +58,7 @@ fn show_status(args: cli::StatusArgs) -> Exit {
     match path.ok_or(status::AskError::NoSocket).and_then(|path| status::ask(&path)) {
         Ok((text, value)) => {
             let shown = if is_json { text } else { status::table(&value) };
-            // Nobody is left to tell when even that fails.
-            let _ = std::io::stdout().write_all(shown.as_bytes());
-            Exit::Done
+            print(&shown, Exit::Done)
         }
         Err(error) => complain(&error, error.exit()),
     }
@@ -75,7 +73,22 @@ fn run_selftest(args: &cli::SelftestArgs) -> Exit {
         Err(error) => return complain(&error, Exit::Usage),
     };
     let format = if args.json { selftest::Format::Json } else { selftest::Format::Table };
-    selftest::run(&settings, format).unwrap_or_else(|error| complain(&error, error.exit()))
+    match selftest::run(&settings, format) {
+        Ok((verdict, exit)) => print(&verdict, exit),
+        Err(error) => complain(&error, error.exit()),
+    }
+}
+
+/// Prints what was asked for; who has closed the other end of standard output wants no more of it.
+fn print(text: &str, exit: Exit) -> Exit {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "trafcalc: standard output cannot be written: {error}");
+            // A wrong count is the worse news.
+            if exit == Exit::Done { Exit::OutputLost } else { exit }
+        }
+        _ => exit,
+    }
 }
 
 fn run(overrides: &Overrides) -> Exit {

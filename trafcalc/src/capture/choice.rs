@@ -50,6 +50,9 @@ pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Started, Vec<Declined
             declined.push(Declined { backend: kind, attach: None, reason: CaptureError::NamedInterfaces });
             continue;
         }
+        if kind == BackendKind::Ebpf && !settings.packet.interfaces.is_empty() {
+            tracing::warn!("packet.interfaces is for the packet backend: ebpf counts on all interfaces");
+        }
         if let Some(backend) = start_one(kind, settings, alarm, &mut declined) {
             return Ok(Started { backend, declined });
         }

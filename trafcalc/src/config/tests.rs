@@ -71,8 +71,11 @@ fn the_command_line_comes_before_the_file() {
         only: Only { users: vec!["b".to_owned()], ..Only::default() },
     };
     let both = resolve_text(text, &overrides).unwrap();
-    assert_eq!(both.capture.backend, None);
+    assert_eq!(both.capture.backend, Some(BackendKind::Ebpf), "an attach mode is forced");
     assert_eq!(both.capture.attach, Some(Attach::Fentry));
+    let auto = resolve_text(text, &Overrides { attach: None, ..overrides.clone() }).unwrap();
+    assert_eq!(auto.capture.backend, Some(BackendKind::Ebpf), "by the file");
+    assert_eq!(resolve_text("", &Overrides::default()).unwrap().capture.backend, None);
     assert_eq!(both.interval, "1s".parse().unwrap());
     assert_eq!(both.duration, Some("1h".parse().unwrap()));
     assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt });

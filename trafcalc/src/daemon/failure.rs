@@ -63,7 +63,7 @@ impl Failure {
             },
             Self::BackendDied(CaptureError::ThreadEnded(_)) | Self::Unexpected(_) => Exit::Bug,
             Self::BackendDied(_) => Exit::Unavailable,
-            Self::LastReportLost(_) => Exit::LastReportLost,
+            Self::LastReportLost(_) => Exit::OutputLost,
         }
     }
 }

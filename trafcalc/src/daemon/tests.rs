@@ -240,7 +240,7 @@ fn a_backend_that_cannot_finish_still_leaves_what_was_counted() {
 fn a_last_report_that_is_lost_is_not_a_good_end() {
     let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
     bench.paper.borrow_mut().refuses = Some(full_disk);
-    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::LastReportLost);
+    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::OutputLost);
 }
 
 #[test]

@@ -14,8 +14,6 @@ mod traffic;
 mod users;
 mod verdict;
 
-use std::io::Write as _;
-
 use crate::capture::{self, CaptureError};
 use crate::daemon::Tried;
 use crate::service::exit::Exit;
@@ -82,20 +80,19 @@ impl SelftestError {
     }
 }
 
-/// Tests each backend and attach mode that `settings` allow and that starts, and prints the verdict.
+/// Tests each backend and attach mode that `settings` allow and that starts; gives the verdict as text, and the exit code
+/// that says it, too.
 ///
 /// # Errors
 /// Why there is no verdict.
-pub fn run(settings: &capture::Settings, format: Format) -> Result<Exit, SelftestError> {
+pub fn run(settings: &capture::Settings, format: Format) -> Result<(String, Exit), SelftestError> {
     privileges::check_for_selftest(settings.backend)?;
     let verdict = examine(settings)?;
     let text = match format {
         Format::Table => printed::table(&verdict),
         Format::Json => printed::json(&verdict),
     };
-    // Nobody is left to tell; the exit code says it, too.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if verdict.is_exact() { Exit::Done } else { Exit::Bug })
+    Ok((text, if verdict.is_exact() { Exit::Done } else { Exit::Bug }))
 }
 
 fn examine(settings: &capture::Settings) -> Result<Verdict, SelftestError> {

@@ -14,8 +14,8 @@ pub enum Exit {
     Unavailable = 69,
     /// A bug (`EX_SOFTWARE`).
     Bug = 70,
-    /// The last report could not be written (`EX_IOERR`).
-    LastReportLost = 74,
+    /// What was asked for, or the last report, could not be written (`EX_IOERR`).
+    OutputLost = 74,
     /// A privilege is missing (`EX_NOPERM`).
     Privilege = 77,
     /// The configuration is wrong (`EX_CONFIG`).

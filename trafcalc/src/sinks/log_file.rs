@@ -1,7 +1,7 @@
 //! The log file: opened for appending, held by one process at a time, never left with half a record in it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ pub struct LogFile {
     created: bool,
     /// Where whole records end, while half a record that could not be cut off may follow.
     torn_at: Option<u64>,
+    /// Whether it ended in the middle of a line when it was opened, as after a crash of the host.
+    unended: bool,
 }
 
 impl LogFile {
@@ -29,9 +31,13 @@ impl LogFile {
         if !kind.is_file() && !kind.is_char_device() {
             return Err(SinkError::NotAFile(path.to_owned()));
         }
-        let mut log = Self { path: path.to_owned(), file, regular: kind.is_file(), created, torn_at: None };
-        match if log.regular { lock(&log.file, path) } else { Ok(()) } {
-            Ok(()) => Ok(log),
+        let (path, regular) = (path.to_owned(), kind.is_file());
+        let mut log = Self { path, file, regular, created, torn_at: None, unended: false };
+        match if log.regular { lock(&log.file, &log.path) } else { Ok(()) } {
+            Ok(()) => {
+                log.unended = log.regular && !created && !ends_a_line(&log.path);
+                Ok(log)
+            }
             // Whoever holds it writes it, even if it was made here.
             Err(error @ SinkError::Taken(_)) => Err(error),
             Err(error) => {
@@ -58,6 +64,10 @@ impl LogFile {
             self.file.write_all(b"\n")?;
         }
         self.torn_at = None;
+        if self.unended {
+            self.file.write_all(b"\n")?;
+            self.unended = false;
+        }
         let end = self.file.metadata()?.len();
         self.file.write_all(records).inspect_err(|_| {
             self.torn_at = self.file.set_len(end).is_err().then_some(end);
@@ -100,6 +110,16 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a file is empty or its last byte ends a line; one that may not be read does.
+fn ends_a_line(path: &Path) -> bool {
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)
+    });
+    read.is_err() || last == *b"\n"
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), SinkError> {

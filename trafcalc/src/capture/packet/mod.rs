@@ -31,6 +31,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use caps::{CapSet, Capability};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::diag::{Owned, SockDiag};
@@ -96,6 +97,9 @@ impl PacketBackend {
             }
         }
         let is_searching = search_line.is_some();
+        if is_searching {
+            warn_of_what_cannot_be_searched();
+        }
         let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line)?;
         let reader = Reader {
             rings,
@@ -163,6 +167,19 @@ fn adopt_open_connections(flows: &mut Flows) -> Result<Vec<Sought>, CaptureError
         }
     }
     Ok(sought)
+}
+
+/// Says why nothing will be found beyond one's own processes.
+fn warn_of_what_cannot_be_searched() {
+    let lacks = |capability| caps::has_cap(None, CapSet::Effective, capability).is_ok_and(|has| !has);
+    let needed = [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+    let lacking: Vec<_> = needed.into_iter().filter(|&capability| lacks(capability)).collect();
+    if !lacking.is_empty() {
+        tracing::warn!(
+            ?lacking,
+            "the packet backend cannot look at other users' processes: of their bytes only the user is known"
+        );
+    }
 }
 
 fn open_rings(interfaces: &mut Interfaces, settings: &PacketSettings) -> Result<Rings, CaptureError> {

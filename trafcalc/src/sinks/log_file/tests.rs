@@ -19,6 +19,18 @@ fn records_are_appended_to_what_is_there() {
 }
 
 #[test]
+fn half_a_line_from_before_a_crash_gets_a_line_of_its_own() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    fs::write(&path, "old\nhal").unwrap();
+    let mut log = LogFile::open(&path).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old\nhal", "opening changes nothing");
+    log.append(b"new\n").unwrap();
+    log.append(b"more\n").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old\nhal\nnew\nmore\n");
+}
+
+#[test]
 fn a_new_log_is_not_for_everybody_to_read() {
     let folder = folder();
     let path = folder.path().join("log");
