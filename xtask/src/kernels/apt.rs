@@ -38,7 +38,7 @@ impl Apt {
 
     fn configure(&self, suite: Suite) -> Result<()> {
         let path = |name: &str| self.dir.join(name).display().to_string();
-        let line = format!("deb [{}] {} {} main\n", signed_by(), mirror(suite.archive), suite.name);
+        let line = format!("deb [{}] {} {} main\n", signed_by(), mirror(suite.archive)?, suite.name);
         fs::write(path("sources.list"), line)?;
         fs::write(path("status"), "")?;
         let settings = [
@@ -79,15 +79,39 @@ impl Apt {
     }
 }
 
-/// The address from which the machine itself takes packages of this archive.
-fn mirror(archive: &str) -> String {
-    let used = shell::output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]));
-    let used = used.unwrap_or_default();
-    let ours = used.lines().map(|address| address.trim_end_matches('/')).find(|address| address.ends_with(archive));
-    ours.map_or_else(|| format!("http://deb.debian.org/{archive}"), str::to_owned)
+/// The address from which the machine itself takes packages of this archive, or else the one beside another of Debian's.
+fn mirror(archive: &str) -> Result<String> {
+    let used = shell::output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
+    among(&used, archive).with_context(|| format!("apt on this machine knows no archive of Debian's, as {archive} is"))
+}
+
+fn among(used: &str, archive: &str) -> Option<String> {
+    let addresses = || used.lines().map(|address| address.trim_end_matches('/'));
+    let is_last = |address: &&str| address.rsplit('/').next() == Some(archive);
+    let beside = |address: &str| {
+        let (host, last) = address.rsplit_once('/')?;
+        ["debian", "debian-security"].contains(&last).then(|| format!("{host}/{archive}"))
+    };
+    addresses().find(is_last).map(str::to_owned).or_else(|| addresses().find_map(beside))
 }
 
 /// Debian's keys also sign what other Debian-based systems have no own keys for.
 fn signed_by() -> &'static str {
     "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_looked_for_where_the_machine_looks() {
+        let used = "http://a.test/debian/\nhttp://b.test/debian-security\nhttp://c.test/other\n";
+        assert_eq!(among(used, "debian-security").as_deref(), Some("http://b.test/debian-security"));
+        assert_eq!(
+            among("http://c.test/other\nhttp://a.test/debian/", "debian-security").as_deref(),
+            Some("http://a.test/debian-security")
+        );
+        assert_eq!(among("http://c.test/other", "debian"), None);
+    }
 }
