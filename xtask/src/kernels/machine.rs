@@ -61,10 +61,22 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Cloc
 
 /// All in software, so that it works inside other machines. The simpler `microvm` hangs on 5.10 and 6.1. Copying by
 /// `rep movsb` would be emulated byte by byte.
+///
+/// Both processors are one thread: in two, one of them may go on running the breakpoint that the other has just replaced
+/// (kernels patch themselves at each probe), which has hung one run in many.
 fn emulated(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
     let mut qemu = ending_with_us("qemu-system-x86_64");
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
-    qemu.args(["-accel", "tcg", "-machine", "q35", "-cpu", "max,la57=off,erms=off,fsrm=off", "-m", MEMORY]);
+    qemu.args([
+        "-accel",
+        "tcg,thread=single",
+        "-machine",
+        "q35",
+        "-cpu",
+        "max,la57=off,erms=off,fsrm=off",
+        "-m",
+        MEMORY,
+    ]);
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
     let append = match clock {
         Clock::Wall => {
@@ -76,7 +88,10 @@ fn emulated(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
             ""
         }
     };
-    qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 reboot=t {append}")]);
+    qemu.args([
+        "-append",
+        &format!("console=ttyS0 quiet panic=-1 softlockup_panic=1 watchdog_thresh=60 reboot=t {append}"),
+    ]);
     qemu
 }
 
