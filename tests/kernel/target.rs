@@ -14,15 +14,26 @@ pub(crate) enum Target {
     Packet,
     /// With the name of the attach mode.
     Ebpf(&'static str),
+    /// The same where it cannot sweep, and hooks each event.
+    Hooked(&'static str),
 }
 
-const ALL: [Target; 4] = [Target::Packet, Target::Ebpf("fentry"), Target::Ebpf("kprobe"), Target::Ebpf("tracepoint")];
+const ALL: [Target; 7] = [
+    Target::Packet,
+    Target::Ebpf("fentry"),
+    Target::Ebpf("kprobe"),
+    Target::Ebpf("tracepoint"),
+    Target::Hooked("fentry"),
+    Target::Hooked("kprobe"),
+    Target::Hooked("tracepoint"),
+];
 
 impl Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Packet => f.write_str("packet"),
             Self::Ebpf(attach) => write!(f, "ebpf:{attach}"),
+            Self::Hooked(attach) => write!(f, "ebpf:{attach}:hooked"),
         }
     }
 }
@@ -43,8 +54,18 @@ impl Target {
     pub(crate) fn arguments(self) -> Vec<&'static str> {
         match self {
             Self::Packet => vec!["--backend", "packet"],
-            Self::Ebpf(attach) => vec!["--backend", "ebpf", "--attach", attach],
+            Self::Ebpf(attach) | Self::Hooked(attach) => vec!["--backend", "ebpf", "--attach", attach],
         }
+    }
+
+    /// The variables of the environment that choose it.
+    pub(crate) fn environment(self) -> Option<(&'static str, &'static str)> {
+        matches!(self, Self::Hooked(_)).then_some(("TRAFCALC_TEST_WITHOUT_SWEEP", "1"))
+    }
+
+    /// Whether it is an attach mode as users have it.
+    pub(crate) fn is_ebpf(self) -> bool {
+        matches!(self, Self::Ebpf(_))
     }
 
     fn starts(self) -> Result<()> {

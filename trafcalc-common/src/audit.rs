@@ -30,12 +30,12 @@ impl Audit {
         let peers_fin = (has_fin && numbers.copied_seq == numbers.rcv_nxt) as u64;
         Self {
             credited: Tally {
-                sent: way(stream.sent, stream.sent_start as u64),
-                received: way(stream.received, stream.received_start as u64),
+                sent: stream.sent.wrapping_sub(stream.sent_base).wrapping_sub(syn as u64),
+                received: stream.received.wrapping_sub(stream.received_base),
             },
             kernel: Tally {
-                sent: way(numbers.sent().wrapping_sub(own_fin), numbers.sent_origin(syn)),
-                received: way(numbers.received().wrapping_sub(peers_fin), numbers.received_origin()),
+                sent: numbers.sent().wrapping_sub(own_fin).wrapping_sub(numbers.sent_origin(syn)),
+                received: numbers.received().wrapping_sub(peers_fin).wrapping_sub(numbers.received_origin()),
             },
         }
     }
@@ -54,12 +54,6 @@ const fn is_set(stream: &Stream, flag: u32) -> bool {
     stream.flags & flag != 0
 }
 
-/// From `start` to `end`, where of `start` only the sequence number is known.
-#[inline]
-const fn way(end: u64, start: u64) -> u64 {
-    end.wrapping_sub(start & u32::MAX as u64)
-}
-
 /// What is told of a mismatch, in the order of [`Audit::evidence`]: what was credited, what the kernel says, and what both
 /// were made of.
 pub const EVIDENCE: [&str; EVIDENCE_WORDS] = [
@@ -69,8 +63,8 @@ pub const EVIDENCE: [&str; EVIDENCE_WORDS] = [
     "kernel_received",
     "sent",
     "received",
-    "sent_start",
-    "received_start",
+    "sent_base",
+    "received_base",
     "sent_end",
     "received_end",
     "flags",
@@ -97,8 +91,8 @@ impl Audit {
             self.kernel.received,
             stream.sent,
             stream.received,
-            stream.sent_start as u64,
-            stream.received_start as u64,
+            stream.sent_base,
+            stream.received_base,
             stream.sent_end as u64,
             stream.received_end as u64,
             stream.flags as u64,

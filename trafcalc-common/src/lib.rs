@@ -14,4 +14,4 @@ mod position;
 pub mod tcp;
 
 pub use cursor::{Cursor, distance};
-pub use position::{Numbers, nearest};
+pub use position::{Numbers, nearest, position};

@@ -10,21 +10,25 @@ pub struct Stream {
     pub received: u64,
     /// Whose bytes were credited last, and the row of the account: see [`owner`]. 0 before the first.
     pub owner: u64,
+    /// The position sent is this and the kernel's total of bytes acknowledged, and what waits to be: see
+    /// [`crate::Numbers::sent`].
+    pub sent_base: u64,
+    /// The position received is this and the kernel's total of bytes received, less what waits to be read.
+    pub received_base: u64,
     /// With [`Stream::SENT_ENDED`]: number of the first byte that is not payload (the FIN's).
     pub sent_end: u32,
     /// With [`Stream::RECEIVED_ENDED`]: number of the peer's FIN.
     pub received_end: u32,
     /// The flags below.
     pub flags: u32,
-    /// Number of the first byte sent that was credited.
-    pub sent_start: u32,
-    /// Number of the first byte received that was credited.
-    pub received_start: u32,
     /// Upper half of the mark of the actor whose bytes were credited last. 0 where only users are told apart.
     pub mark_high: u32,
 }
 
 impl Stream {
+    /// Where a cursor stands whose stream has ended, for a sweep that still looks at it.
+    pub const NOWHERE: u64 = u64::MAX;
+
     /// Not to be counted: both ends are on this host.
     pub const IGNORED: u32 = 1;
     /// The application can write no more.

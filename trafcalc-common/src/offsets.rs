@@ -75,6 +75,42 @@ offsets! {
 }
 
 offsets! {
+    /// Fields by which sockets are found and looked at at any time, without a hook. Read only where that is done.
+    SweepOffsets, SWEEP_OFFSETS_WORDS {
+        /// `sock.sk_lock.owned`, 32 bits.
+        sk_lock_owned,
+        /// `sock.__sk_common.skc_net.net`, a pointer.
+        skc_net,
+        /// `sock.__sk_common.skc_nulls_node`, a pointer first.
+        skc_nulls_node,
+        /// `net.ipv4.tcp_death_row.hashinfo`, a pointer.
+        net_hashinfo,
+        /// `inet_hashinfo.ehash`, a pointer to lists.
+        hashinfo_ehash,
+        /// `inet_hashinfo.ehash_mask`, 32 bits.
+        hashinfo_ehash_mask,
+        /// `task_struct.files`, a pointer.
+        task_files,
+        /// `files_struct.fdt`, a pointer.
+        files_fdt,
+        /// `fdtable.fd`, a pointer to pointers.
+        fdt_fd,
+        /// `file.private_data`, a pointer.
+        file_private_data,
+        /// `socket.sk`, a pointer.
+        socket_sk,
+        /// `socket_alloc.vfs_inode`, where `socket_alloc.socket` is at 0.
+        socket_inode,
+        /// `dentry.d_inode`, a pointer.
+        dentry_inode,
+        /// `inode.i_sb`, a pointer.
+        inode_sb,
+        /// `super_block.s_magic`, a long.
+        sb_magic,
+    }
+}
+
+offsets! {
     /// Fields of a task and of a socket that tell who acts. Read only where more than the user is wanted.
     TaskOffsets, TASK_OFFSETS_WORDS {
         /// `sock.sk_lock.owned`, 32 bits.

@@ -57,15 +57,25 @@ impl Numbers {
     #[must_use]
     #[inline]
     pub const fn sent(&self) -> u64 {
-        nearest(origin(self.snd_una, self.bytes_acked) + self.bytes_acked, self.write_seq)
+        position(self.sent_origin(0), self.bytes_acked, self.write_seq)
     }
 
     /// The position of the next byte the application will read.
     #[must_use]
     #[inline]
     pub const fn received(&self) -> u64 {
-        nearest(self.received_origin() + self.bytes_received, self.copied_seq)
+        position(self.received_origin(), self.bytes_received, self.copied_seq)
     }
+}
+
+/// The position with sequence number `seq`, of a stream whose kernel counts `total` from `base` on.
+///
+/// Right while less than 2 GiB wait to be acknowledged, or to be read, however much has moved since the last look. The
+/// base need not be exact as long as it stays the same.
+#[must_use]
+#[inline]
+pub const fn position(base: u64, total: u64, seq: u32) -> u64 {
+    nearest(base.wrapping_add(total), seq)
 }
 
 /// The position where a number stood that is at `now` and moved by `moved` since.
@@ -110,6 +120,18 @@ mod tests {
             prop_assert_eq!(numbers.received() - numbers.received_origin(), read);
             prop_assert_eq!(numbers.sent() as u32, numbers.write_seq);
             prop_assert_eq!(numbers.received() as u32, numbers.copied_seq);
+        }
+
+        /// A base that was read while another CPU moved the numbers is as good as the true one: what moves between two looks
+        /// is exact, and it may be more than 2 GiB.
+        #[test]
+        fn a_base_is_good_if_it_stays_the_same(
+            base in 0u64..1 << 33, torn in 0u64..1 << 30, acked in 0u64..1 << 50, queued in 0u64..1 << 30, more in 0u64..1 << 40,
+        ) {
+            let seq = |acked: u64| (base + acked + queued) as u32;
+            let torn = base.wrapping_sub(torn);
+            let (first, then) = (position(torn, acked, seq(acked)), position(torn, acked + more, seq(acked + more)));
+            prop_assert_eq!(then - first, more);
         }
 
         /// Totals read while another CPU moves `snd_una` still give a position with the right sequence number.

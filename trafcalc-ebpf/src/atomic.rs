@@ -39,6 +39,16 @@ impl Swap for Exchange {
     }
 }
 
+/// Puts `new` at `cursor` if it is still at `old`; whether it was.
+///
+/// # Safety
+/// `cursor` must point into a map value.
+#[inline(always)]
+pub(crate) unsafe fn replace(cursor: *mut u64, old: u64, new: u64) -> bool {
+    // SAFETY: as above.
+    unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(cursor, old, new).0 == old }
+}
+
 /// By a load and a store, for older kernels: exact as long as all looks at one socket are made under its lock.
 pub(crate) struct UnderLock;
 

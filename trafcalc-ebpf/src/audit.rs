@@ -9,18 +9,19 @@ use trafcalc_common::maps::{Stream, event};
 
 use crate::credit;
 use crate::maps::EVIDENCE;
-use crate::sock::Sock;
 
 /// Compares and counts; nobody can use the socket any more. Of a late stream nobody knows what it owes.
-#[inline(always)]
-pub(crate) fn at_end(sk: Sock, stream: *mut Stream, numbers: &Numbers) {
+///
+/// A function with a frame of its own: the kernel has 512 bytes for all frames together.
+#[inline(never)]
+pub(crate) fn at_end(stream: *mut Stream, numbers: &Numbers, has_fin: bool) {
     // SAFETY: `stream` points to a map value.
     let stream = unsafe { read_volatile(stream) };
     if stream.flags & Stream::LATE != 0 {
         return;
     }
     credit::event(event::AUDITED);
-    let audit = Audit::new(&stream, numbers, sk.has_fin());
+    let audit = Audit::new(&stream, numbers, has_fin);
     if !audit.agrees() {
         if let Some(evidence) = EVIDENCE.get_ptr_mut(0) {
             // SAFETY: `evidence` points to a map value.

@@ -13,6 +13,9 @@ use crate::wanted;
 /// `BPF_NOEXIST`: insert only, so that of two CPUs that come at once one learns that the other was first.
 pub(crate) const NOEXIST: u64 = 1;
 
+/// `-EEXIST`: what an insertion says then.
+pub(crate) const EXISTS: i32 = -17;
+
 /// How often a CPU tries for a free row when others are before it: as each of them gets one, this many CPUs must meet
 /// a new user at the same moment for one to go without, whose bytes then go to the account for others.
 const ROW_TRIES: u32 = 16;

@@ -14,6 +14,8 @@
 #[cfg(target_arch = "bpf")]
 mod actor;
 #[cfg(target_arch = "bpf")]
+mod adopt;
+#[cfg(target_arch = "bpf")]
 mod atomic;
 #[cfg(target_arch = "bpf")]
 mod audit;
@@ -26,6 +28,8 @@ mod loopback;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod owner;
+#[cfg(target_arch = "bpf")]
 mod seats;
 #[cfg(target_arch = "bpf")]
 mod settle;
@@ -33,6 +37,8 @@ mod settle;
 mod sock;
 #[cfg(target_arch = "bpf")]
 mod stream;
+#[cfg(target_arch = "bpf")]
+mod sweep;
 #[cfg(target_arch = "bpf")]
 mod table;
 #[cfg(target_arch = "bpf")]

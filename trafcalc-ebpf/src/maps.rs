@@ -6,15 +6,16 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue};
 use trafcalc_common::actor::{Actor, EPOCH_BITS, NAME_BYTES, Seat};
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{Bucket, Stream, Tally, event};
-use trafcalc_common::offsets::{Offsets, TaskOffsets};
+use trafcalc_common::offsets::{Offsets, SweepOffsets, TaskOffsets};
 
-/// Connections that are followed, by the address of their socket.
+/// Connections that are followed, by the address of their socket, where hooks look at each event.
 #[map]
 pub(crate) static BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
 
-/// Those that are followed, too, but whose bucket was full.
+/// Connections that are followed, by the address of their socket: all where they are swept, and else those whose bucket
+/// was full.
 #[map]
-pub(crate) static SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
+pub(crate) static STREAMS: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
 
 /// Connections for which neither had room, by the address of their socket.
 #[map]
@@ -68,6 +69,10 @@ pub(crate) static WANTED_PROGRAMS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap
 #[map]
 pub(crate) static WANTED_UNITS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
 
+/// As many elements as a call of `adopt` takes steps.
+#[map]
+pub(crate) static STEPS: Array<u64> = Array::with_max_entries(4_096, 0);
+
 /// Rare events, by the indices in `trafcalc_common::maps::event`.
 #[map]
 pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event::COUNT, 0);
@@ -83,6 +88,14 @@ pub(crate) static OFFSETS: Offsets = Offsets::UNSET;
 /// The same for tasks.
 #[unsafe(no_mangle)]
 pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
+
+/// The same for finding sockets.
+#[unsafe(no_mangle)]
+pub(crate) static SWEEP_OFFSETS: SweepOffsets = SweepOffsets::UNSET;
+
+/// 1 if streams are swept, and no hook looks at each event.
+#[unsafe(no_mangle)]
+static SWEEPS: u32 = 0;
 
 /// The number of `struct tcp_sock` among the kernel's types, if the kernel has [`trafcalc_common::cast`]; else 0.
 #[unsafe(no_mangle)]
@@ -132,6 +145,14 @@ macro_rules! task_offset {
 }
 pub(crate) use task_offset;
 
+/// One of the offsets for finding sockets.
+macro_rules! sweep_offset {
+    ($field:ident) => {
+        $crate::maps::constant(&$crate::maps::SWEEP_OFFSETS.$field)
+    };
+}
+pub(crate) use sweep_offset;
+
 /// The value of a constant that the loader changes after compilation.
 #[inline(always)]
 pub(crate) fn constant(value: &u32) -> u32 {
@@ -146,6 +167,12 @@ pub(crate) fn tcp_sock_type() -> Option<u32> {
         0 => None,
         number => Some(number),
     }
+}
+
+/// Whether streams are swept.
+#[inline(always)]
+pub(crate) fn sweeps() -> bool {
+    constant(&SWEEPS) != 0
 }
 
 /// Whether connections within this host are to be counted, too.

@@ -5,12 +5,12 @@ use core::ptr::read_volatile;
 
 use trafcalc_common::actor::{SKIPPED_ROW, filter};
 use trafcalc_common::maps::Stream;
-use trafcalc_common::{Numbers, nearest};
+use trafcalc_common::{Numbers, nearest, position};
 
 use crate::actor::{self, Moment};
-use crate::atomic::Swap;
+use crate::atomic::{self, Swap};
 use crate::credit;
-use crate::maps::{acting, actors_matter, filters};
+use crate::maps::{acting, actors_matter, filters, sweeps};
 use crate::sock::Sock;
 use crate::stream;
 use crate::table;
@@ -28,7 +28,7 @@ pub(crate) enum To {
 /// Credits what was sent since the last look.
 #[inline(always)]
 pub(crate) fn sent<S: Swap>(sk: Sock) {
-    let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
+    let Some(stream) = table::find(sk.key()) else { return stream::meet_now::<S>(sk) };
     if is_left_out(stream) {
         return;
     }
@@ -41,7 +41,7 @@ pub(crate) fn sent<S: Swap>(sk: Sock) {
 /// Credits what was read since the last look.
 #[inline(always)]
 pub(crate) fn received<S: Swap>(sk: Sock) {
-    let Some(stream) = table::find(sk.key()) else { return stream::meet::<S>(sk) };
+    let Some(stream) = table::find(sk.key()) else { return stream::meet_now::<S>(sk) };
     if is_left_out(stream) {
         return;
     }
@@ -53,6 +53,51 @@ pub(crate) fn received<S: Swap>(sk: Sock) {
     let moved =
         unsafe { replace::<S>(&raw mut (*stream).received, |near| nearest(near, received_number(stream, seq))) };
     credit_owner::<S>(sk, stream, Moment::Any, 0, moved);
+}
+
+/// Credits both directions to the owner by the kernel's own totals at any time, without a hook.
+///
+/// Nobody has locked the socket, which may end meanwhile, and its memory and the stream's be those of others: `is_its` tells
+/// whether the stream is still this socket's. What is credited is what the numbers were some moment ago. If the stream has
+/// been looked at since, or has ended, it is left to the next look: so nothing is ever credited that was read of another
+/// socket, nor to one owner what moved under another, as the user is read last.
+#[inline(always)]
+pub(crate) fn from_outside(sk: Sock, stream: *mut Stream, is_its: impl Fn() -> bool) {
+    // SAFETY: `stream` points to a map value.
+    let (sent, received, sent_base, received_base) = unsafe {
+        (
+            read_volatile(&raw const (*stream).sent),
+            read_volatile(&raw const (*stream).received),
+            read_volatile(&raw const (*stream).sent_base),
+            read_volatile(&raw const (*stream).received_base),
+        )
+    };
+    let is_over = sent == Stream::NOWHERE || received == Stream::NOWHERE;
+    if flags(stream) & Stream::IGNORED != 0 || is_over || !is_its() {
+        return;
+    }
+    let (Some(acked), Some(write_seq)) = (sk.bytes_acked(), sk.write_seq()) else { return };
+    let (Some(total), Some(copied_seq)) = (sk.bytes_received(), sk.copied_seq()) else { return };
+    let received_to = position(received_base, total, received_number(stream, copied_seq));
+    // Reads the flags after the numbers: they are set before a FIN, or the end, moves these.
+    let flags = flags(stream);
+    let sent_to = if flags & Stream::SENT_ENDED == 0 { position(sent_base, acked, write_seq) } else { sent };
+    if sent_to == sent && received_to == received {
+        return;
+    }
+    // One that is closed may be given a new life: whoever does that holds it, and has taken its peer away when done.
+    if flags & Stream::CLOSED != 0 && (sk.is_held() || !sk.has_peer()) {
+        return;
+    }
+    let Some(uid) = sk.uid() else { return };
+    // SAFETY: `stream` points to a map value.
+    let moved = |cursor, from, to: u64| match from == to || unsafe { !atomic::replace(cursor, from, to) } {
+        true => 0,
+        false => to.wrapping_sub(from) as i64,
+    };
+    let sent = moved(unsafe { &raw mut (*stream).sent }, sent, sent_to);
+    let received = moved(unsafe { &raw mut (*stream).received }, received, received_to);
+    credit::to_user(stream, uid, sent, received);
 }
 
 /// Credits both directions by the kernel's own totals, which also makes good any number of missed events.
@@ -70,11 +115,12 @@ pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) -> Option<Num
     let (sent, received) = unsafe {
         (
             replace::<S>(&raw mut (*stream).sent, |near| match flags & Stream::SENT_ENDED {
-                0 => numbers.sent(),
+                0 => position(read_volatile(&raw const (*stream).sent_base), numbers.bytes_acked, numbers.write_seq),
                 _ => nearest(near, sent_number(stream, 0)),
             }),
             replace::<S>(&raw mut (*stream).received, |_| {
-                nearest(numbers.received(), received_number(stream, numbers.copied_seq))
+                let base = read_volatile(&raw const (*stream).received_base);
+                position(base, numbers.bytes_received, received_number(stream, numbers.copied_seq))
             }),
         )
     };
@@ -101,14 +147,15 @@ fn credit_owner<S: Swap>(sk: Sock, stream: *mut Stream, moment: Moment, sent: i6
     }
 }
 
-/// Whether the stream stays within this host, or is of a user who is not wanted. The latter is not looked at again.
+/// Whether the stream stays within this host, or is of a user who is not wanted. The latter is not looked at again where
+/// each event is.
 #[inline(always)]
 fn is_left_out(stream: *mut Stream) -> bool {
     if flags(stream) & Stream::IGNORED != 0 {
         return true;
     }
     // SAFETY: `stream` points to a map value.
-    filters(filter::USERS) && unsafe { read_volatile(&raw const (*stream).owner) } as u32 == SKIPPED_ROW
+    !sweeps() && filters(filter::USERS) && unsafe { read_volatile(&raw const (*stream).owner) } as u32 == SKIPPED_ROW
 }
 
 /// The number up to which bytes sent are payload: the application's last byte comes before the FIN.

@@ -9,7 +9,7 @@ use core::ptr::read_volatile;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use trafcalc_common::{Numbers, cast};
 
-use crate::maps::{OFFSETS, offset, tcp_sock_type};
+use crate::maps::{OFFSETS, offset, sweep_offset, tcp_sock_type};
 
 const IPPROTO_TCP: u16 = 6;
 const SOCK_STREAM: u16 = 1;
@@ -42,6 +42,12 @@ impl Sock {
         Self { address: address as u64, key }
     }
 
+    /// The socket of a stream, where all hooks have its address as a number.
+    #[inline(always)]
+    pub(crate) fn of_key(key: u64) -> Self {
+        Self { address: key, key }
+    }
+
     /// The key of its stream; never 0.
     #[inline(always)]
     pub(crate) fn key(self) -> u64 {
@@ -54,13 +60,13 @@ impl Sock {
         read_kernel(self.address + u64::from(offset))
     }
 
-    /// Reads the field of 32 bits at `offset` in a way that costs no call, where the kernel has one.
+    /// Reads the field at `offset` in a way that costs no call, where the kernel has one.
     #[inline(always)]
-    fn load(self, offset: u32) -> Option<u32> {
+    fn load<T: Copy>(self, offset: u32) -> Option<T> {
         match tcp_sock_type() {
             // SAFETY: a load that faults gives 0 instead; the verifier has checked that there is such a field.
             Some(number) => {
-                Some(unsafe { read_volatile((as_type(self.address, number) + u64::from(offset)) as *const u32) })
+                Some(unsafe { read_volatile((as_type(self.address, number) + u64::from(offset)) as *const T) })
             }
             None => self.read(offset),
         }
@@ -115,16 +121,34 @@ impl Sock {
         self.read(offset!(rcv_nxt))
     }
 
+    /// How many bytes were acknowledged.
+    #[inline(always)]
+    pub(crate) fn bytes_acked(self) -> Option<u64> {
+        self.load(offset!(bytes_acked))
+    }
+
+    /// How many bytes came in order.
+    #[inline(always)]
+    pub(crate) fn bytes_received(self) -> Option<u64> {
+        self.load(offset!(bytes_received))
+    }
+
+    /// Whether a task holds it.
+    #[inline(always)]
+    pub(crate) fn is_held(self) -> bool {
+        self.load::<u32>(sweep_offset!(sk_lock_owned)).is_none_or(|owned| owned != 0)
+    }
+
     /// All that the kernel knows of the two directions.
     #[inline(always)]
     pub(crate) fn numbers(self) -> Option<Numbers> {
         Some(Numbers {
             write_seq: self.write_seq()?,
             snd_una: self.read(offset!(snd_una))?,
-            bytes_acked: self.read(offset!(bytes_acked))?,
+            bytes_acked: self.bytes_acked()?,
             copied_seq: self.copied_seq()?,
             rcv_nxt: self.rcv_nxt()?,
-            bytes_received: self.read(offset!(bytes_received))?,
+            bytes_received: self.bytes_received()?,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! settled whenever the state changes: before the socket's own FIN takes a sequence number, and when the peer's has.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
-use core::ptr::{read_volatile, write_volatile};
+use core::ptr::write_volatile;
 
 use trafcalc_common::maps::{Stream, event};
 use trafcalc_common::tcp::{has_own_fin, may_send, state, syn_acked};
@@ -14,7 +14,7 @@ use crate::atomic::Swap;
 use crate::audit;
 use crate::credit::{self, NOEXIST};
 use crate::loopback;
-use crate::maps::{UNFOLLOWED, actors_matter};
+use crate::maps::{UNFOLLOWED, actors_matter, sweeps};
 use crate::settle::{self, To, flags};
 use crate::sock::Sock;
 use crate::table;
@@ -35,23 +35,31 @@ pub(crate) fn state_changes<S: Swap>(sk: Sock, old: u32, new: u32) {
 pub(crate) fn ends<S: Swap>(sk: Sock) {
     if let Some((stream, to)) = find(sk) {
         if let Some(numbers) = settle::both::<S>(sk, stream, to) {
-            audit::at_end(sk, stream, &numbers);
+            audit::at_end(stream, &numbers, sk.has_fin());
         }
         forget::<S>(sk);
     }
 }
 
-/// A hook came for a socket without a stream: one that is older than the program, or a fast-open child whose bytes
-/// come before the handshake is complete, or not a TCP connection at all.
+/// A hook came at any moment for a socket without a stream.
 #[inline(never)]
-pub(crate) fn meet<S: Swap>(sk: Sock) {
+pub(crate) fn meet_now<S: Swap>(sk: Sock) {
+    if let Some(now) = sk.state() {
+        meet::<S>(sk, now);
+    }
+}
+
+/// A hook came for a socket without a stream: one that is older than the program, or a fast-open child whose bytes
+/// come before the handshake is complete, or not a TCP connection at all. It is in state `next`, or about to be.
+#[inline(always)]
+fn meet<S: Swap>(sk: Sock, next: u32) {
     if !sk.is_tcp() || UNFOLLOWED.get_ptr(sk.key()).is_some() {
         return;
     }
     match sk.state() {
         Some(state::SYN_RECV) => begins::<S>(sk, state::SYN_RECV),
         Some(state::SYN_SENT | state::LISTEN) | None => (),
-        Some(now) if sk.has_peer() => begins_late::<S>(sk, now),
+        Some(_) if sk.has_peer() => begins_late::<S>(sk, next),
         Some(_) => (),
     }
 }
@@ -61,15 +69,19 @@ fn begins<S: Swap>(sk: Sock, old: u32) {
     if !sk.is_tcp() {
         return;
     }
+    // One that was older than the program is of an earlier life, met while that ended.
+    if sweeps() && find(sk).is_some_and(|(stream, _)| flags(stream) & Stream::LATE != 0) {
+        forget::<S>(sk);
+    }
     if find(sk).is_none() {
         let Some(numbers) = sk.numbers() else { return };
         let syn = syn_acked(old, numbers.bytes_acked);
         let (sent, received) = (numbers.sent_origin(syn), numbers.received_origin());
         let stream = Stream {
             sent,
-            sent_start: sent as u32,
+            sent_base: numbers.sent_origin(0),
             received,
-            received_start: received as u32,
+            received_base: received,
             flags: ignored(sk) | if syn == 0 { 0 } else { Stream::SYN_ACKED },
             ..NOTHING
         };
@@ -84,42 +96,40 @@ fn begins<S: Swap>(sk: Sock, old: u32) {
 
 #[inline(always)]
 fn begins_late<S: Swap>(sk: Sock, now: u32) {
+    let has_fin = sk.has_fin();
     let Some(numbers) = sk.numbers() else { return };
-    let ended = if may_send(now) { 0 } else { Stream::SENT_ENDED };
-    let closed = if now == state::CLOSE { Stream::CLOSED } else { 0 };
+    let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
+    // One whose FIN was read already starts before it, as all others end before it.
+    let read_fin = has_fin && numbers.copied_seq == numbers.rcv_nxt;
     let stream = Stream {
         sent: numbers.sent(),
         sent_end: numbers.write_seq,
-        received: numbers.received(),
-        flags: Stream::LATE | ended | closed | ignored(sk),
+        received: numbers.received() - u64::from(read_fin),
+        received_end: numbers.rcv_nxt.wrapping_sub(1),
+        sent_base: numbers.sent_origin(0),
+        received_base: numbers.received_origin(),
+        flags: Stream::LATE
+            | flag(!may_send(now), Stream::SENT_ENDED)
+            | flag(has_fin, Stream::RECEIVED_ENDED)
+            | flag(now == state::CLOSE, Stream::CLOSED)
+            | ignored(sk),
         ..NOTHING
     };
     keep::<S>(sk, &stream);
-    if let Some((stream, _)) = find(sk) {
-        note_fin(sk, stream);
-        skip_fin(stream);
-    }
     if stream.flags & Stream::IGNORED == 0 {
         credit::event(event::LATE);
     }
 }
 
-/// A late stream whose FIN was read already starts before it, as all others end before it.
-#[inline(always)]
-fn skip_fin(stream: *mut Stream) {
-    // SAFETY: `stream` points to a map value.
-    unsafe {
-        let received = read_volatile(&raw const (*stream).received);
-        let fin = read_volatile(&raw const (*stream).received_end);
-        if flags(stream) & Stream::RECEIVED_ENDED != 0 && received as u32 == fin.wrapping_add(1) {
-            write_volatile(&raw mut (*stream).received, received - 1);
-        }
-    }
-}
-
 #[inline(always)]
 fn goes_on<S: Swap>(sk: Sock, old: u32, new: u32) {
-    let Some((stream, to)) = find(sk) else { return meet::<S>(sk) };
+    if find(sk).is_none() {
+        meet::<S>(sk, new);
+        if !sweeps() {
+            return;
+        }
+    }
+    let Some((stream, to)) = find(sk) else { return };
     note_fin(sk, stream);
     settle::both::<S>(sk, stream, to);
     if may_send(old) && !may_send(new) {
@@ -184,8 +194,9 @@ fn keep<S: Swap>(sk: Sock, stream: &Stream) {
     }
 }
 
+/// Removes the stream, if there is one: what moves from now on is another connection's.
 #[inline(always)]
-fn forget<S: Swap>(sk: Sock) {
+pub(crate) fn forget<S: Swap>(sk: Sock) {
     if actors_matter() {
         if let Some(stream) = table::find(sk.key()) {
             actor::leave::<S>(stream);
@@ -202,7 +213,7 @@ const NOTHING: Stream = Stream {
     sent_end: 0,
     received_end: 0,
     flags: 0,
-    sent_start: 0,
-    received_start: 0,
+    sent_base: 0,
+    received_base: 0,
     mark_high: 0,
 };

@@ -1,4 +1,7 @@
-//! The streams by the address of their socket: an array of small buckets, and a hash for those whose bucket is full.
+//! The streams by the address of their socket.
+//!
+//! Where hooks look at each event: an array of small buckets, whose look-up costs no call, and a hash for those whose
+//! bucket is full. Where streams are swept: the hash alone, which the kernel walks through by itself.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -6,8 +9,8 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, Stream, bucket};
 
 use crate::atomic::Swap;
-use crate::credit::NOEXIST;
-use crate::maps::{BUCKETS, SPILL, bucket_bits};
+use crate::credit::{EXISTS, NOEXIST};
+use crate::maps::{BUCKETS, STREAMS, bucket_bits, sweeps};
 
 /// The stream of `key`.
 #[inline(always)]
@@ -19,10 +22,11 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
             }
         }
     }
-    SPILL.get_ptr_mut(key)
+    STREAMS.get_ptr_mut(key)
 }
 
-/// Keeps `stream` as that of `key`, which has none; `false` if there is no room.
+/// Keeps `stream` as that of `key`, which has none; `false` if there is no room. Another CPU may come first, where sockets
+/// are met that nobody has locked: then its stream is kept.
 #[inline(always)]
 pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
     if let Some(bucket) = bucket_of(key) {
@@ -37,7 +41,10 @@ pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
             }
         }
     }
-    SPILL.insert(key, new, NOEXIST).is_ok()
+    match STREAMS.insert(key, new, NOEXIST) {
+        Ok(()) => true,
+        Err(error) => error == EXISTS,
+    }
 }
 
 /// Forgets the stream of `key`, if there is one.
@@ -52,11 +59,30 @@ pub(crate) fn remove(key: u64) {
             }
         }
     }
-    let _ = SPILL.remove(key);
+    if sweeps() {
+        bury(key);
+    }
+    let _ = STREAMS.remove(key);
+}
+
+/// Puts the cursors nowhere, so that a sweep that has begun to look at the socket of `key` credits nothing any more: its
+/// memory may become another socket, and its place in the hash another stream.
+#[inline(always)]
+fn bury(key: u64) {
+    if let Some(stream) = STREAMS.get_ptr_mut(key) {
+        // SAFETY: points to a map value.
+        unsafe {
+            write_volatile(&raw mut (*stream).sent, Stream::NOWHERE);
+            write_volatile(&raw mut (*stream).received, Stream::NOWHERE);
+        }
+    }
 }
 
 #[inline(always)]
 fn bucket_of(key: u64) -> Option<*mut Bucket> {
+    if sweeps() {
+        return None;
+    }
     BUCKETS.get_ptr_mut(bucket(key, bucket_bits()))
 }
 

@@ -103,8 +103,9 @@ impl Task {
         read_kernel::<u32>(signal + u64::from(task_offset!(signal_live))).is_none_or(|live| live == 0)
     }
 
+    /// Reads the field at `offset`; `None` if there is no memory.
     #[inline(always)]
-    fn read<T: Copy>(self, offset: u32) -> Option<T> {
+    pub(crate) fn read<T: Copy>(self, offset: u32) -> Option<T> {
         read_kernel(self.0 + u64::from(offset))
     }
 }

@@ -13,7 +13,9 @@ mod test_knobs;
 mod value;
 
 use file::File;
-pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
+pub use test_knobs::{
+    TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, TEST_WITHOUT_SWEEP, warn as warn_of_test_knobs,
+};
 pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
 
 /// Read when it exists and no other file is named.
@@ -236,7 +238,11 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
             by: overrides.by.unwrap_or(file.by),
             wanted: Wanted::default(),
             belonging: overrides.owner.unwrap_or(file.owner),
-            ebpf: EbpfSettings { max_connections: file.ebpf.max_connections, max_accounts: file.ebpf.max_accounts },
+            ebpf: EbpfSettings {
+                max_connections: file.ebpf.max_connections,
+                max_accounts: file.ebpf.max_accounts,
+                ..EbpfSettings::default()
+            },
             packet: PacketSettings {
                 interfaces: file.packet.interfaces,
                 ring_bytes: file.packet.ring_bytes,
@@ -245,8 +251,6 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
                 test_stall_ms: 0,
                 test_lose_fins: false,
             },
-            test_leave_out_states: false,
-            test_without_cast: false,
         },
         interval: overrides.interval.unwrap_or(file.interval),
         duration: overrides.duration,

@@ -10,7 +10,7 @@ use crate::traffic::spec::{CHUNK, Program, Role, Step, receive, receive_all, sen
 use crate::truth::By;
 use crate::world::{World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("acting_users", run).targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("acting_users", run).targets(Target::is_ebpf);
 
 const CONNECTIONS: u32 = 5;
 /// Whom the server hands its connections to.

@@ -10,8 +10,7 @@ use crate::traffic::spec::Program;
 use crate::traffic::spec::{CHUNK, Receiving, Sending, Step, receive, receive_all, receive_all_by, send, send_by};
 use crate::world::{World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("backends_agree", run).over_both().targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("backends_agree", run).over_both().targets(Target::is_ebpf);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

@@ -10,7 +10,7 @@ use crate::world::World;
 
 /// ebpf only: packet asks once who has a connection.
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("becomes_another", run).targets(|target| target != Target::Packet).needs(no_host_pids);
+    Scenario::new("becomes_another", run).targets(Target::is_ebpf).needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for what in [By::Program, By::Process] {

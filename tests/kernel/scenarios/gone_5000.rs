@@ -11,7 +11,7 @@ use crate::truth::{Account, By};
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("gone_5000", run).targets(|target| target != Target::Packet).behind_the_hooks().needs(no_host_pids);
+    Scenario::new("gone_5000", run).targets(Target::is_ebpf).behind_the_hooks().needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for (what, processes) in [(By::Program, test.volume(5_000, 100)), (By::Process, test.volume(5_000, 100))] {

@@ -10,8 +10,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::world::{World, address_of, listen_at};
 
 /// ebpf only: there the accounts are a table of the kernel's, with a size.
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("many_users", run).targets(|target| target != Target::Packet).behind_the_hooks();
+pub(super) const SCENARIO: Scenario = Scenario::new("many_users", run).targets(Target::is_ebpf).behind_the_hooks();
 
 const USERS: u16 = 20;
 

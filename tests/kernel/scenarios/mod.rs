@@ -33,6 +33,7 @@ mod moved_between_cgroups;
 mod mptcp;
 mod named_interface;
 mod nonblocking;
+mod nothing_a_byte;
 mod older_connection;
 mod only_a_family;
 mod only_some_users;
@@ -67,6 +68,7 @@ mod urgent;
 mod vectored;
 mod vlan;
 mod wait_all;
+mod waiting_send;
 mod workers_by_process;
 mod zerocopy_receive;
 mod zerocopy_send;
@@ -116,6 +118,7 @@ pub(crate) static ALL: &[Scenario] = &[
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
+    nothing_a_byte::SCENARIO,
     only_a_family::SCENARIO,
     only_some_users::SCENARIO,
     only_what_fits_all::SCENARIO,
@@ -149,6 +152,7 @@ pub(crate) static ALL: &[Scenario] = &[
     vectored::SCENARIO,
     vlan::SCENARIO,
     wait_all::SCENARIO,
+    waiting_send::SCENARIO,
     workers_by_process::SCENARIO,
     zerocopy_receive::SCENARIO,
     zerocopy_send::SCENARIO,
@@ -242,7 +246,7 @@ impl Test {
     fn count(&self, world: &World) -> Result<Counters> {
         match self.target {
             Target::Packet => self.count_with(world, &Options::default()),
-            Target::Ebpf(_) => Counters::lasting(self.target),
+            Target::Ebpf(_) | Target::Hooked(_) => Counters::lasting(self.target),
         }
     }
 
@@ -260,7 +264,7 @@ impl Test {
     fn start(&self, world: &World, options: &Options) -> Result<Vec<Service>> {
         let scopes = match self.target {
             Target::Packet => vec![&world.near, &world.far],
-            Target::Ebpf(_) => vec![&world.near],
+            Target::Ebpf(_) | Target::Hooked(_) => vec![&world.near],
         };
         let spawn = |namespace| Service::spawn(self.target, namespace, options);
         let mut services = scopes.into_iter().map(spawn).collect::<Result<Vec<_>>>()?;

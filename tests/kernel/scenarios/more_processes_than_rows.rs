@@ -10,10 +10,8 @@ use crate::traffic::spec::{Step, receive_all, send};
 use crate::truth::{Account, By, Bytes, Table};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("more_processes_than_rows", run)
-    .targets(|target| target != Target::Packet)
-    .behind_the_hooks()
-    .needs(no_host_pids);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("more_processes_than_rows", run).targets(Target::is_ebpf).behind_the_hooks().needs(no_host_pids);
 
 const ROWS: usize = 8;
 const PROCESSES: u32 = 40;

@@ -9,7 +9,7 @@ use crate::truth::By;
 use crate::world::{Cgroup, World};
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("moved_between_cgroups", run).targets(|target| target != Target::Packet).needs(no_cgroups);
+    Scenario::new("moved_between_cgroups", run).targets(Target::is_ebpf).needs(no_cgroups);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

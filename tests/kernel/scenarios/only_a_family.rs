@@ -11,10 +11,8 @@ use crate::traffic::spec::{Program, Step, receive, receive_all, send};
 use crate::truth::{Account, By};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("only_a_family", run)
-    .targets(|target| target != Target::Packet)
-    .behind_the_hooks()
-    .needs(no_host_pids);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("only_a_family", run).targets(Target::is_ebpf).behind_the_hooks().needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     for children in [false, true] {

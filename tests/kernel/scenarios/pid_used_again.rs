@@ -11,10 +11,8 @@ use crate::traffic::spec::{Program, Step, receive_all, send};
 use crate::truth::By;
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("pid_used_again", run)
-    .targets(|target| target != Target::Packet)
-    .behind_the_hooks()
-    .needs(no_host_pids);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("pid_used_again", run).targets(Target::is_ebpf).behind_the_hooks().needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;

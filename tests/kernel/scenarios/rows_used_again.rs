@@ -10,10 +10,8 @@ use crate::traffic::spec::{Step, receive_all, send};
 use crate::truth::{By, Table};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("rows_used_again", run)
-    .targets(|target| target != Target::Packet)
-    .behind_the_hooks()
-    .needs(no_host_pids);
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("rows_used_again", run).targets(Target::is_ebpf).behind_the_hooks().needs(no_host_pids);
 
 /// Accounts of processes that there are, for those of the rest of the host, too.
 const ROWS: u32 = 128;

@@ -12,12 +12,14 @@ mod sched_process_exec;
 mod sched_process_exit;
 mod sched_process_fork;
 mod sock_send_length;
+mod sockfs_setattr;
 mod tcp_cleanup_rbuf;
 mod tcp_destroy_sock;
 mod tcp_rcv_space_adjust;
 mod tcp_release_cb;
 mod tcp_sendmsg;
 mod tcp_sendpage;
+mod writeback_mark_inode_dirty;
 
 /// Defines a program that passes its context to `$body`; with the feature `empty`, which the benchmark uses to learn
 /// what hooking alone costs, it does nothing.

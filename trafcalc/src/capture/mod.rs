@@ -125,28 +125,36 @@ pub struct Settings {
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
     pub packet: PacketSettings,
-    /// For tests of the self-test: the eBPF backend hooks no changes of state, which nothing makes good.
-    pub test_leave_out_states: bool,
-    /// For tests of what older kernels do: the eBPF backend loads from sockets by a helper, although there is a cast.
-    pub test_without_cast: bool,
 }
 
 /// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// Most connections followed at once; some 86 bytes of kernel memory each. Further ones are counted when they
+    /// Most connections followed at once; some 128 bytes of kernel memory each. Further ones are counted when they
     /// end, and credited to [`Owner::Other`].
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
     /// more is told apart, as many of them besides, some 250 bytes each.
     pub max_accounts: usize,
+    /// For tests of the self-test: changes of state are not hooked, which nothing makes good.
+    pub test_leave_out_states: bool,
+    /// For tests of what older kernels do: sockets are loaded from by a helper, although there is a cast.
+    pub test_without_cast: bool,
+    /// For tests of what older kernels do: each event is hooked, although streams could be swept.
+    pub test_without_sweep: bool,
 }
 
 impl Default for EbpfSettings {
-    /// As many connections as the packet backend follows (23 MB), and more accounts than most hosts have users (5 MB on
+    /// As many connections as the packet backend follows (34 MB), and more accounts than most hosts have users (5 MB on
     /// 8 CPUs).
     fn default() -> Self {
-        Self { max_connections: 262_144, max_accounts: 16_384 }
+        Self {
+            max_connections: 262_144,
+            max_accounts: 16_384,
+            test_leave_out_states: false,
+            test_without_cast: false,
+            test_without_sweep: false,
+        }
     }
 }
 

@@ -104,7 +104,7 @@ pub(super) struct EbpfSection {
 
 impl Default for EbpfSection {
     fn default() -> Self {
-        let EbpfSettings { max_connections, max_accounts } = EbpfSettings::default();
+        let EbpfSettings { max_connections, max_accounts, .. } = EbpfSettings::default();
         Self { attach: None, max_connections, max_accounts }
     }
 }

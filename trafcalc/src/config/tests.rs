@@ -163,8 +163,9 @@ fn variables_for_tests_reach_the_backends_or_are_refused() {
     };
     assert_eq!(set(TEST_DROP_PERCENT, "90").unwrap().capture.packet.test_drop_percent, 90);
     assert_eq!(set(TEST_STALL_MS, "1500").unwrap().capture.packet.test_stall_ms, 1500);
-    assert!(set(TEST_WITHOUT_CAST, "1").unwrap().capture.test_without_cast);
-    assert!(!set(TEST_WITHOUT_CAST, "0").unwrap().capture.test_without_cast);
+    assert!(set(TEST_WITHOUT_CAST, "1").unwrap().capture.ebpf.test_without_cast);
+    assert!(set(TEST_WITHOUT_SWEEP, "1").unwrap().capture.ebpf.test_without_sweep);
+    assert!(!set(TEST_WITHOUT_CAST, "0").unwrap().capture.ebpf.test_without_cast);
     for (name, value) in [(TEST_DROP_PERCENT, "101"), (TEST_DROP_PERCENT, "-1"), (TEST_STALL_MS, "long")] {
         let error = set(name, value).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(name), "{error}");

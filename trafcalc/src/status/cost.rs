@@ -53,15 +53,31 @@ fn descriptors() -> Vec<String> {
     infos.filter_map(|info| std::fs::read_to_string(info.path()).ok()).collect()
 }
 
-/// The time of all runs of all programs, divided by their number, to the tenth; `None` if there were none.
+/// The time of all runs of all programs that events run, divided by their number, to the tenth; `None` if there were none.
 fn event_ns(descriptors: &[String]) -> Option<f64> {
-    let number = |info: &str, name: &str| {
-        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or(0.0)
-    };
-    let sum = |name: &str| descriptors.iter().map(|info| number(info, name)).sum::<f64>();
-    let (events, time_ns) = (sum("run_cnt"), sum("run_time_ns"));
-    (events > 0.0).then(|| (time_ns / events * 10.0).round() / 10.0)
+    let linked: Vec<_> = descriptors.iter().filter(|info| field(info, "link_type").is_some()).map(program).collect();
+    let runs = descriptors.iter().filter(|info| is_run_by_events(info, &linked)).map(|info| {
+        let number = |name| field(info, name).and_then(|value| value.parse().ok()).unwrap_or(0.0);
+        (number("run_cnt"), number("run_time_ns"))
+    });
+    let (events, time_ns) = runs.fold((0.0, 0.0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    (events > 0.0).then(|| (time_ns / events * 10.0_f64).round() / 10.0)
+}
+
+/// Whether it is a program, and none that the service runs by itself: those are of this kind, and have no link.
+fn is_run_by_events(info: &str, linked: &[Option<&str>]) -> bool {
+    /// `BPF_PROG_TYPE_RAW_TRACEPOINT`.
+    const RAW_TRACEPOINT: &str = "17";
+    field(info, "prog_type").is_some_and(|kind| kind != RAW_TRACEPOINT || linked.contains(&program(info)))
+}
+
+/// The number of a program, or of a link's.
+fn program(info: &(impl AsRef<str> + ?Sized)) -> Option<&str> {
+    field(info.as_ref(), "prog_id")
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -76,10 +92,14 @@ mod tests {
 
     #[test]
     fn an_event_costs_what_all_runs_of_all_programs_did_on_average() {
-        let program =
-            |time: u32, count: u32| format!("pos:\t0\nprog_id:\t1\nrun_time_ns:\t{time}\nrun_cnt:\t{count}\n");
-        assert_eq!(event_ns(&[program(1_000, 9), program(401, 1), "pos:\t0\n".to_owned()]), Some(140.1));
-        assert_eq!(event_ns(&[program(0, 0)]), None, "the statistics are off");
+        let program = |kind: u32, id: u32, time: u32, count: u32| {
+            format!("pos:\t0\nprog_type:\t{kind}\nprog_id:\t{id}\nrun_time_ns:\t{time}\nrun_cnt:\t{count}\n")
+        };
+        let link = "pos:\t0\nlink_type:\traw_tracepoint\nprog_id:\t7\n".to_owned();
+        let swept = program(17, 8, 1_000_000, 1);
+        let all = [program(26, 6, 1_000, 9), program(17, 7, 401, 1), swept, link, "pos:\t0\n".to_owned()];
+        assert_eq!(event_ns(&all), Some(140.1));
+        assert_eq!(event_ns(&[program(26, 6, 0, 0)]), None, "the statistics are off");
     }
 
     #[test]

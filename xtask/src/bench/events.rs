@@ -56,34 +56,31 @@ fn row(nothing: Run, ours: Run) -> [f64; 4] {
     [ours.events, nothing.each(), ours.each(), ours.each() / nothing.each()]
 }
 
-/// Measures what it costs `tool` to tell processes apart, and to leave a user out.
+/// Measures what an event costs `tool` wherever hooks look at each.
 pub(super) fn measure_whose(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
-    let about = "As above, all hooks. Limits: `--by process` 1.3 times `--by user`; `--user` of somebody else 1.3 times \
-                 the empty program.";
-    let columns = [column("ns", 1), column("to the empty program", 2), column("to --by user", 2)];
+    let about = "As above, all hooks of sockets.";
+    let columns = [column("ns", 1), column("to the empty program", 2)];
     let mut table = Table::new(&format!("Whose an event is: {}", tool.name()), about, "options", &columns).drawing(0);
     let _statistics = Statistics::on()?;
     let empty = tool.built_as(empty);
     for turn in 1..=turns {
         eprintln!("{}, turn {turn}", table.title);
-        let (nothing, by_user) = (each(&empty)?, each(tool)?);
-        table.add("empty program", &[nothing, 1.0, nothing / by_user]);
-        table.add("--by user", &[by_user, by_user / nothing, 1.0]);
+        let nothing = each(&empty.by_process())?;
+        table.add("empty program", &[nothing, 1.0]);
         for options in WHOSE {
             let cost = each(&tool.with(options))?;
-            table.add(&options.join(" "), &[cost, cost / nothing, cost / by_user]);
+            table.add(&options.join(" "), &[cost, cost / nothing]);
         }
     }
     Ok(table)
 }
 
-/// The last three leave out the traffic, in one way each.
-const WHOSE: [&[&str]; 7] = [
+/// The last two leave out the traffic, in one way each.
+const WHOSE: [&[&str]; 6] = [
     &["--by", "process"],
     &["--by", "program"],
     &["--by", "unit"],
     &["--owner", "acting"],
-    &["--user", "4000000000"],
     &["--pid", "1"],
     &["--program", "nobody"],
 ];

@@ -89,7 +89,7 @@ pub(super) fn measure(program: &Path, empty: &Path, left_out: &mut Vec<String>) 
 }
 
 fn tables() -> [Table; 2] {
-    let about_events = "10,000 writes of 1,000 bytes and the reads of them. A nanosecond of these machines is an instruction, \
+    let about_events = "10,000 writes of 1,000 bytes and the reads of them, `--by process`. A nanosecond of these machines is an instruction, \
                         so `kernel.bpf_stats_enabled` counts them; its own reading of the clock is in both, and *its own* is \
                         what the program itself takes, of an event and of all events of a write and its read. What it takes \
                         the kernel to get to a program is not in it, and differs between attach modes.";
@@ -155,7 +155,7 @@ pub(super) fn inside(tools: &[Tool], empty: &Path, left_out: &[String]) -> Resul
     }
     let ebpf: Vec<_> = tools.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
     for tool in &ebpf {
-        let [events, nothing, ours, _] = events::compared(tool, empty, &EVENTS)?;
+        let [events, nothing, ours, _] = events::compared(&tool.by_process(), empty, &EVENTS)?;
         let own = ours - nothing;
         print(0, &tool.name(), &[events, nothing, ours, own, own * events / WRITES]);
     }

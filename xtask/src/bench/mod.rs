@@ -107,7 +107,7 @@ impl<'a> Bench<'a> {
         let ebpf: Vec<_> = self.trafcalc.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
         for tool in &ebpf {
             let empty = self.empty.clone();
-            self.table("Nanoseconds an event", |_| events::measure(tool, &empty, turns))?;
+            self.table("Nanoseconds an event", |_| events::measure(&tool.by_process(), &empty, turns))?;
         }
         for tool in &ebpf {
             let empty = self.empty.clone();

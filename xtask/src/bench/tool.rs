@@ -72,7 +72,8 @@ impl Tool {
     /// Its name in the tables.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Trafcalc { name, .. } => format!("trafcalc {name}"),
+            Self::Trafcalc { name, options: [], .. } => format!("trafcalc {name}"),
+            Self::Trafcalc { name, options, .. } => format!("trafcalc {name} {}", options.join(" ")),
             Self::Peer(peer) => peer.name.to_owned(),
         }
     }
@@ -90,6 +91,11 @@ impl Tool {
             }
             Self::Peer(peer) => Self::Peer(peer.clone()),
         }
+    }
+
+    /// The same where who acts matters, so that hooks look at each event.
+    pub(super) fn by_process(&self) -> Self {
+        self.with(&["--by", "process"])
     }
 
     /// The same with these options of `trafcalc run`.

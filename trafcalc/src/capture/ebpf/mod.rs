@@ -13,6 +13,7 @@ mod offsets;
 mod plan;
 mod programs;
 mod sizes;
+mod sweep;
 mod tables;
 mod trim;
 
@@ -28,7 +29,7 @@ use trafcalc_common::maps::OTHER_ROW;
 use self::actors::Actors;
 use self::counters::Counters;
 use self::mismatches::Mismatches;
-use self::modes::Variant;
+use self::modes::{Looks, Variant};
 use self::offsets::{Cast, Layout};
 use self::plan::Plan;
 use self::programs::Programs;
@@ -69,6 +70,8 @@ struct Kernel {
     /// What it is wanted for.
     plan: Plan,
     layout: Layout,
+    /// Whether a sweep tells what is wanted, and how to sweep is known.
+    may_sweep: bool,
     /// Its types as aya wants them, read when a program needs them.
     types: OnceCell<Btf>,
 }
@@ -83,7 +86,8 @@ impl Kernel {
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let layout = offsets::of_running_kernel(plan.reads_tasks())?;
-        Ok(Self { plan, layout, types: OnceCell::new() })
+        let may_sweep = layout.sweep.is_some() && !plan.reads_tasks() && !settings.ebpf.test_without_sweep;
+        Ok(Self { plan, layout, may_sweep, types: OnceCell::new() })
     }
 
     /// How the program may read sockets, better ways first. A kernel that has the cast need not be able to compile it.
@@ -134,7 +138,7 @@ fn is_refused(reason: &CaptureError) -> bool {
 /// Loads the programs of a variant, in the best way that the kernel takes.
 fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Programs, CaptureError> {
     let mut loaded = Err(CaptureError::NotBuilt);
-    for cast in kernel.casts().filter(|cast| cast.is_none() || !settings.test_without_cast) {
+    for cast in kernel.casts().filter(|cast| cast.is_none() || !settings.ebpf.test_without_cast) {
         let way = if cast.is_some() { "a cast" } else { "a helper" };
         loaded = Programs::load(variant, kernel, cast, settings);
         match &loaded {
@@ -153,6 +157,7 @@ fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Progr
 struct EbpfBackend {
     attach: Attach,
     by: By,
+    looks: Looks,
     programs: Programs,
     tables: Tables,
     /// Where it matters who acts.
@@ -165,18 +170,24 @@ struct EbpfBackend {
 
 impl EbpfBackend {
     fn start(attach: Attach, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
-        match attach {
-            Attach::Fentry => {}
-            Attach::Kprobe => require_kprobes()?,
-            Attach::Tracepoint => require_send_tracepoint()?,
+        if attach == Attach::Kprobe {
+            require_kprobes()?;
         }
         let mut first_reason = None;
-        for variant in modes::variants(attach) {
-            let programs = load(variant, kernel, settings);
-            match programs.and_then(|programs| Self::counting(attach, programs, kernel, settings)) {
-                Ok(backend) => return Ok(backend),
+        let is_possible = |variant: &&Variant| variant.looks != Looks::Swept || kernel.may_sweep;
+        for variant in modes::variants(attach).iter().filter(is_possible) {
+            let is_possible = if variant.needs_send_tracepoint() { require_send_tracepoint() } else { Ok(()) };
+            let programs = is_possible.and_then(|()| load(variant, kernel, settings));
+            match programs.and_then(|programs| Self::counting(attach, variant.looks, programs, kernel, settings)) {
+                Ok(backend) => {
+                    tracing::debug!("connections are {}", variant.looks.name());
+                    return Ok(backend);
+                }
                 Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
-                Err(reason) => first_reason = first_reason.or(Some(reason)),
+                Err(reason) => {
+                    tracing::debug!(%reason, "{}: connections cannot be {}", attach.name(), variant.looks.name());
+                    first_reason = first_reason.or(Some(reason));
+                }
             }
         }
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))
@@ -184,6 +195,7 @@ impl EbpfBackend {
 
     fn counting(
         attach: Attach,
+        looks: Looks,
         mut programs: Programs,
         kernel: &Kernel,
         settings: &Settings,
@@ -192,12 +204,18 @@ impl EbpfBackend {
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
         let mut processes = plan::fill_filters(&mut programs, &settings.wanted)?;
         programs.attach(settings)?;
+        if looks == Looks::Swept {
+            sweep::adopt(&mut programs)?;
+        }
         plan::add_children(&mut processes, &settings.wanted)?;
         let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
-        Ok(Self { attach, by: settings.by, programs, tables, actors, counters, health, mismatches })
+        Ok(Self { attach, by: settings.by, looks, programs, tables, actors, counters, health, mismatches })
     }
 
     fn read(&mut self) -> Result<Batch, CaptureError> {
+        if self.looks == Looks::Swept {
+            sweep::sweep(&mut self.programs)?;
+        }
         let mut batch = Batch::default();
         self.tables.update_rows()?;
         for (owner, row) in self.tables.rows() {

@@ -29,26 +29,68 @@ const fn if_there(program: &'static str, target: &'static str) -> Hook {
     Hook { program, target, need: Need::IfThere }
 }
 
+impl Looks {
+    /// What connections are then, in messages.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Swept => "swept",
+            Self::Hooked => "looked at at each event",
+            Self::HookedLocked => "looked at at each event that has the socket locked",
+        }
+    }
+}
+
 /// One way to build an attach mode.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Variant {
     pub(super) hooks: &'static [Hook],
-    /// Whether its programs use the atomic exchange of Linux 5.12. Those that do not look at locked sockets only.
-    pub(super) exchange: bool,
+    /// How its programs come to look at a socket.
+    pub(super) looks: Looks,
+}
+
+impl Variant {
+    /// Whether it hooks the tracepoint that came with Linux 6.3.
+    pub(super) fn needs_send_tracepoint(&self) -> bool {
+        self.hooks.iter().any(|hook| hook.target == SEND_TRACEPOINT)
+    }
+}
+
+/// How programs come to look at a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// When a report is due: see [`super::sweep`]. Hooks come when a connection begins, changes or ends, or gets another
+    /// owner, and there is none in the way of its bytes. Tells nothing of who acts. Linux 5.13 and later.
+    Swept,
+    /// At each event, replacing cursors by the atomic exchange of Linux 5.12.
+    Hooked,
+    /// At each event at which the socket is locked.
+    HookedLocked,
 }
 
 /// The ways to build `attach`, better ones first.
 pub(super) const fn variants(attach: Attach) -> &'static [Variant] {
     match attach {
-        Attach::Fentry => {
-            &[Variant { hooks: FENTRY, exchange: true }, Variant { hooks: FENTRY_LOCKED, exchange: false }]
-        }
-        Attach::Kprobe => {
-            &[Variant { hooks: KPROBE, exchange: true }, Variant { hooks: KPROBE_LOCKED, exchange: false }]
-        }
-        Attach::Tracepoint => &[Variant { hooks: TRACEPOINT, exchange: true }],
+        Attach::Fentry => &[
+            Variant { hooks: FENTRY_SWEPT, looks: Looks::Swept },
+            Variant { hooks: FENTRY, looks: Looks::Hooked },
+            Variant { hooks: FENTRY_LOCKED, looks: Looks::HookedLocked },
+        ],
+        Attach::Kprobe => &[
+            Variant { hooks: KPROBE_SWEPT, looks: Looks::Swept },
+            Variant { hooks: KPROBE, looks: Looks::Hooked },
+            Variant { hooks: KPROBE_LOCKED, looks: Looks::HookedLocked },
+        ],
+        Attach::Tracepoint => &[
+            Variant { hooks: TRACEPOINT_SWEPT, looks: Looks::Swept },
+            Variant { hooks: TRACEPOINT, looks: Looks::Hooked },
+        ],
     }
 }
+
+/// Programs that are attached to nothing: the service runs them.
+pub(super) const SWEEP: &str = "sweep";
+pub(super) const ADOPT: &str = "adopt";
+pub(super) const RUN_BY_US: [&str; 2] = [SWEEP, ADOPT];
 
 /// When the number of a process means something else.
 pub(super) const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
@@ -58,6 +100,23 @@ pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
 
 /// When a process has a child.
 pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];
+
+const LIFE: [Hook; 4] = [
+    hook("raw_destroy", "tcp_destroy_sock"),
+    hook("raw_destroy_nested", "tcp_destroy_sock"),
+    hook("raw_state", "inet_sock_set_state"),
+    hook("raw_state_nested", "inet_sock_set_state"),
+];
+
+const FENTRY_SWEPT: &[Hook] = &with_life(hook("fentry_owner", "sockfs_setattr"));
+const KPROBE_SWEPT: &[Hook] = &with_life(hook("kprobe_owner", "sockfs_setattr"));
+const TRACEPOINT_SWEPT: &[Hook] = &with_life(hook("raw_owner", "writeback_mark_inode_dirty"));
+
+/// How a connection lives, and when it is given to another user.
+const fn with_life(owner: Hook) -> [Hook; 5] {
+    let [destroy, destroy_nested, state, state_nested] = LIFE;
+    [destroy, destroy_nested, state, state_nested, owner]
+}
 
 const FENTRY: &[Hook] = &[
     hook("btf_destroy", "tcp_destroy_sock"),
@@ -96,11 +155,13 @@ const KPROBE_LOCKED: &[Hook] = &[
     hook("kprobe_send_locked", "tcp_release_cb"),
 ];
 
+const SEND_TRACEPOINT: &str = "sock_send_length";
+
 const TRACEPOINT: &[Hook] = &[
     hook("raw_destroy", "tcp_destroy_sock"),
     hook("raw_destroy_nested", "tcp_destroy_sock"),
     hook("raw_state", "inet_sock_set_state"),
     hook("raw_state_nested", "inet_sock_set_state"),
     hook("raw_receive", "tcp_rcv_space_adjust"),
-    hook("raw_send", "sock_send_length"),
+    hook("raw_send", SEND_TRACEPOINT),
 ];

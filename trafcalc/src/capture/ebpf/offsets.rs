@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd as _;
 
 use btf_rs::{Backend, Btf, Member, Struct, Type};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use trafcalc_common::offsets::{Offsets, TaskOffsets};
+use trafcalc_common::offsets::{Offsets, SweepOffsets, TaskOffsets};
 
 use crate::capture::CaptureError;
 
@@ -21,6 +21,8 @@ const MAX_DEPTH: usize = 16;
 pub(super) struct Layout {
     pub(super) sockets: Offsets,
     pub(super) tasks: TaskOffsets,
+    /// Where sockets can be found without a hook.
+    pub(super) sweep: Option<SweepOffsets>,
     pub(super) cast: Option<Cast>,
 }
 
@@ -42,7 +44,8 @@ pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError
     })?;
     let btf = parse(&bytes)?;
     let tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
-    Ok(Layout { sockets: of_sockets(&btf)?, tasks, cast: cast(&btf) })
+    let sweep = of_sweep(&btf).inspect_err(|reason| tracing::debug!(%reason, "connections cannot be swept"));
+    Ok(Layout { sockets: of_sockets(&btf)?, tasks, sweep: sweep.ok(), cast: cast(&btf) })
 }
 
 /// The numbers for a cast, if this kernel has it.
@@ -83,6 +86,30 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         bytes_received: tcp.field("bytes_received", 8)?,
         dst_dev: Structure::find(btf, "dst_entry")?.field("dev", 8)?,
         dev_flags: Structure::find(btf, "net_device")?.field("flags", 4)?,
+    })
+}
+
+/// Reads the offsets by which sockets are found from a kernel's type information.
+fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
+    let sock = Structure::find(btf, "sock")?;
+    let common = sock.inner("__sk_common")?;
+    let table = Structure::find(btf, "inet_hashinfo")?;
+    Ok(SweepOffsets {
+        sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
+        skc_net: common.inner("skc_net")?.field("net", 8)?,
+        skc_nulls_node: common.inner("skc_nulls_node")?.field("next", 8)?,
+        net_hashinfo: Structure::find(btf, "net")?.inner("ipv4")?.inner("tcp_death_row")?.field("hashinfo", 8)?,
+        hashinfo_ehash: table.field("ehash", 8)?,
+        hashinfo_ehash_mask: table.field("ehash_mask", 4)?,
+        task_files: Structure::find(btf, "task_struct")?.field("files", 8)?,
+        files_fdt: Structure::find(btf, "files_struct")?.field("fdt", 8)?,
+        fdt_fd: Structure::find(btf, "fdtable")?.field("fd", 8)?,
+        file_private_data: Structure::find(btf, "file")?.field("private_data", 8)?,
+        socket_sk: Structure::find(btf, "socket")?.field("sk", 8)?,
+        socket_inode: Structure::find(btf, "socket_alloc")?.inner("vfs_inode")?.start,
+        dentry_inode: Structure::find(btf, "dentry")?.field("d_inode", 8)?,
+        inode_sb: Structure::find(btf, "inode")?.field("i_sb", 8)?,
+        sb_magic: Structure::find(btf, "super_block")?.field("s_magic", 8)?,
     })
 }
 

@@ -6,12 +6,12 @@ use std::error::Error;
 use std::io;
 use std::os::fd::AsFd as _;
 
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
 use trafcalc_common::cast;
-use trafcalc_common::offsets::{OFFSETS_WORDS, TASK_OFFSETS_WORDS};
+use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, SweepOffsets, TASK_OFFSETS_WORDS};
 
-use super::modes::{Hook, Need, Variant};
+use super::modes::{Hook, Looks, Need, RUN_BY_US, Variant};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
@@ -43,7 +43,8 @@ impl Programs {
     ) -> Result<Self, CaptureError> {
         let ebpf = load_object(variant, kernel, cast, settings)?;
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
-        for hook in kernel.plan.hooks().chain(variant.hooks) {
+        // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
+        for hook in variant.hooks.iter().rev().chain(kernel.plan.hooks()) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
                     tell_size(programs.program(hook)?, hook);
@@ -53,12 +54,16 @@ impl Programs {
                 Err(error) => return Err(reason(hook.target, &error)),
             }
         }
+        programs.loaded.reverse();
+        for name in RUN_BY_US.into_iter().filter(|_| variant.looks == Looks::Swept) {
+            load(programs.named(name)?, name, &kernel.types).map_err(|error| reason(name, &error))?;
+        }
         Ok(programs)
     }
 
     /// Has the kernel call the programs from now on.
     pub(super) fn attach(&mut self, settings: &Settings) -> Result<(), CaptureError> {
-        let is_left_out = |hook: &Hook| settings.test_leave_out_states && hook.target == STATES;
+        let is_left_out = |hook: &Hook| settings.ebpf.test_leave_out_states && hook.target == STATES;
         for hook in std::mem::take(&mut self.loaded).into_iter().filter(|hook| !is_left_out(hook)) {
             attach(self.program(hook)?, hook.target).map_err(|error| reason(hook.target, &error))?;
             self.attached.push(hook.program);
@@ -66,9 +71,24 @@ impl Programs {
         Ok(())
     }
 
+    /// Runs a program that is attached to nothing, and gives what it returns.
+    pub(super) fn run(&mut self, name: &'static str, arguments: [u64; 2]) -> Result<u32, CaptureError> {
+        let mut options = RawTracePointRunOptions::default();
+        options.args[..2].copy_from_slice(&arguments);
+        let Program::RawTracePoint(program) = self.named(name)? else {
+            return Err(reason(name, &ProgramError::UnexpectedProgramType));
+        };
+        program.test_run(options).map(|result| result.return_value).map_err(|error| reason(name, &error))
+    }
+
     fn program(&mut self, hook: &Hook) -> Result<&mut Program, CaptureError> {
         let missing = CaptureError::Hook { hook: hook.target, source: io::ErrorKind::NotFound.into() };
         self.ebpf.program_mut(hook.program).ok_or(missing)
+    }
+
+    fn named(&mut self, name: &'static str) -> Result<&mut Program, CaptureError> {
+        let missing = CaptureError::Hook { hook: name, source: io::ErrorKind::NotFound.into() };
+        self.ebpf.program_mut(name).ok_or(missing)
     }
 
     /// Takes a map; the caller knows its name.
@@ -101,10 +121,12 @@ fn load_object(
 ) -> Result<Ebpf, CaptureError> {
     let words: [u32; OFFSETS_WORDS] = kernel.layout.sockets.words();
     let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.layout.tasks.words();
+    let sweep_words: [u32; SWEEP_OFFSETS_WORDS] = kernel.layout.sweep.unwrap_or(SweepOffsets::UNSET).words();
+    let sweeps = u32::from(variant.looks == Looks::Swept);
     let tcp_sock = cast.map_or(0, |cast| cast.tcp_sock);
     let loopback = u32::from(settings.loopback);
     let plan = &kernel.plan;
-    let sizes = Sizes::new(&settings.ebpf, variant.exchange, plan.reads_tasks());
+    let sizes = Sizes::new(&settings.ebpf, variant.looks, plan.reads_tasks());
     let mut loader = EbpfLoader::new();
     for (map, entries) in sizes.entries().into_iter().chain(filter_entries(&settings.wanted)) {
         loader.map_max_entries(map, entries);
@@ -112,6 +134,8 @@ fn load_object(
     loader
         .override_global("OFFSETS", &words, true)
         .override_global("TASK_OFFSETS", &task_words, true)
+        .override_global("SWEEP_OFFSETS", &sweep_words, true)
+        .override_global("SWEEPS", &sweeps, true)
         .override_global("TCP_SOCK_TYPE", &tcp_sock, true)
         .override_global("BY", &plan.by, true)
         .override_global("FILTERS", &plan.filters, true)
@@ -199,7 +223,7 @@ fn os_error(error: &(dyn Error + 'static)) -> io::Error {
 mod tests {
     use super::*;
     use crate::capture::Attach;
-    use crate::capture::ebpf::modes::{FORKS, MOVES, PROCESSES, variants};
+    use crate::capture::ebpf::modes::{FORKS, MOVES, PROCESSES, RUN_BY_US, variants};
 
     #[test]
     fn every_place_of_a_cast_is_filled() {
@@ -221,6 +245,7 @@ mod tests {
             OBJECT.windows(symbol.len()).any(|bytes| bytes == symbol)
         };
         assert!(!is_there("raw_nothing"));
+        assert!(RUN_BY_US.into_iter().all(is_there));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
             let hooks = variants(attach).iter().flat_map(|variant| variant.hooks);
             for hook in hooks.chain(PROCESSES).chain(MOVES).chain(FORKS) {

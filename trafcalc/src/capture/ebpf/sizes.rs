@@ -5,6 +5,8 @@ use std::ops::Range;
 use trafcalc_common::actor::EPOCH_BITS;
 use trafcalc_common::maps::BUCKET_STREAMS;
 
+use super::modes::Looks;
+
 use crate::capture::EbpfSettings;
 
 /// Connections beyond those that are followed, which are counted when they end. 1.7 MB of kernel memory.
@@ -17,7 +19,8 @@ const SPILL_DIVISOR: u32 = 4;
 pub(super) struct Sizes {
     /// There are 2 to the power of this many buckets.
     pub(super) bucket_bits: u32,
-    spill: u32,
+    /// Streams in the hash.
+    streams: u32,
     accounts: u32,
     /// Accounts that are finer than a user's.
     actors: u32,
@@ -31,16 +34,16 @@ pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
 
 impl Sizes {
     /// The sizes for `settings`. Without the atomic exchange no place in a bucket can be claimed, so that all streams go
-    /// to the hash.
-    pub(super) fn new(settings: &EbpfSettings, exchange: bool, actors: bool) -> Self {
+    /// to the hash; and a sweep goes through nothing else.
+    pub(super) fn new(settings: &EbpfSettings, looks: Looks, actors: bool) -> Self {
         let accounts = to_u32(settings.max_accounts);
         let streams = to_u32(settings.max_connections).max(1);
         let actors = if actors { accounts } else { 0 };
-        if !exchange {
-            return Self { bucket_bits: 0, spill: streams, accounts, actors };
+        if looks != Looks::Hooked {
+            return Self { bucket_bits: 0, streams, accounts, actors };
         }
         let buckets = streams.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two();
-        Self { bucket_bits: buckets.ilog2(), spill: streams.div_ceil(SPILL_DIVISOR), accounts, actors }
+        Self { bucket_bits: buckets.ilog2(), streams: streams.div_ceil(SPILL_DIVISOR), accounts, actors }
     }
 
     /// The number of entries of each map that has not a fixed one.
@@ -48,7 +51,7 @@ impl Sizes {
         let epochs = if self.actors == 0 { 1 } else { 1 << EPOCH_BITS };
         [
             ("BUCKETS", 1 << self.bucket_bits),
-            ("SPILL", self.spill),
+            ("STREAMS", self.streams),
             ("UNFOLLOWED", MAX_UNFOLLOWED),
             ("ACCOUNTS", self.accounts),
             ("ROWS", self.accounts),
@@ -71,17 +74,17 @@ fn to_u32(size: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn entries(max_connections: usize, exchange: bool) -> Vec<(&'static str, u32)> {
-        Sizes::new(&settings(max_connections), exchange, false).entries().to_vec()
+    fn entries(max_connections: usize, looks: Looks) -> Vec<(&'static str, u32)> {
+        Sizes::new(&settings(max_connections), looks, false).entries().to_vec()
     }
 
     fn settings(max_connections: usize) -> EbpfSettings {
-        EbpfSettings { max_connections, max_accounts: 9 }
+        EbpfSettings { max_connections, max_accounts: 9, ..EbpfSettings::default() }
     }
 
     #[test]
     fn accounts_of_processes_have_rows_of_their_own() {
-        let all = Sizes::new(&settings(64), true, true).entries();
+        let all = Sizes::new(&settings(64), Looks::Hooked, true).entries();
         let of = |name| all.iter().find(|entry| entry.0 == name).unwrap().1;
         assert_eq!(actor_rows(&settings(64)), 10..19);
         assert_eq!((of("TALLIES"), of("SEATS"), of("FREE_ROWS"), of("ACTORS")), (19, 19, 9, 9));
@@ -89,14 +92,16 @@ mod tests {
 
     #[test]
     fn there_is_room_for_what_was_asked_and_a_row_for_others() {
-        let expected = [("BUCKETS", 16), ("SPILL", 16), ("UNFOLLOWED", MAX_UNFOLLOWED)];
-        assert_eq!(entries(64, true)[..3], expected);
-        assert_eq!(entries(64, true)[3..6], [("ACCOUNTS", 9), ("ROWS", 9), ("TALLIES", 10)]);
-        assert_eq!(entries(1, true)[..2], [("BUCKETS", 1), ("SPILL", 1)]);
+        let expected = [("BUCKETS", 16), ("STREAMS", 16), ("UNFOLLOWED", MAX_UNFOLLOWED)];
+        assert_eq!(entries(64, Looks::Hooked)[..3], expected);
+        assert_eq!(entries(64, Looks::Hooked)[3..6], [("ACCOUNTS", 9), ("ROWS", 9), ("TALLIES", 10)]);
+        assert_eq!(entries(1, Looks::Hooked)[..2], [("BUCKETS", 1), ("STREAMS", 1)]);
     }
 
     #[test]
-    fn without_the_exchange_all_streams_find_room_in_the_hash() {
-        assert_eq!(entries(64, false)[..2], [("BUCKETS", 1), ("SPILL", 64)]);
+    fn where_buckets_are_not_used_all_streams_find_room_in_the_hash() {
+        for looks in [Looks::Swept, Looks::HookedLocked] {
+            assert_eq!(entries(64, looks)[..2], [("BUCKETS", 1), ("STREAMS", 64)]);
+        }
     }
 }

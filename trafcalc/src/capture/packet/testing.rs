@@ -156,7 +156,5 @@ pub(super) fn capture_settings() -> Settings {
         belonging: Belonging::Socket,
         ebpf: EbpfSettings::default(),
         packet: settings(),
-        test_leave_out_states: false,
-        test_without_cast: false,
     }
 }

@@ -1,0 +1,139 @@
+//! Finding the connections that are older than the program, where no hook in the way of their bytes would meet them.
+//!
+//! The kernel keeps all TCP sockets that have a peer in one table of lists (`struct inet_hashinfo`, `ehash`), those of all
+//! network namespaces together. The table is reached from a socket of the service, and walked through by reading. A list
+//! ends with its own number, so that one knows when a socket in it was moved to another meanwhile.
+
+#![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
+use aya_ebpf::programs::RawTracePointContext;
+use trafcalc_common::tcp::state;
+
+use crate::atomic::Exchange;
+use crate::maps::{STEPS, sweep_offset};
+use crate::sock::{Sock, read_kernel};
+use crate::stream;
+use crate::table;
+use crate::task::Task;
+
+/// What a call gives when the table is done, and when it cannot be read; anything else is the list to go on with.
+const DONE: u32 = u32::MAX;
+const FAILED: u32 = u32::MAX - 1;
+
+/// Looks at some lists of the table in which the service's socket with descriptor `arg(0)` is, from number `arg(1)` on.
+///
+/// aya's macro would throw away what it gives.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn adopt(context: *mut c_void) -> u32 {
+    let context = RawTracePointContext::new(context);
+    begin(context.arg(0), context.arg(1)).map_or(FAILED, walk)
+}
+
+/// How far the way through the table has come.
+struct Way {
+    lists: u64,
+    /// The number of the last list.
+    last: u32,
+    list: u32,
+    /// The next node of it; with the lowest bit set its end.
+    node: u64,
+    result: u32,
+}
+
+#[inline(always)]
+fn begin(descriptor: u64, list: u64) -> Option<Way> {
+    let net: u64 = own_socket(descriptor)?.read(sweep_offset!(skc_net))?;
+    let table: u64 = read_kernel(net + u64::from(sweep_offset!(net_hashinfo)))?;
+    let mut way = Way {
+        lists: read_kernel(table + u64::from(sweep_offset!(hashinfo_ehash)))?,
+        last: read_kernel(table + u64::from(sweep_offset!(hashinfo_ehash_mask)))?,
+        list: list as u32,
+        node: 0,
+        result: FAILED,
+    };
+    way.node = way.first()?;
+    Some(way)
+}
+
+/// A list that a call cannot finish is begun again by the next.
+#[inline(always)]
+fn walk(mut way: Way) -> u32 {
+    let context = (&raw mut way).cast();
+    // SAFETY: the kernel calls `step` with a context that lives until it is done.
+    unsafe { bpf_for_each_map_elem((&raw const STEPS).cast_mut().cast(), step as *mut c_void, context, 0) };
+    if way.result == FAILED { way.list } else { way.result }
+}
+
+/// Called for each element of a map that is there just for that: a loop that the verifier need not walk through. 0 is to go
+/// on.
+extern "C" fn step(_map: *mut c_void, _key: *const u32, _value: *mut u64, way: *mut Way) -> i64 {
+    // SAFETY: lives in the frame of `walk`.
+    let way = unsafe { &mut *way };
+    match way.step() {
+        Some(false) => 0,
+        Some(true) => {
+            way.result = DONE;
+            1
+        }
+        None => 1,
+    }
+}
+
+impl Way {
+    /// One node further; whether the table is done.
+    #[inline(always)]
+    fn step(&mut self) -> Option<bool> {
+        if self.node & 1 == 0 {
+            consider(self.node - u64::from(sweep_offset!(skc_nulls_node)));
+            self.node = read_kernel(self.node)?;
+            return Some(false);
+        }
+        // Else the way led into another list, and this one is looked at again.
+        if self.node >> 1 == u64::from(self.list) {
+            if self.list == self.last {
+                return Some(true);
+            }
+            self.list += 1;
+        }
+        self.node = self.first()?;
+        Some(false)
+    }
+
+    /// The first node of the list. `struct inet_ehash_bucket` has nothing else.
+    #[inline(always)]
+    fn first(&self) -> Option<u64> {
+        read_kernel(self.lists + u64::from(self.list) * 8)
+    }
+}
+
+/// A socket of the table, which also has those that wait for an end, and those whose handshake is not over.
+#[inline(never)]
+fn consider(address: u64) -> i32 {
+    const TIME_WAIT: u32 = 6;
+    const NEW_SYN_RECV: u32 = 12;
+    let sk = Sock::of_key(address);
+    let is_whole = !matches!(sk.state(), None | Some(TIME_WAIT | NEW_SYN_RECV | state::SYN_RECV | state::CLOSE));
+    if is_whole && table::find(address).is_none() {
+        stream::meet_now::<Exchange>(sk);
+        // It is not locked: if it ended before it was met, nobody else will forget it.
+        if sk.state() == Some(state::CLOSE) {
+            stream::forget::<Exchange>(sk);
+        }
+    }
+    0
+}
+
+/// The socket behind a descriptor of the service.
+#[inline(always)]
+fn own_socket(descriptor: u64) -> Option<Sock> {
+    let files: u64 = Task::current().read(sweep_offset!(task_files))?;
+    let table: u64 = read_kernel(files + u64::from(sweep_offset!(files_fdt)))?;
+    let descriptors: u64 = read_kernel(table + u64::from(sweep_offset!(fdt_fd)))?;
+    let file: u64 = read_kernel(descriptors + descriptor * 8)?;
+    let socket: u64 = read_kernel(file + u64::from(sweep_offset!(file_private_data)))?;
+    Some(Sock::of_key(read_kernel(socket + u64::from(sweep_offset!(socket_sk)))?))
+}
