@@ -60,6 +60,20 @@ pub struct Bucket {
     pub streams: [Stream; BUCKET_STREAMS],
 }
 
+/// A place for a stream where streams are swept: they lie one beside the other, so that a sweep reads nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Slot {
+    /// The key of the stream; 0 where there is none.
+    pub key: u64,
+    /// The stream.
+    pub stream: Stream,
+}
+
+/// Steps that a program takes in one run, by having the kernel call a function for each element of an array. The verifier
+/// looks at such a function once, and at a loop as often as it goes round.
+pub const STEPS_A_RUN: u32 = 1_024;
+
 /// The bucket of a key, where there are 2^`bits` of them.
 ///
 /// Sockets lie at multiples of their size, so their addresses are spread by Fibonacci hashing (Knuth, The Art of

@@ -8,13 +8,13 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
 use aya_ebpf::programs::RawTracePointContext;
 use trafcalc_common::tcp::state;
 
 use crate::atomic::Exchange;
-use crate::maps::{STEPS, sweep_offset};
+use crate::maps::sweep_offset;
 use crate::sock::{Sock, read_kernel};
+use crate::steps::{self, GO_ON, STOP};
 use crate::stream;
 use crate::table;
 use crate::task::Task;
@@ -38,10 +38,10 @@ struct Way {
     lists: u64,
     /// The number of the last list.
     last: u32,
+    /// The list it is in, or one of the two above.
     list: u32,
     /// The next node of it; with the lowest bit set its end.
     node: u64,
-    result: u32,
 }
 
 #[inline(always)]
@@ -53,7 +53,6 @@ fn begin(descriptor: u64, list: u64) -> Option<Way> {
         last: read_kernel(table + u64::from(sweep_offset!(hashinfo_ehash_mask)))?,
         list: list as u32,
         node: 0,
-        result: FAILED,
     };
     way.node = way.first()?;
     Some(way)
@@ -62,25 +61,20 @@ fn begin(descriptor: u64, list: u64) -> Option<Way> {
 /// A list that a call cannot finish is begun again by the next.
 #[inline(always)]
 fn walk(mut way: Way) -> u32 {
-    let context = (&raw mut way).cast();
-    // SAFETY: the kernel calls `step` with a context that lives until it is done.
-    unsafe { bpf_for_each_map_elem((&raw const STEPS).cast_mut().cast(), step as *mut c_void, context, 0) };
-    if way.result == FAILED { way.list } else { way.result }
+    steps::take(step, &mut way);
+    way.list
 }
 
-/// Called for each element of a map that is there just for that: a loop that the verifier need not walk through. 0 is to go
-/// on.
-extern "C" fn step(_map: *mut c_void, _key: *const u32, _value: *mut u64, way: *mut Way) -> i64 {
+extern "C" fn step(_map: *mut c_void, _step: *const u32, _element: *mut u64, way: *mut Way) -> i64 {
     // SAFETY: lives in the frame of `walk`.
     let way = unsafe { &mut *way };
-    match way.step() {
-        Some(false) => 0,
-        Some(true) => {
-            way.result = DONE;
-            1
-        }
-        None => 1,
+    let is_done = way.step();
+    match is_done {
+        Some(false) => return GO_ON,
+        Some(true) => way.list = DONE,
+        None => way.list = FAILED,
     }
+    STOP
 }
 
 impl Way {

@@ -20,6 +20,12 @@ pub(crate) trait Swap {
     /// # Safety
     /// `place` must point into a map value.
     unsafe fn claim(place: *mut u64, key: u64) -> bool;
+
+    /// Adds 1 to `counter` and gives what was there; `None` if others were always first, or if there is no way to know.
+    ///
+    /// # Safety
+    /// `counter` must point into a map value.
+    unsafe fn next(counter: *mut u64) -> Option<u64>;
 }
 
 /// By one atomic instruction (Linux 5.12 and later; a 5.10 verifier refuses a program that has it).
@@ -36,6 +42,22 @@ impl Swap for Exchange {
     unsafe fn claim(place: *mut u64, key: u64) -> bool {
         // SAFETY: as above.
         unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(place, 0, key).0 == 0 }
+    }
+
+    #[inline(always)]
+    unsafe fn next(counter: *mut u64) -> Option<u64> {
+        /// As each of those who are first gets one, this many CPUs must come at the same moment for one to go without.
+        const TRIES: u32 = 16;
+        for _ in 0..TRIES {
+            // SAFETY: as above.
+            unsafe {
+                let value = read_volatile(counter);
+                if replace(counter, value, value + 1) {
+                    return Some(value);
+                }
+            }
+        }
+        None
     }
 }
 
@@ -66,6 +88,11 @@ impl Swap for UnderLock {
     #[inline(always)]
     unsafe fn claim(_place: *mut u64, _key: u64) -> bool {
         false
+    }
+
+    #[inline(always)]
+    unsafe fn next(_counter: *mut u64) -> Option<u64> {
+        None
     }
 }
 

@@ -34,7 +34,11 @@ mod seats;
 #[cfg(target_arch = "bpf")]
 mod settle;
 #[cfg(target_arch = "bpf")]
+mod slots;
+#[cfg(target_arch = "bpf")]
 mod sock;
+#[cfg(target_arch = "bpf")]
+mod steps;
 #[cfg(target_arch = "bpf")]
 mod stream;
 #[cfg(target_arch = "bpf")]

@@ -2,22 +2,37 @@
 #![expect(unsafe_code, reason = "constants are replaced behind the compiler's back")]
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, Queue, Stack};
 use trafcalc_common::actor::{Actor, EPOCH_BITS, NAME_BYTES, Seat};
 use trafcalc_common::audit::EVIDENCE_WORDS;
-use trafcalc_common::maps::{Bucket, Stream, Tally, event};
+use trafcalc_common::maps::{Bucket, STEPS_A_RUN, Slot, Stream, Tally, event};
 use trafcalc_common::offsets::{Offsets, SweepOffsets, TaskOffsets};
 
-/// Connections that are followed, by the address of their socket, where hooks look at each event.
+/// Connections that are followed where hooks look at each event, by the address of their socket.
 #[map]
 pub(crate) static BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
 
-/// Connections that are followed, by the address of their socket: all where they are swept, and else those whose bucket
-/// was full.
+/// Those that are followed, too, but whose bucket was full.
 #[map]
 pub(crate) static STREAMS: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
 
-/// Connections for which neither had room, by the address of their socket.
+/// Connections that are followed where they are swept: see [`crate::slots`].
+#[map]
+pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(1, 0);
+
+/// The slot of each, by the address of its socket.
+#[map]
+pub(crate) static INDEX: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+/// Slots that were used and are free.
+#[map]
+pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(1, 0);
+
+/// How many slots were ever used.
+#[map]
+pub(crate) static USED_SLOTS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Connections for which there was no room, by the address of their socket.
 #[map]
 pub(crate) static UNFOLLOWED: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
 
@@ -69,9 +84,9 @@ pub(crate) static WANTED_PROGRAMS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap
 #[map]
 pub(crate) static WANTED_UNITS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
 
-/// As many elements as a call of `adopt` takes steps.
+/// As many elements as a program takes steps: see [`STEPS_A_RUN`].
 #[map]
-pub(crate) static STEPS: Array<u64> = Array::with_max_entries(4_096, 0);
+pub(crate) static STEPS: Array<u64> = Array::with_max_entries(STEPS_A_RUN, 0);
 
 /// Rare events, by the indices in `trafcalc_common::maps::event`.
 #[map]

@@ -4,8 +4,8 @@ use core::ffi::c_void;
 
 use crate::maps::sweep_offset;
 use crate::settle;
+use crate::slots;
 use crate::sock::{Sock, read_kernel};
-use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
@@ -32,7 +32,7 @@ pub(crate) fn changes_by_inode(inode: *const c_void) {
 fn changes(inode: u64) {
     let socket = inode - u64::from(sweep_offset!(socket_inode));
     let Some(key @ 1..) = read_kernel::<u64>(socket + u64::from(sweep_offset!(socket_sk))) else { return };
-    if let Some(stream) = table::find(key) {
-        settle::from_outside(Sock::of_key(key), stream, || table::find(key) == Some(stream));
+    if let Some(slot) = slots::find(key) {
+        settle::from_outside(Sock::of_key(key), slots::stream(slot), || slots::key(slot) == key);
     }
 }

@@ -1,7 +1,5 @@
-//! The streams by the address of their socket.
-//!
-//! Where hooks look at each event: an array of small buckets, whose look-up costs no call, and a hash for those whose
-//! bucket is full. Where streams are swept: the hash alone, which the kernel walks through by itself.
+//! The streams by the address of their socket. Where they are swept: see `slots`. Where hooks look at each event: an array of
+//! small buckets, whose look-up costs no call, and a hash for those whose bucket is full.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -9,12 +7,16 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, Stream, bucket};
 
 use crate::atomic::Swap;
-use crate::credit::{EXISTS, NOEXIST};
+use crate::credit::NOEXIST;
 use crate::maps::{BUCKETS, STREAMS, bucket_bits, sweeps};
+use crate::slots;
 
 /// The stream of `key`.
 #[inline(always)]
 pub(crate) fn find(key: u64) -> Option<*mut Stream> {
+    if sweeps() {
+        return slots::find(key).map(slots::stream);
+    }
     if let Some(bucket) = bucket_of(key) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
@@ -25,10 +27,12 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
     STREAMS.get_ptr_mut(key)
 }
 
-/// Keeps `stream` as that of `key`, which has none; `false` if there is no room. Another CPU may come first, where sockets
-/// are met that nobody has locked: then its stream is kept.
+/// Keeps `stream` as that of `key`, which has none; `false` if there is no room.
 #[inline(always)]
 pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
+    if sweeps() {
+        return slots::insert::<S>(key, new);
+    }
     if let Some(bucket) = bucket_of(key) {
         for index in 0..BUCKET_STREAMS {
             // SAFETY: both point into a map value. Whoever has claimed a place is alone there: nobody else looks for
@@ -41,15 +45,15 @@ pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
             }
         }
     }
-    match STREAMS.insert(key, new, NOEXIST) {
-        Ok(()) => true,
-        Err(error) => error == EXISTS,
-    }
+    STREAMS.insert(key, new, NOEXIST).is_ok()
 }
 
 /// Forgets the stream of `key`, if there is one.
 #[inline(always)]
 pub(crate) fn remove(key: u64) {
+    if sweeps() {
+        return slots::remove(key);
+    }
     if let Some(bucket) = bucket_of(key) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
@@ -59,30 +63,11 @@ pub(crate) fn remove(key: u64) {
             }
         }
     }
-    if sweeps() {
-        bury(key);
-    }
     let _ = STREAMS.remove(key);
-}
-
-/// Puts the cursors nowhere, so that a sweep that has begun to look at the socket of `key` credits nothing any more: its
-/// memory may become another socket, and its place in the hash another stream.
-#[inline(always)]
-fn bury(key: u64) {
-    if let Some(stream) = STREAMS.get_ptr_mut(key) {
-        // SAFETY: points to a map value.
-        unsafe {
-            write_volatile(&raw mut (*stream).sent, Stream::NOWHERE);
-            write_volatile(&raw mut (*stream).received, Stream::NOWHERE);
-        }
-    }
 }
 
 #[inline(always)]
 fn bucket_of(key: u64) -> Option<*mut Bucket> {
-    if sweeps() {
-        return None;
-    }
     BUCKETS.get_ptr_mut(bucket(key, bucket_bits()))
 }
 

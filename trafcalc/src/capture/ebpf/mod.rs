@@ -33,6 +33,7 @@ use self::modes::{Looks, Variant};
 use self::offsets::{Cast, Layout};
 use self::plan::Plan;
 use self::programs::Programs;
+use self::sweep::Sweep;
 use self::tables::Tables;
 use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Owner, Settings};
 
@@ -157,7 +158,8 @@ fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Progr
 struct EbpfBackend {
     attach: Attach,
     by: By,
-    looks: Looks,
+    /// Where connections are swept.
+    sweep: Option<Sweep>,
     programs: Programs,
     tables: Tables,
     /// Where it matters who acts.
@@ -201,20 +203,21 @@ impl EbpfBackend {
         settings: &Settings,
     ) -> Result<Self, CaptureError> {
         let tables = Tables::of(&mut programs)?;
+        let sweep = (looks == Looks::Swept).then(|| Sweep::of(&mut programs, &settings.ebpf)).transpose()?;
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
         let mut processes = plan::fill_filters(&mut programs, &settings.wanted)?;
         programs.attach(settings)?;
-        if looks == Looks::Swept {
+        if sweep.is_some() {
             sweep::adopt(&mut programs)?;
         }
         plan::add_children(&mut processes, &settings.wanted)?;
         let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
-        Ok(Self { attach, by: settings.by, looks, programs, tables, actors, counters, health, mismatches })
+        Ok(Self { attach, by: settings.by, sweep, programs, tables, actors, counters, health, mismatches })
     }
 
     fn read(&mut self) -> Result<Batch, CaptureError> {
-        if self.looks == Looks::Swept {
-            sweep::sweep(&mut self.programs)?;
+        if let Some(sweep) = &self.sweep {
+            sweep.run(&mut self.programs)?;
         }
         let mut batch = Batch::default();
         self.tables.update_rows()?;

@@ -21,6 +21,8 @@ pub(super) struct Sizes {
     pub(super) bucket_bits: u32,
     /// Streams in the hash.
     streams: u32,
+    /// Slots for streams that are swept.
+    slots: u32,
     accounts: u32,
     /// Accounts that are finer than a user's.
     actors: u32,
@@ -34,24 +36,30 @@ pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
 
 impl Sizes {
     /// The sizes for `settings`. Without the atomic exchange no place in a bucket can be claimed, so that all streams go
-    /// to the hash; and a sweep goes through nothing else.
+    /// to the hash.
     pub(super) fn new(settings: &EbpfSettings, looks: Looks, actors: bool) -> Self {
         let accounts = to_u32(settings.max_accounts);
         let streams = to_u32(settings.max_connections).max(1);
         let actors = if actors { accounts } else { 0 };
-        if looks != Looks::Hooked {
-            return Self { bucket_bits: 0, streams, accounts, actors };
+        let one = Self { bucket_bits: 0, streams: 1, slots: 1, accounts, actors };
+        match looks {
+            Looks::Swept => return Self { slots: streams, ..one },
+            Looks::HookedLocked => return Self { streams, ..one },
+            Looks::Hooked => {}
         }
         let buckets = streams.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two();
-        Self { bucket_bits: buckets.ilog2(), streams: streams.div_ceil(SPILL_DIVISOR), accounts, actors }
+        Self { bucket_bits: buckets.ilog2(), streams: streams.div_ceil(SPILL_DIVISOR), ..one }
     }
 
     /// The number of entries of each map that has not a fixed one.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 10] {
+    pub(super) fn entries(&self) -> [(&'static str, u32); 13] {
         let epochs = if self.actors == 0 { 1 } else { 1 << EPOCH_BITS };
         [
             ("BUCKETS", 1 << self.bucket_bits),
             ("STREAMS", self.streams),
+            ("SLOTS", self.slots),
+            ("INDEX", self.slots),
+            ("FREE_SLOTS", self.slots),
             ("UNFOLLOWED", MAX_UNFOLLOWED),
             ("ACCOUNTS", self.accounts),
             ("ROWS", self.accounts),
@@ -90,18 +98,19 @@ mod tests {
         assert_eq!((of("TALLIES"), of("SEATS"), of("FREE_ROWS"), of("ACTORS")), (19, 19, 9, 9));
     }
 
-    #[test]
-    fn there_is_room_for_what_was_asked_and_a_row_for_others() {
-        let expected = [("BUCKETS", 16), ("STREAMS", 16), ("UNFOLLOWED", MAX_UNFOLLOWED)];
-        assert_eq!(entries(64, Looks::Hooked)[..3], expected);
-        assert_eq!(entries(64, Looks::Hooked)[3..6], [("ACCOUNTS", 9), ("ROWS", 9), ("TALLIES", 10)]);
-        assert_eq!(entries(1, Looks::Hooked)[..2], [("BUCKETS", 1), ("STREAMS", 1)]);
+    fn of(max_connections: usize, looks: Looks, names: [&str; 4]) -> [u32; 4] {
+        let entries = entries(max_connections, looks);
+        names.map(|name| entries.iter().find(|entry| entry.0 == name).unwrap().1)
     }
 
     #[test]
-    fn where_buckets_are_not_used_all_streams_find_room_in_the_hash() {
-        for looks in [Looks::Swept, Looks::HookedLocked] {
-            assert_eq!(entries(64, looks)[..2], [("BUCKETS", 1), ("STREAMS", 64)]);
-        }
+    fn there_is_room_for_what_was_asked_and_a_row_for_others() {
+        let streams = ["BUCKETS", "STREAMS", "SLOTS", "INDEX"];
+        assert_eq!(of(64, Looks::Hooked, streams), [16, 16, 1, 1]);
+        assert_eq!(of(1, Looks::Hooked, streams), [1, 1, 1, 1]);
+        assert_eq!(of(64, Looks::HookedLocked, streams), [1, 64, 1, 1]);
+        assert_eq!(of(64, Looks::Swept, streams), [1, 1, 64, 64]);
+        let accounts = ["ACCOUNTS", "ROWS", "TALLIES", "UNFOLLOWED"];
+        assert_eq!(of(64, Looks::Swept, accounts), [9, 9, 10, MAX_UNFOLLOWED]);
     }
 }

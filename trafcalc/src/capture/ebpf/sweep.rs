@@ -4,17 +4,39 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 
+use aya::maps::{Array, MapData};
+use trafcalc_common::maps::STEPS_A_RUN;
+
 use super::modes::{ADOPT, SWEEP};
 use super::programs::Programs;
-use crate::capture::CaptureError;
+use super::tables::{take, unreadable};
+use crate::capture::{CaptureError, EbpfSettings};
 
 /// What [`ADOPT`] gives when it is done, and when it could not read the kernel's table of sockets.
 const DONE: u32 = u32::MAX;
 const FAILED: u32 = u32::MAX - 1;
 
-/// Has every connection credited up to now.
-pub(super) fn sweep(programs: &mut Programs) -> Result<(), CaptureError> {
-    programs.run(SWEEP, [0; 2]).map(drop)
+/// What has to be known to look at all connections.
+pub(super) struct Sweep {
+    /// How many slots for connections were ever used, by number 0.
+    used: Array<MapData, u64>,
+    /// How many there are.
+    slots: u64,
+}
+
+impl Sweep {
+    pub(super) fn of(programs: &mut Programs, settings: &EbpfSettings) -> Result<Self, CaptureError> {
+        let slots = u64::try_from(settings.max_connections).unwrap_or(u64::MAX);
+        Ok(Self { used: take(programs, "USED_SLOTS")?, slots })
+    }
+
+    /// Has every connection credited up to now.
+    pub(super) fn run(&self, programs: &mut Programs) -> Result<(), CaptureError> {
+        // Those that found none left have counted, too.
+        let used = self.used.get(&0, 0).map_err(|error| unreadable(&error))?.min(self.slots);
+        let mut firsts = (0..used).step_by(STEPS_A_RUN as usize);
+        firsts.try_for_each(|first| programs.run(SWEEP, [first, used]).map(drop))
+    }
 }
 
 /// Has the connections followed that are older than the programs, which must be attached.
