@@ -74,6 +74,15 @@ pub struct Slot {
 /// looks at such a function once, and at a loop as often as it goes round.
 pub const STEPS_A_RUN: u32 = 1_024;
 
+/// What a run that looks for connections older than the program gives when it is done, and when the kernel's table of
+/// sockets cannot be read; anything else is the list to go on with.
+pub mod adoption {
+    /// All lists were looked at.
+    pub const DONE: u32 = u32::MAX;
+    /// There is no memory where the table should be.
+    pub const FAILED: u32 = u32::MAX - 1;
+}
+
 /// The bucket of a key, where there are 2^`bits` of them.
 ///
 /// Sockets lie at multiples of their size, so their addresses are spread by Fibonacci hashing (Knuth, The Art of

@@ -79,6 +79,8 @@ offsets! {
     SweepOffsets, SWEEP_OFFSETS_WORDS {
         /// `sock.sk_lock.owned`, 32 bits.
         sk_lock_owned,
+        /// `sock.sk_socket`, a pointer.
+        sk_socket,
         /// `sock.__sk_common.skc_net.net`, a pointer.
         skc_net,
         /// `sock.__sk_common.skc_nulls_node`, a pointer first.
@@ -99,7 +101,7 @@ offsets! {
         file_private_data,
         /// `socket.sk`, a pointer.
         socket_sk,
-        /// `socket_alloc.vfs_inode`, where `socket_alloc.socket` is at 0.
+        /// `socket_alloc.vfs_inode`, from `socket_alloc.socket` on.
         socket_inode,
         /// `dentry.d_inode`, a pointer.
         dentry_inode,

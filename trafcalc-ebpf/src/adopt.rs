@@ -9,6 +9,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::programs::RawTracePointContext;
+use trafcalc_common::maps::adoption::{DONE, FAILED};
 use trafcalc_common::tcp::state;
 
 use crate::atomic::Exchange;
@@ -19,11 +20,8 @@ use crate::stream;
 use crate::table;
 use crate::task::Task;
 
-/// What a call gives when the table is done, and when it cannot be read; anything else is the list to go on with.
-const DONE: u32 = u32::MAX;
-const FAILED: u32 = u32::MAX - 1;
-
-/// Looks at some lists of the table in which the service's socket with descriptor `arg(0)` is, from number `arg(1)` on.
+/// Looks at some lists of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on;
+/// gives where to go on, or one of `trafcalc_common::maps::adoption`.
 ///
 /// aya's macro would throw away what it gives.
 #[unsafe(no_mangle)]
@@ -38,7 +36,7 @@ struct Way {
     lists: u64,
     /// The number of the last list.
     last: u32,
-    /// The list it is in, or one of the two above.
+    /// The list it is in, or what the call gives at its end.
     list: u32,
     /// The next node of it; with the lowest bit set its end.
     node: u64,

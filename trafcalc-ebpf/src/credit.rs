@@ -13,6 +13,9 @@ use crate::wanted;
 /// `BPF_NOEXIST`: insert only, so that of two CPUs that come at once one learns that the other was first.
 pub(crate) const NOEXIST: u64 = 1;
 
+/// `BPF_ANY`: insert or replace.
+pub(crate) const ANY: u64 = 0;
+
 /// `-EEXIST`: what an insertion says then.
 pub(crate) const EXISTS: i32 = -17;
 

@@ -1,6 +1,6 @@
-//! The kernel half of trafcalc: looks at a socket's two cursors whenever a hook gives it a moment to look.
+//! The kernel half of trafcalc: looks at a socket's two cursors, when the service asks or whenever a hook gives it a moment.
 //!
-//! `settle` is what every hook calls, `stream` is how a connection begins and ends, `actor` is who
+//! `settle` is what all of them call, `stream` is how a connection begins and ends, `actor` is who
 //! sends and reads where more than the user is wanted, `hooks` has one thin file for each
 //! function or tracepoint. There is no logic here, and nothing in the path of a normal event but arithmetic.
 #![cfg_attr(

@@ -28,11 +28,18 @@ pub(crate) fn changes_by_inode(inode: *const c_void) {
     }
 }
 
+/// Looks, if a sweep looks at the same time each time.
+const TRIES: u32 = 4;
+
 #[inline(always)]
 fn changes(inode: u64) {
     let socket = inode - u64::from(sweep_offset!(socket_inode));
     let Some(key @ 1..) = read_kernel::<u64>(socket + u64::from(sweep_offset!(socket_sk))) else { return };
     if let Some(slot) = slots::find(key) {
-        settle::from_outside(Sock::of_key(key), slots::stream(slot), || slots::key(slot) == key);
+        for _ in 0..TRIES {
+            if !settle::from_outside(Sock::of_key(key), slots::stream(slot), || slots::key(slot) == key) {
+                break;
+            }
+        }
     }
 }

@@ -60,9 +60,10 @@ pub(crate) fn received<S: Swap>(sk: Sock) {
 /// Nobody has locked the socket, which may end meanwhile, and its memory and the stream's be those of others: `is_its` tells
 /// whether the stream is still this socket's. What is credited is what the numbers were some moment ago. If the stream has
 /// been looked at since, or has ended, it is left to the next look: so nothing is ever credited that was read of another
-/// socket, nor to one owner what moved under another, as the user is read last.
+/// socket, nor to one owner what moved under another, as the user is read last. Gives whether somebody else looked at the
+/// same time, who may not have seen the last of it.
 #[inline(always)]
-pub(crate) fn from_outside(sk: Sock, stream: *mut Stream, is_its: impl Fn() -> bool) {
+pub(crate) fn from_outside(sk: Sock, stream: *mut Stream, is_its: impl Fn() -> bool) -> bool {
     // SAFETY: `stream` points to a map value.
     let (sent, received, sent_base, received_base) = unsafe {
         (
@@ -74,30 +75,33 @@ pub(crate) fn from_outside(sk: Sock, stream: *mut Stream, is_its: impl Fn() -> b
     };
     let is_over = sent == Stream::NOWHERE || received == Stream::NOWHERE;
     if flags(stream) & Stream::IGNORED != 0 || is_over || !is_its() {
-        return;
+        return false;
     }
-    let (Some(acked), Some(write_seq)) = (sk.bytes_acked(), sk.write_seq()) else { return };
-    let (Some(total), Some(copied_seq)) = (sk.bytes_received(), sk.copied_seq()) else { return };
+    let (Some(acked), Some(write_seq)) = (sk.bytes_acked(), sk.write_seq()) else { return false };
+    let (Some(total), Some(copied_seq)) = (sk.bytes_received(), sk.copied_seq()) else { return false };
     let received_to = position(received_base, total, received_number(stream, copied_seq));
     // Reads the flags after the numbers: they are set before a FIN, or the end, moves these.
     let flags = flags(stream);
     let sent_to = if flags & Stream::SENT_ENDED == 0 { position(sent_base, acked, write_seq) } else { sent };
     if sent_to == sent && received_to == received {
-        return;
+        return false;
     }
-    // One that is closed may be given a new life: whoever does that holds it, and has taken its peer away when done.
-    if flags & Stream::CLOSED != 0 && (sk.is_held() || !sk.has_peer()) {
-        return;
+    // One that is closed may lose its peer, and what is unread with it: whoever does that holds it, or it belongs to no
+    // application, and the peer is gone when it is done.
+    if flags & Stream::CLOSED != 0 && (sk.is_held() || !sk.has_application() || !sk.has_peer()) {
+        return false;
     }
-    let Some(uid) = sk.uid() else { return };
+    let Some(uid) = sk.uid() else { return false };
     // SAFETY: `stream` points to a map value.
-    let moved = |cursor, from, to: u64| match from == to || unsafe { !atomic::replace(cursor, from, to) } {
-        true => 0,
-        false => to.wrapping_sub(from) as i64,
+    let (has_sent, has_received) = unsafe {
+        (
+            atomic::replace(&raw mut (*stream).sent, sent, sent_to),
+            atomic::replace(&raw mut (*stream).received, received, received_to),
+        )
     };
-    let sent = moved(unsafe { &raw mut (*stream).sent }, sent, sent_to);
-    let received = moved(unsafe { &raw mut (*stream).received }, received, received_to);
-    credit::to_user(stream, uid, sent, received);
+    let moved = |is_ours: bool, from: u64, to: u64| if is_ours { to.wrapping_sub(from) as i64 } else { 0 };
+    credit::to_user(stream, uid, moved(has_sent, sent, sent_to), moved(has_received, received, received_to));
+    !has_sent || !has_received
 }
 
 /// Credits both directions by the kernel's own totals, which also makes good any number of missed events.

@@ -1,7 +1,7 @@
 //! The streams where they are swept: one beside the other, found by a hash, each in a slot that a sweep may look at at any
 //! time.
 //!
-//! A slot has a key as long as its stream is to be swept. It gets it last, and loses it first: whoever has read something
+//! A slot has a key as long as its stream is to be swept. It gets it behind the stream, and loses it first: whoever has read something
 //! of a slot whose key is still the same has read it of that stream.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
@@ -10,13 +10,14 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::maps::{Slot, Stream};
 
 use crate::atomic::Swap;
-use crate::credit::{EXISTS, NOEXIST};
+use crate::credit::{ANY, EXISTS, NOEXIST};
 use crate::maps::{FREE_SLOTS, INDEX, SLOTS, USED_SLOTS};
+use crate::table::Room;
 
 /// The slot of `key`.
 #[inline(always)]
 pub(crate) fn find(key: u64) -> Option<*mut Slot> {
-    at(number_of(key)?)
+    at(number_of(key)?).filter(|&slot| self::key(slot) == key)
 }
 
 /// The slot of this number.
@@ -39,25 +40,25 @@ pub(crate) fn stream(slot: *mut Slot) -> *mut Stream {
     unsafe { &raw mut (*slot).stream }
 }
 
-/// Keeps `new` as the stream of `key`; `false` if there is no room. Another CPU may come first, where sockets are met that
-/// nobody has locked: then its stream is kept.
+/// Keeps `new` as the stream of `key`. Sockets may be met that nobody has locked, but by the thread that sweeps: so none is
+/// swept while two CPUs both have a slot for one.
 #[inline(always)]
-pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
-    let Some(number) = take::<S>() else { return false };
+pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> Room {
+    let Some(number) = take::<S>() else { return Room::No };
     // There are no more.
-    let Some(slot) = at(number) else { return false };
+    let Some(slot) = at(number) else { return Room::No };
     // SAFETY: points to a map value. Whoever has taken a slot is alone there.
     unsafe { write_volatile(stream(slot), *new) };
-    if let Err(error) = INDEX.insert(key, number, NOEXIST) {
-        let _ = FREE_SLOTS.push(number, 0);
-        return error == EXISTS;
-    }
     set_key(slot, key);
-    // The socket may have been destroyed meanwhile, if nobody had locked it.
-    if number_of(key) != Some(number) {
-        set_key(slot, 0);
+    let Err(error) = INDEX.insert(key, number, NOEXIST) else { return Room::Yes };
+    // What could not be removed (kernels before 6.7 may be busy) leads to a slot that is another's.
+    let is_stale = error == EXISTS && find(key).is_none();
+    if is_stale && INDEX.insert(key, number, ANY).is_ok() {
+        return Room::Yes;
     }
-    true
+    set_key(slot, 0);
+    let _ = FREE_SLOTS.push(number, 0);
+    if error == EXISTS { Room::Taken } else { Room::No }
 }
 
 /// Forgets the stream of `key`, if there is one.
@@ -99,5 +100,5 @@ fn take<S: Swap>() -> Option<u32> {
         return Some(number);
     }
     // SAFETY: points to a map value.
-    unsafe { S::next(USED_SLOTS.get_ptr_mut(0)?) }.map(|number| number as u32)
+    unsafe { S::next(USED_SLOTS.get_ptr_mut(0)?) }.and_then(|number| u32::try_from(number).ok())
 }

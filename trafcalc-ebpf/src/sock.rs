@@ -139,6 +139,12 @@ impl Sock {
         self.load::<u32>(sweep_offset!(sk_lock_owned)).is_none_or(|owned| owned != 0)
     }
 
+    /// Whether an application has it, or could: not if it waits to be accepted, or was closed.
+    #[inline(always)]
+    pub(crate) fn has_application(self) -> bool {
+        self.read::<u64>(sweep_offset!(sk_socket)).is_some_and(|socket| socket != 0)
+    }
+
     /// All that the kernel knows of the two directions.
     #[inline(always)]
     pub(crate) fn numbers(self) -> Option<Numbers> {

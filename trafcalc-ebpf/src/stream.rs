@@ -17,7 +17,7 @@ use crate::loopback;
 use crate::maps::{UNFOLLOWED, actors_matter, sweeps};
 use crate::settle::{self, To, flags};
 use crate::sock::Sock;
-use crate::table;
+use crate::table::{self, Room};
 
 /// A socket goes from state `old` to `new`; it is still in `old`, and locked.
 #[inline(always)]
@@ -115,8 +115,7 @@ fn begins_late<S: Swap>(sk: Sock, now: u32) {
             | ignored(sk),
         ..NOTHING
     };
-    keep::<S>(sk, &stream);
-    if stream.flags & Stream::IGNORED == 0 {
+    if keep::<S>(sk, &stream) && stream.flags & Stream::IGNORED == 0 {
         credit::event(event::LATE);
     }
 }
@@ -180,17 +179,30 @@ fn find(sk: Sock) -> Option<(*mut Stream, To)> {
     }
 }
 
+/// Whether the stream is now kept, and was not before.
 #[inline(always)]
-fn keep<S: Swap>(sk: Sock, stream: &Stream) {
-    if table::insert::<S>(sk.key(), stream) {
-        return;
+fn keep<S: Swap>(sk: Sock, stream: &Stream) -> bool {
+    match table::insert::<S>(sk.key(), stream) {
+        Room::Yes => return true,
+        Room::Taken => return false,
+        Room::No => {}
     }
-    if stream.flags & (Stream::IGNORED | Stream::LATE) != 0 {
-        return;
+    // Where hooks look at each event, a late one is met again.
+    let not_now = if sweeps() { Stream::IGNORED } else { Stream::IGNORED | Stream::LATE };
+    if stream.flags & not_now != 0 {
+        return false;
     }
-    match UNFOLLOWED.insert(sk.key(), stream, NOEXIST) {
-        Ok(()) => credit::event(event::UNFOLLOWED),
-        Err(_) => credit::event(event::LOST),
+    let is_kept = UNFOLLOWED.insert(sk.key(), stream, NOEXIST).is_ok();
+    credit::event(if is_kept { event::UNFOLLOWED } else { event::LOST });
+    is_kept
+}
+
+/// The socket is about to lose its peer and its numbers, and may begin a new life; it is locked. If it was closed already,
+/// no change of state tells that.
+#[inline(always)]
+pub(crate) fn loses_peer<S: Swap>(sk: Sock) {
+    if let Some((stream, to)) = find(sk) {
+        settle::both::<S>(sk, stream, to);
     }
 }
 

@@ -7,9 +7,18 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, Stream, bucket};
 
 use crate::atomic::Swap;
-use crate::credit::NOEXIST;
+use crate::credit::{EXISTS, NOEXIST};
 use crate::maps::{BUCKETS, STREAMS, bucket_bits, sweeps};
 use crate::slots;
+
+/// Whether there was room for a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    Yes,
+    No,
+    /// Another CPU came first, and its stream is kept.
+    Taken,
+}
 
 /// The stream of `key`.
 #[inline(always)]
@@ -27,9 +36,9 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
     STREAMS.get_ptr_mut(key)
 }
 
-/// Keeps `stream` as that of `key`, which has none; `false` if there is no room.
+/// Keeps `stream` as that of `key`.
 #[inline(always)]
-pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
+pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> Room {
     if sweeps() {
         return slots::insert::<S>(key, new);
     }
@@ -40,12 +49,16 @@ pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> bool {
             unsafe {
                 if S::claim(place(bucket, index), key) {
                     write_volatile(stream(bucket, index), *new);
-                    return true;
+                    return Room::Yes;
                 }
             }
         }
     }
-    STREAMS.insert(key, new, NOEXIST).is_ok()
+    match STREAMS.insert(key, new, NOEXIST) {
+        Ok(()) => Room::Yes,
+        Err(EXISTS) => Room::Taken,
+        Err(_) => Room::No,
+    }
 }
 
 /// Forgets the stream of `key`, if there is one.

@@ -5,11 +5,9 @@ use core::ptr::read_volatile;
 
 use trafcalc_common::actor::{NAME_BYTES, START_UNIT_NS, filter};
 
+use crate::credit::ANY;
 use crate::maps::{WANTED_PROCESSES, WANTED_PROGRAMS, WANTED_UNITS, WANTED_USERS, filters};
 use crate::task::Task;
-
-/// `BPF_ANY`: insert or replace.
-const ANY: u64 = 0;
 
 /// Whether a user's bytes are wanted.
 #[inline(always)]

@@ -9,7 +9,7 @@ use crate::target::Target;
 use crate::traffic::spec::{CHUNK, Step, receive_all, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("cast", run).targets(Target::is_ebpf);
+pub(super) const SCENARIO: Scenario = Scenario::new("cast", run).targets(Target::is_ebpf).behind_the_hooks();
 
 fn run(test: &Test) -> Result<()> {
     for (is_forbidden, way) in [(0, if has_cast()? { "a cast" } else { "a helper" }), (1, "a helper")] {

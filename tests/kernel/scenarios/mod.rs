@@ -35,6 +35,7 @@ mod named_interface;
 mod nonblocking;
 mod nothing_a_byte;
 mod older_connection;
+mod older_half_closed;
 mod only_a_family;
 mod only_some_users;
 mod only_what_fits_all;
@@ -118,6 +119,7 @@ pub(crate) static ALL: &[Scenario] = &[
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
+    older_half_closed::SCENARIO,
     nothing_a_byte::SCENARIO,
     only_a_family::SCENARIO,
     only_some_users::SCENARIO,

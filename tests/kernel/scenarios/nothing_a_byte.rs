@@ -14,7 +14,7 @@ use crate::traffic::spec::{receive_all, send};
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("nothing_a_byte", run).targets(Target::is_ebpf).needs(|_| no_statistics());
+    Scenario::new("nothing_a_byte", run).targets(Target::is_ebpf).behind_the_hooks().needs(|_| no_statistics());
 
 /// Of a hundred writes and reads fewer than one.
 const PER_RUN: u64 = 100;
@@ -27,7 +27,7 @@ fn no_statistics() -> Option<&'static str> {
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() }.environment("TRAFCALC_LOG", &"debug");
+    let options = Options { interval: "1h", ..Options::default() };
     let services = test.start(&world, &options)?;
     let writes = test.volume(300_000, 30_000);
     let statistics = Statistics::on()?;

@@ -28,7 +28,7 @@ fn run(test: &Test) -> Result<()> {
     let mut client = Running::start(&test.client(client), &world.near)?;
     server.wait_for_hold()?;
     client.wait_for_hold()?;
-    let counters = test.count_with(&world, &Options::default().environment("TRAFCALC_LOG", &"debug"))?;
+    let counters = test.count_with(&world, &Options::default())?;
     server.go_on()?;
     client.go_on()?;
     finish_all([(&world.far, server), (&world.near, client)])?;

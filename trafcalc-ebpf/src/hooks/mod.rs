@@ -15,6 +15,7 @@ mod sock_send_length;
 mod sockfs_setattr;
 mod tcp_cleanup_rbuf;
 mod tcp_destroy_sock;
+mod tcp_disconnect;
 mod tcp_rcv_space_adjust;
 mod tcp_release_cb;
 mod tcp_sendmsg;

@@ -155,9 +155,14 @@ pub(super) fn inside(tools: &[Tool], empty: &Path, left_out: &[String]) -> Resul
     }
     let ebpf: Vec<_> = tools.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
     for tool in &ebpf {
-        let [events, nothing, ours, _] = events::compared(&tool.by_process(), empty, &EVENTS)?;
-        let own = ours - nothing;
-        print(0, &tool.name(), &[events, nothing, ours, own, own * events / WRITES]);
+        // A mode that can sweep need not be able to look at each event.
+        match events::compared(&tool.by_process(), empty, &EVENTS) {
+            Ok([events, nothing, ours, _]) => {
+                let own = ours - nothing;
+                print(0, &tool.name(), &[events, nothing, ours, own, own * events / WRITES]);
+            }
+            Err(error) => println!("{LEFT_OUT}{}: {error:#}", tool.by_process().name()),
+        }
     }
     let tcptop = Path::new(TCPTOP).exists().then(|| Tool::Peer(peers::tcptop_at(TCPTOP)));
     for tool in ebpf.first().cloned().into_iter().chain(tcptop) {

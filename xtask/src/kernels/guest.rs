@@ -34,14 +34,14 @@ const DEFAULT: Guest =
 pub(super) const GUESTS: [Guest; 6] = [
     Guest { name: "newest", source: Source::SID, is_optional: true, ..DEFAULT },
     Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
-    Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: EBPF_OLD, ..DEFAULT },
-    Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
     Guest { name: "6.1", source: Source::BOOKWORM_6_1, targets: EBPF_MIDDLE, ..DEFAULT },
+    Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
+    Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: EBPF_OLD, ..DEFAULT },
     Guest { name: "uml", source: Source::USER_MODE, targets: "packet", ..DEFAULT },
 ];
 
 /// Their names, for the command line.
-pub(super) const NAMES: [&str; 6] = ["newest", "6.12", "5.10", "6.1-nobtf", "6.1", "uml"];
+pub(super) const NAMES: [&str; 6] = ["newest", "6.12", "6.1", "6.1-nobtf", "5.10", "uml"];
 
 /// What the scenarios need of modules; kTLS ciphers with four of them. Those that a kernel has built in are skipped.
 const MODULES: [&str; 11] =

@@ -182,7 +182,7 @@ impl EbpfBackend {
             let programs = is_possible.and_then(|()| load(variant, kernel, settings));
             match programs.and_then(|programs| Self::counting(attach, variant.looks, programs, kernel, settings)) {
                 Ok(backend) => {
-                    tracing::debug!("connections are {}", variant.looks.name());
+                    tracing::info!("connections are {}", variant.looks.name());
                     return Ok(backend);
                 }
                 Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),

@@ -101,6 +101,7 @@ pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
 /// When a process has a child.
 pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];
 
+/// The end and the states of a connection.
 const LIFE: [Hook; 4] = [
     hook("raw_destroy", "tcp_destroy_sock"),
     hook("raw_destroy_nested", "tcp_destroy_sock"),
@@ -108,15 +109,26 @@ const LIFE: [Hook; 4] = [
     hook("raw_state_nested", "inet_sock_set_state"),
 ];
 
-const FENTRY_SWEPT: &[Hook] = &with_life(hook("fentry_owner", "sockfs_setattr"));
-const KPROBE_SWEPT: &[Hook] = &with_life(hook("kprobe_owner", "sockfs_setattr"));
-const TRACEPOINT_SWEPT: &[Hook] = &with_life(hook("raw_owner", "writeback_mark_inode_dirty"));
+const FENTRY_SWEPT: &[Hook] = &[
+    LIFE[0],
+    LIFE[1],
+    LIFE[2],
+    LIFE[3],
+    hook("fentry_disconnect", "tcp_disconnect"),
+    hook("fentry_owner", "sockfs_setattr"),
+];
 
-/// How a connection lives, and when it is given to another user.
-const fn with_life(owner: Hook) -> [Hook; 5] {
-    let [destroy, destroy_nested, state, state_nested] = LIFE;
-    [destroy, destroy_nested, state, state_nested, owner]
-}
+const KPROBE_SWEPT: &[Hook] = &[
+    LIFE[0],
+    LIFE[1],
+    LIFE[2],
+    LIFE[3],
+    hook("kprobe_disconnect", "tcp_disconnect"),
+    hook("kprobe_owner", "sockfs_setattr"),
+];
+
+const TRACEPOINT_SWEPT: &[Hook] =
+    &[LIFE[0], LIFE[1], LIFE[2], LIFE[3], hook("raw_owner", "writeback_mark_inode_dirty")];
 
 const FENTRY: &[Hook] = &[
     hook("btf_destroy", "tcp_destroy_sock"),
@@ -140,10 +152,10 @@ const FENTRY_LOCKED: &[Hook] = &[
 ];
 
 const KPROBE: &[Hook] = &[
-    hook("raw_destroy", "tcp_destroy_sock"),
-    hook("raw_destroy_nested", "tcp_destroy_sock"),
-    hook("raw_state", "inet_sock_set_state"),
-    hook("raw_state_nested", "inet_sock_set_state"),
+    LIFE[0],
+    LIFE[1],
+    LIFE[2],
+    LIFE[3],
     hook("kprobe_receive", "tcp_cleanup_rbuf"),
     hook("kprobe_send", "tcp_release_cb"),
 ];
@@ -158,10 +170,10 @@ const KPROBE_LOCKED: &[Hook] = &[
 const SEND_TRACEPOINT: &str = "sock_send_length";
 
 const TRACEPOINT: &[Hook] = &[
-    hook("raw_destroy", "tcp_destroy_sock"),
-    hook("raw_destroy_nested", "tcp_destroy_sock"),
-    hook("raw_state", "inet_sock_set_state"),
-    hook("raw_state_nested", "inet_sock_set_state"),
+    LIFE[0],
+    LIFE[1],
+    LIFE[2],
+    LIFE[3],
     hook("raw_receive", "tcp_rcv_space_adjust"),
     hook("raw_send", SEND_TRACEPOINT),
 ];

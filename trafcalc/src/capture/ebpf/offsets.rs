@@ -94,8 +94,11 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
     let sock = Structure::find(btf, "sock")?;
     let common = sock.inner("__sk_common")?;
     let table = Structure::find(btf, "inet_hashinfo")?;
+    Structure::find(btf, "inet_ehash_bucket")?.has_nothing_but("chain", 8)?;
+    let allocated = Structure::find(btf, "socket_alloc")?;
     Ok(SweepOffsets {
         sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
+        sk_socket: sock.field("sk_socket", 8)?,
         skc_net: common.inner("skc_net")?.field("net", 8)?,
         skc_nulls_node: common.inner("skc_nulls_node")?.field("next", 8)?,
         net_hashinfo: Structure::find(btf, "net")?.inner("ipv4")?.inner("tcp_death_row")?.field("hashinfo", 8)?,
@@ -106,7 +109,7 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
         fdt_fd: Structure::find(btf, "fdtable")?.field("fd", 8)?,
         file_private_data: Structure::find(btf, "file")?.field("private_data", 8)?,
         socket_sk: Structure::find(btf, "socket")?.field("sk", 8)?,
-        socket_inode: Structure::find(btf, "socket_alloc")?.inner("vfs_inode")?.start,
+        socket_inode: allocated.inner("vfs_inode")?.start - allocated.inner("socket")?.start,
         dentry_inode: Structure::find(btf, "dentry")?.field("d_inode", 8)?,
         inode_sb: Structure::find(btf, "inode")?.field("i_sb", 8)?,
         sb_magic: Structure::find(btf, "super_block")?.field("s_magic", 8)?,
@@ -184,6 +187,12 @@ impl<'a> Structure<'a> {
         let (offset, member) = find_member(self.btf, &self.members, field, MAX_DEPTH).ok_or_else(missing)?;
         let members = structure(self.btf, &member, MAX_DEPTH).ok_or_else(missing)?;
         Ok(Self { btf: self.btf, name: self.name, start: self.start + offset, members })
+    }
+
+    /// Whether it consists of one member that has `bytes` bytes.
+    fn has_nothing_but(&self, field: &'static str, bytes: usize) -> Result<(), CaptureError> {
+        let is_so = self.field(field, bytes)? == 0 && self.members.size() == bytes;
+        if is_so { Ok(()) } else { Err(CaptureError::NoField { structure: self.name, field }) }
     }
 
     /// The offset of a member that has `bytes` bytes.

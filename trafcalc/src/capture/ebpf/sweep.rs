@@ -1,20 +1,18 @@
 //! Looking at all connections when a report is due: what takes the place of hooks in the way of each byte.
 
 use std::io;
-use std::net::TcpListener;
+
 use std::os::fd::AsRawFd as _;
 
 use aya::maps::{Array, MapData};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use trafcalc_common::maps::STEPS_A_RUN;
+use trafcalc_common::maps::adoption::{DONE, FAILED};
 
 use super::modes::{ADOPT, SWEEP};
 use super::programs::Programs;
 use super::tables::{take, unreadable};
 use crate::capture::{CaptureError, EbpfSettings};
-
-/// What [`ADOPT`] gives when it is done, and when it could not read the kernel's table of sockets.
-const DONE: u32 = u32::MAX;
-const FAILED: u32 = u32::MAX - 1;
 
 /// What has to be known to look at all connections.
 pub(super) struct Sweep {
@@ -46,7 +44,8 @@ impl Sweep {
 pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let unreadable = |source| CaptureError::System { what: "reading the kernel's table of TCP sockets", source };
     // Any TCP socket leads to the table.
-    let socket = TcpListener::bind(("127.0.0.1", 0)).map_err(unreadable)?;
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|error| unreadable(error.into()))?;
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
     let mut list = 0;
     loop {
