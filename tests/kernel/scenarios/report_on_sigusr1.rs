@@ -1,4 +1,5 @@
 //! SIGUSR1 brings a report at once, long before the interval ends, and it has the bytes of connections that are open.
+//! Here one that has one side's FIN behind it, which is no byte.
 
 use std::thread;
 use std::time::Duration;
@@ -22,8 +23,8 @@ const ACKNOWLEDGED: Duration = Duration::from_millis(300);
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
-    let mut server = Running::start(&test.server([receive(BYTES), Step::Hold, receive_all()]), &world.far)?;
-    let mut client = Running::start(&test.client([send(BYTES, CHUNK), Step::Hold]), &world.near)?;
+    let mut server = Running::start(&test.server([receive(BYTES), receive_all(), Step::Hold]), &world.far)?;
+    let mut client = Running::start(&test.client([send(BYTES, CHUNK), Step::Shut, Step::Hold]), &world.near)?;
     server.wait_for_hold()?;
     client.wait_for_hold()?;
     thread::sleep(ACKNOWLEDGED);
