@@ -2,9 +2,9 @@
 //! the connection has closed, and the drops are shown.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use super::{Scenario, Test, finish_all};
 use crate::running::Running;
@@ -16,22 +16,21 @@ use crate::world::World;
 pub(super) const SCENARIO: Scenario =
     Scenario::new("ring_overflow", run).over_both().targets(|target| target == Target::Packet);
 
-/// How long the reader sleeps: much longer than it takes to fill the ring, also on an emulated machine. Where that was not
-/// long enough, because something else kept the machine busy, the next is tried.
+/// How long the reader sleeps: much longer than it takes to fill the ring, also on an emulated machine. Where the kernel
+/// dropped nothing all the same, because something else kept the machine busy, the next is tried.
 const STALLS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(20), Duration::from_mins(1)];
 
 fn run(test: &Test) -> Result<()> {
     for stall in STALLS {
-        if dropped_while_asleep(test, stall)? {
+        if is_exact_with_drops(test, stall)? {
             return Ok(());
         }
     }
-    bail!("the ring was never filled while the reader slept")
+    bail!("the kernel dropped nothing, so nothing was shown")
 }
 
-/// `false` if the reader may have been awake before all was sent.
-fn dropped_while_asleep(test: &Test, stall: Duration) -> Result<bool> {
-    let start = Instant::now();
+/// `false` if nothing was dropped. A wrong total is an error in any case.
+fn is_exact_with_drops(test: &Test, stall: Duration) -> Result<bool> {
     let world = World::new()?;
     let options = Options::default().config("[packet]\nring_bytes = 65536");
     let counters = test.count_with(&world, &options.environment("TRAFCALC_TEST_STALL_MS", &stall.as_millis()))?;
@@ -42,14 +41,11 @@ fn dropped_while_asleep(test: &Test, stall: Duration) -> Result<bool> {
     let mut client = Running::start(&client, &world.near)?;
     server.wait_for_hold()?;
     client.wait_for_hold()?;
-    let was_asleep = start.elapsed() < stall;
     thread::sleep(stall + Duration::from_millis(200));
     server.go_on()?;
     client.go_on()?;
     let truth = finish_all([(&world.far, server), (&world.near, client)])?;
     let counted = counters.stop()?;
     counted.must_equal(&truth)?;
-    let has_dropped = counted.health("lost_events_total")? > 0;
-    ensure!(has_dropped || !was_asleep, "the kernel dropped nothing, so nothing was shown");
-    Ok(has_dropped)
+    Ok(counted.health("lost_events_total")? > 0)
 }
