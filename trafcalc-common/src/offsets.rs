@@ -37,6 +37,8 @@ offsets! {
         sk_protocol,
         /// `sock.sk_uid`, 32 bits.
         sk_uid,
+        /// `sock.sk_lock.owned`, 32 bits.
+        sk_lock_owned,
         /// `sock.sk_dst_cache`, a pointer.
         sk_dst_cache,
         /// `sock.__sk_common.skc_flags`, a long.
@@ -77,8 +79,6 @@ offsets! {
 offsets! {
     /// Fields by which sockets are found and looked at at any time, without a hook. Read only where that is done.
     SweepOffsets, SWEEP_OFFSETS_WORDS {
-        /// `sock.sk_lock.owned`, 32 bits.
-        sk_lock_owned,
         /// `sock.sk_socket`, a pointer.
         sk_socket,
         /// `sock.__sk_common.skc_net.net`, a pointer.
@@ -115,8 +115,6 @@ offsets! {
 offsets! {
     /// Fields of a task and of a socket that tell who acts. Read only where more than the user is wanted.
     TaskOffsets, TASK_OFFSETS_WORDS {
-        /// `sock.sk_lock.owned`, 32 bits.
-        sk_lock_owned,
         /// `task_struct.tgid`, 32 bits.
         task_tgid,
         /// `task_struct.cred`, a pointer.

@@ -12,6 +12,8 @@ pub mod state {
     pub const FIN_WAIT1: u32 = 4;
     /// `TCP_FIN_WAIT2`.
     pub const FIN_WAIT2: u32 = 5;
+    /// `TCP_TIME_WAIT`: what is left of a connection has no socket of its own any more.
+    pub const TIME_WAIT: u32 = 6;
     /// `TCP_CLOSE`.
     pub const CLOSE: u32 = 7;
     /// `TCP_CLOSE_WAIT`.
@@ -22,6 +24,8 @@ pub mod state {
     pub const LISTEN: u32 = 10;
     /// `TCP_CLOSING`.
     pub const CLOSING: u32 = 11;
+    /// `TCP_NEW_SYN_RECV`: a handshake that has no socket of its own yet.
+    pub const NEW_SYN_RECV: u32 = 12;
 }
 
 /// Whether a socket in this state takes bytes from the application. The step out of these states comes before the FIN.

@@ -13,7 +13,7 @@ use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 
 use crate::atomic::Swap;
 use crate::credit;
-use crate::maps::{EPOCHS, acting, breakdown, filters, marks_processes, task_offset};
+use crate::maps::{EPOCHS, acting, breakdown, filters, marks_processes};
 use crate::seats;
 use crate::sock::Sock;
 use crate::task::Task;
@@ -111,7 +111,7 @@ fn another<S: Swap>(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let (uid, is_call) = (who as u32, who >> 32 != 0);
     let task = Task::current();
     let mut program = [0; NAME_BYTES / 8];
-    let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
+    let is_known = (is_call || sk.is_held()) && !task.is_kernel_thread();
     // One that is about to end has no program any more.
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
         return remembered(sk, stream, uid);
@@ -144,12 +144,6 @@ fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Ac
 fn pass<S: Swap>(stream: *mut Stream, mark: u64, row: u32) -> u32 {
     take::<S>(stream, mark, row);
     row
-}
-
-/// Whether a task holds the socket: then the hook runs in it, and in no interrupt.
-#[inline(always)]
-fn is_held(sk: Sock) -> bool {
-    sk.read::<u32>(task_offset!(sk_lock_owned)).is_some_and(|owned| owned != 0)
 }
 
 /// The row of who acted last, as far as `uid` is concerned; where nobody did, that of the user.

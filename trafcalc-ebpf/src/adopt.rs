@@ -3,7 +3,6 @@
 //! The kernel keeps all TCP sockets that have a peer in one table of lists (`struct inet_hashinfo`, `ehash`), those of all
 //! network namespaces together. The table is reached from a socket of the service, and walked through by reading. A list
 //! ends with its own number, so that one knows when a socket in it was moved to another meanwhile.
-
 #![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
 
 use core::ffi::c_void;
@@ -66,8 +65,7 @@ fn walk(mut way: Way) -> u32 {
 extern "C" fn step(_map: *mut c_void, _step: *const u32, _element: *mut u64, way: *mut Way) -> i64 {
     // SAFETY: lives in the frame of `walk`.
     let way = unsafe { &mut *way };
-    let is_done = way.step();
-    match is_done {
+    match way.step() {
         Some(false) => return GO_ON,
         Some(true) => way.list = DONE,
         None => way.list = FAILED,
@@ -105,10 +103,9 @@ impl Way {
 /// A socket of the table, which also has those that wait for an end, and those whose handshake is not over.
 #[inline(never)]
 fn consider(address: u64) -> i32 {
-    const TIME_WAIT: u32 = 6;
-    const NEW_SYN_RECV: u32 = 12;
     let sk = Sock::of_key(address);
-    let is_whole = !matches!(sk.state(), None | Some(TIME_WAIT | NEW_SYN_RECV | state::SYN_RECV | state::CLOSE));
+    let is_whole =
+        !matches!(sk.state(), None | Some(state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_RECV | state::CLOSE));
     if is_whole && table::find(address).is_none() {
         stream::meet_now::<Exchange>(sk);
         // It is not locked: if it ended before it was met, nobody else will forget it.

@@ -1,8 +1,8 @@
 //! The streams where they are swept: one beside the other, found by a hash, each in a slot that a sweep may look at at any
 //! time.
 //!
-//! A slot has a key as long as its stream is to be swept. It gets it behind the stream, and loses it first: whoever has read something
-//! of a slot whose key is still the same has read it of that stream.
+//! A slot has a key as long as its stream is to be swept. It gets it behind the stream, and loses it first: whoever has
+//! read something of a slot whose key is still the same has read it of that stream.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -51,7 +51,7 @@ pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> Room {
     unsafe { write_volatile(stream(slot), *new) };
     set_key(slot, key);
     let Err(error) = INDEX.insert(key, number, NOEXIST) else { return Room::Yes };
-    // What could not be removed (kernels before 6.7 may be busy) leads to a slot that is another's.
+    // What could not be removed (kernels before 6.7 may be busy) leads to a slot that is nobody's.
     let is_stale = error == EXISTS && find(key).is_none();
     if is_stale && INDEX.insert(key, number, ANY).is_ok() {
         return Room::Yes;
@@ -69,12 +69,14 @@ pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> Room {
 pub(crate) fn remove(key: u64) {
     let Some(number) = number_of(key) else { return };
     let Some(slot) = at(number) else { return };
-    set_key(slot, 0);
-    let stream = stream(slot);
-    // SAFETY: points to a map value.
-    unsafe {
-        write_volatile(&raw mut (*stream).sent, Stream::NOWHERE);
-        write_volatile(&raw mut (*stream).received, Stream::NOWHERE);
+    if self::key(slot) == key {
+        set_key(slot, 0);
+        let stream = stream(slot);
+        // SAFETY: points to a map value.
+        unsafe {
+            write_volatile(&raw mut (*stream).sent, Stream::NOWHERE);
+            write_volatile(&raw mut (*stream).received, Stream::NOWHERE);
+        }
     }
     if INDEX.remove(key).is_ok() {
         let _ = FREE_SLOTS.push(number, 0);

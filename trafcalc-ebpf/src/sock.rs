@@ -133,10 +133,10 @@ impl Sock {
         self.load(offset!(bytes_received))
     }
 
-    /// Whether a task holds it.
+    /// Whether a task holds it. A hook then runs in that task, and in no interrupt.
     #[inline(always)]
     pub(crate) fn is_held(self) -> bool {
-        self.load::<u32>(sweep_offset!(sk_lock_owned)).is_none_or(|owned| owned != 0)
+        self.read::<u32>(offset!(sk_lock_owned)).is_some_and(|owned| owned != 0)
     }
 
     /// Whether an application has it, or could: not if it waits to be accepted, or was closed.

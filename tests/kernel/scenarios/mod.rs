@@ -322,6 +322,21 @@ fn run_actors<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) 
     finish_actors(programs.into_iter().map(start).collect::<Result<Vec<_>>>()?)
 }
 
+/// Starts a server far and a client near, and waits until both hold.
+fn start_and_hold(world: &World, server: &Program, client: &Program) -> Result<(Running, Running)> {
+    let (mut server, mut client) = (Running::start(server, &world.far)?, Running::start(client, &world.near)?);
+    server.wait_for_hold()?;
+    client.wait_for_hold()?;
+    Ok((server, client))
+}
+
+/// Lets both go on that hold, and waits until they have ended and their connections are closed.
+fn go_on_and_finish(world: &World, mut server: Running, mut client: Running) -> Result<Table> {
+    server.go_on()?;
+    client.go_on()?;
+    finish_all([(&world.far, server), (&world.near, client)])
+}
+
 /// Waits until all have ended and their connections are closed.
 fn finish_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
     finish_actors(programs).map(|table| table.by(By::User))

@@ -3,8 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, Counted, SERVER, Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{CLIENT, Counted, SERVER, Scenario, Test, go_on_and_finish, start_and_hold};
 use crate::service::Options;
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::truth::Bytes;
@@ -24,14 +23,9 @@ fn run(test: &Test) -> Result<()> {
     let server = [&server[..], &[receive(CLIENT_AFTER), send(SERVER_AFTER, CHUNK), receive_all()]].concat();
     let client = [send(BEFORE, CHUNK), receive(BEFORE), Step::Hold, send(1, 1), receive(1)];
     let client = [&client[..], &[send(CLIENT_AFTER, CHUNK), receive(SERVER_AFTER)]].concat();
-    let mut server = Running::start(&test.server(server), &world.far)?;
-    let mut client = Running::start(&test.client(client), &world.near)?;
-    server.wait_for_hold()?;
-    client.wait_for_hold()?;
+    let (server, client) = start_and_hold(&world, &test.server(server), &test.client(client))?;
     let counters = test.count_with(&world, &Options::default())?;
-    server.go_on()?;
-    client.go_on()?;
-    finish_all([(&world.far, server), (&world.near, client)])?;
+    go_on_and_finish(&world, server, client)?;
     let counted = counters.stop()?;
     let is_right = all_after(&counted, counted.said("connections are swept"));
     counted.explain(is_right)

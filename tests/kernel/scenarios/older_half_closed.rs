@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::{CLIENT, SERVER, Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{CLIENT, SERVER, Scenario, Test, go_on_and_finish, start_and_hold};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{CHUNK, Step, receive_all, send};
@@ -19,14 +18,9 @@ fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let server = test.server([receive_all(), Step::Hold, send(AFTER, CHUNK)]);
     let client = test.client([send(BEFORE, CHUNK), Step::Shut, Step::Hold, receive_all()]);
-    let mut server = Running::start(&server, &world.far)?;
-    let mut client = Running::start(&client, &world.near)?;
-    server.wait_for_hold()?;
-    client.wait_for_hold()?;
+    let (server, client) = start_and_hold(&world, &server, &client)?;
     let counters = test.count_with(&world, &Options::default())?;
-    server.go_on()?;
-    client.go_on()?;
-    finish_all([(&world.far, server), (&world.near, client)])?;
+    go_on_and_finish(&world, server, client)?;
     let counted = counters.stop()?;
     if !counted.said("connections are swept") {
         // The first event is one that has all of it.

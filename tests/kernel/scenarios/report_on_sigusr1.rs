@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{CLIENT, Counted, Counters, SERVER, Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{CLIENT, Counted, Counters, SERVER, Scenario, Test, go_on_and_finish, start_and_hold};
 use crate::service::Options;
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::truth::{Account, Bytes, Table};
@@ -23,10 +22,9 @@ const ACKNOWLEDGED: Duration = Duration::from_millis(300);
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
-    let mut server = Running::start(&test.server([receive(BYTES), receive_all(), Step::Hold]), &world.far)?;
-    let mut client = Running::start(&test.client([send(BYTES, CHUNK), Step::Shut, Step::Hold]), &world.near)?;
-    server.wait_for_hold()?;
-    client.wait_for_hold()?;
+    let server = test.server([receive(BYTES), receive_all(), Step::Hold]);
+    let client = test.client([send(BYTES, CHUNK), Step::Shut, Step::Hold]);
+    let (server, client) = start_and_hold(&world, &server, &client)?;
     thread::sleep(ACKNOWLEDGED);
     let mut logs = Vec::new();
     for service in &services {
@@ -36,8 +34,6 @@ fn run(test: &Test) -> Result<()> {
     truth.add(Account::User(CLIENT), Bytes { sent: BYTES, received: 0 });
     truth.add(Account::User(SERVER), Bytes { sent: 0, received: BYTES });
     Counted::new(logs)?.must_equal(&truth)?;
-    server.go_on()?;
-    client.go_on()?;
-    let truth = finish_all([(&world.far, server), (&world.near, client)])?;
+    let truth = go_on_and_finish(&world, server, client)?;
     Counters::Own(services).stop()?.must_equal(&truth)
 }

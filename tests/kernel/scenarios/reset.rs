@@ -5,8 +5,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENT, Counted, SERVER, Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{CLIENT, Counted, SERVER, Scenario, Test, finish_all, start_and_hold};
 use crate::target::Target;
 use crate::traffic::spec::{Step, receive, receive_all};
 use crate::truth::Table;
@@ -17,10 +16,9 @@ pub(super) const SCENARIO: Scenario = Scenario::new("reset", run);
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let counters = test.count(&world)?;
-    let mut server = Running::start(&test.server([receive(50_000), Step::Hold, receive_all()]), &world.far)?;
-    let mut client = Running::start(&test.client([Step::Fill, Step::Reset, Step::Hold]), &world.near)?;
-    server.wait_for_hold()?;
-    client.wait_for_hold()?;
+    let server = test.server([receive(50_000), Step::Hold, receive_all()]);
+    let client = test.client([Step::Fill, Step::Reset, Step::Hold]);
+    let (mut server, mut client) = start_and_hold(&world, &server, &client)?;
     client.go_on()?;
     world.near.wait_until_closed()?;
     server.go_on()?;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{Scenario, Test, go_on_and_finish, start_and_hold};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
@@ -36,15 +35,11 @@ fn is_exact_with_drops(test: &Test, stall: Duration) -> Result<bool> {
     let counters = test.count_with(&world, &options.environment("TRAFCALC_TEST_STALL_MS", &stall.as_millis()))?;
     // At 64 KiB a segment the smaller volume is 600 of them, acknowledgements aside; the ring has room for some 400.
     let bytes = test.volume(100_000_000, 40_000_000);
-    let mut server = Running::start(&test.server([receive(bytes), Step::Hold, receive_all()]), &world.far)?;
+    let server = test.server([receive(bytes), Step::Hold, receive_all()]);
     let client = test.client([send(bytes, CHUNK), Step::Hold, send(100_000, CHUNK)]);
-    let mut client = Running::start(&client, &world.near)?;
-    server.wait_for_hold()?;
-    client.wait_for_hold()?;
+    let (server, client) = start_and_hold(&world, &server, &client)?;
     thread::sleep(stall + Duration::from_millis(200));
-    server.go_on()?;
-    client.go_on()?;
-    let truth = finish_all([(&world.far, server), (&world.near, client)])?;
+    let truth = go_on_and_finish(&world, server, client)?;
     let counted = counters.stop()?;
     counted.must_equal(&truth)?;
     Ok(counted.health("lost_events_total")? > 0)

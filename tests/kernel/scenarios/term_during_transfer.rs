@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CLIENT, SERVER, Scenario, Test, finish_all};
-use crate::running::Running;
+use super::{CLIENT, SERVER, Scenario, Test, finish_all, start_and_hold};
 use crate::service::Options;
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::world::World;
@@ -23,10 +22,8 @@ fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let counters = test.count_with(&world, &Options::default())?;
     let server = test.server([receive(before), Step::Hold, receive_all()]);
-    let mut server = Running::start(&server, &world.far)?;
-    let mut client = Running::start(&test.client([send(before, CHUNK), Step::Hold, send(after, CHUNK)]), &world.near)?;
-    client.wait_for_hold()?;
-    server.wait_for_hold()?;
+    let client = test.client([send(before, CHUNK), Step::Hold, send(after, CHUNK)]);
+    let (mut server, mut client) = start_and_hold(&world, &server, &client)?;
     server.go_on()?;
     client.go_on()?;
     thread::sleep(UNDER_WAY);

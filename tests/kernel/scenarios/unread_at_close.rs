@@ -4,8 +4,7 @@
 
 use anyhow::Result;
 
-use super::{Scenario, Test, finish_all, reset};
-use crate::running::Running;
+use super::{Scenario, Test, go_on_and_finish, reset, start_and_hold};
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::truth::Table;
 use crate::world::World;
@@ -21,11 +20,8 @@ fn run(test: &Test) -> Result<()> {
 
 /// The server closes only after the client has sent everything: else the reset might come while it still does.
 pub(super) fn connection(test: &Test, world: &World) -> Result<Table> {
-    let mut server = Running::start(&test.server([receive(10_000), Step::Hold]), &world.far)?;
-    let mut client = Running::start(&test.client([send(40_000, CHUNK), Step::Hold, receive_all()]), &world.near)?;
-    client.wait_for_hold()?;
-    server.wait_for_hold()?;
-    server.go_on()?;
-    client.go_on()?;
-    finish_all([(&world.far, server), (&world.near, client)])
+    let server = test.server([receive(10_000), Step::Hold]);
+    let client = test.client([send(40_000, CHUNK), Step::Hold, receive_all()]);
+    let (server, client) = start_and_hold(world, &server, &client)?;
+    go_on_and_finish(world, server, client)
 }

@@ -69,6 +69,7 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         sk_type: sock.field("sk_type", 2)?,
         sk_protocol: sock.field("sk_protocol", 2)?,
         sk_uid: sock.field("sk_uid", 4)?,
+        sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
         sk_dst_cache: sock.field("sk_dst_cache", 8)?,
         skc_flags: common.field("skc_flags", 8)?,
         skc_family: common.field("skc_family", 2)?,
@@ -97,7 +98,6 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
     Structure::find(btf, "inet_ehash_bucket")?.has_nothing_but("chain", 8)?;
     let allocated = Structure::find(btf, "socket_alloc")?;
     Ok(SweepOffsets {
-        sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
         sk_socket: sock.field("sk_socket", 8)?,
         skc_net: common.inner("skc_net")?.field("net", 8)?,
         skc_nulls_node: common.inner("skc_nulls_node")?.field("next", 8)?,
@@ -121,7 +121,6 @@ fn of_tasks(btf: &Btf) -> Result<TaskOffsets, CaptureError> {
     let task = Structure::find(btf, "task_struct")?;
     let node = Structure::find(btf, "kernfs_node")?;
     Ok(TaskOffsets {
-        sk_lock_owned: Structure::find(btf, "sock")?.inner("sk_lock")?.field("owned", 4)?,
         task_tgid: task.field("tgid", 4)?,
         task_cred: task.field("cred", 8)?,
         cred_euid: Structure::find(btf, "cred")?.field("euid", 4)?,

@@ -82,8 +82,10 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let common = [&common[..], &[("skc_state", state, 18), ("skc_flags", eight, 96)]].concat();
     let common = [&common[..], &[("skc_v6_daddr", address, 56), ("skc_v6_rcv_saddr", address, 72)]].concat();
     let common = blob.record("sock_common", STRUCT, 136, &common);
+    let lock = blob.record("", STRUCT, 32, &[("slock", four, 0), ("owned", four, 4)]);
+    let lock = blob.simple("socket_lock_t", TYPEDEF, lock);
     let sock = [("__sk_common", common, 8), ("sk_type", two, 516), ("sk_protocol", protocol, 518)];
-    let sock = [&sock[..], &[("sk_uid", user, 528), ("sk_dst_cache", pointer, 400)]].concat();
+    let sock = [&sock[..], &[("sk_uid", user, 528), ("sk_dst_cache", pointer, 400), ("sk_lock", lock, 300)]].concat();
     blob.record("sock", STRUCT, 760, &sock);
     let tcp = [(write_seq, four, 1700), ("copied_seq", four, 1600), ("snd_una", four, 1704), ("rcv_nxt", four, 1708)];
     let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728)]].concat();
