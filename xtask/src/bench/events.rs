@@ -16,8 +16,8 @@ use super::transfer::{FULL_SPEED, Transfer};
 const TITLE: &str = "Nanoseconds an event";
 /// The row of all hooks together.
 const ALL: &str = "all";
-/// 300,000 writes of 1,000 bytes, and the reads of them.
-const TRAFFIC: Transfer = Transfer { bytes: 300_000_000, chunk: 1_000, ..FULL_SPEED };
+/// 150,000 writes of 1,000 bytes, and the reads of them.
+const TRAFFIC: Transfer = Transfer { bytes: 150_000_000, chunk: 1_000, ..FULL_SPEED };
 
 /// What the kernel counted for one program.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,7 +28,7 @@ struct Run {
 
 /// Measures `tool`, and in turns the same hooks with `empty` programs.
 pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
-    let about = "300,000 writes of 1,000 bytes and the reads of them; `kernel.bpf_stats_enabled`, whose own reading of \
+    let about = "150,000 writes of 1,000 bytes and the reads of them; `kernel.bpf_stats_enabled`, whose own reading of \
                  the clock is in both. Limit: 3 times the empty program.";
     let columns = [column("events", 0), column("empty, ns", 1), column("trafcalc, ns", 1), column("ratio", 2)];
     let mut table = Table::new(&format!("{TITLE}: {}", tool.name()), about, "hook", &columns).drawing(2);

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     turns: u32,
     /// Turns of each measurement of throughput, which is about less than the noise of one
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 6)]
     throughput_turns: u32,
     /// Short connections that must not make the service grow
     #[arg(long, default_value_t = 100_000)]
