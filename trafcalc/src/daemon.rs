@@ -127,10 +127,12 @@ impl Daemon {
     #[must_use]
     pub fn new(started: Started, log: Log, begin: Now, by: By) -> Self {
         let Started { backend, declined } = started;
+        let (attach, method) = backend.attach().unzip();
         let source = Source {
             since: begin.wall,
             backend: backend.kind().name(),
-            attach: backend.attach().map(capture::Attach::name),
+            attach: attach.map(capture::Attach::name),
+            method: method.map(capture::Method::name),
             declined: declined.iter().map(ToString::to_string).collect(),
             by,
             booted: begin.wall - begin.since_boot,
@@ -151,9 +153,10 @@ impl Daemon {
 
     /// What runs, in a few words.
     fn status(&self) -> String {
-        match self.source.attach {
-            Some(attach) => format!("counting with {} ({attach})", self.source.backend),
-            None => format!("counting with {}", self.source.backend),
+        let Source { backend, attach, method, .. } = &self.source;
+        match (attach, method) {
+            (Some(attach), Some(method)) => format!("counting with {backend} ({attach}, {method})"),
+            _ => format!("counting with {backend}"),
         }
     }
 

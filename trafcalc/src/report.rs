@@ -94,6 +94,9 @@ pub struct Summary {
     /// How the eBPF program is hooked in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attach: Option<&'static str>,
+    /// How the eBPF program comes to look at connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'static str>,
     /// How many accounts there are.
     pub accounts: usize,
     /// Bytes sent in the period.
@@ -145,6 +148,8 @@ pub struct Source {
     pub backend: &'static str,
     /// How the eBPF program is hooked in.
     pub attach: Option<&'static str>,
+    /// How the eBPF program comes to look at connections.
+    pub method: Option<&'static str>,
     /// Better backends that did not start, a sentence each.
     pub declined: Vec<String>,
     /// What accounts are told apart by.
@@ -252,6 +257,7 @@ impl Summary {
             interval_s: seconds(period.length),
             backend: source.backend,
             attach: source.attach,
+            method: source.method,
             accounts: accounts.len(),
             sent_bytes: unreported.sent,
             received_bytes: unreported.received,

@@ -167,6 +167,11 @@ impl Counted {
         self.logs.iter().any(|log| log.stderr.contains(words))
     }
 
+    /// Whether a service swept connections.
+    pub(super) fn is_swept(&self) -> bool {
+        self.logs.iter().flat_map(|log| &log.reports).any(|report| report.summary["method"] == "sweep")
+    }
+
     pub(super) fn must_equal(&self, truth: &Table) -> Result<()> {
         self.explain(self.table.must_equal(truth))
     }

@@ -39,7 +39,7 @@ fn run(test: &Test) -> Result<()> {
     let counted = Counters::Own(services).stop()?;
     counted.must_equal(&truth)?;
     let is_rare = runs * PER_RUN < writes;
-    let is_swept = counted.said("connections are swept");
+    let is_swept = counted.is_swept();
     ensure!(is_rare == is_swept, "{runs} runs of programs for {writes} writes, and swept is {is_swept}");
     Ok(())
 }

@@ -27,7 +27,7 @@ fn run(test: &Test) -> Result<()> {
     let counters = test.count_with(&world, &Options::default())?;
     go_on_and_finish(&world, server, client)?;
     let counted = counters.stop()?;
-    let is_right = all_after(&counted, counted.said("connections are swept"));
+    let is_right = all_after(&counted, counted.is_swept());
     counted.explain(is_right)
 }
 

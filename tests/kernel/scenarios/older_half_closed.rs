@@ -22,7 +22,7 @@ fn run(test: &Test) -> Result<()> {
     let counters = test.count_with(&world, &Options::default())?;
     go_on_and_finish(&world, server, client)?;
     let counted = counters.stop()?;
-    if !counted.said("connections are swept") {
+    if !counted.is_swept() {
         // The first event is one that has all of it.
         return Ok(());
     }

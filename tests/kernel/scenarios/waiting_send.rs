@@ -38,7 +38,7 @@ fn run(test: &Test) -> Result<()> {
     let truth = finish_all([(&world.far, server), (&world.near, client)])?;
     let counted = Counters::Own(services).stop()?;
     counted.must_equal(&truth)?;
-    ensure!(counted.said("connections are swept") == is_swept, "how connections are looked at is not as expected");
+    ensure!(counted.is_swept() == is_swept, "how connections are looked at is not as expected");
     Ok(())
 }
 

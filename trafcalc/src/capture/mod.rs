@@ -26,8 +26,8 @@ pub trait Backend: Send {
     /// How the report calls it.
     fn kind(&self) -> BackendKind;
 
-    /// How the eBPF program is hooked in; `None` for other backends.
-    fn attach(&self) -> Option<Attach>;
+    /// How the eBPF program is hooked in, and how it comes to look at connections; `None` for other backends.
+    fn attach(&self) -> Option<(Attach, Method)>;
 
     /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;
@@ -75,6 +75,26 @@ impl Attach {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
             Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// How the eBPF program comes to look at connections, by the names users are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// At all of them, before each report.
+    Sweep,
+    /// At each event of theirs.
+    Events,
+}
+
+impl Method {
+    /// The word for it in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sweep => "sweep",
+            Self::Events => "events",
         }
     }
 }

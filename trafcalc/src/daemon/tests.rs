@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Owner};
+use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Method, Owner};
 use crate::service::exit::Exit;
 use crate::sinks::{Destination, Json};
 
@@ -26,7 +26,7 @@ impl Backend for Script {
         BackendKind::Packet
     }
 
-    fn attach(&self) -> Option<Attach> {
+    fn attach(&self) -> Option<(Attach, Method)> {
         None
     }
 

@@ -13,8 +13,15 @@ pub(crate) fn start() -> SystemTime {
 
 /// A source that tells users apart, on a host started at the beginning.
 pub(crate) fn source() -> Source {
-    let declined = Vec::new();
-    Source { since: start(), backend: "ebpf", attach: Some("fentry"), declined, by: By::User, booted: start() }
+    Source {
+        since: start(),
+        backend: "ebpf",
+        attach: Some("fentry"),
+        method: Some("sweep"),
+        declined: Vec::new(),
+        by: By::User,
+        booted: start(),
+    }
 }
 
 /// Names for everybody: all users are alice.
@@ -43,7 +50,8 @@ pub(crate) fn report() -> Report {
         unreported: bytes(124, 458),
         health: Health::default(),
     };
-    let source = Source { backend: "packet", attach: None, declined: vec!["ebpf: no".to_owned()], ..source() };
+    let source =
+        Source { backend: "packet", attach: None, method: None, declined: vec!["ebpf: no".to_owned()], ..source() };
     let period = Period { end: start() + Duration::from_secs(310), length: Duration::from_secs(10) };
     Report::new(&snapshot, Scope::All, period, &source, 0, &mut Told)
 }

@@ -61,7 +61,7 @@ fn health_reaches_the_summary_number_by_number() {
         [1, 2, 3, 4, 5, 6, 7, 17, 3, 10, 11, 12, 13, 14]
     );
     assert_eq!(summary.interval_s.to_string(), "1.5");
-    assert_eq!(summary.attach, Some("fentry"));
+    assert_eq!((summary.attach, summary.method), (Some("fentry"), Some("sweep")));
 }
 
 #[test]

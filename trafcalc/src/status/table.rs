@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// What stands in the summary without being a matter of health.
-const NOT_HEALTH: [&str; 14] = [
+const NOT_HEALTH: [&str; 15] = [
     "type",
     "time",
     "since",
     "interval_s",
     "backend",
     "attach",
+    "method",
     "accounts",
     "sent_bytes",
     "received_bytes",
@@ -49,10 +50,9 @@ pub fn table(status: &Value) -> String {
 }
 
 fn backend(summary: &Value) -> String {
-    match summary["attach"].as_str() {
-        Some(attach) => format!("{} ({attach})", word(&summary["backend"])),
-        None => word(&summary["backend"]),
-    }
+    let details: Vec<_> = ["attach", "method"].iter().filter_map(|name| summary.get(name)).map(word).collect();
+    let backend = word(&summary["backend"]);
+    if details.is_empty() { backend } else { format!("{backend} ({})", details.join(", ")) }
 }
 
 /// The numbers that are not 0.

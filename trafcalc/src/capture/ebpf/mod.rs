@@ -35,7 +35,7 @@ use self::plan::Plan;
 use self::programs::Programs;
 use self::sweep::Sweep;
 use self::tables::Tables;
-use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Owner, Settings};
+use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Method, Owner, Settings};
 
 /// The attach modes, cheaper ones first.
 const ATTACH_ORDER: [Attach; 3] = [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint];
@@ -181,10 +181,7 @@ impl EbpfBackend {
             let is_possible = if variant.needs_send_tracepoint() { require_send_tracepoint() } else { Ok(()) };
             let programs = is_possible.and_then(|()| load(variant, kernel, settings));
             match programs.and_then(|programs| Self::counting(attach, variant.looks, programs, kernel, settings)) {
-                Ok(backend) => {
-                    tracing::info!("connections are {}", variant.looks.name());
-                    return Ok(backend);
-                }
+                Ok(backend) => return Ok(backend),
                 Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
                 Err(reason) => {
                     tracing::debug!(%reason, "{}: connections cannot be {}", attach.name(), variant.looks.name());
@@ -282,8 +279,8 @@ impl Backend for EbpfBackend {
         BackendKind::Ebpf
     }
 
-    fn attach(&self) -> Option<Attach> {
-        Some(self.attach)
+    fn attach(&self) -> Option<(Attach, Method)> {
+        Some((self.attach, if self.sweep.is_some() { Method::Sweep } else { Method::Events }))
     }
 
     fn collect(&mut self) -> Result<Batch, CaptureError> {

@@ -43,7 +43,7 @@ use self::reader::{Reader, Request, Rings};
 use self::ring::{AnchorRing, BulkRing};
 use self::search::Search;
 use self::searches::Searches;
-use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, PacketSettings, Settings};
+use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, Method, PacketSettings, Settings};
 
 pub use self::ring::MIN_RING_BYTES;
 
@@ -144,7 +144,7 @@ impl Backend for PacketBackend {
         BackendKind::Packet
     }
 
-    fn attach(&self) -> Option<Attach> {
+    fn attach(&self) -> Option<(Attach, Method)> {
         None
     }
 
