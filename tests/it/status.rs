@@ -30,11 +30,15 @@ struct Service {
 
 impl Service {
     fn start(interval: &str) -> Self {
+        Self::start_with(interval, &[])
+    }
+
+    fn start_with(interval: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = trafcalc(&["run", "--backend=packet", "--format=json", "--interval", interval]);
         command.arg("--log").arg(folder.path().join("log"));
         command.arg("--status-socket").arg(folder.path().join("socket"));
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let child = command.envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
         let service = Self { child, folder };
         let start = Instant::now();
         while !service.ask(&["--json"]).status.success() {
@@ -97,6 +101,19 @@ fn it_tells_who_counts_since_when_and_at_what_cost() {
     let output = unwritten.arg(service.socket()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
     assert_eq!(output.wait_with_output().unwrap().status.code(), Some(74), "an answer that nobody got is no success");
     service.stop();
+}
+
+#[test]
+fn nobody_who_asks_waits_for_a_backend_that_takes_its_time() {
+    if !can_capture("nobody_who_asks_waits_for_a_backend_that_takes_its_time") {
+        return;
+    }
+    let service = Service::start_with("100ms", &[("TRAFCALC_TEST_STALL_MS", "5000")]);
+    // Meanwhile the first report is due, and has to wait for the reader.
+    std::thread::sleep(Duration::from_millis(300));
+    let output = service.ask(&["--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(service.reports(), 0, "it was answered only after the backend had answered");
 }
 
 #[test]

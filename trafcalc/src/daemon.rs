@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,19 +13,15 @@ use tokio::sync::mpsc;
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings};
 use crate::identity::{Identity, wanted};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Snapshot};
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
 use crate::service::{notify, privileges};
 use crate::sinks::{Log, SinkError};
-use crate::status::{self, Socket, Status};
+use crate::status::{self, Latest};
 
 mod failure;
 mod opening;
-
-/// A status is at most so old. Asking the packet backend takes 50 ms, which is long for who only wants to look; with the
-/// default interval of reports it is never asked more often than for them, however many look.
-const STALE: Duration = Duration::from_secs(10);
 
 pub use failure::{Failure, Tried};
 
@@ -45,9 +40,12 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     runtime.block_on(async {
-        match start(&capture, status) {
+        match start(&capture) {
             Ok((started, events)) => {
-                turn(Daemon::new(started, log, Now::read(), settings.capture.by), events, settings).await
+                let daemon = Daemon::new(started, log, Now::read(), settings.capture.by);
+                let answered = status.map(|socket| status::answer(socket, daemon.latest.clone())).transpose();
+                let _name = answered.context("starting a thread for the status")?;
+                turn(daemon, events, settings).await
             }
             Err(failure) => {
                 log.discard();
@@ -57,10 +55,10 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     })
 }
 
-fn start(settings: &capture::Settings, status: Option<Socket>) -> Result<(Started, Events), Failure> {
+fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
     // A backend dies once.
     let (died, deaths) = mpsc::channel(1);
-    let events = Events::listen(deaths, status).context("listening to signals")?;
+    let events = Events::listen(deaths).context("listening to signals")?;
     let alarm: Alarm = Arc::new(move |error| {
         // When the daemon no longer listens, it is already ending.
         let _ = died.try_send(error);
@@ -113,8 +111,8 @@ pub struct Daemon {
     source: Source,
     /// When the last report that was written ended.
     reported_at: Instant,
-    /// When the backend was last asked what it counted.
-    collected: Now,
+    /// For whoever asks for the status.
+    latest: Latest,
     log_errors: u64,
     log_works: bool,
     reopen_wanted: bool,
@@ -137,6 +135,8 @@ impl Daemon {
             by,
             booted: begin.wall - begin.since_boot,
         };
+        let nothing = Period { end: begin.wall, length: Duration::ZERO };
+        let latest = Latest::new(Summary::new(&Snapshot::default(), nothing, &source, 0));
         Self {
             backend,
             ledger: Ledger::default(),
@@ -144,7 +144,7 @@ impl Daemon {
             log,
             source,
             reported_at: begin.monotonic,
-            collected: begin,
+            latest,
             log_errors: 0,
             log_works: true,
             reopen_wanted: false,
@@ -164,8 +164,7 @@ impl Daemon {
     pub fn handle(&mut self, event: Event, now: Now) -> Flow {
         match event {
             Event::Tick | Event::ReportNow => self.report(now),
-            Event::Collect => self.collect(now),
-            Event::Asked(client) => self.answer(client, now),
+            Event::Collect => self.look(now),
             Event::Reopen => {
                 self.reopen_wanted = true;
                 self.reopen();
@@ -185,21 +184,17 @@ impl Daemon {
         match self.backend.collect() {
             Ok(batch) => {
                 self.ledger.apply(&self.identity.name_units(batch));
-                self.collected = now;
                 Flow::Continue(())
             }
             Err(error) => Flow::Break(self.bury(error, now)),
         }
     }
 
-    /// Tells `client` the status. Nothing that is reported changes by it.
-    fn answer(&mut self, client: UnixStream, now: Now) -> Flow {
-        if now.monotonic.saturating_duration_since(self.collected.monotonic) >= STALE {
-            self.collect(now)?;
-        }
-        let period = self.period(self.collected);
-        let summary = Summary::new(&self.ledger.snapshot(), period, &self.source, self.log_errors);
-        status::send(client, &Status::new(summary).json());
+    /// Renews the status. Nothing that is reported changes by it.
+    fn look(&mut self, now: Now) -> Flow {
+        self.collect(now)?;
+        let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.log_errors);
+        self.latest.set(summary);
         Flow::Continue(())
     }
 
@@ -263,6 +258,7 @@ impl Daemon {
             Err(SinkError::ReaderGone) => {}
             Err(error) => self.note_log_error(error),
         }
+        self.latest.set(Summary { log_errors_total: self.log_errors, ..report.summary });
         written
     }
 

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::Read as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -261,57 +260,31 @@ fn a_missing_privilege_counts_where_the_least_demanding_backend_wants_it() {
     assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, elsewhere)]), Exit::Unavailable);
 }
 
-/// What the service tells whoever asks.
-fn status_of(bench: &mut Bench) -> Value {
-    let (mut asker, client) = UnixStream::pair().unwrap();
-    bench.goes_on_after_10s(Event::Asked(client));
-    let mut text = String::new();
-    asker.read_to_string(&mut text).expect("the service has closed the connection");
-    serde_json::from_str(&text).unwrap()
+/// The numbers of the summary that whoever asks is told.
+fn told(bench: &Bench) -> (Option<u64>, [u64; 4]) {
+    numbers(&serde_json::to_value(bench.daemon.latest.get()).unwrap())
 }
 
 #[test]
-fn who_asks_for_the_status_gets_fresh_totals_and_changes_no_report() {
+fn whoever_asks_is_told_of_the_last_report_or_of_what_came_after() {
     let mut bench = Bench::new([batch(&[(1, 10, 20)]), batch(&[(1, 1, 2)]), batch(&[(1, 0, 0)])]);
+    assert_eq!(told(&bench), (None, [0; 4]));
     bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(told(&bench), (None, [10, 20, 10, 20]));
     bench.records();
-    let status = status_of(&mut bench);
-    assert_eq!(status["summary"]["backend"], "packet");
-    assert_eq!(numbers(&status["summary"]), (None, [1, 2, 11, 22]));
-    assert_eq!(status["summary"]["declined"][0], "ebpf (kprobe): this trafcalc was built without it");
+    bench.goes_on_after_10s(Event::Collect);
+    assert_eq!(told(&bench), (None, [1, 2, 11, 22]));
+    assert_eq!(bench.daemon.latest.get().declined, ["ebpf (kprobe): this trafcalc was built without it"]);
     assert!(bench.records().is_empty());
     bench.goes_on_after_10s(Event::Tick);
     assert_eq!(numbers(&bench.records()[0]), (Some(1), [1, 2, 11, 22]));
 }
 
 #[test]
-fn however_many_ask_the_backend_is_asked_at_intervals_only() {
-    let mut bench = Bench::new([batch(&[(1, 1, 0)]), batch(&[(1, 1, 0)])]);
-    assert_eq!(status_of(&mut bench)["summary"]["sent_bytes_total"], 1);
-    for _ in 0..3 {
-        let (_asker, client) = UnixStream::pair().unwrap();
-        assert!(bench.daemon.handle(Event::Asked(client), bench.now).is_continue());
-    }
-    assert_eq!(status_of(&mut bench)["summary"]["sent_bytes_total"], 2);
-}
-
-#[test]
-fn one_who_asks_and_goes_does_no_harm() {
-    let mut bench = Bench::new([]);
-    let (asker, client) = UnixStream::pair().unwrap();
-    drop(asker);
-    bench.goes_on_after_10s(Event::Asked(client));
-    assert_eq!(bench.exit_after_10s(Event::Stop), Exit::Done);
-}
-
-#[test]
-fn one_who_does_not_read_is_not_waited_for() {
-    let mut bench = Bench::new([]);
-    let (asker, client) = UnixStream::pair().unwrap();
-    // Nothing more fits.
-    client.set_nonblocking(true).unwrap();
-    while (&client).write(&[0; 4096]).is_ok() {}
-    client.set_nonblocking(false).unwrap();
-    bench.goes_on_after_10s(Event::Asked(client));
-    drop(asker);
+fn whoever_asks_hears_at_once_of_a_log_that_cannot_be_written() {
+    let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
+    bench.paper.borrow_mut().refuses = Some(full_disk);
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.daemon.latest.get().log_errors_total, 1);
+    assert_eq!(told(&bench), (None, [1, 0, 1, 0]));
 }

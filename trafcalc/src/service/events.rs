@@ -1,16 +1,13 @@
 //! Everything that can happen to the running service, as a closed list, and where it comes from.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::capture::CaptureError;
-use crate::status::{Socket, SocketName};
 
 /// Something happened.
 #[derive(Debug)]
@@ -25,12 +22,11 @@ pub enum Event {
     Stop,
     /// The backend can count no longer.
     BackendDied(CaptureError),
-    /// Long since the backend was asked: it keeps what it counted, and its room is not endless.
+    /// Long since the backend was asked: it keeps what it counted, and its room is not endless; and the status is to be
+    /// of now.
     Collect,
     /// systemd wants to hear that the loop turns.
     Watchdog,
-    /// Somebody wants to know the status, and waits here.
-    Asked(UnixStream),
 }
 
 /// Where events come from.
@@ -43,23 +39,7 @@ pub struct Events {
     /// error of the write instead.
     _file_size: Signal,
     deaths: mpsc::Receiver<CaptureError>,
-    status: Option<Clients>,
 }
-
-/// Those who ask for the status.
-struct Clients {
-    listener: UnixListener,
-    _name: SocketName,
-}
-
-impl Clients {
-    fn of(Socket { listener, name }: Socket) -> io::Result<Self> {
-        Ok(Self { listener: UnixListener::from_std(listener)?, _name: name })
-    }
-}
-
-/// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The backend is asked at least so often, however rare reports are.
 const COLLECT_PERIOD: Duration = Duration::from_secs(10);
@@ -73,8 +53,8 @@ pub struct Timers {
 }
 
 impl Events {
-    /// Listens to signals from now on, and to those who ask for the status. Has to be called within a runtime.
-    pub fn listen(deaths: mpsc::Receiver<CaptureError>, status: Option<Socket>) -> io::Result<Self> {
+    /// Listens to signals from now on. Has to be called within a runtime.
+    pub fn listen(deaths: mpsc::Receiver<CaptureError>) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -82,11 +62,10 @@ impl Events {
             user1: signal(SignalKind::user_defined1())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
             deaths,
-            status: status.map(Clients::of).transpose()?,
         })
     }
 
-    /// Waits for the next event; the end and deaths come before everything else, and who asks comes last.
+    /// Waits for the next event; the end and deaths come before everything else.
     pub async fn next(&mut self, timers: &mut Timers) -> Event {
         tokio::select! {
             biased;
@@ -99,7 +78,6 @@ impl Events {
             _ = self.user1.recv() => Event::ReportNow,
             _ = timers.tick.tick() => Event::Tick,
             () = next_tick(timers.collect.as_mut()) => Event::Collect,
-            client = next_client(self.status.as_ref()) => Event::Asked(client),
         }
     }
 }
@@ -138,18 +116,5 @@ async fn next_tick(interval: Option<&mut Interval>) {
             interval.tick().await;
         }
         None => std::future::pending().await,
-    }
-}
-
-async fn next_client(clients: Option<&Clients>) -> UnixStream {
-    let Some(clients) = clients else { return std::future::pending().await };
-    loop {
-        match clients.listener.accept().await.and_then(|(client, _)| client.into_std()) {
-            Ok(client) => return client,
-            Err(error) => {
-                tracing::debug!("a client of the status socket cannot be accepted: {error}");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-            }
-        }
     }
 }

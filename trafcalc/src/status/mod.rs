@@ -3,6 +3,7 @@
 //! The service writes one JSON object to each connection and closes it. It never reads from one and never waits for
 //! one, so nobody can hold it up; and it never tells who moved how much, which is for the log and its readers.
 
+mod answering;
 mod client;
 mod cost;
 mod socket;
@@ -12,9 +13,10 @@ use serde::Serialize;
 
 use crate::report::Summary;
 
+pub use answering::{Latest, answer};
 pub use client::{AskError, ask};
 pub use cost::Cost;
-pub use socket::{Socket, SocketError, SocketName, send};
+pub use socket::{Socket, SocketError, SocketName};
 pub use table::table;
 
 /// What the service tells.
@@ -27,7 +29,7 @@ pub struct Status {
     /// What the service itself takes from the host.
     #[serde(flatten)]
     pub cost: Cost,
-    /// Totals and health as in the log; the bytes of its period are those since the last report.
+    /// Totals and health as in the log's summary, or later ones; the bytes of its period are those since a report.
     pub summary: Summary,
 }
 

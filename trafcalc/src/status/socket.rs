@@ -32,7 +32,7 @@ pub enum SocketError {
 /// Where clients come from.
 #[derive(Debug)]
 pub struct Socket {
-    /// Does not block.
+    /// Where they connect.
     pub listener: UnixListener,
     /// As long as this lives, clients find it.
     pub name: SocketName,
@@ -67,7 +67,7 @@ impl Drop for SocketName {
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The file gets the permissions of the socket less the umask (kernel: `unix_bind_bsd`), so never more than these.
     fchmod(&socket, Mode::from_bits_truncate(PERMISSIONS))?;
@@ -89,7 +89,7 @@ fn is_dead_socket(path: &Path) -> bool {
 ///
 /// It is far less than a new connection's buffer holds, so the kernel takes it at once, whether or not anyone reads;
 /// a client for whom it does not fit gets a part of it.
-pub fn send(mut client: UnixStream, text: &str) {
+pub(super) fn send(mut client: UnixStream, text: &str) {
     // A client that has gone needs no answer.
     let _ = client.set_nonblocking(true).and_then(|()| client.write_all(text.as_bytes()));
 }
@@ -117,6 +117,23 @@ mod tests {
         assert!(first.listener.accept().is_ok(), "it is asked whether it lives");
         drop(UnixListener::bind(folder.path().join("dead")).unwrap());
         assert!(Socket::listen(&folder.path().join("dead")).is_ok());
+    }
+
+    #[test]
+    fn one_who_asks_and_goes_does_no_harm() {
+        let (asker, client) = UnixStream::pair().unwrap();
+        drop(asker);
+        send(client, "lost\n");
+    }
+
+    #[test]
+    fn one_who_does_not_read_is_not_waited_for() {
+        let (_asker, client) = UnixStream::pair().unwrap();
+        // Nothing more fits.
+        client.set_nonblocking(true).unwrap();
+        while (&client).write(&[0; 4096]).is_ok() {}
+        client.set_nonblocking(false).unwrap();
+        send(client, "lost\n");
     }
 
     #[test]

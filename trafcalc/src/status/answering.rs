@@ -1,0 +1,62 @@
+//! Answering whoever asks, in a thread of its own: the service's loop may be waiting for its backend, its log, or a
+//! directory of users, and nobody who only wants to look should wait with it.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::Status;
+use super::socket::{Socket, SocketName, send};
+use crate::report::Summary;
+
+/// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The latest summary, which the service renews and whoever asks is told.
+#[derive(Clone, Debug)]
+pub struct Latest(Arc<Mutex<Summary>>);
+
+impl Latest {
+    /// With a first one.
+    #[must_use]
+    pub fn new(summary: Summary) -> Self {
+        Self(Arc::new(Mutex::new(summary)))
+    }
+
+    /// Replaces it.
+    pub fn set(&self, summary: Summary) {
+        *self.lock() = summary;
+    }
+
+    /// What is told now.
+    #[must_use]
+    pub fn get(&self) -> Summary {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Summary> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers with `latest` until the process ends. As long as the name lives, clients find the socket.
+///
+/// # Errors
+/// No thread can be started.
+pub fn answer(socket: Socket, latest: Latest) -> io::Result<SocketName> {
+    let Socket { listener, name } = socket;
+    let answering = move || {
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => send(client, &Status::new(latest.get()).json()),
+                Err(error) => {
+                    tracing::debug!("a client of the status socket cannot be accepted: {error}");
+                    thread::sleep(ACCEPT_AGAIN);
+                }
+            }
+        }
+    };
+    thread::Builder::new().name("status".to_owned()).spawn(answering)?;
+    Ok(name)
+}
