@@ -32,6 +32,10 @@ pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(1, 0);
 #[map]
 pub(crate) static USED_SLOTS: Array<u64> = Array::with_max_entries(1, 0);
 
+/// The event that a program has just seen to, which its copies need not: see `hooks::copies`.
+#[map]
+pub(crate) static DONE: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(1, 0);
+
 /// Connections for which there was no room, by the address of their socket.
 #[map]
 pub(crate) static UNFOLLOWED: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);

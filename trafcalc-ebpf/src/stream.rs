@@ -130,19 +130,29 @@ fn goes_on<S: Swap>(sk: Sock, old: u32, new: u32) {
     }
     let Some((stream, to)) = find(sk) else { return };
     note_fin(sk, stream);
+    if has_own_fin(old) && flags(stream) & Stream::SENT_ENDED == 0 {
+        // The step here was missed, and the FIN has its number since.
+        note_end(sk, stream, 1);
+    }
     settle::both::<S>(sk, stream, to);
     if may_send(old) && !may_send(new) {
-        if let Some(end) = sk.write_seq() {
-            // SAFETY: `stream` points to a map value. The end comes before the flag that says it is there.
-            unsafe { write_volatile(&raw mut (*stream).sent_end, end) };
-            set(stream, Stream::SENT_ENDED);
-        }
+        note_end(sk, stream, 0);
     }
-    if has_own_fin(new) {
+    if has_own_fin(old) || has_own_fin(new) {
         set(stream, Stream::OWN_FIN);
     }
     if new == state::CLOSE {
         set(stream, Stream::CLOSED);
+    }
+}
+
+/// Notes how far the application has written, after which `fin` numbers were taken.
+#[inline(always)]
+fn note_end(sk: Sock, stream: *mut Stream, fin: u32) {
+    if let Some(next) = sk.write_seq() {
+        // SAFETY: `stream` points to a map value. The end comes before the flag that says it is there.
+        unsafe { write_volatile(&raw mut (*stream).sent_end, next.wrapping_sub(fin)) };
+        set(stream, Stream::SENT_ENDED);
     }
 }
 

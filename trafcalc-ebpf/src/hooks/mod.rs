@@ -1,13 +1,11 @@
 //! One file for each function or tracepoint that gives a moment to look. A program's name says how it is attached:
 //! `raw_` raw tracepoint, `btf_` BTF tracepoint, `fexit_`, `fentry_`, `kprobe_`; `_locked` is the variant for kernels
-//! without the atomic exchange, `_nested` a copy.
-//!
-//! The kernel skips a program that interrupts itself. A softirq may interrupt the program of a state change with the
-//! beginning of another connection, so these come as two programs that do the same: only one of them can be the
-//! interrupted one. To settle twice credits nothing.
+//! without the atomic exchange; of copies see `copies`.
 
 mod cgroup_attach_task;
+mod copies;
 mod inet_sock_set_state;
+mod release_sock;
 mod sched_process_exec;
 mod sched_process_exit;
 mod sched_process_fork;
@@ -17,7 +15,6 @@ mod tcp_cleanup_rbuf;
 mod tcp_destroy_sock;
 mod tcp_disconnect;
 mod tcp_rcv_space_adjust;
-mod tcp_release_cb;
 mod tcp_sendmsg;
 mod tcp_sendpage;
 mod writeback_mark_inode_dirty;

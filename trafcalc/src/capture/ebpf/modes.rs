@@ -11,6 +11,8 @@ pub(super) enum Need {
     Required,
     /// Not on every kernel; what passes by it elsewhere is seen by another hook, or when the connection ends.
     IfThere,
+    /// Only where a program at a tracepoint can be preempted.
+    IfPreemptible,
 }
 
 /// A program of the object, and what it is attached to.
@@ -29,6 +31,10 @@ const fn if_there(program: &'static str, target: &'static str) -> Hook {
     Hook { program, target, need: Need::IfThere }
 }
 
+const fn spare(program: &'static str, target: &'static str) -> Hook {
+    Hook { program, target, need: Need::IfPreemptible }
+}
+
 impl Looks {
     /// What connections are then, in messages.
     pub(super) const fn name(self) -> &'static str {
@@ -43,15 +49,23 @@ impl Looks {
 /// One way to build an attach mode.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Variant {
-    pub(super) hooks: &'static [Hook],
+    /// The end and the states of a connection.
+    life: &'static [Hook],
+    /// What else it looks at.
+    rest: &'static [Hook],
     /// How its programs come to look at a socket.
     pub(super) looks: Looks,
 }
 
 impl Variant {
+    /// All of them, in the order in which they are to be attached.
+    pub(super) fn hooks(&self) -> impl DoubleEndedIterator<Item = &'static Hook> {
+        self.life.iter().chain(self.rest)
+    }
+
     /// Whether it hooks the tracepoint that came with Linux 6.3.
     pub(super) fn needs_send_tracepoint(&self) -> bool {
-        self.hooks.iter().any(|hook| hook.target == SEND_TRACEPOINT)
+        self.hooks().any(|hook| hook.target == SEND_TRACEPOINT)
     }
 }
 
@@ -71,18 +85,18 @@ pub(super) enum Looks {
 pub(super) const fn variants(attach: Attach) -> &'static [Variant] {
     match attach {
         Attach::Fentry => &[
-            Variant { hooks: FENTRY_SWEPT, looks: Looks::Swept },
-            Variant { hooks: FENTRY, looks: Looks::Hooked },
-            Variant { hooks: FENTRY_LOCKED, looks: Looks::HookedLocked },
+            Variant { life: LIFE, rest: FENTRY_SWEPT, looks: Looks::Swept },
+            Variant { life: TYPED_LIFE, rest: FENTRY, looks: Looks::Hooked },
+            Variant { life: TYPED_LIFE_LOCKED, rest: FENTRY_LOCKED, looks: Looks::HookedLocked },
         ],
         Attach::Kprobe => &[
-            Variant { hooks: KPROBE_SWEPT, looks: Looks::Swept },
-            Variant { hooks: KPROBE, looks: Looks::Hooked },
-            Variant { hooks: KPROBE_LOCKED, looks: Looks::HookedLocked },
+            Variant { life: LIFE, rest: KPROBE_SWEPT, looks: Looks::Swept },
+            Variant { life: LIFE, rest: KPROBE, looks: Looks::Hooked },
+            Variant { life: LIFE_LOCKED, rest: KPROBE_LOCKED, looks: Looks::HookedLocked },
         ],
         Attach::Tracepoint => &[
-            Variant { hooks: TRACEPOINT_SWEPT, looks: Looks::Swept },
-            Variant { hooks: TRACEPOINT, looks: Looks::Hooked },
+            Variant { life: LIFE, rest: TRACEPOINT_SWEPT, looks: Looks::Swept },
+            Variant { life: LIFE, rest: TRACEPOINT, looks: Looks::Hooked },
         ],
     }
 }
@@ -101,40 +115,47 @@ pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
 /// When a process has a child.
 pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];
 
-/// The end and the states of a connection.
-const LIFE: [Hook; 4] = [
-    hook("raw_destroy", "tcp_destroy_sock"),
-    hook("raw_destroy_nested", "tcp_destroy_sock"),
-    hook("raw_state", "inet_sock_set_state"),
-    hook("raw_state_nested", "inet_sock_set_state"),
+/// The end and the states of a connection: copies of two programs, of which one has to be called.
+const LIFE: &[Hook] = &[
+    hook("raw_destroy", DESTROY),
+    spare("raw_destroy_spare", DESTROY),
+    spare("raw_destroy_spare2", DESTROY),
+    hook("raw_destroy_last", DESTROY),
+    hook("raw_state", STATES),
+    spare("raw_state_spare", STATES),
+    spare("raw_state_spare2", STATES),
+    hook("raw_state_last", STATES),
 ];
 
-const FENTRY_SWEPT: &[Hook] = &[
-    LIFE[0],
-    LIFE[1],
-    LIFE[2],
-    LIFE[3],
-    hook("fentry_disconnect", "tcp_disconnect"),
-    hook("fentry_owner", "sockfs_setattr"),
+const LIFE_LOCKED: &[Hook] = &[hook("raw_destroy_locked", DESTROY), hook("raw_state_locked", STATES)];
+
+/// The same with sockets whose type the verifier knows.
+const TYPED_LIFE: &[Hook] = &[
+    hook("btf_destroy", DESTROY),
+    spare("btf_destroy_spare", DESTROY),
+    spare("btf_destroy_spare2", DESTROY),
+    hook("btf_destroy_last", DESTROY),
+    hook("btf_state", STATES),
+    spare("btf_state_spare", STATES),
+    spare("btf_state_spare2", STATES),
+    hook("btf_state_last", STATES),
 ];
 
-const KPROBE_SWEPT: &[Hook] = &[
-    LIFE[0],
-    LIFE[1],
-    LIFE[2],
-    LIFE[3],
-    hook("kprobe_disconnect", "tcp_disconnect"),
-    hook("kprobe_owner", "sockfs_setattr"),
-];
+const TYPED_LIFE_LOCKED: &[Hook] = &[hook("btf_destroy_locked", DESTROY), hook("btf_state_locked", STATES)];
 
-const TRACEPOINT_SWEPT: &[Hook] =
-    &[LIFE[0], LIFE[1], LIFE[2], LIFE[3], hook("raw_owner", "writeback_mark_inode_dirty")];
+const DESTROY: &str = "tcp_destroy_sock";
+/// The hook that a test of the self-test leaves out.
+pub(super) const STATES: &str = "inet_sock_set_state";
+const SEND_TRACEPOINT: &str = "sock_send_length";
+const RECEIVE_TRACEPOINT: &str = "tcp_rcv_space_adjust";
+
+const FENTRY_SWEPT: &[Hook] = &[hook("fentry_disconnect", "tcp_disconnect"), hook("fentry_owner", "sockfs_setattr")];
+
+const KPROBE_SWEPT: &[Hook] = &[hook("kprobe_disconnect", "tcp_disconnect"), hook("kprobe_owner", "sockfs_setattr")];
+
+const TRACEPOINT_SWEPT: &[Hook] = &[hook("raw_owner", "writeback_mark_inode_dirty")];
 
 const FENTRY: &[Hook] = &[
-    hook("btf_destroy", "tcp_destroy_sock"),
-    hook("btf_destroy_nested", "tcp_destroy_sock"),
-    hook("btf_state", "inet_sock_set_state"),
-    hook("btf_state_nested", "inet_sock_set_state"),
     hook("fentry_receive", "tcp_cleanup_rbuf"),
     if_there("fentry_receive_inner", "__tcp_cleanup_rbuf"),
     hook("fexit_send", "tcp_sendmsg"),
@@ -143,37 +164,20 @@ const FENTRY: &[Hook] = &[
 ];
 
 const FENTRY_LOCKED: &[Hook] = &[
-    hook("btf_destroy_locked", "tcp_destroy_sock"),
-    hook("btf_state_locked", "inet_sock_set_state"),
     hook("fentry_receive_locked", "tcp_cleanup_rbuf"),
     hook("fexit_send_locked", "tcp_sendmsg_locked"),
     if_there("fentry_send_waits_locked", "sk_stream_wait_memory"),
     hook("fexit_sendpage_locked", "do_tcp_sendpages"),
 ];
 
-const KPROBE: &[Hook] = &[
-    LIFE[0],
-    LIFE[1],
-    LIFE[2],
-    LIFE[3],
-    hook("kprobe_receive", "tcp_cleanup_rbuf"),
-    hook("kprobe_send", "tcp_release_cb"),
-];
+const KPROBE: &[Hook] = &[hook("kprobe_receive", "tcp_cleanup_rbuf"), hook("kprobe_send", "release_sock")];
 
-const KPROBE_LOCKED: &[Hook] = &[
-    hook("raw_destroy_locked", "tcp_destroy_sock"),
-    hook("raw_state_locked", "inet_sock_set_state"),
-    hook("kprobe_receive_locked", "tcp_cleanup_rbuf"),
-    hook("kprobe_send_locked", "tcp_release_cb"),
-];
-
-const SEND_TRACEPOINT: &str = "sock_send_length";
+const KPROBE_LOCKED: &[Hook] =
+    &[hook("kprobe_receive_locked", "tcp_cleanup_rbuf"), hook("kprobe_send_locked", "release_sock")];
 
 const TRACEPOINT: &[Hook] = &[
-    LIFE[0],
-    LIFE[1],
-    LIFE[2],
-    LIFE[3],
-    hook("raw_receive", "tcp_rcv_space_adjust"),
+    hook("raw_receive", RECEIVE_TRACEPOINT),
+    spare("raw_receive_spare", RECEIVE_TRACEPOINT),
     hook("raw_send", SEND_TRACEPOINT),
+    spare("raw_send_spare", SEND_TRACEPOINT),
 ];

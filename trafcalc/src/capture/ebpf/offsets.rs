@@ -24,6 +24,9 @@ pub(super) struct Layout {
     /// Where sockets can be found without a hook.
     pub(super) sweep: Option<SweepOffsets>,
     pub(super) cast: Option<Cast>,
+    /// Whether a program at a tracepoint can be preempted: since Linux 7 its callers are in a read-side section of a
+    /// sleepable RCU instead.
+    pub(super) preemptible: bool,
 }
 
 /// The numbers of types by which the program can load from a socket: see `trafcalc_common::cast`.
@@ -45,7 +48,13 @@ pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError
     let btf = parse(&bytes)?;
     let tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
     let sweep = of_sweep(&btf).inspect_err(|reason| tracing::debug!(%reason, "connections cannot be swept"));
-    Ok(Layout { sockets: of_sockets(&btf)?, tasks, sweep: sweep.ok(), cast: cast(&btf) })
+    Ok(Layout {
+        sockets: of_sockets(&btf)?,
+        tasks,
+        sweep: sweep.ok(),
+        cast: cast(&btf),
+        preemptible: has_preemptible_tracepoints(&btf),
+    })
 }
 
 /// The numbers for a cast, if this kernel has it.
@@ -58,6 +67,12 @@ fn cast(btf: &Btf) -> Option<Cast> {
         function: find("bpf_rdonly_cast", |found| matches!(found, Type::Func(_)))?,
         tcp_sock: find("tcp_sock", |found| matches!(found, Type::Struct(_)))?,
     })
+}
+
+/// By the variable behind `DEFINE_SRCU(tracepoint_srcu)` (`kernel/tracepoint.c`).
+fn has_preemptible_tracepoints(btf: &Btf) -> bool {
+    let found = btf.resolve_types_by_name("tracepoint_srcu_srcu_data").unwrap_or_default();
+    found.iter().any(|found| matches!(found, Type::Var(_)))
 }
 
 /// Reads the offsets that tell what was counted from a kernel's type information.

@@ -15,6 +15,7 @@ const UNION: u32 = 5;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const FUNC: u32 = 12;
+const VAR: u32 = 14;
 
 impl Blob {
     fn new() -> Self {
@@ -38,8 +39,11 @@ impl Blob {
     fn simple(&mut self, name: &str, kind: u32, size_or_type: u32) -> u32 {
         let name = self.string(name);
         self.words(&[name, kind << 24, size_or_type]);
-        if kind == INT {
-            self.words(&[size_or_type * 8]);
+        match kind {
+            INT => self.words(&[size_or_type * 8]),
+            // Static.
+            VAR => self.words(&[0]),
+            _ => {}
         }
         self.count += 1;
         self.count
@@ -146,4 +150,13 @@ fn a_cast_is_known_by_the_kind_of_its_types() {
 #[test]
 fn without_the_function_there_is_no_cast() {
     assert_eq!(cast(&parse(&kernel(2, "write_seq")).unwrap()), None);
+}
+
+#[test]
+fn preemptible_tracepoints_are_known_by_a_variable() {
+    let mut blob = Blob::new();
+    let word = blob.simple("int", INT, 4);
+    blob.simple("tracepoint_srcu_srcu_data", VAR, word);
+    assert!(has_preemptible_tracepoints(&parse(&blob.finish()).unwrap()));
+    assert!(!has_preemptible_tracepoints(&parse(&kernel(2, "write_seq")).unwrap()));
 }

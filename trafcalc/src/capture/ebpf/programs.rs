@@ -11,7 +11,7 @@ use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
 use trafcalc_common::cast;
 use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, SweepOffsets, TASK_OFFSETS_WORDS};
 
-use super::modes::{Hook, Looks, Need, RUN_BY_US, Variant};
+use super::modes::{Hook, Looks, Need, RUN_BY_US, STATES, Variant};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
@@ -20,9 +20,6 @@ use crate::capture::{CaptureError, Settings};
 
 /// The kernel half, as `build.rs` made it.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trafcalc-ebpf.o"));
-
-/// The hook that a test of the self-test leaves out.
-const STATES: &str = "inet_sock_set_state";
 
 /// The programs, attached as long as this lives.
 pub(super) struct Programs {
@@ -44,7 +41,8 @@ impl Programs {
         let ebpf = load_object(variant, kernel, cast, settings)?;
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
         // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
-        for hook in variant.hooks.iter().rev().chain(kernel.plan.hooks()) {
+        let is_possible = |hook: &&Hook| hook.need != Need::IfPreemptible || kernel.layout.preemptible;
+        for hook in variant.hooks().filter(is_possible).rev().chain(kernel.plan.hooks()) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
                     tell_size(programs.program(hook)?, hook);
@@ -247,7 +245,7 @@ mod tests {
         assert!(!is_there("raw_nothing"));
         assert!(RUN_BY_US.into_iter().all(is_there));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
-            let hooks = variants(attach).iter().flat_map(|variant| variant.hooks);
+            let hooks = variants(attach).iter().flat_map(Variant::hooks);
             for hook in hooks.chain(PROCESSES).chain(MOVES).chain(FORKS) {
                 assert!(is_there(hook.program), "{} of {}", hook.program, attach.name());
             }

@@ -1,6 +1,7 @@
-//! `tcp_release_cb(sk)`: whoever had locked the socket in a system call lets go of it, having sent, spliced or
+//! `release_sock(sk)`: whoever had locked the socket in a system call is about to let go of it, having sent, spliced or
 //! received. It comes at the end of `tcp_sendmsg` and `tcp_sendpage`, and unlike a kretprobe on these it is given the
-//! socket, cannot be lost for want of a return slot, and finds the socket still locked.
+//! socket, cannot be lost for want of a return slot, and finds the socket still locked. `tcp_release_cb`, which is TCP's
+//! part of it, is called only where there is something to do since Linux 7.
 
 use core::ffi::c_void;
 
