@@ -70,7 +70,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Only a test that fails finds it alive.
+        // Where a test has not stopped it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -108,7 +108,7 @@ fn nobody_who_asks_waits_for_a_backend_that_takes_its_time() {
     if !can_capture("nobody_who_asks_waits_for_a_backend_that_takes_its_time") {
         return;
     }
-    let service = Service::start_with("100ms", &[("TRAFCALC_TEST_STALL_MS", "5000")]);
+    let service = Service::start_with("100ms", &[("TRAFCALC_TEST_STALL_MS", "60000")]);
     // Meanwhile the first report is due, and has to wait for the reader.
     std::thread::sleep(Duration::from_millis(300));
     let output = service.ask(&["--json"]);

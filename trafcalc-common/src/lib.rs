@@ -11,6 +11,7 @@ mod cursor;
 pub mod maps;
 pub mod offsets;
 mod position;
+pub mod record;
 pub mod tcp;
 
 pub use cursor::{Cursor, distance};

@@ -118,9 +118,9 @@ pub(crate) fn both<S: Swap>(sk: Sock, stream: *mut Stream, to: To) -> Option<Num
     // SAFETY: `stream` points to a map value.
     let (sent, received) = unsafe {
         (
-            replace::<S>(&raw mut (*stream).sent, |near| match flags & Stream::SENT_ENDED {
-                0 => position(read_volatile(&raw const (*stream).sent_base), numbers.bytes_acked, numbers.write_seq),
-                _ => nearest(near, sent_number(stream, 0)),
+            replace::<S>(&raw mut (*stream).sent, |_| {
+                let base = read_volatile(&raw const (*stream).sent_base);
+                position(base, numbers.bytes_acked, sent_number(stream, numbers.write_seq))
             }),
             replace::<S>(&raw mut (*stream).received, |_| {
                 let base = read_volatile(&raw const (*stream).received_base);

@@ -18,7 +18,7 @@ use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
 use crate::service::{notify, privileges};
 use crate::sinks::{Log, SinkError};
-use crate::status::{self, Latest};
+use crate::status::{self, Latest, Socket, SocketName};
 
 mod failure;
 mod opening;
@@ -43,8 +43,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         match start(&capture) {
             Ok((started, events)) => {
                 let daemon = Daemon::new(started, log, Now::read(), settings.capture.by);
-                let answered = status.map(|socket| status::answer(socket, daemon.latest.clone())).transpose();
-                let _name = answered.context("starting a thread for the status")?;
+                let _name = status.and_then(|socket| answer(socket, &daemon));
                 turn(daemon, events, settings).await
             }
             Err(failure) => {
@@ -53,6 +52,12 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             }
         }
     })
+}
+
+/// As long as what it gives lives, whoever asks is answered. That nobody can be is no reason not to count.
+fn answer(socket: Socket, daemon: &Daemon) -> Option<SocketName> {
+    let answered = status::answer(socket, daemon.latest.clone());
+    answered.inspect_err(|error| tracing::warn!("{error}; trafcalc status cannot ask this service")).ok()
 }
 
 fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
@@ -125,7 +130,7 @@ impl Daemon {
     #[must_use]
     pub fn new(started: Started, log: Log, begin: Now, by: By) -> Self {
         let Started { backend, declined } = started;
-        let (attach, method) = backend.attach().unzip();
+        let (attach, method) = backend.way().unzip();
         let source = Source {
             since: begin.wall,
             backend: backend.kind().name(),

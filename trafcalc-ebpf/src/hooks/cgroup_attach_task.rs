@@ -16,3 +16,4 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "cgroup_attach_task")] raw_attach(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "cgroup_attach_task")] raw_attach_copy(RawTracePointContext) => raw);

@@ -11,3 +11,4 @@ fn raw(_: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec_copy(RawTracePointContext) => raw);

@@ -16,3 +16,4 @@ fn raw(_: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_exit")] raw_exit(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "sched_process_exit")] raw_exit_copy(RawTracePointContext) => raw);

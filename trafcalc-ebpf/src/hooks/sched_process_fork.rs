@@ -14,3 +14,4 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_fork")] raw_fork(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "sched_process_fork")] raw_fork_copy(RawTracePointContext) => raw);

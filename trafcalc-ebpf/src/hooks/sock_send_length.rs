@@ -16,4 +16,4 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send_spare(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send_copy(RawTracePointContext) => raw);

@@ -2,38 +2,44 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
-use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint, tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext, TracePointContext};
+use trafcalc_common::record;
 
-use super::copies::{FIRST, LAST, SPARE, once};
+use super::copies::once;
 use super::program;
 use crate::atomic::{Exchange, Swap, UnderLock};
-use crate::sock::Sock;
+use crate::sock::{Sock, read_kernel};
 use crate::stream;
 
 /// No change of state.
-const EVENT: u64 = u64::MAX;
+const EVENT: u32 = u32::MAX;
 
-fn raw<S: Swap, const COPY: u32>(context: &RawTracePointContext) {
-    ends::<S, COPY>(Sock::new(context.arg::<*const c_void>(0)));
+fn raw<S: Swap, const IS_FIRST: bool>(context: &RawTracePointContext) {
+    ends::<S, IS_FIRST>(Sock::new(context.arg::<*const c_void>(0)));
 }
 
-fn btf<S: Swap, const COPY: u32>(context: &BtfTracePointContext) {
-    ends::<S, COPY>(Sock::typed(context.arg::<*const c_void>(0)));
+fn btf<S: Swap, const IS_FIRST: bool>(context: &BtfTracePointContext) {
+    ends::<S, IS_FIRST>(Sock::typed(context.arg::<*const c_void>(0)));
+}
+
+/// The same by the record of the event, as perf has it: with preemption off.
+fn perf(context: &TracePointContext) {
+    if let Some(sk) = read_kernel::<*const c_void>(context.as_ptr() as u64 + record::SK) {
+        ends::<Exchange, false>(Sock::new(sk));
+    }
 }
 
 #[inline(always)]
-fn ends<S: Swap, const COPY: u32>(sk: Sock) {
-    once::<COPY>(sk.key(), EVENT, || stream::ends::<S>(sk));
+fn ends<S: Swap, const IS_FIRST: bool>(sk: Sock) {
+    once::<IS_FIRST>(sk, EVENT, || stream::ends::<S>(sk));
 }
 
-program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy(RawTracePointContext) => raw::<Exchange, FIRST>);
-program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_spare(RawTracePointContext) => raw::<Exchange, SPARE>);
-program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_spare2(RawTracePointContext) => raw::<Exchange, SPARE>);
-program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_last(RawTracePointContext) => raw::<Exchange, LAST>);
-program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_locked(RawTracePointContext) => raw::<UnderLock, FIRST>);
-program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy(BtfTracePointContext) => btf::<Exchange, FIRST>);
-program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_spare(BtfTracePointContext) => btf::<Exchange, SPARE>);
-program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_spare2(BtfTracePointContext) => btf::<Exchange, SPARE>);
-program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_last(BtfTracePointContext) => btf::<Exchange, LAST>);
-program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_locked(BtfTracePointContext) => btf::<UnderLock, FIRST>);
+program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy(RawTracePointContext) => raw::<Exchange, true>);
+program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_copy(RawTracePointContext) => raw::<Exchange, false>);
+program!(#[raw_tracepoint(tracepoint = "tcp_destroy_sock")] raw_destroy_locked(RawTracePointContext) => raw::<UnderLock, true>);
+program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy(BtfTracePointContext) => btf::<Exchange, true>);
+program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_copy(BtfTracePointContext) => btf::<Exchange, false>);
+program!(#[btf_tracepoint(function = "tcp_destroy_sock")] btf_destroy_locked(BtfTracePointContext) => btf::<UnderLock, true>);
+program!(#[tracepoint(category = "tcp", name = "tcp_destroy_sock")] perf_destroy(TracePointContext) => perf);

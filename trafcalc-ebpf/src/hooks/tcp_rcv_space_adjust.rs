@@ -15,4 +15,4 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive_spare(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive_copy(RawTracePointContext) => raw);

@@ -12,3 +12,4 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")] raw_owner(RawTracePointContext) => raw);
+program!(#[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")] raw_owner_copy(RawTracePointContext) => raw);

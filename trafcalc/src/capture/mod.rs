@@ -27,7 +27,7 @@ pub trait Backend: Send {
     fn kind(&self) -> BackendKind;
 
     /// How the eBPF program is hooked in, and how it comes to look at connections; `None` for other backends.
-    fn attach(&self) -> Option<(Attach, Method)>;
+    fn way(&self) -> Option<(Attach, Method)>;
 
     /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;

@@ -25,7 +25,7 @@ impl Backend for Script {
         BackendKind::Packet
     }
 
-    fn attach(&self) -> Option<(Attach, Method)> {
+    fn way(&self) -> Option<(Attach, Method)> {
         None
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::service::exit::Exit;
 
-/// The service answers within milliseconds; one that counts with a slow directory of users, within seconds.
+/// The service answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Many times what a service tells.
 const MAX_BYTES: u64 = 1 << 20;

@@ -240,7 +240,7 @@ impl EbpfBackend {
         let events = self.tables.events()?;
         let overflow = self.counters.handed_out(OTHER_ROW);
         Ok(Health {
-            lost_events: self.programs.misses().map(|(_, misses)| misses).sum(),
+            lost_events: self.programs.misses().values().sum(),
             gaps: events.lost,
             overflow_bytes: overflow.sent + overflow.received,
             late_connections: events.late,
@@ -279,7 +279,7 @@ impl Backend for EbpfBackend {
         BackendKind::Ebpf
     }
 
-    fn attach(&self) -> Option<(Attach, Method)> {
+    fn way(&self) -> Option<(Attach, Method)> {
         Some((self.attach, if self.sweep.is_some() { Method::Sweep } else { Method::Events }))
     }
 
@@ -290,8 +290,8 @@ impl Backend for EbpfBackend {
     /// The programs are detached when the backend is dropped: the kernel takes its time for that, and the last report
     /// must not wait for it.
     fn finish(&mut self) -> Result<Batch, CaptureError> {
-        for (program, misses) in self.programs.misses().filter(|&(_, misses)| misses > 0) {
-            tracing::info!(program, misses, "events not delivered; the next event of each connection made them good");
+        for (hook, misses) in self.programs.misses().into_iter().filter(|&(_, misses)| misses > 0) {
+            tracing::info!(hook, misses, "events not delivered; the next event of each connection made them good");
         }
         self.read()
     }

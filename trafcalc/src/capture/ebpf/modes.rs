@@ -107,24 +107,29 @@ pub(super) const ADOPT: &str = "adopt";
 pub(super) const RUN_BY_US: [&str; 2] = [SWEEP, ADOPT];
 
 /// When the number of a process means something else.
-pub(super) const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
+pub(super) const PROCESSES: &[Hook] = &[
+    hook("raw_exec", "sched_process_exec"),
+    spare("raw_exec_copy", "sched_process_exec"),
+    hook("raw_exit", "sched_process_exit"),
+    spare("raw_exit_copy", "sched_process_exit"),
+];
 
 /// When a process is in another cgroup.
-pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
+pub(super) const MOVES: &[Hook] =
+    &[hook("raw_attach", "cgroup_attach_task"), spare("raw_attach_copy", "cgroup_attach_task")];
 
 /// When a process has a child.
-pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];
+pub(super) const FORKS: &[Hook] =
+    &[hook("raw_fork", "sched_process_fork"), spare("raw_fork_copy", "sched_process_fork")];
 
-/// The end and the states of a connection: copies of two programs, of which one has to be called.
+/// The end and the states of a connection: copies of two programs, of each of which one has to be called.
 const LIFE: &[Hook] = &[
     hook("raw_destroy", DESTROY),
-    spare("raw_destroy_spare", DESTROY),
-    spare("raw_destroy_spare2", DESTROY),
-    hook("raw_destroy_last", DESTROY),
+    hook("raw_destroy_copy", DESTROY),
+    spare("perf_destroy", DESTROY),
     hook("raw_state", STATES),
-    spare("raw_state_spare", STATES),
-    spare("raw_state_spare2", STATES),
-    hook("raw_state_last", STATES),
+    hook("raw_state_copy", STATES),
+    spare("perf_state", STATES),
 ];
 
 const LIFE_LOCKED: &[Hook] = &[hook("raw_destroy_locked", DESTROY), hook("raw_state_locked", STATES)];
@@ -132,13 +137,11 @@ const LIFE_LOCKED: &[Hook] = &[hook("raw_destroy_locked", DESTROY), hook("raw_st
 /// The same with sockets whose type the verifier knows.
 const TYPED_LIFE: &[Hook] = &[
     hook("btf_destroy", DESTROY),
-    spare("btf_destroy_spare", DESTROY),
-    spare("btf_destroy_spare2", DESTROY),
-    hook("btf_destroy_last", DESTROY),
+    hook("btf_destroy_copy", DESTROY),
+    spare("perf_destroy", DESTROY),
     hook("btf_state", STATES),
-    spare("btf_state_spare", STATES),
-    spare("btf_state_spare2", STATES),
-    hook("btf_state_last", STATES),
+    hook("btf_state_copy", STATES),
+    spare("perf_state", STATES),
 ];
 
 const TYPED_LIFE_LOCKED: &[Hook] = &[hook("btf_destroy_locked", DESTROY), hook("btf_state_locked", STATES)];
@@ -153,7 +156,8 @@ const FENTRY_SWEPT: &[Hook] = &[hook("fentry_disconnect", "tcp_disconnect"), hoo
 
 const KPROBE_SWEPT: &[Hook] = &[hook("kprobe_disconnect", "tcp_disconnect"), hook("kprobe_owner", "sockfs_setattr")];
 
-const TRACEPOINT_SWEPT: &[Hook] = &[hook("raw_owner", "writeback_mark_inode_dirty")];
+const TRACEPOINT_SWEPT: &[Hook] =
+    &[hook("raw_owner", "writeback_mark_inode_dirty"), spare("raw_owner_copy", "writeback_mark_inode_dirty")];
 
 const FENTRY: &[Hook] = &[
     hook("fentry_receive", "tcp_cleanup_rbuf"),
@@ -177,7 +181,7 @@ const KPROBE_LOCKED: &[Hook] =
 
 const TRACEPOINT: &[Hook] = &[
     hook("raw_receive", RECEIVE_TRACEPOINT),
-    spare("raw_receive_spare", RECEIVE_TRACEPOINT),
+    spare("raw_receive_copy", RECEIVE_TRACEPOINT),
     hook("raw_send", SEND_TRACEPOINT),
-    spare("raw_send_spare", SEND_TRACEPOINT),
+    spare("raw_send_copy", SEND_TRACEPOINT),
 ];

@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd as _;
 use btf_rs::{Backend, Btf, Member, Struct, Type};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use trafcalc_common::offsets::{Offsets, SweepOffsets, TaskOffsets};
+use trafcalc_common::record;
 
 use crate::capture::CaptureError;
 
@@ -25,7 +26,7 @@ pub(super) struct Layout {
     pub(super) sweep: Option<SweepOffsets>,
     pub(super) cast: Option<Cast>,
     /// Whether a program at a tracepoint can be preempted: since Linux 7 its callers are in a read-side section of a
-    /// sleepable RCU instead.
+    /// sleepable RCU instead. Only where there is something to be done about it.
     pub(super) preemptible: bool,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError
         tasks,
         sweep: sweep.ok(),
         cast: cast(&btf),
-        preemptible: has_preemptible_tracepoints(&btf),
+        preemptible: has_preemptible_tracepoints(&btf) && has_known_records(&btf),
     })
 }
 
@@ -69,10 +70,26 @@ fn cast(btf: &Btf) -> Option<Cast> {
     })
 }
 
-/// By the variable behind `DEFINE_SRCU(tracepoint_srcu)` (`kernel/tracepoint.c`).
+/// By the variable behind `DEFINE_SRCU(tracepoint_srcu)` (`kernel/tracepoint.c`). Before Linux 6.13 there was one for
+/// another end, when there was no fast SRCU yet (`struct srcu_ctr`, 6.15).
 fn has_preemptible_tracepoints(btf: &Btf) -> bool {
-    let found = btf.resolve_types_by_name("tracepoint_srcu_srcu_data").unwrap_or_default();
-    found.iter().any(|found| matches!(found, Type::Var(_)))
+    let has = |name, is_it: fn(&Type) -> bool| btf.resolve_types_by_name(name).unwrap_or_default().iter().any(is_it);
+    has("tracepoint_srcu_srcu_data", |found| matches!(found, Type::Var(_)))
+        && has("srcu_ctr", |found| matches!(found, Type::Struct(_)))
+}
+
+/// Whether the fields of these records are where the program reads them.
+fn has_known_records(btf: &Btf) -> bool {
+    let is_at = |structure, field, bytes, at: u64| {
+        Structure::find(btf, structure)
+            .and_then(|found| found.field(field, bytes))
+            .inspect_err(|reason| tracing::debug!(%reason, "no copies of programs"))
+            .is_ok_and(|offset| u64::from(offset) == at)
+    };
+    is_at("trace_event_raw_tcp_event_sk", "skaddr", 8, record::SK)
+        && is_at("trace_event_raw_inet_sock_set_state", "skaddr", 8, record::SK)
+        && is_at("trace_event_raw_inet_sock_set_state", "oldstate", 4, record::OLD)
+        && is_at("trace_event_raw_inet_sock_set_state", "newstate", 4, record::NEW)
 }
 
 /// Reads the offsets that tell what was counted from a kernel's type information.

@@ -152,11 +152,19 @@ fn without_the_function_there_is_no_cast() {
     assert_eq!(cast(&parse(&kernel(2, "write_seq")).unwrap()), None);
 }
 
+/// The variable alone is there before Linux 6.13, the structure alone from 6.15 to 6.19.
 #[test]
-fn preemptible_tracepoints_are_known_by_a_variable() {
-    let mut blob = Blob::new();
-    let word = blob.simple("int", INT, 4);
-    blob.simple("tracepoint_srcu_srcu_data", VAR, word);
-    assert!(has_preemptible_tracepoints(&parse(&blob.finish()).unwrap()));
-    assert!(!has_preemptible_tracepoints(&parse(&kernel(2, "write_seq")).unwrap()));
+fn preemptible_tracepoints_are_known_by_a_variable_and_a_structure() {
+    for (has_variable, has_structure) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut blob = Blob::new();
+        let word = blob.simple("int", INT, 4);
+        if has_variable {
+            blob.simple("tracepoint_srcu_srcu_data", VAR, word);
+        }
+        if has_structure {
+            blob.record("srcu_ctr", STRUCT, 4, &[("srcu_locks", word, 0)]);
+        }
+        let are_preemptible = has_preemptible_tracepoints(&parse(&blob.finish()).unwrap());
+        assert_eq!(are_preemptible, has_variable && has_structure);
+    }
 }

@@ -2,6 +2,7 @@
 //! are two things.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -26,7 +27,7 @@ pub(super) struct Programs {
     ebpf: Ebpf,
     /// Those that are there, in the order in which they are to be attached.
     loaded: Vec<&'static Hook>,
-    attached: Vec<&'static str>,
+    attached: Vec<&'static Hook>,
 }
 
 impl Programs {
@@ -42,13 +43,13 @@ impl Programs {
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
         // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
         let is_possible = |hook: &&Hook| hook.need != Need::IfPreemptible || kernel.layout.preemptible;
-        for hook in variant.hooks().filter(is_possible).rev().chain(kernel.plan.hooks()) {
+        for hook in variant.hooks().rev().chain(kernel.plan.hooks()).filter(is_possible) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
                     tell_size(programs.program(hook)?, hook);
                     programs.loaded.push(hook);
                 }
-                Err(error) if hook.need == Need::IfThere => tracing::debug!(%error, "{} is not there", hook.target),
+                Err(error) if hook.need != Need::Required => tracing::debug!(%error, "{} is left out", hook.program),
                 Err(error) => return Err(reason(hook.target, &error)),
             }
         }
@@ -63,8 +64,13 @@ impl Programs {
     pub(super) fn attach(&mut self, settings: &Settings) -> Result<(), CaptureError> {
         let is_left_out = |hook: &Hook| settings.ebpf.test_leave_out_states && hook.target == STATES;
         for hook in std::mem::take(&mut self.loaded).into_iter().filter(|hook| !is_left_out(hook)) {
-            attach(self.program(hook)?, hook.target).map_err(|error| reason(hook.target, &error))?;
-            self.attached.push(hook.program);
+            match attach(self.program(hook)?, hook.target) {
+                Ok(()) => self.attached.push(hook),
+                Err(error) if hook.need == Need::IfPreemptible => {
+                    tracing::debug!(%error, "{} is left out", hook.program);
+                }
+                Err(error) => return Err(reason(hook.target, &error)),
+            }
         }
         Ok(())
     }
@@ -96,18 +102,22 @@ impl Programs {
         self.ebpf.take_map(name).ok_or(missing)
     }
 
-    /// How many events the kernel did not deliver, program by program.
-    pub(super) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// How many events the kernel did not deliver, hook by hook. What one of several copies was not called for another was.
+    pub(super) fn misses(&self) -> BTreeMap<&'static str, u64> {
         let of_probes = OnceCell::new();
-        let of_probe = move |program: &Program| {
+        let of_probe = |program: &Program| {
             let Program::KProbe(probe) = program else { return 0 };
             let id = probe.info().map(|info| info.id()).unwrap_or_default();
             of_probes.get_or_init(misses::of_probes).get(&id).copied().unwrap_or(0)
         };
-        self.attached.iter().filter_map(move |&name| {
-            let program = self.ebpf.program(name)?;
-            Some((name, misses::of(program.fd().ok()?.as_fd()) + of_probe(program)))
-        })
+        let mut of_hooks = BTreeMap::new();
+        for hook in &self.attached {
+            let program = self.ebpf.program(hook.program);
+            let Some((program, fd)) = program.and_then(|program| Some((program, program.fd().ok()?))) else { continue };
+            let missed = misses::of(fd.as_fd()) + of_probe(program);
+            of_hooks.entry(hook.target).and_modify(|least: &mut u64| *least = missed.min(*least)).or_insert(missed);
+        }
+        of_hooks
     }
 }
 
@@ -162,6 +172,7 @@ fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<()
     match program {
         Program::RawTracePoint(program) => program.load(),
         Program::KProbe(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
         Program::BtfTracePoint(program) => program.load(target, read(types)?),
         Program::FEntry(program) => program.load(target, read(types)?),
         Program::FExit(program) => program.load(target, read(types)?),
@@ -180,11 +191,17 @@ fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
     match program {
         Program::RawTracePoint(program) => program.attach(target).map(drop),
         Program::KProbe(program) => program.attach(target, 0).map(drop),
+        Program::TracePoint(program) => program.attach(category(target), target).map(drop),
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
+}
+
+/// Where the kernel lists a tracepoint: perf goes by that.
+fn category(tracepoint: &str) -> &'static str {
+    if tracepoint == STATES { "sock" } else { "tcp" }
 }
 
 /// The kernel's types as aya wants them for these programs, read once; aya reads them for itself at each loading, too.

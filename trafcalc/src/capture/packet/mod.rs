@@ -144,7 +144,7 @@ impl Backend for PacketBackend {
         BackendKind::Packet
     }
 
-    fn attach(&self) -> Option<(Attach, Method)> {
+    fn way(&self) -> Option<(Attach, Method)> {
         None
     }
 
