@@ -19,13 +19,15 @@ use crate::sock::Sock;
 #[inline(always)]
 pub(super) fn once<const IS_FIRST: bool>(sk: Sock, event: u32, act: impl FnOnce()) {
     let Some(done) = DONE.get_ptr_mut(0) else { return };
-    // The same may happen to this piece of memory in another life, with other numbers.
-    let this = [sk.key(), u64::from(event) << 32 | u64::from(sk.write_seq().unwrap_or(0))];
+    // The same may happen to this piece of memory in another life, with other numbers. By its address: with a pointer whose
+    // type it knows, the verifier of Linux 6.1 refuses programs that tell processes apart.
+    let this = [sk.key(), u64::from(event) << 32 | u64::from(Sock::of_key(sk.key()).write_seq().unwrap_or(0))];
     // SAFETY: `done` points to a map value of this processor. Whoever interrupts in between leaves another event there.
     unsafe {
         if IS_FIRST || read_volatile(done) != this {
-            act();
+            // Before: nothing then has to be kept on the stack, which is short before Linux 6.12.
             write_volatile(done, this);
+            act();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One file for each function or tracepoint that gives a moment to look. A program's name says how it is attached:
-//! `raw_` raw tracepoint, `btf_` BTF tracepoint, `fexit_`, `fentry_`, `kprobe_`; `_locked` is the variant for kernels
-//! without the atomic exchange; of copies see `copies`.
+//! `raw_` raw tracepoint, `btf_` BTF tracepoint, `perf_` tracepoint called by perf, `fexit_`, `fentry_`, `kprobe_`; `_locked`
+//! is the variant for kernels without the atomic exchange; of copies see `copies`.
 
 mod cgroup_attach_task;
 mod copies;
