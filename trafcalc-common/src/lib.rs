@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod audit;
 pub mod cast;
+pub mod connection;
 mod cursor;
 pub mod maps;
 pub mod offsets;
@@ -15,4 +16,4 @@ pub mod record;
 pub mod tcp;
 
 pub use cursor::{Cursor, distance};
-pub use position::{Numbers, nearest, position};
+pub use position::nearest;

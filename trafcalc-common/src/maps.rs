@@ -1,48 +1,44 @@
 //! Keys, values and indices of the maps that the eBPF program writes and the service reads.
 
 /// What the eBPF program remembers of one connection. The key is the address of its socket.
+///
+/// A stream is written under the lock of its socket. A look in between, which has no lock, moves `sent` and `received` by
+/// compare-and-exchange only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Stream {
-    /// Position up to which sent bytes were credited.
+    /// Position up to which sent bytes were credited, or [`Stream::NOWHERE`].
     pub sent: u64,
-    /// Position up to which received bytes were credited.
+    /// Position up to which received bytes were credited, or [`Stream::NOWHERE`].
     pub received: u64,
-    /// Whose bytes were credited last, and the row of the account: see [`owner`]. 0 before the first.
-    pub owner: u64,
-    /// The position sent is this and the kernel's total of bytes acknowledged, and what waits to be: see
-    /// [`crate::Numbers::sent`].
-    pub sent_base: u64,
-    /// The position received is this and the kernel's total of bytes received, less what waits to be read.
-    pub received_base: u64,
-    /// With [`Stream::SENT_ENDED`]: number of the first byte that is not payload (the FIN's).
-    pub sent_end: u32,
-    /// With [`Stream::RECEIVED_ENDED`]: number of the peer's FIN.
-    pub received_end: u32,
+    /// See [`crate::connection::sent_base`].
+    pub sent_base: u32,
+    /// See [`crate::connection::received_base`].
+    pub received_base: u32,
     /// The flags below.
     pub flags: u32,
-    /// Upper half of the mark of the actor whose bytes were credited last. 0 where only users are told apart.
+    /// Where it matters who acts: number of the byte behind the last one that the last actor wrote.
+    pub written: u32,
+    /// Where it matters who acts: the lower half of the last actor's mark, and the row of the account. See [`owner`].
+    pub owner: u64,
+    /// Upper half of the mark.
     pub mark_high: u32,
+    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
+    pub looks_without_actor: u32,
 }
 
 impl Stream {
-    /// Where a cursor stands whose stream has ended, for a sweep that still looks at it.
+    /// Where a cursor stands that a look must not move: its connection has not begun, or has ended.
     pub const NOWHERE: u64 = u64::MAX;
 
-    /// Not to be counted: both ends are on this host.
-    pub const IGNORED: u32 = 1;
-    /// The application can write no more.
-    pub const SENT_ENDED: u32 = 1 << 1;
-    /// The peer's FIN has come.
-    pub const RECEIVED_ENDED: u32 = 1 << 2;
-    /// The connection is over; what was received may still be read.
-    pub const CLOSED: u32 = 1 << 3;
-    /// Older than the program, so its first bytes are unknown.
-    pub const LATE: u32 = 1 << 4;
+    /// This host has sent the first SYN, and the handshake is not over.
+    pub const OPENING: u32 = 1;
     /// Our SYN is among the bytes that the kernel counts as acknowledged.
-    pub const SYN_ACKED: u32 = 1 << 5;
-    /// Our FIN has a number.
-    pub const OWN_FIN: u32 = 1 << 6;
+    pub const SYN_ACKED: u32 = 1 << 1;
+    /// Older than the program: followed from the middle.
+    pub const LATE: u32 = 1 << 2;
+    /// The connection is over, and its last bytes were credited.
+    pub const ENDED: u32 = 1 << 3;
 }
 
 /// Streams in one entry of the array of buckets.
@@ -60,19 +56,27 @@ pub struct Bucket {
     pub streams: [Stream; BUCKET_STREAMS],
 }
 
-/// A place for a stream where streams are swept: they lie one beside the other, so that a sweep reads nothing else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Slot {
-    /// The key of the stream; 0 where there is none.
-    pub key: u64,
-    /// The stream.
-    pub stream: Stream,
-}
+/// What stands in the object for the number of streams that the hash takes.
+pub const SPILL_PLACE: u32 = 0x5050_1c5d;
+
+/// Buckets that one word of the bitmap of occupied buckets is about.
+pub const BUCKETS_A_WORD: u32 = u64::BITS;
 
 /// Steps that a program takes in one run, by having the kernel call a function for each element of an array. The verifier
 /// looks at such a function once, and at a loop as often as it goes round.
 pub const STEPS_A_RUN: u32 = 1_024;
+
+/// Indices of the array of words that describe the table of streams.
+pub mod table {
+    /// Streams for which their bucket had no room, and which the hash has.
+    pub const SPILLED: u32 = 0;
+    /// Not 0 once there was no room for a connection at all.
+    pub const OVERFLOWED: u32 = 1;
+    /// Rows of accounts that were ever used, but that for others.
+    pub const ROWS: u32 = 2;
+    /// Number of indices.
+    pub const COUNT: u32 = 3;
+}
 
 /// What a run that looks for connections older than the program gives when it is done, and when the kernel's table of
 /// sockets cannot be read; anything else is the list to go on with.
@@ -113,9 +117,9 @@ pub const OTHER_ROW: u32 = 0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Tally {
-    /// Bytes handed to TCP by applications.
+    /// Payload that was transmitted for the first time.
     pub sent: u64,
-    /// Bytes read by applications.
+    /// Payload that arrived in order.
     pub received: u64,
 }
 
@@ -123,20 +127,18 @@ pub struct Tally {
 pub mod event {
     /// Connections that were older than the program.
     pub const LATE: u32 = 0;
-    /// Connections for which there was no room among the streams: counted when they end.
+    /// Connections for which there was no room: counted when they end.
     pub const UNFOLLOWED: u32 = 1;
-    /// Connections for which there was no room at all: not counted.
-    pub const LOST: u32 = 2;
     /// Accounts that were opened.
-    pub const ACCOUNTS: u32 = 3;
+    pub const ACCOUNTS: u32 = 2;
     /// Accounts that were opened and are finer than a user's.
-    pub const ACTORS: u32 = 4;
+    pub const ACTORS: u32 = 3;
     /// Connections that were audited at their end.
-    pub const AUDITED: u32 = 5;
-    /// Those of which we and the kernel say different things.
-    pub const MISMATCHED: u32 = 6;
+    pub const AUDITED: u32 = 4;
+    /// Those whose stream was not what the kernel says.
+    pub const MISMATCHED: u32 = 5;
     /// Number of indices.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 6;
 }
 
 #[cfg(test)]

@@ -39,16 +39,18 @@ offsets! {
         sk_uid,
         /// `sock.sk_lock.owned`, 32 bits.
         sk_lock_owned,
+        /// `sock.sk_max_ack_backlog`, 32 bits.
+        sk_max_ack_backlog,
         /// `sock.sk_dst_cache`, a pointer.
         sk_dst_cache,
+        /// `sock.sk_rx_dst_ifindex`, 32 bits; `inet_sock.rx_dst_ifindex` before Linux 5.16.
+        sk_rx_dst_ifindex,
         /// `sock.__sk_common.skc_flags`, a long.
         skc_flags,
         /// `sock.__sk_common.skc_family`, 16 bits.
         skc_family,
         /// `sock.__sk_common.skc_state`, 8 bits.
         skc_state,
-        /// `sock.__sk_common.skc_dport`, 16 bits.
-        skc_dport,
         /// `sock.__sk_common.skc_daddr`, 4 bytes.
         skc_daddr,
         /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
@@ -57,18 +59,20 @@ offsets! {
         skc_v6_daddr,
         /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
         skc_v6_rcv_saddr,
-        /// `tcp_sock.write_seq`, 32 bits.
-        write_seq,
-        /// `tcp_sock.copied_seq`, 32 bits.
-        copied_seq,
         /// `tcp_sock.snd_una`, 32 bits.
         snd_una,
+        /// `tcp_sock.snd_nxt`, 32 bits.
+        snd_nxt,
+        /// `tcp_sock.write_seq`, 32 bits.
+        write_seq,
         /// `tcp_sock.rcv_nxt`, 32 bits.
         rcv_nxt,
         /// `tcp_sock.bytes_acked`, 64 bits.
         bytes_acked,
         /// `tcp_sock.bytes_received`, 64 bits.
         bytes_received,
+        /// `tcp_sock.bytes_sent`, 64 bits.
+        bytes_sent,
         /// `dst_entry.dev`, a pointer.
         dst_dev,
         /// `net_device.flags`, 32 bits.
@@ -79,14 +83,14 @@ offsets! {
 offsets! {
     /// Fields by which sockets are found and looked at at any time, without a hook. Read only where that is done.
     SweepOffsets, SWEEP_OFFSETS_WORDS {
-        /// `sock.sk_socket`, a pointer.
-        sk_socket,
         /// `sock.__sk_common.skc_net.net`, a pointer.
         skc_net,
         /// `sock.__sk_common.skc_nulls_node`, a pointer first.
         skc_nulls_node,
-        /// `net.ipv4.tcp_death_row.hashinfo`, a pointer.
-        net_hashinfo,
+        /// `net.ipv4.tcp_death_row`, where that is a pointer (Linux 5.18 to 6.0); else 0.
+        net_death_row_pointer,
+        /// `inet_timewait_death_row.hashinfo`, a pointer; from the beginning of what is pointed to, or else of `net`.
+        death_row_hashinfo,
         /// `inet_hashinfo.ehash`, a pointer to lists.
         hashinfo_ehash,
         /// `inet_hashinfo.ehash_mask`, 32 bits.

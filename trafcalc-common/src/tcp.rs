@@ -28,35 +28,6 @@ pub mod state {
     pub const NEW_SYN_RECV: u32 = 12;
 }
 
-/// Whether a socket in this state takes bytes from the application. The step out of these states comes before the FIN.
-#[must_use]
-#[inline]
-pub const fn may_send(state: u32) -> bool {
-    matches!(state, state::ESTABLISHED | state::CLOSE_WAIT | state::SYN_RECV)
-}
-
-/// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.
-#[must_use]
-#[inline]
-pub const fn has_own_fin(state: u32) -> bool {
-    matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::LAST_ACK | state::CLOSING)
-}
-
-/// How many of the numbers acknowledged so far were a SYN's, for a socket that becomes ESTABLISHED from state `old`
-/// and of which nobody has seen any byte: 1 on the side that connected.
-///
-/// A child of a listener starts behind its SYN. One byte acknowledged without anyone having looked means that two SYNs
-/// crossed; a socket restored by `TCP_REPAIR` has acknowledged nothing.
-#[must_use]
-#[inline]
-pub const fn syn_acked(old: u32, bytes_acked: u64) -> u32 {
-    match old {
-        state::SYN_SENT if bytes_acked != 0 => 1,
-        state::SYN_RECV if bytes_acked == 1 => 1,
-        _ => 0,
-    }
-}
-
 /// Whether an IPv4 address, as it lies in memory in network order, is in 127.0.0.0/8.
 #[must_use]
 #[inline]
@@ -106,23 +77,5 @@ mod tests {
         {
             assert_eq!(is_loopback_v6(v6(text)), is_loopback, "{text}");
         }
-    }
-
-    #[test]
-    fn a_syn_is_counted_on_the_side_that_connected() {
-        assert_eq!(syn_acked(state::SYN_SENT, 1), 1, "an ordinary connect");
-        assert_eq!(syn_acked(state::SYN_SENT, 501), 1, "fast open, whose data was acknowledged with the SYN");
-        assert_eq!(syn_acked(state::SYN_SENT, 0), 0, "a socket restored by TCP_REPAIR");
-        assert_eq!(syn_acked(state::SYN_RECV, 0), 0, "a child of a listener");
-        assert_eq!(syn_acked(state::SYN_RECV, 1), 1, "two SYNs that crossed");
-        assert_eq!(syn_acked(state::SYN_RECV, 900), 0, "a fast-open child that has answered already");
-    }
-
-    /// The states after a FIN of our own was queued (`FIN_WAIT1` and 2, `CLOSING`, `LAST_ACK`, `TIME_WAIT`) and those
-    /// before a connection take nothing.
-    #[test]
-    fn a_socket_takes_bytes_until_its_own_fin() {
-        let taking: [u32; 3] = [state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT];
-        assert!((0..13).all(|state| may_send(state) == taking.contains(&state)));
     }
 }

@@ -7,17 +7,17 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::generated::bpf_get_current_task;
 use aya_ebpf::programs::RawTracePointContext;
+use trafcalc_common::connection::SocketView as _;
 use trafcalc_common::maps::adoption::{DONE, FAILED};
 use trafcalc_common::tcp::state;
 
-use crate::atomic::Exchange;
-use crate::maps::sweep_offset;
+use crate::life;
+use crate::maps::{STEPS, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 use crate::steps::{self, GO_ON, STOP};
-use crate::stream;
 use crate::table;
-use crate::task::Task;
 
 /// Looks at some lists of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on;
 /// gives where to go on, or one of `trafcalc_common::maps::adoption`.
@@ -44,7 +44,11 @@ struct Way {
 #[inline(always)]
 fn begin(descriptor: u64, list: u64) -> Option<Way> {
     let net: u64 = own_socket(descriptor)?.read(sweep_offset!(skc_net))?;
-    let table: u64 = read_kernel(net + u64::from(sweep_offset!(net_hashinfo)))?;
+    let death_row = match sweep_offset!(net_death_row_pointer) {
+        0 => net,
+        pointer => read_kernel(net + u64::from(pointer))?,
+    };
+    let table: u64 = read_kernel(death_row + u64::from(sweep_offset!(death_row_hashinfo)))?;
     let mut way = Way {
         lists: read_kernel(table + u64::from(sweep_offset!(hashinfo_ehash)))?,
         last: read_kernel(table + u64::from(sweep_offset!(hashinfo_ehash_mask)))?,
@@ -58,7 +62,7 @@ fn begin(descriptor: u64, list: u64) -> Option<Way> {
 /// A list that a call cannot finish is begun again by the next.
 #[inline(always)]
 fn walk(mut way: Way) -> u32 {
-    steps::take(step, &mut way);
+    steps::each(&STEPS, step, &mut way);
     way.list
 }
 
@@ -103,14 +107,16 @@ impl Way {
 /// A socket of the table, which also has those that wait for an end, and those whose handshake is not over.
 #[inline(never)]
 fn consider(address: u64) -> i32 {
-    let sk = Sock::of_key(address);
-    let is_whole =
-        !matches!(sk.state(), None | Some(state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_RECV | state::CLOSE));
+    let sk = Sock::of(address);
+    let now = sk.state();
+    let is_whole = !matches!(now, 0 | state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_RECV | state::CLOSE);
     if is_whole && table::find(address).is_none() {
-        stream::meet_now::<Exchange>(sk);
+        life::meet(sk, now);
         // It is not locked: if it ended before it was met, nobody else will forget it.
-        if sk.state() == Some(state::CLOSE) {
-            stream::forget::<Exchange>(sk);
+        if sk.state() == state::CLOSE
+            && let Some(stream) = table::find(address)
+        {
+            life::end(address, stream);
         }
     }
     0
@@ -119,10 +125,12 @@ fn consider(address: u64) -> i32 {
 /// The socket behind a descriptor of the service.
 #[inline(always)]
 fn own_socket(descriptor: u64) -> Option<Sock> {
-    let files: u64 = Task::current().read(sweep_offset!(task_files))?;
+    // SAFETY: takes nothing and cannot fail.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = read_kernel(task + u64::from(sweep_offset!(task_files)))?;
     let table: u64 = read_kernel(files + u64::from(sweep_offset!(files_fdt)))?;
     let descriptors: u64 = read_kernel(table + u64::from(sweep_offset!(fdt_fd)))?;
     let file: u64 = read_kernel(descriptors + descriptor * 8)?;
     let socket: u64 = read_kernel(file + u64::from(sweep_offset!(file_private_data)))?;
-    Some(Sock::of_key(read_kernel(socket + u64::from(sweep_offset!(socket_sk)))?))
+    Some(Sock::of(read_kernel(socket + u64::from(sweep_offset!(socket_sk)))?))
 }

@@ -1,4 +1,4 @@
-//! Whether both ends of a connection are on this host. Asked once for each stream, when it begins.
+//! Whether both ends of a connection are on this host.
 
 use trafcalc_common::tcp::{is_loopback_v4, is_loopback_v6};
 
@@ -10,31 +10,48 @@ const AF_INET6: u16 = 10;
 /// `IFF_LOOPBACK` of include/uapi/linux/if.h.
 const IFF_LOOPBACK: u32 = 1 << 3;
 
-/// Whether the socket's connection stays on this host, and such connections are not wanted.
+/// The number of `lo` in every network namespace (`LOOPBACK_IFINDEX` of include/net/flow.h).
+const LO: u32 = 1;
+
+/// Whether the socket's connection stays on this host, and such connections are not wanted. Asked when it begins.
 #[inline(always)]
 pub(crate) fn is_to_be_left_out(sk: Sock) -> bool {
-    !count_loopback() && (has_local_peer(sk) || goes_through_lo(sk))
+    !count_loopback() && (has_local_peer(sk) || goes_through_lo(sk) || came_through_lo(sk))
+}
+
+/// The same before there is a route: what the addresses tell.
+#[inline(always)]
+pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
+    !count_loopback() && has_local_peer(sk)
+}
+
+/// Whether the last segments came by `lo`, and such connections are not wanted. So it is, too, where NAT leads a connection
+/// back to this host, whatever its addresses; but who opened it only knows when the peer's answer was taken in.
+#[inline(always)]
+pub(crate) fn came_through_lo(sk: Sock) -> bool {
+    !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == LO
 }
 
 #[inline(always)]
 fn has_local_peer(sk: Sock) -> bool {
-    match sk.read::<u16>(offset!(skc_family)) {
-        Some(AF_INET) => has_local_v4_peer(sk),
-        Some(AF_INET6) => has_local_v6_peer(sk),
+    match sk.load::<u16>(offset!(skc_family)) {
+        AF_INET => has_local_v4_peer(sk),
+        AF_INET6 => has_local_v6_peer(sk),
         _ => false,
     }
 }
 
 #[inline(always)]
 fn has_local_v4_peer(sk: Sock) -> bool {
-    let peer = sk.read::<u32>(offset!(skc_daddr));
-    peer.is_some_and(is_loopback_v4) || peer == sk.read(offset!(skc_rcv_saddr))
+    let peer = sk.load::<u32>(offset!(skc_daddr));
+    is_loopback_v4(peer) || peer == sk.load(offset!(skc_rcv_saddr))
 }
 
 #[inline(always)]
 fn has_local_v6_peer(sk: Sock) -> bool {
-    let Some(peer) = sk.read::<[u32; 4]>(offset!(skc_v6_daddr)) else { return false };
-    let Some(own) = sk.read::<[u32; 4]>(offset!(skc_v6_rcv_saddr)) else { return false };
+    let word = |field: u32, index: u32| sk.load::<u32>(field + index * 4);
+    let address = |field: u32| [word(field, 0), word(field, 1), word(field, 2), word(field, 3)];
+    let (peer, own) = (address(offset!(skc_v6_daddr)), address(offset!(skc_v6_rcv_saddr)));
     // Word by word: comparing arrays would call a function that the kernel does not have.
     let is_own = peer[0] == own[0] && peer[1] == own[1] && peer[2] == own[2] && peer[3] == own[3];
     is_own || is_loopback_v6(peer)
@@ -43,7 +60,10 @@ fn has_local_v6_peer(sk: Sock) -> bool {
 /// Whether the cached route leaves by a loopback device: that is so for every address of this host.
 #[inline(always)]
 fn goes_through_lo(sk: Sock) -> bool {
-    let Some(route @ 1..) = sk.read::<u64>(offset!(sk_dst_cache)) else { return false };
+    let route = sk.load::<u64>(offset!(sk_dst_cache));
+    if route == 0 {
+        return false;
+    }
     let Some(device @ 1..) = read_kernel::<u64>(route + u64::from(offset!(dst_dev))) else { return false };
     let flags = read_kernel::<u32>(device + u64::from(offset!(dev_flags)));
     flags.is_some_and(|flags| flags & IFF_LOOPBACK != 0)

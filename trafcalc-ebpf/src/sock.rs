@@ -7,9 +7,10 @@ use core::mem::MaybeUninit;
 use core::ptr::read_volatile;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use trafcalc_common::{Numbers, cast};
+use trafcalc_common::cast;
+use trafcalc_common::connection::SocketView;
 
-use crate::maps::{OFFSETS, offset, sweep_offset, tcp_sock_type};
+use crate::maps::{offset, tcp_sock_type};
 
 const IPPROTO_TCP: u16 = 6;
 const SOCK_STREAM: u16 = 1;
@@ -17,145 +18,109 @@ const SOCK_STREAM: u16 = 1;
 const SOCK_DONE: u64 = 1 << 1;
 
 /// The address of a `struct sock`; of a `struct tcp_sock`, too, if [`Sock::is_tcp`].
+///
+/// To the verifier it is a number, whatever kind of program has it, so that it is the same key everywhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Sock {
-    address: u64,
-    key: u64,
-}
+pub(crate) struct Sock(u64);
 
 impl Sock {
-    /// A socket from the argument of a kprobe or raw tracepoint, which to the verifier is a number.
+    /// A socket from an argument that is a number to the verifier.
     #[inline(always)]
     pub(crate) fn new(address: *const c_void) -> Self {
-        Self { address: address as u64, key: address as u64 }
+        Self(address as u64)
     }
 
-    /// A socket from the argument of an fentry, fexit or BTF tracepoint program, which to the verifier is a pointer.
-    ///
-    /// It may not be multiplied. The difference of two pointers is a number; the other one is the same for all
-    /// programs of an object, and so is the key of a socket.
+    /// The socket of a stream.
     #[inline(always)]
-    pub(crate) fn typed(address: *const c_void) -> Self {
-        let mut key = address as u64;
-        // SAFETY: arithmetic on registers. In assembler, lest the compiler computes with the pointer after all.
-        unsafe { asm!("{key} -= {base}", key = inout(reg) key, base = in(reg) &raw const OFFSETS) };
-        Self { address: address as u64, key }
-    }
-
-    /// The socket of a stream, where all hooks have its address as a number.
-    #[inline(always)]
-    pub(crate) fn of_key(key: u64) -> Self {
-        Self { address: key, key }
+    pub(crate) fn of(key: u64) -> Self {
+        Self(key)
     }
 
     /// The key of its stream; never 0.
     #[inline(always)]
     pub(crate) fn key(self) -> u64 {
-        self.key
+        self.0
     }
 
-    /// Reads the field at `offset`; `None` if there is no memory.
+    /// Reads the field at `offset` by a helper; `None` if there is no memory.
     #[inline(always)]
     pub(crate) fn read<T: Copy>(self, offset: u32) -> Option<T> {
-        read_kernel(self.address + u64::from(offset))
+        read_kernel(self.0 + u64::from(offset))
     }
 
-    /// Reads the field at `offset` in a way that costs no call, where the kernel has one.
+    /// Loads the field at `offset` in a way that costs no call, where the kernel has one. 0 if there is no memory.
     #[inline(always)]
-    fn load<T: Copy>(self, offset: u32) -> Option<T> {
+    pub(crate) fn load<T: Copy + Default>(self, offset: u32) -> T {
         match tcp_sock_type() {
             // SAFETY: a load that faults gives 0 instead; the verifier has checked that there is such a field.
-            Some(number) => {
-                Some(unsafe { read_volatile((as_type(self.address, number) + u64::from(offset)) as *const T) })
-            }
-            None => self.read(offset),
+            Some(number) => unsafe { read_volatile((as_type(self.0, number) + u64::from(offset)) as *const T) },
+            None => self.read(offset).unwrap_or_default(),
         }
     }
 
     /// Whether there is a `tcp_sock` behind it. MPTCP, SCTP, Unix and raw sockets come by the same hooks.
     #[inline(always)]
     pub(crate) fn is_tcp(self) -> bool {
-        self.read::<u16>(offset!(sk_protocol)) == Some(IPPROTO_TCP)
-            && self.read::<u16>(offset!(sk_type)) == Some(SOCK_STREAM)
+        self.load::<u16>(offset!(sk_protocol)) == IPPROTO_TCP && self.load::<u16>(offset!(sk_type)) == SOCK_STREAM
     }
 
     /// The user who owns it now.
     #[inline(always)]
-    pub(crate) fn uid(self) -> Option<u32> {
+    pub(crate) fn uid(self) -> u32 {
         self.load(offset!(sk_uid))
     }
 
-    /// Its TCP state.
+    /// Most connections that may wait to be accepted; a child has that of its listener.
     #[inline(always)]
-    pub(crate) fn state(self) -> Option<u32> {
-        self.read::<u8>(offset!(skc_state)).map(u32::from)
+    pub(crate) fn max_ack_backlog(self) -> u32 {
+        self.load(offset!(sk_max_ack_backlog))
+    }
+}
+
+impl SocketView for Sock {
+    #[inline(always)]
+    fn state(self) -> u32 {
+        self.load::<u8>(offset!(skc_state)).into()
     }
 
-    /// Whether the peer's FIN has come.
     #[inline(always)]
-    pub(crate) fn has_fin(self) -> bool {
-        self.read::<u64>(offset!(skc_flags)).is_some_and(|flags| flags & SOCK_DONE != 0)
+    fn snd_una(self) -> u32 {
+        self.load(offset!(snd_una))
     }
 
-    /// Whether it still has its peer: `tcp_disconnect` takes that away, and moves both cursors to nowhere.
     #[inline(always)]
-    pub(crate) fn has_peer(self) -> bool {
-        self.read::<u16>(offset!(skc_dport)).is_some_and(|port| port != 0)
+    fn snd_nxt(self) -> u32 {
+        self.load(offset!(snd_nxt))
     }
 
-    /// The number of the next byte the application will write.
     #[inline(always)]
-    pub(crate) fn write_seq(self) -> Option<u32> {
+    fn write_seq(self) -> u32 {
         self.load(offset!(write_seq))
     }
 
-    /// The number of the next byte the application will read.
     #[inline(always)]
-    pub(crate) fn copied_seq(self) -> Option<u32> {
-        self.load(offset!(copied_seq))
+    fn rcv_nxt(self) -> u32 {
+        self.load(offset!(rcv_nxt))
     }
 
-    /// The number of the next byte expected from the peer.
     #[inline(always)]
-    pub(crate) fn rcv_nxt(self) -> Option<u32> {
-        self.read(offset!(rcv_nxt))
-    }
-
-    /// How many bytes were acknowledged.
-    #[inline(always)]
-    pub(crate) fn bytes_acked(self) -> Option<u64> {
+    fn bytes_acked(self) -> u64 {
         self.load(offset!(bytes_acked))
     }
 
-    /// How many bytes came in order.
     #[inline(always)]
-    pub(crate) fn bytes_received(self) -> Option<u64> {
+    fn bytes_received(self) -> u64 {
         self.load(offset!(bytes_received))
     }
 
-    /// Whether a task holds it. A hook then runs in that task, and in no interrupt.
     #[inline(always)]
-    pub(crate) fn is_held(self) -> bool {
-        self.read::<u32>(offset!(sk_lock_owned)).is_some_and(|owned| owned != 0)
+    fn bytes_sent(self) -> u64 {
+        self.load(offset!(bytes_sent))
     }
 
-    /// Whether an application has it, or could: not if it waits to be accepted, or was closed.
     #[inline(always)]
-    pub(crate) fn has_application(self) -> bool {
-        self.read::<u64>(sweep_offset!(sk_socket)).is_some_and(|socket| socket != 0)
-    }
-
-    /// All that the kernel knows of the two directions.
-    #[inline(always)]
-    pub(crate) fn numbers(self) -> Option<Numbers> {
-        Some(Numbers {
-            write_seq: self.write_seq()?,
-            snd_una: self.read(offset!(snd_una))?,
-            bytes_acked: self.bytes_acked()?,
-            copied_seq: self.copied_seq()?,
-            rcv_nxt: self.rcv_nxt()?,
-            bytes_received: self.bytes_received()?,
-        })
+    fn has_peer_fin(self) -> bool {
+        self.load::<u64>(offset!(skc_flags)) & SOCK_DONE != 0
     }
 }
 

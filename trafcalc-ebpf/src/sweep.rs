@@ -1,7 +1,5 @@
-//! Looking at all streams when the service asks, in place of hooks in the way of each byte.
-//!
-//! Only where nothing but the user of a socket matters, who is still known later. The service runs this program itself
-//! (`BPF_PROG_TEST_RUN`); it is attached to nothing.
+//! A look at every connection, when the service asks. The service runs this program itself (`BPF_PROG_TEST_RUN`); it is
+//! attached to nothing.
 #![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
 
 use core::ffi::c_void;
@@ -9,35 +7,80 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Stream, table as words};
 
-use crate::settle;
-use crate::slots;
+use crate::atomic;
+use crate::credit;
+use crate::maps::{BUCKETS, OCCUPIED, SPILL, STEPS, WORD_STEPS};
 use crate::sock::Sock;
 use crate::steps::{self, GO_ON, STOP};
+use crate::table;
 
-/// Slots to look at.
-struct Slots {
+/// Words of the bitmap.
+struct Words {
     first: u32,
     end: u32,
 }
 
-/// Looks at the streams in as many slots as a run has steps, from number `arg(0)` on and before `arg(1)`.
+/// Buckets of one word.
+struct Buckets {
+    first: u32,
+    /// Those to look at.
+    bits: u64,
+    /// Those that have a stream.
+    occupied: u64,
+}
+
+/// Looks at the streams in the buckets of as many words as a run has steps, from number `arg(0)` on and before `arg(1)`; and,
+/// when it begins with the first word, at those in the hash.
 #[raw_tracepoint]
 pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
-    steps::take(look, &mut Slots { first: context.arg(0), end: context.arg(1) });
+    let (first, end): (u32, u32) = (context.arg(0), context.arg(1));
+    if first == 0 && table::word(words::SPILLED) != 0 {
+        steps::each(&SPILL, spilled, &mut ());
+    }
+    steps::each(&STEPS, word, &mut Words { first, end });
     0
 }
 
-extern "C" fn look(_map: *mut c_void, step: *const u32, _element: *mut u64, slots: *mut Slots) -> i64 {
+extern "C" fn spilled(_map: *mut c_void, key: *const u64, stream: *mut Stream, _: *mut ()) -> i64 {
     // SAFETY: both are there as long as the kernel calls.
-    let (number, end) = unsafe { ((*slots).first + read_volatile(step), (*slots).end) };
+    credit::look(Sock::of(unsafe { read_volatile(key) }), stream, false);
+    GO_ON
+}
+
+extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, words: *mut Words) -> i64 {
+    // SAFETY: both are there as long as the kernel calls.
+    let (number, end) = unsafe { ((*words).first + read_volatile(step), (*words).end) };
     if number >= end {
         return STOP;
     }
-    let Some(slot) = slots::at(number) else { return STOP };
-    let key = slots::key(slot);
-    if key != 0 {
-        settle::from_outside(Sock::of_key(key), slots::stream(slot), || slots::key(slot) == key);
+    let Some(word) = OCCUPIED.get_ptr_mut(number) else { return STOP };
+    // SAFETY: points to a map value.
+    unsafe {
+        if read_volatile(word) != 0 {
+            let mut buckets = Buckets { first: number * BUCKETS_A_WORD, bits: atomic::swap(word, 0), occupied: 0 };
+            steps::each(&WORD_STEPS, bucket, &mut buckets);
+            atomic::set(word, buckets.occupied);
+        }
+    }
+    GO_ON
+}
+
+extern "C" fn bucket(_map: *mut c_void, step: *const u32, _element: *mut u64, buckets: *mut Buckets) -> i64 {
+    // SAFETY: both are there as long as the kernel calls.
+    let (step, buckets) = unsafe { (read_volatile(step) % BUCKETS_A_WORD, &mut *buckets) };
+    let bit = 1_u64 << step;
+    if buckets.bits & bit == 0 {
+        return GO_ON;
+    }
+    let Some(bucket) = BUCKETS.get_ptr_mut(buckets.first + step) else { return STOP };
+    for index in 0..BUCKET_STREAMS {
+        let key = table::holder(bucket, index);
+        if key != 0 {
+            buckets.occupied |= bit;
+            credit::look(Sock::of(key), table::stream(bucket, index), false);
+        }
     }
     GO_ON
 }

@@ -1,73 +1,74 @@
-//! The streams by the address of their socket. Where they are swept: see `slots`. Where hooks look at each event: an array of
-//! small buckets, whose look-up costs no call, and a hash for those whose bucket is full.
+//! The streams by the address of their socket: an array of small buckets, whose look-up costs no call, and a hash for those
+//! whose bucket is full, which takes memory only as it grows.
+//!
+//! A bitmap says which buckets may have a stream, so that a sweep costs what is open. A place gets its key before its bucket
+//! is marked, and a sweep takes the mark away before it looks at keys: each by an operation that orders the two, so a stream
+//! is never missed.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
 
-use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, Stream, bucket};
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, Stream, bucket, table};
 
-use crate::atomic::Swap;
-use crate::credit::{EXISTS, NOEXIST};
-use crate::maps::{BUCKETS, STREAMS, bucket_bits, sweeps};
-use crate::slots;
+use crate::atomic;
+use crate::maps::{BUCKETS, OCCUPIED, SPILL, TABLE, bucket_bits};
 
-/// Whether there was room for a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
-    Yes,
-    No,
-    /// Another CPU came first, and its stream is kept.
-    Taken,
-}
+/// `BPF_NOEXIST`: insert only.
+pub(crate) const NOEXIST: u64 = 1;
 
 /// The stream of `key`.
 #[inline(always)]
 pub(crate) fn find(key: u64) -> Option<*mut Stream> {
-    if sweeps() {
-        return slots::find(key).map(slots::stream);
-    }
-    if let Some(bucket) = bucket_of(key) {
+    if let Some(bucket) = BUCKETS.get_ptr_mut(bucket(key, bucket_bits())) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
                 return Some(stream(bucket, index));
             }
         }
     }
-    STREAMS.get_ptr_mut(key)
+    if word(table::SPILLED) == 0 { None } else { SPILL.get_ptr_mut(key) }
 }
 
-/// Keeps `stream` as that of `key`.
+/// Keeps `new` as the stream of `key`, which must have none, and whose socket is locked; whether there was room.
 #[inline(always)]
-pub(crate) fn insert<S: Swap>(key: u64, new: &Stream) -> Room {
-    if sweeps() {
-        return slots::insert::<S>(key, new);
-    }
-    if let Some(bucket) = bucket_of(key) {
+pub(crate) fn insert(key: u64, new: &Stream) -> bool {
+    let number = bucket(key, bucket_bits());
+    if let Some(bucket) = BUCKETS.get_ptr_mut(number) {
         for index in 0..BUCKET_STREAMS {
-            // SAFETY: both point into a map value. Whoever has claimed a place is alone there: nobody else looks for
-            // this key, since the socket is locked.
-            unsafe {
-                if S::claim(place(bucket, index), key) {
-                    write_volatile(stream(bucket, index), *new);
-                    return Room::Yes;
-                }
+            // SAFETY: points into a map value.
+            if holder(bucket, index) == 0 && unsafe { atomic::replace(place(bucket, index), 0, key) } {
+                write(stream(bucket, index), new);
+                mark(number);
+                return true;
             }
         }
     }
-    match STREAMS.insert(key, new, NOEXIST) {
-        Ok(()) => Room::Yes,
-        Err(EXISTS) => Room::Taken,
-        Err(_) => Room::No,
+    spill(key, new)
+}
+
+/// Writes a stream over one whose cursors stand nowhere, or that a look does not know of yet.
+///
+/// The cursors come last, by operations that order what is before them: a look that sees them sees all.
+#[inline(always)]
+pub(crate) fn write(stream: *mut Stream, new: &Stream) {
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        write_volatile(&raw mut (*stream).sent_base, new.sent_base);
+        write_volatile(&raw mut (*stream).received_base, new.received_base);
+        write_volatile(&raw mut (*stream).flags, new.flags);
+        write_volatile(&raw mut (*stream).written, new.written);
+        write_volatile(&raw mut (*stream).owner, new.owner);
+        write_volatile(&raw mut (*stream).mark_high, new.mark_high);
+        write_volatile(&raw mut (*stream).looks_without_actor, 0);
+        write_volatile(&raw mut (*stream).received, new.received);
+        atomic::swap(&raw mut (*stream).sent, new.sent);
     }
 }
 
-/// Forgets the stream of `key`, if there is one.
+/// Forgets the stream of `key`, whose cursors stand nowhere.
 #[inline(always)]
 pub(crate) fn remove(key: u64) {
-    if sweeps() {
-        return slots::remove(key);
-    }
-    if let Some(bucket) = bucket_of(key) {
+    if let Some(bucket) = BUCKETS.get_ptr_mut(bucket(key, bucket_bits())) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
                 // SAFETY: points into a map value.
@@ -76,17 +77,54 @@ pub(crate) fn remove(key: u64) {
             }
         }
     }
-    let _ = STREAMS.remove(key);
+    if word(table::SPILLED) != 0 && SPILL.remove(key).is_ok() {
+        add(table::SPILLED, u64::MAX);
+    }
 }
 
+/// One of the words of `trafcalc_common::maps::table`.
 #[inline(always)]
-fn bucket_of(key: u64) -> Option<*mut Bucket> {
-    BUCKETS.get_ptr_mut(bucket(key, bucket_bits()))
+pub(crate) fn word(index: u32) -> u64 {
+    // SAFETY: points to a map value.
+    TABLE.get_ptr(index).map_or(0, |word| unsafe { read_volatile(word) })
 }
 
-/// Whose place it is.
+/// Adds to one of them, by a number that may be -1.
 #[inline(always)]
-fn holder(bucket: *mut Bucket, index: usize) -> u64 {
+pub(crate) fn add(index: u32, change: u64) {
+    if let Some(word) = TABLE.get_ptr_mut(index) {
+        // SAFETY: points to a map value.
+        unsafe { atomic::add(word, change) };
+    }
+}
+
+#[inline(never)]
+fn spill(key: u64, new: &Stream) -> bool {
+    // Counted before it is there, so that nobody passes it by.
+    add(table::SPILLED, 1);
+    let is_kept = SPILL.insert(key, new, NOEXIST).is_ok();
+    if !is_kept {
+        add(table::SPILLED, u64::MAX);
+    }
+    is_kept
+}
+
+/// Has sweeps look at a bucket.
+#[inline(always)]
+fn mark(number: u32) {
+    let Some(word) = OCCUPIED.get_ptr_mut(number / BUCKETS_A_WORD) else { return };
+    let bit = 1_u64 << (number % BUCKETS_A_WORD);
+    // SAFETY: points to a map value. The cursor that was written last has ordered the key before this.
+    unsafe {
+        if read_volatile(word) & bit == 0 {
+            atomic::set(word, bit);
+        }
+    }
+}
+
+/// Whose place it is; 0 if nobody's.
+#[inline(always)]
+pub(crate) fn holder(bucket: *mut Bucket, index: usize) -> u64 {
     // SAFETY: points into a map value.
     unsafe { read_volatile(place(bucket, index)) }
 }
@@ -97,8 +135,9 @@ fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
     unsafe { (&raw mut (*bucket).keys).cast::<u64>().add(index) }
 }
 
+/// The stream in it.
 #[inline(always)]
-fn stream(bucket: *mut Bucket, index: usize) -> *mut Stream {
+pub(crate) fn stream(bucket: *mut Bucket, index: usize) -> *mut Stream {
     // SAFETY: `bucket` points to a map value, and `index` is less than the number of streams.
     unsafe { (&raw mut (*bucket).streams).cast::<Stream>().add(index) }
 }

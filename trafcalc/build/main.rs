@@ -14,38 +14,39 @@ use toolchain::{Compiler, find_linker};
 
 const SETUP: &str = "the kernel half needs a compiler with the source of `core` and bpf-linker: run `cargo xtask setup` \
                      once, or build without them by `--no-default-features`";
-const OBJECT: &str = "trafcalc-ebpf.o";
+/// The objects, by the names of their binaries in `trafcalc-ebpf`.
+const OBJECTS: [&str; 2] = ["users", "actors"];
 /// Set by the benchmark, for programs that do nothing.
 const EMPTY: &str = "TRAFCALC_EBPF_EMPTY";
 
 fn main() {
     println!("cargo::rerun-if-changed=build");
-    println!("cargo::rerun-if-env-changed=TRAFCALC_EBPF_OBJECT");
+    println!("cargo::rerun-if-env-changed=TRAFCALC_EBPF_OBJECTS");
     println!("cargo::rerun-if-env-changed={EMPTY}");
     if env::var_os("CARGO_FEATURE_EBPF").is_none() {
         return;
     }
-    if let Err(message) = provide_object() {
+    if let Err(message) = provide_objects() {
         println!("cargo::error={message}");
     }
 }
 
-fn provide_object() -> Result<(), String> {
-    let object = match env::var_os("TRAFCALC_EBPF_OBJECT") {
-        Some(ready) => {
-            let ready = PathBuf::from(ready);
-            println!("cargo::rerun-if-changed={}", ready.display());
-            ready
-        }
-        None => build_object()?,
+fn provide_objects() -> Result<(), String> {
+    let dir = match env::var_os("TRAFCALC_EBPF_OBJECTS") {
+        Some(ready) => PathBuf::from(ready),
+        None => build_objects()?,
     };
-    fs::copy(&object, variable("OUT_DIR").join(OBJECT))
-        .map(drop)
-        .map_err(|error| format!("cannot copy the eBPF object {}: {error}", object.display()))
+    for name in OBJECTS {
+        let object = dir.join(name);
+        println!("cargo::rerun-if-changed={}", object.display());
+        fs::copy(&object, variable("OUT_DIR").join(name).with_extension("o"))
+            .map_err(|error| format!("cannot copy the eBPF object {}: {error}", object.display()))?;
+    }
+    Ok(())
 }
 
-/// Compiles `trafcalc-ebpf` for the kernel's machine and gives the path of the object.
-fn build_object() -> Result<PathBuf, String> {
+/// Compiles `trafcalc-ebpf` for the kernel's machine and gives the folder of the objects.
+fn build_objects() -> Result<PathBuf, String> {
     let workspace = variable("CARGO_MANIFEST_DIR").join("..");
     for part in ["trafcalc-ebpf", "trafcalc-common", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(part).display());
@@ -67,7 +68,7 @@ fn build_object() -> Result<PathBuf, String> {
     if messages.contains("warning: ") {
         messages.lines().for_each(|line| println!("cargo::warning={line}"));
     }
-    Ok(target_dir.join(kernel_machine()).join("release/trafcalc-ebpf"))
+    Ok(target_dir.join(kernel_machine()).join("release"))
 }
 
 /// `cargo build` for the kernel. The linker takes the first libLLVM it finds in `LD_LIBRARY_PATH`, whatever its

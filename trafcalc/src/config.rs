@@ -232,6 +232,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     Ok(Settings {
         only: merge_only(&overrides.only, file.only),
         capture: capture::Settings {
+            subordinates: Vec::new(),
             backend,
             attach,
             loopback: overrides.loopback || file.loopback,

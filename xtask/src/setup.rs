@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Makes sure that the kernel half can be built. A ready object needs no tools.
 pub(crate) fn ensure_tools() -> Result<()> {
-    if env::var_os("TRAFCALC_EBPF_OBJECT").is_some() {
+    if env::var_os("TRAFCALC_EBPF_OBJECTS").is_some() {
         return Ok(());
     }
     if Compiler::find().is_none() {

@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
 use crate::actor;
+use crate::program::program;
 use crate::task::Task;
 
 fn raw(context: &RawTracePointContext) {
@@ -16,4 +16,3 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "cgroup_attach_task")] raw_attach(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "cgroup_attach_task")] raw_attach_copy(RawTracePointContext) => raw);

@@ -3,12 +3,11 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
 use crate::actor;
+use crate::program::program;
 
 fn raw(_: &RawTracePointContext) {
     actor::next_epoch(actor::pid());
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "sched_process_exec")] raw_exec_copy(RawTracePointContext) => raw);

@@ -3,8 +3,8 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
 use crate::actor;
+use crate::program::program;
 use crate::task::Task;
 use crate::wanted;
 
@@ -16,4 +16,3 @@ fn raw(_: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_exit")] raw_exit(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "sched_process_exit")] raw_exit_copy(RawTracePointContext) => raw);

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
+use crate::program::program;
 use crate::task::Task;
 use crate::wanted;
 
@@ -14,4 +14,3 @@ fn raw(context: &RawTracePointContext) {
 }
 
 program!(#[raw_tracepoint(tracepoint = "sched_process_fork")] raw_fork(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "sched_process_fork")] raw_fork_copy(RawTracePointContext) => raw);

@@ -6,14 +6,13 @@ use core::ffi::c_void;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
-use crate::atomic::Exchange;
+use crate::actor::Moment;
+use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn raw(context: &RawTracePointContext) {
-    settle::sent::<Exchange>(Sock::new(context.arg::<*const c_void>(0)));
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Moment::Call);
 }
 
 program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send_copy(RawTracePointContext) => raw);

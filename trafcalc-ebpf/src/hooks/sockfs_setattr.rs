@@ -4,18 +4,17 @@
 use aya_ebpf::macros::{fentry, kprobe};
 use aya_ebpf::programs::{FEntryContext, ProbeContext};
 
-use super::program;
-use crate::owner;
+use crate::fchown;
 
 fn traced(context: &FEntryContext) {
-    owner::changes_by_entry(context.arg(1));
+    fchown::of_entry(context.arg(1));
 }
 
 fn probed(context: &ProbeContext) {
     if let Some(entry) = context.arg(1) {
-        owner::changes_by_entry(entry);
+        fchown::of_entry(entry);
     }
 }
 
-program!(#[fentry(function = "sockfs_setattr")] fentry_owner(FEntryContext) => traced);
-program!(#[kprobe] kprobe_owner(ProbeContext) => probed);
+crate::program::program!(#[fentry(function = "sockfs_setattr")] fentry_owner(FEntryContext) => traced);
+crate::program::program!(#[kprobe] kprobe_owner(ProbeContext) => probed);

@@ -5,14 +5,13 @@ use core::ffi::c_void;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
-use crate::atomic::Exchange;
+use crate::actor::Moment;
+use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn raw(context: &RawTracePointContext) {
-    settle::received::<Exchange>(Sock::new(context.arg::<*const c_void>(0)));
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Moment::Any);
 }
 
 program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive_copy(RawTracePointContext) => raw);

@@ -4,12 +4,10 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
-use super::program;
-use crate::owner;
+use crate::fchown;
 
 fn raw(context: &RawTracePointContext) {
-    owner::changes_by_inode(context.arg(0));
+    fchown::of_any_inode(context.arg(0));
 }
 
-program!(#[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")] raw_owner(RawTracePointContext) => raw);
-program!(#[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")] raw_owner_copy(RawTracePointContext) => raw);
+crate::program::program!(#[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")] raw_owner(RawTracePointContext) => raw);

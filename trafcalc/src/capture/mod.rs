@@ -141,17 +141,30 @@ pub struct Settings {
     pub wanted: Wanted,
     /// Which user's bytes are.
     pub belonging: Belonging,
+    /// Ranges of uids whose bytes belong to another user.
+    pub subordinates: Vec<SubordinateRange>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
     pub packet: PacketSettings,
 }
 
+/// Subordinate uids (subuid(5)): bytes of these belong to the user who has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubordinateRange {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+    /// Whose.
+    pub owner: u32,
+}
+
 /// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// Most connections followed at once; some 128 bytes of kernel memory each. Further ones are counted when they
-    /// end, and credited to [`Owner::Other`].
+    /// Most connections followed at once. A fourth of them have a place of 56 bytes from the start; the others take some 100
+    /// bytes of kernel memory each as they come. Further ones are counted when they end.
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
     /// more is told apart, as many of them besides, some 250 bytes each.
@@ -165,11 +178,11 @@ pub struct EbpfSettings {
 }
 
 impl Default for EbpfSettings {
-    /// As many connections as the packet backend follows (34 MB), and more accounts than most hosts have users (5 MB on
+    /// More connections than most hosts have (7 MB, and 8 for the hash that the others go to), and more accounts than most hosts have users (5 MB on
     /// 8 CPUs).
     fn default() -> Self {
         Self {
-            max_connections: 262_144,
+            max_connections: 524_288,
             max_accounts: 16_384,
             test_leave_out_states: false,
             test_without_cast: false,

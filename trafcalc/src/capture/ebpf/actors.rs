@@ -48,7 +48,7 @@ struct Taken {
 impl Actors {
     /// The maps of `programs`, with all rows free.
     pub(super) fn of(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
-        let mut free: Queue<MapData, u32> = take(programs, "FREE_ROWS")?;
+        let mut free: Queue<MapData, u32> = take(programs, "FREE_ACTORS")?;
         for row in actor_rows(&settings.ebpf) {
             free.push(row, 0).map_err(|error| unreadable(&error))?;
         }

@@ -64,6 +64,6 @@ mod tests {
     #[test]
     fn the_words_have_names() {
         let text = text(&std::array::from_fn(|index| index as u64));
-        assert!(text.starts_with("credited_sent=0 credited_received=1 kernel_sent=2 kernel_received=3 "), "{text}");
+        assert!(text.starts_with("credited_sent=0 credited_received=1 sent_base=2 received_base=3 "), "{text}");
     }
 }

@@ -4,21 +4,22 @@
 //! must never be written or emptied from here: what is deleted between a read and the next event is lost.
 
 mod actors;
+mod candidates;
 mod counters;
 mod descendants;
+mod hooks;
 mod mismatches;
 mod misses;
-mod modes;
 mod offsets;
 mod plan;
 mod programs;
 mod sizes;
+mod subordinates;
 mod sweep;
 mod tables;
 mod trim;
 
 use std::cell::OnceCell;
-use std::path::Path;
 
 use aya::Btf;
 use caps::{CapSet, Capability};
@@ -27,18 +28,17 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use trafcalc_common::maps::OTHER_ROW;
 
 use self::actors::Actors;
+use self::candidates::{ATTACH_ORDER, Candidate};
 use self::counters::Counters;
 use self::mismatches::Mismatches;
-use self::modes::{Looks, Variant};
-use self::offsets::{Cast, Layout};
+use self::offsets::Layout;
 use self::plan::Plan;
 use self::programs::Programs;
-use self::sweep::Sweep;
 use self::tables::Tables;
-use super::{Attach, Backend, BackendKind, Batch, By, CaptureError, Declined, Health, Method, Owner, Settings};
-
-/// The attach modes, cheaper ones first.
-const ATTACH_ORDER: [Attach; 3] = [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint];
+use super::{
+    Attach, Backend, BackendKind, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method, Owner,
+    Settings,
+};
 
 /// Starts counting in the attach mode that `settings` ask for, or the first that works; each that was tried in vain is
 /// added to `declined` with its reason.
@@ -71,8 +71,8 @@ struct Kernel {
     /// What it is wanted for.
     plan: Plan,
     layout: Layout,
-    /// Whether a sweep tells what is wanted, and how to sweep is known.
-    may_sweep: bool,
+    /// Whether a hash that programs at tracepoints use may grow: since Linux 6.1 its memory has an allocator of its own.
+    has_growing_hashes: bool,
     /// Its types as aya wants them, read when a program needs them.
     types: OnceCell<Btf>,
 }
@@ -87,14 +87,21 @@ impl Kernel {
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let layout = offsets::of_running_kernel(plan.reads_tasks())?;
-        let may_sweep = layout.sweep.is_some() && !plan.reads_tasks() && !settings.ebpf.test_without_sweep;
-        Ok(Self { plan, layout, may_sweep, types: OnceCell::new() })
+        Ok(Self { plan, layout, has_growing_hashes: version() >= (6, 1), types: OnceCell::new() })
     }
 
-    /// How the program may read sockets, better ways first. A kernel that has the cast need not be able to compile it.
-    fn casts(&self) -> impl Iterator<Item = Option<Cast>> {
-        self.layout.cast.into_iter().map(Some).chain([None])
+    /// How connections are to be looked at.
+    fn method(&self, settings: &Settings) -> Method {
+        if self.plan.reads_tasks() || settings.ebpf.test_without_sweep { Method::Events } else { Method::Sweep }
     }
+}
+
+/// The kernel's first two numbers; zeroes if it says nothing that can be understood.
+fn version() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let release = release.unwrap_or_default();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn require_capabilities() -> Result<(), CaptureError> {
@@ -118,73 +125,42 @@ fn require_pid_namespace() -> Result<(), CaptureError> {
     if own.is_ok_and(|own| own.as_os_str() != FIRST) { Err(CaptureError::PidNamespace) } else { Ok(()) }
 }
 
-/// Says at once what attaching would find out only after it has attached half of the programs.
-fn require_kprobes() -> Result<(), CaptureError> {
-    let is_there = std::fs::exists("/sys/bus/event_source/devices/kprobe/type").unwrap_or(true);
-    if is_there { Ok(()) } else { Err(CaptureError::NoKprobes) }
-}
-
-/// Says in words what loading would call an invalid argument. Where the list of tracepoints is not mounted, trying tells.
-fn require_send_tracepoint() -> Result<(), CaptureError> {
-    let events = Path::new("/sys/kernel/tracing/events/sock");
-    let is_missing = events.is_dir() && !events.join("sock_send_length").is_dir();
-    if is_missing { Err(CaptureError::NoTracepoint) } else { Ok(()) }
-}
-
 /// Whether it is the kind of program that is not permitted, whatever it does.
 fn is_refused(reason: &CaptureError) -> bool {
     matches!(reason, CaptureError::Hook { source, .. } if source.raw_os_error() == Some(Errno::EPERM as i32))
 }
 
-/// Loads the programs of a variant, in the best way that the kernel takes.
-fn load(variant: &Variant, kernel: &Kernel, settings: &Settings) -> Result<Programs, CaptureError> {
-    let mut loaded = Err(CaptureError::NotBuilt);
-    for cast in kernel.casts().filter(|cast| cast.is_none() || !settings.ebpf.test_without_cast) {
-        let way = if cast.is_some() { "a cast" } else { "a helper" };
-        loaded = Programs::load(variant, kernel, cast, settings);
-        match &loaded {
-            Ok(_) => {
-                tracing::debug!("programs load from sockets by {way}");
-                break;
-            }
-            Err(reason) if is_refused(reason) => break,
-            Err(reason) => tracing::debug!(%reason, "programs cannot load from sockets by {way}"),
-        }
-    }
-    loaded
-}
-
 /// The backend, as long as it runs.
 struct EbpfBackend {
-    attach: Attach,
+    candidate: Candidate,
     by: By,
-    /// Where connections are swept.
-    sweep: Option<Sweep>,
+    settings: EbpfSettings,
     programs: Programs,
     tables: Tables,
     /// Where it matters who acts.
     actors: Option<Actors>,
     counters: Counters,
+    /// What users were credited where more was to be told apart.
+    coarse_bytes: u64,
     /// What has been told so far.
     health: Health,
     mismatches: Mismatches,
 }
 
 impl EbpfBackend {
+    /// The best way of an attach mode that works. The first reason is the one to tell: others are of second best ways.
     fn start(attach: Attach, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
-        if attach == Attach::Kprobe {
-            require_kprobes()?;
-        }
         let mut first_reason = None;
-        let is_possible = |variant: &&Variant| variant.looks != Looks::Swept || kernel.may_sweep;
-        for variant in modes::variants(attach).iter().filter(is_possible) {
-            let is_possible = if variant.needs_send_tracepoint() { require_send_tracepoint() } else { Ok(()) };
-            let programs = is_possible.and_then(|()| load(variant, kernel, settings));
-            match programs.and_then(|programs| Self::counting(attach, variant.looks, programs, kernel, settings)) {
-                Ok(backend) => return Ok(backend),
+        for candidate in Candidate::of(attach, kernel, settings) {
+            let reading = candidate.reading();
+            match Self::counting(candidate, kernel, settings) {
+                Ok(backend) => {
+                    tracing::debug!("programs load from sockets by {reading}");
+                    return Ok(backend);
+                }
                 Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
                 Err(reason) => {
-                    tracing::debug!(%reason, "{}: connections cannot be {}", attach.name(), variant.looks.name());
+                    tracing::debug!(%reason, "programs cannot load from sockets by {reading}");
                     first_reason = first_reason.or(Some(reason));
                 }
             }
@@ -192,45 +168,41 @@ impl EbpfBackend {
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))
     }
 
-    fn counting(
-        attach: Attach,
-        looks: Looks,
-        mut programs: Programs,
-        kernel: &Kernel,
-        settings: &Settings,
-    ) -> Result<Self, CaptureError> {
-        let tables = Tables::of(&mut programs)?;
-        let sweep = (looks == Looks::Swept).then(|| Sweep::of(&mut programs, &settings.ebpf)).transpose()?;
+    fn counting(candidate: Candidate, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
+        candidate.check()?;
+        let mut programs = Programs::load(&candidate, kernel, settings)?;
+        let tables = Tables::of(&mut programs, &settings.ebpf)?;
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
-        let mut processes = plan::fill_filters(&mut programs, &settings.wanted)?;
+        let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
+        subordinates::fill(&mut programs, &settings.subordinates)?;
         programs.attach(settings)?;
-        if sweep.is_some() {
-            sweep::adopt(&mut programs)?;
-        }
-        plan::add_children(&mut processes, &settings.wanted)?;
-        let (counters, health, mismatches) = (Counters::default(), Health::default(), Mismatches::default());
-        Ok(Self { attach, by: settings.by, sweep, programs, tables, actors, counters, health, mismatches })
+        sweep::adopt(&mut programs)?;
+        plan::add_children(processes, &settings.wanted)?;
+        Ok(Self {
+            candidate,
+            by: settings.by,
+            settings: settings.ebpf.clone(),
+            programs,
+            tables,
+            actors,
+            counters: Counters::default(),
+            coarse_bytes: 0,
+            health: Health::default(),
+            mismatches: Mismatches::default(),
+        })
     }
 
     fn read(&mut self) -> Result<Batch, CaptureError> {
-        if let Some(sweep) = &self.sweep {
-            sweep.run(&mut self.programs)?;
-        }
-        let mut batch = Batch::default();
-        self.tables.update_rows()?;
-        for (owner, row) in self.tables.rows() {
-            let gain = self.counters.gain(*row, self.tables.shares(*row)?);
-            if !gain.is_zero() {
-                batch.credits.push((owner.clone(), gain));
-            }
-        }
+        sweep::run(&mut self.programs, &self.settings)?;
+        let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
+        self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
         if let Some(actors) = &mut self.actors {
             actors.read(&self.tables, &mut self.counters, &mut batch)?;
         }
         let health = self.health()?;
         warn_of_full_tables(&self.health, &health);
         if health.audit_mismatches != self.health.audit_mismatches {
-            self.mismatches.tell(self.attach, self.tables.evidence()?.iter());
+            self.mismatches.tell(self.candidate.attach, self.tables.evidence()?.iter());
         }
         self.health = health;
         Ok(Batch { health, ..batch })
@@ -241,35 +213,29 @@ impl EbpfBackend {
         let overflow = self.counters.handed_out(OTHER_ROW);
         Ok(Health {
             lost_events: self.programs.misses().values().sum(),
-            gaps: events.lost,
             overflow_bytes: overflow.sent + overflow.received,
             late_connections: events.late,
             unfollowed_connections: events.unfollowed,
-            coarse_bytes: self.coarse_bytes(),
+            coarse_bytes: self.coarse_bytes,
             audited: events.audited,
             audit_mismatches: events.mismatched,
             ..Health::default()
         })
     }
+}
 
-    /// What the rows of users have where more was to be told apart.
-    fn coarse_bytes(&self) -> u64 {
-        let of_users = self.tables.rows().iter().filter(|(owner, _)| *owner != Owner::Other);
-        let bytes = of_users.map(|&(_, row)| self.counters.handed_out(row)).map(|bytes| bytes.sent + bytes.received);
-        if self.by == By::User { 0 } else { bytes.sum() }
-    }
+/// What users were credited where more was to be told apart.
+fn coarse_bytes(by: By, credits: &[(Owner, Bytes)]) -> u64 {
+    let of_users = credits.iter().filter(|(owner, _)| *owner != Owner::Other);
+    if by == By::User { 0 } else { of_users.map(|(_, bytes)| bytes.sent + bytes.received).sum() }
 }
 
 /// Says so once, when a table becomes too small; the numbers go on in the reports.
 fn warn_of_full_tables(before: &Health, now: &Health) {
     if before.unfollowed_connections == 0 && now.unfollowed_connections > 0 {
-        tracing::warn!("more connections than ebpf.max_connections: some are counted when they end, for (other)");
+        tracing::warn!("more connections than ebpf.max_connections: some are counted when they end");
     }
-    if before.gaps == 0 && now.gaps > 0 {
-        tracing::warn!("far more connections than ebpf.max_connections: some are not counted");
-    }
-    let is_row_missing = |health: &Health| health.overflow_bytes > 0 && health.unfollowed_connections == 0;
-    if !is_row_missing(before) && is_row_missing(now) {
+    if before.overflow_bytes == 0 && now.overflow_bytes > 0 {
         tracing::warn!("more users than ebpf.max_accounts: some are counted for (other)");
     }
 }
@@ -280,7 +246,7 @@ impl Backend for EbpfBackend {
     }
 
     fn way(&self) -> Option<(Attach, Method)> {
-        Some((self.attach, if self.sweep.is_some() { Method::Sweep } else { Method::Events }))
+        Some((self.candidate.attach, self.candidate.method))
     }
 
     fn collect(&mut self) -> Result<Batch, CaptureError> {

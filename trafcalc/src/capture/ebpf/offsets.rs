@@ -22,8 +22,8 @@ const MAX_DEPTH: usize = 16;
 pub(super) struct Layout {
     pub(super) sockets: Offsets,
     pub(super) tasks: TaskOffsets,
-    /// Where sockets can be found without a hook.
-    pub(super) sweep: Option<SweepOffsets>,
+    /// Where sockets are found without a hook.
+    pub(super) sweep: SweepOffsets,
     pub(super) cast: Option<Cast>,
     /// Whether a program at a tracepoint can be preempted: since Linux 7 its callers are in a read-side section of a
     /// sleepable RCU instead. Only where there is something to be done about it.
@@ -48,11 +48,10 @@ pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError
     })?;
     let btf = parse(&bytes)?;
     let tasks = if with_tasks { of_tasks(&btf)? } else { TaskOffsets::UNSET };
-    let sweep = of_sweep(&btf).inspect_err(|reason| tracing::debug!(%reason, "connections cannot be swept"));
     Ok(Layout {
         sockets: of_sockets(&btf)?,
         tasks,
-        sweep: sweep.ok(),
+        sweep: of_sweep(&btf)?,
         cast: cast(&btf),
         preemptible: has_preemptible_tracepoints(&btf) && has_known_records(&btf),
     })
@@ -78,7 +77,7 @@ fn has_preemptible_tracepoints(btf: &Btf) -> bool {
         && has("srcu_ctr", |found| matches!(found, Type::Struct(_)))
 }
 
-/// Whether the fields of these records are where the program reads them.
+/// Whether the fields of this record are where the program reads them.
 fn has_known_records(btf: &Btf) -> bool {
     let is_at = |structure, field, bytes, at: u64| {
         Structure::find(btf, structure)
@@ -86,8 +85,7 @@ fn has_known_records(btf: &Btf) -> bool {
             .inspect_err(|reason| tracing::debug!(%reason, "no copies of programs"))
             .is_ok_and(|offset| u64::from(offset) == at)
     };
-    is_at("trace_event_raw_tcp_event_sk", "skaddr", 8, record::SK)
-        && is_at("trace_event_raw_inet_sock_set_state", "skaddr", 8, record::SK)
+    is_at("trace_event_raw_inet_sock_set_state", "skaddr", 8, record::SK)
         && is_at("trace_event_raw_inet_sock_set_state", "oldstate", 4, record::OLD)
         && is_at("trace_event_raw_inet_sock_set_state", "newstate", 4, record::NEW)
 }
@@ -102,21 +100,25 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         sk_protocol: sock.field("sk_protocol", 2)?,
         sk_uid: sock.field("sk_uid", 4)?,
         sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
+        sk_max_ack_backlog: sock.field("sk_max_ack_backlog", 4)?,
         sk_dst_cache: sock.field("sk_dst_cache", 8)?,
+        sk_rx_dst_ifindex: sock
+            .field("sk_rx_dst_ifindex", 4)
+            .or_else(|_| Structure::find(btf, "inet_sock")?.field("rx_dst_ifindex", 4))?,
         skc_flags: common.field("skc_flags", 8)?,
         skc_family: common.field("skc_family", 2)?,
         skc_state: common.field("skc_state", 1)?,
-        skc_dport: common.field("skc_dport", 2)?,
         skc_daddr: common.field("skc_daddr", 4)?,
         skc_rcv_saddr: common.field("skc_rcv_saddr", 4)?,
         skc_v6_daddr: common.field("skc_v6_daddr", 16)?,
         skc_v6_rcv_saddr: common.field("skc_v6_rcv_saddr", 16)?,
-        write_seq: tcp.field("write_seq", 4)?,
-        copied_seq: tcp.field("copied_seq", 4)?,
         snd_una: tcp.field("snd_una", 4)?,
+        snd_nxt: tcp.field("snd_nxt", 4)?,
+        write_seq: tcp.field("write_seq", 4)?,
         rcv_nxt: tcp.field("rcv_nxt", 4)?,
         bytes_acked: tcp.field("bytes_acked", 8)?,
         bytes_received: tcp.field("bytes_received", 8)?,
+        bytes_sent: tcp.field("bytes_sent", 8)?,
         dst_dev: Structure::find(btf, "dst_entry")?.field("dev", 8)?,
         dev_flags: Structure::find(btf, "net_device")?.field("flags", 4)?,
     })
@@ -124,16 +126,16 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
 
 /// Reads the offsets by which sockets are found from a kernel's type information.
 fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
-    let sock = Structure::find(btf, "sock")?;
-    let common = sock.inner("__sk_common")?;
+    let common = Structure::find(btf, "sock")?.inner("__sk_common")?;
+    let death_row = DeathRow::find(btf)?;
     let table = Structure::find(btf, "inet_hashinfo")?;
     Structure::find(btf, "inet_ehash_bucket")?.has_nothing_but("chain", 8)?;
     let allocated = Structure::find(btf, "socket_alloc")?;
     Ok(SweepOffsets {
-        sk_socket: sock.field("sk_socket", 8)?,
         skc_net: common.inner("skc_net")?.field("net", 8)?,
         skc_nulls_node: common.inner("skc_nulls_node")?.field("next", 8)?,
-        net_hashinfo: Structure::find(btf, "net")?.inner("ipv4")?.inner("tcp_death_row")?.field("hashinfo", 8)?,
+        net_death_row_pointer: death_row.pointer,
+        death_row_hashinfo: death_row.hashinfo,
         hashinfo_ehash: table.field("ehash", 8)?,
         hashinfo_ehash_mask: table.field("ehash_mask", 4)?,
         task_files: Structure::find(btf, "task_struct")?.field("files", 8)?,
@@ -146,6 +148,25 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
         inode_sb: Structure::find(btf, "inode")?.field("i_sb", 8)?,
         sb_magic: Structure::find(btf, "super_block")?.field("s_magic", 8)?,
     })
+}
+
+/// The way from a network namespace to `inet_timewait_death_row.hashinfo`.
+struct DeathRow {
+    /// Where the pointer to the structure is, in Linux 5.18 to 6.0; 0 where the structure itself is in the namespace.
+    pointer: u32,
+    /// The offset in what is pointed to, or in the namespace.
+    hashinfo: u32,
+}
+
+impl DeathRow {
+    fn find(btf: &Btf) -> Result<Self, CaptureError> {
+        let ipv4 = Structure::find(btf, "net")?.inner("ipv4")?;
+        if let Ok(within) = ipv4.inner("tcp_death_row") {
+            return Ok(Self { pointer: 0, hashinfo: within.field("hashinfo", 8)? });
+        }
+        let hashinfo = Structure::find(btf, "inet_timewait_death_row")?.field("hashinfo", 8)?;
+        Ok(Self { pointer: ipv4.field("tcp_death_row", 8)?, hashinfo })
+    }
 }
 
 /// Reads the offsets that tell who acts from a kernel's type information.

@@ -90,9 +90,11 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let lock = blob.simple("socket_lock_t", TYPEDEF, lock);
     let sock = [("__sk_common", common, 8), ("sk_type", two, 516), ("sk_protocol", protocol, 518)];
     let sock = [&sock[..], &[("sk_uid", user, 528), ("sk_dst_cache", pointer, 400), ("sk_lock", lock, 300)]].concat();
+    let sock = [&sock[..], &[("sk_max_ack_backlog", four, 620), ("sk_rx_dst_ifindex", four, 332)]].concat();
     blob.record("sock", STRUCT, 760, &sock);
-    let tcp = [(write_seq, four, 1700), ("copied_seq", four, 1600), ("snd_una", four, 1704), ("rcv_nxt", four, 1708)];
-    let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728)]].concat();
+    let tcp = [(write_seq, four, 1700), ("snd_nxt", four, 1600), ("snd_una", four, 1704), ("rcv_nxt", four, 1708)];
+    let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728), ("bytes_sent", eight, 1736)]]
+        .concat();
     blob.record("tcp_sock", STRUCT, 2300, &tcp);
     let device = blob.record("", UNION, 8, &[("dev", pointer, 0), ("dev_rcu", pointer, 0)]);
     blob.record("dst_entry", STRUCT, 80, &[("", device, 0)]);
@@ -107,10 +109,10 @@ fn from_btf(bytes: &[u8]) -> Result<Offsets, CaptureError> {
 #[test]
 fn fields_are_found_through_anonymous_members_and_aliases() {
     let offsets = from_btf(&kernel(2, "write_seq")).unwrap();
-    assert_eq!(offsets.skc_dport, 8 + 12);
+    assert_eq!(offsets.skc_rcv_saddr, 8 + 4);
     assert_eq!(offsets.skc_state, 8 + 18);
     assert_eq!(offsets.sk_uid, 528);
-    assert_eq!(offsets.write_seq, 1700);
+    assert_eq!((offsets.write_seq, offsets.snd_nxt, offsets.bytes_sent), (1700, 1600, 1736));
     assert_eq!(offsets.dst_dev, 0);
     assert_eq!(offsets.dev_flags, 176);
 }

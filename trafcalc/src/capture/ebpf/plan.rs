@@ -1,6 +1,5 @@
 //! What the program has to know and do for the settings, beyond counting users.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use aya::Pod;
@@ -8,7 +7,7 @@ use aya::maps::{HashMap, MapData};
 use trafcalc_common::actor::{START_UNIT_NS, by, filter, name_words};
 
 use super::descendants;
-use super::modes::{self, Hook};
+use super::hooks::{self, Hook};
 use super::programs::Programs;
 use super::tables::{take, unreadable};
 use crate::capture::{Belonging, By, CaptureError, Wanted};
@@ -66,9 +65,9 @@ impl Plan {
     pub(super) fn hooks(&self) -> impl Iterator<Item = &'static Hook> {
         let marks_processes = self.mark_processes != 0;
         let needs_cgroups = self.by == by::UNIT || self.filters & filter::UNITS != 0;
-        let processes = if marks_processes { modes::PROCESSES } else { &[] };
-        let moves = if marks_processes && needs_cgroups { modes::MOVES } else { &[] };
-        let forks = if self.children { modes::FORKS } else { &[] };
+        let processes = if marks_processes { hooks::PROCESSES } else { &[] };
+        let moves = if marks_processes && needs_cgroups { hooks::MOVES } else { &[] };
+        let forks = if self.children { hooks::FORKS } else { &[] };
         processes.iter().chain(moves).chain(forks)
     }
 }
@@ -98,32 +97,38 @@ pub(super) type WantedProcesses = HashMap<MapData, u32, u64>;
 
 /// Adds the children that the wanted processes have. Those that they fork from now on the program adds by itself, once it
 /// is attached.
-pub(super) fn add_children(map: &mut WantedProcesses, wanted: &Wanted) -> Result<(), CaptureError> {
-    let children =
-        if wanted.children { descendants::of(Path::new("/proc"), &wanted.processes) } else { BTreeMap::new() };
-    let mut starts = children.into_iter().map(|(pid, started_ns)| (pid, started_ns / START_UNIT_NS));
+pub(super) fn add_children(map: Option<WantedProcesses>, wanted: &Wanted) -> Result<(), CaptureError> {
+    let Some(mut map) = map.filter(|_| wanted.children) else { return Ok(()) };
+    let mut starts = descendants::of(Path::new("/proc"), &wanted.processes)
+        .into_iter()
+        .map(|(pid, started_ns)| (pid, started_ns / START_UNIT_NS));
     starts.try_for_each(|(pid, start)| map.insert(pid, start, 0)).map_err(|error| unreadable(&error))
 }
 
-/// Tells the program what is wanted; gives the map of processes.
-pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<WantedProcesses, CaptureError> {
-    let starts = wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS));
+/// Tells the program what is wanted; gives the map of processes, where some are.
+pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<Option<WantedProcesses>, CaptureError> {
+    let starts: Vec<_> =
+        wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS)).collect();
     let names = |names: &[String]| names.iter().map(|name| (name_words(name.as_bytes()), 1_u32)).collect::<Vec<_>>();
-    fill(programs, "WANTED_USERS", wanted.users.iter().map(|&uid| (uid, 1_u32)))?;
+    fill(programs, "WANTED_USERS", wanted.users.iter().map(|&uid| (uid, 1_u32)).collect())?;
     fill(programs, "WANTED_PROGRAMS", names(&wanted.programs))?;
     fill(programs, "WANTED_UNITS", names(&wanted.units))?;
     fill(programs, "WANTED_PROCESSES", starts)
 }
 
-/// Each value has the type that the program's map has: 32 bits, but for starts.
+/// Each value has the type that the program's map has: 32 bits, but for starts. Where nothing is wanted the object need not
+/// have the map.
 fn fill<K: Pod, V: Pod>(
     programs: &mut Programs,
     name: &'static str,
-    entries: impl IntoIterator<Item = (K, V)>,
-) -> Result<HashMap<MapData, K, V>, CaptureError> {
+    entries: Vec<(K, V)>,
+) -> Result<Option<HashMap<MapData, K, V>>, CaptureError> {
+    if entries.is_empty() {
+        return Ok(None);
+    }
     let mut map: HashMap<MapData, K, V> = take(programs, name)?;
     let filled = entries.into_iter().try_for_each(|(key, value)| map.insert(key, value, 0));
-    filled.map(|()| map).map_err(|error| unreadable(&error))
+    filled.map(|()| Some(map)).map_err(|error| unreadable(&error))
 }
 
 #[cfg(test)]

@@ -10,17 +10,21 @@ use std::os::fd::AsFd as _;
 use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
 use trafcalc_common::cast;
-use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, SweepOffsets, TASK_OFFSETS_WORDS};
+use trafcalc_common::maps::SPILL_PLACE;
+use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
-use super::modes::{Hook, Looks, Need, RUN_BY_US, STATES, Variant};
+use super::candidates::Candidate;
+use super::hooks::{Hook, Need, RUN_BY_US, STATES};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
-use super::{Kernel, misses};
-use crate::capture::{CaptureError, Settings};
+use super::{Kernel, misses, subordinates};
+use crate::capture::{CaptureError, Method, Settings};
 
-/// The kernel half, as `build.rs` made it.
-const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trafcalc-ebpf.o"));
+/// The kernel half that counts by user, as `build.rs` made it.
+const USERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/users.o"));
+/// That which also tells who acts.
+const ACTORS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/actors.o"));
 
 /// The programs, attached as long as this lives.
 pub(super) struct Programs {
@@ -31,19 +35,13 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Loads the object and its programs. All are loaded before one is attached: detaching again takes the kernel a
-    /// while.
-    pub(super) fn load(
-        variant: &Variant,
-        kernel: &Kernel,
-        cast: Option<Cast>,
-        settings: &Settings,
-    ) -> Result<Self, CaptureError> {
-        let ebpf = load_object(variant, kernel, cast, settings)?;
+    /// Loads an object and its programs. All are loaded before one is attached: detaching again takes the kernel a while.
+    pub(super) fn load(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
+        let ebpf = load_object(candidate, kernel, settings)?;
         let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
         // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
         let is_possible = |hook: &&Hook| hook.need != Need::IfPreemptible || kernel.layout.preemptible;
-        for hook in variant.hooks().rev().chain(kernel.plan.hooks()).filter(is_possible) {
+        for hook in candidate.hooks().rev().chain(kernel.plan.hooks()).filter(is_possible) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
                     tell_size(programs.program(hook)?, hook);
@@ -54,7 +52,7 @@ impl Programs {
             }
         }
         programs.loaded.reverse();
-        for name in RUN_BY_US.into_iter().filter(|_| variant.looks == Looks::Swept) {
+        for name in RUN_BY_US {
             load(programs.named(name)?, name, &kernel.types).map_err(|error| reason(name, &error))?;
         }
         Ok(programs)
@@ -121,51 +119,74 @@ impl Programs {
     }
 }
 
-fn load_object(
-    variant: &Variant,
-    kernel: &Kernel,
-    cast: Option<Cast>,
-    settings: &Settings,
-) -> Result<Ebpf, CaptureError> {
+fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Ebpf, CaptureError> {
     let words: [u32; OFFSETS_WORDS] = kernel.layout.sockets.words();
     let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.layout.tasks.words();
-    let sweep_words: [u32; SWEEP_OFFSETS_WORDS] = kernel.layout.sweep.unwrap_or(SweepOffsets::UNSET).words();
-    let sweeps = u32::from(variant.looks == Looks::Swept);
-    let tcp_sock = cast.map_or(0, |cast| cast.tcp_sock);
-    let loopback = u32::from(settings.loopback);
-    let plan = &kernel.plan;
-    let sizes = Sizes::new(&settings.ebpf, variant.looks, plan.reads_tasks());
+    let sweep_words: [u32; SWEEP_OFFSETS_WORDS] = kernel.layout.sweep.words();
+    let tcp_sock = candidate.cast.map_or(0, |cast| cast.tcp_sock);
+    let (loopback, plan) = (u32::from(settings.loopback), &kernel.plan);
+    let sizes = Sizes::new(&settings.ebpf, plan.reads_tasks(), kernel.has_growing_hashes);
+    let (user_rows, first_subordinate) = (sizes.accounts, subordinates::first(&settings.subordinates));
     let mut loader = EbpfLoader::new();
-    for (map, entries) in sizes.entries().into_iter().chain(filter_entries(&settings.wanted)) {
+    let entries = sizes.entries().into_iter().chain(filter_entries(&settings.wanted));
+    for (map, entries) in entries.chain([("SUBORDINATES", subordinates::entries(&settings.subordinates))]) {
         loader.map_max_entries(map, entries);
     }
     loader
         .override_global("OFFSETS", &words, true)
-        .override_global("TASK_OFFSETS", &task_words, true)
         .override_global("SWEEP_OFFSETS", &sweep_words, true)
-        .override_global("SWEEPS", &sweeps, true)
         .override_global("TCP_SOCK_TYPE", &tcp_sock, true)
-        .override_global("BY", &plan.by, true)
         .override_global("FILTERS", &plan.filters, true)
-        .override_global("ACTING", &plan.acting, true)
-        .override_global("ACTORS_MATTER", &plan.actors_matter, true)
-        .override_global("MARK_PROCESSES", &plan.mark_processes, true)
         .override_global("COUNT_LOOPBACK", &loopback, true)
+        .override_global("USER_ROWS", &user_rows, true)
+        .override_global("FIRST_SUBORDINATE", &first_subordinate, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
-        .verifier_log_level(VerifierLogLevel::DISABLE)
-        .load(&object(cast))
+        .override_global("TASK_OFFSETS", &task_words, false)
+        .override_global("BY", &plan.by, false)
+        .override_global("ACTING", &plan.acting, false)
+        .override_global("ACTORS_MATTER", &plan.actors_matter, false)
+        .override_global("MARK_PROCESSES", &plan.mark_processes, false)
+        .verifier_log_level(log_level())
+        .load(&object(candidate, kernel))
         .map_err(|error| system("loading the eBPF object", &error))
 }
 
-/// The object with an instruction at each place of a cast.
-fn object(cast: Option<Cast>) -> Vec<u8> {
+/// What the verifier says of a program that it refuses is among our messages only where these are wanted.
+fn log_level() -> VerifierLogLevel {
+    if tracing::enabled!(tracing::Level::DEBUG) { VerifierLogLevel::VERBOSE } else { VerifierLogLevel::DISABLE }
+}
+
+/// The object of a method, with an instruction at each place of a cast.
+fn object(candidate: &Candidate, kernel: &Kernel) -> Vec<u8> {
+    let object = match candidate.method {
+        Method::Sweep => USERS,
+        Method::Events => ACTORS,
+    };
+    // As aligned as memory is that a file was read into, which aya takes, too.
+    let mut object = object.to_vec();
+    fill_casts(&mut object, candidate.cast);
+    if !kernel.has_growing_hashes {
+        allocate_whole(&mut object);
+    }
+    object
+}
+
+fn fill_casts(object: &mut [u8], cast: Option<Cast>) {
     let instruction = cast::instruction(cast.map(|cast| cast.function));
-    // As aligned as memory is that a file was read into, which aya takes, too. Instructions are aligned in the file.
-    let mut object = OBJECT.to_vec();
+    // Instructions are aligned in the file.
     for place in object.as_chunks_mut().0.iter_mut().filter(|place| **place == cast::PLACE.to_ne_bytes()) {
         *place = instruction;
     }
-    object
+}
+
+/// Takes the flag `BPF_F_NO_PREALLOC` from the hash of streams, which stands behind its number of elements (`bpf_map_def`).
+fn allocate_whole(object: &mut [u8]) {
+    let words = object.as_chunks_mut::<4>().0;
+    if let Some(at) = words.iter().position(|word| *word == SPILL_PLACE.to_ne_bytes())
+        && let Some(flags) = words.get_mut(at + 1)
+    {
+        *flags = [0; 4];
+    }
 }
 
 fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<(), ProgramError> {
@@ -173,7 +194,6 @@ fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<()
         Program::RawTracePoint(program) => program.load(),
         Program::KProbe(program) => program.load(),
         Program::TracePoint(program) => program.load(),
-        Program::BtfTracePoint(program) => program.load(target, read(types)?),
         Program::FEntry(program) => program.load(target, read(types)?),
         Program::FExit(program) => program.load(target, read(types)?),
         _ => Err(ProgramError::UnexpectedProgramType),
@@ -191,17 +211,11 @@ fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
     match program {
         Program::RawTracePoint(program) => program.attach(target).map(drop),
         Program::KProbe(program) => program.attach(target, 0).map(drop),
-        Program::TracePoint(program) => program.attach(category(target), target).map(drop),
-        Program::BtfTracePoint(program) => program.attach().map(drop),
+        Program::TracePoint(program) => program.attach("sock", target).map(drop),
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
-}
-
-/// Where the kernel lists a tracepoint: perf goes by that.
-fn category(tracepoint: &str) -> &'static str {
-    if tracepoint == STATES { "sock" } else { "tcp" }
 }
 
 /// The kernel's types as aya wants them for these programs, read once; aya reads them for itself at each loading, too.
@@ -223,7 +237,7 @@ pub(super) fn system(what: &'static str, error: &(dyn Error + 'static)) -> Captu
 
 /// What the kernel said, out of a chain of errors; without it the function or type is not there at all.
 fn os_error(error: &(dyn Error + 'static)) -> io::Error {
-    tracing::debug!(error, "eBPF");
+    tracing::debug!(error = last_lines(&error.to_string()), "eBPF");
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(code) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
@@ -234,38 +248,61 @@ fn os_error(error: &(dyn Error + 'static)) -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
+/// The end of what the verifier says tells what it does not like.
+fn last_lines(text: &str) -> String {
+    const LINES: usize = 30;
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::capture::Attach;
-    use crate::capture::ebpf::modes::{FORKS, MOVES, PROCESSES, RUN_BY_US, variants};
+    use crate::capture::ebpf::hooks::{self, FORKS, MOVES, PROCESSES};
 
-    #[test]
-    fn every_place_of_a_cast_is_filled() {
-        let is_in = |object: &[u8], bytes: [u8; 8]| object.windows(8).any(|window| window == bytes);
-        let place = cast::PLACE.to_ne_bytes();
-        assert!(is_in(OBJECT, place));
-        let with = object(Some(Cast { function: 0x1234_5678, tcp_sock: 1 }));
-        assert!(!is_in(&with, place));
-        assert!(is_in(&with, cast::instruction(Some(0x1234_5678))));
-        let without = object(None);
-        assert!(!is_in(&without, place));
-        assert_eq!((with.len(), without.len()), (OBJECT.len(), OBJECT.len()));
+    fn is_in(object: &[u8], bytes: &[u8]) -> bool {
+        object.windows(bytes.len()).any(|window| window == bytes)
     }
 
     #[test]
-    fn every_program_that_a_mode_names_is_in_the_object() {
-        let is_there = |name: &str| {
-            let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
-            OBJECT.windows(symbol.len()).any(|bytes| bytes == symbol)
-        };
-        assert!(!is_there("raw_nothing"));
-        assert!(RUN_BY_US.into_iter().all(is_there));
+    fn every_place_of_a_cast_is_filled() {
+        let place = cast::PLACE.to_ne_bytes();
+        for object in [USERS, ACTORS] {
+            assert!(is_in(object, &place));
+            let (mut with, mut without) = (object.to_vec(), object.to_vec());
+            fill_casts(&mut with, Some(Cast { function: 0x1234_5678, tcp_sock: 1 }));
+            assert!(!is_in(&with, &place) && is_in(&with, &cast::instruction(Some(0x1234_5678))));
+            fill_casts(&mut without, None);
+            assert!(!is_in(&without, &place));
+            assert_eq!((with.len(), without.len()), (object.len(), object.len()));
+        }
+    }
+
+    #[test]
+    fn the_hash_of_streams_is_allocated_whole_where_the_kernel_wants_it() {
+        let growing = [SPILL_PLACE.to_ne_bytes(), 1_u32.to_ne_bytes()].concat();
+        for object in [USERS, ACTORS] {
+            assert!(is_in(object, &growing));
+            let mut whole = object.to_vec();
+            allocate_whole(&mut whole);
+            assert!(!is_in(&whole, &growing));
+            assert_eq!(whole.iter().zip(object).filter(|(a, b)| a != b).count(), 1);
+        }
+    }
+
+    #[test]
+    fn every_program_that_a_way_names_is_in_its_object() {
+        let is_there = |object: &[u8], name: &str| is_in(object, &[b"\0", name.as_bytes(), b"\0"].concat());
+        assert!(!is_there(ACTORS, "raw_nothing"));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
-            let hooks = variants(attach).iter().flat_map(Variant::hooks);
-            for hook in hooks.chain(PROCESSES).chain(MOVES).chain(FORKS) {
-                assert!(is_there(hook.program), "{} of {}", hook.program, attach.name());
+            for (method, object) in [(Method::Sweep, USERS), (Method::Events, ACTORS)] {
+                for hook in hooks::of(attach, method) {
+                    assert!(is_there(object, hook.program), "{} of {}", hook.program, attach.name());
+                }
+                assert!(RUN_BY_US.into_iter().all(|name| is_there(object, name)));
             }
         }
+        assert!(PROCESSES.iter().chain(MOVES).chain(FORKS).all(|hook| is_there(ACTORS, hook.program)));
     }
 }

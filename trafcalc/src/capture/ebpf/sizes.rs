@@ -1,18 +1,17 @@
-//! How large the maps are. The kernel allocates all of it at the start.
+//! How large the maps are. The kernel allocates all of them at the start, but for the hash of streams where it can grow.
 
 use std::ops::Range;
 
 use trafcalc_common::actor::EPOCH_BITS;
-use trafcalc_common::maps::BUCKET_STREAMS;
-
-use super::modes::Looks;
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD};
 
 use crate::capture::EbpfSettings;
 
-/// Connections beyond those that are followed, which are counted when they end. 1.7 MB of kernel memory.
-const MAX_UNFOLLOWED: u32 = 16_384;
-/// Buckets fill unevenly: when as many streams are followed as there are places, one in five finds its bucket full.
-const SPILL_DIVISOR: u32 = 4;
+/// Of so many connections one has a place in the array, whose look-up costs no call; with more than that open at once the hash
+/// grows, some 100 bytes a connection.
+const ARRAY_DIVISOR: u32 = 4;
+/// Where the hash must be allocated whole it has room for one of so many.
+const WHOLE_DIVISOR: u32 = 8;
 
 /// The sizes of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +19,9 @@ pub(super) struct Sizes {
     /// There are 2 to the power of this many buckets.
     pub(super) bucket_bits: u32,
     /// Streams in the hash.
-    streams: u32,
-    /// Slots for streams that are swept.
-    slots: u32,
-    accounts: u32,
+    spill: u32,
+    /// Accounts of users.
+    pub(super) accounts: u32,
     /// Accounts that are finer than a user's.
     actors: u32,
 }
@@ -34,41 +32,42 @@ pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
     accounts + 1..2 * accounts + 1
 }
 
+/// Words of the bitmap of buckets.
+pub(super) fn words(settings: &EbpfSettings) -> u32 {
+    buckets(settings).div_ceil(BUCKETS_A_WORD)
+}
+
+fn buckets(settings: &EbpfSettings) -> u32 {
+    let places = to_u32(settings.max_connections).div_ceil(ARRAY_DIVISOR);
+    places.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two()
+}
+
 impl Sizes {
-    /// The sizes for `settings`. Without the atomic exchange no place in a bucket can be claimed, so that all streams go
-    /// to the hash.
-    pub(super) fn new(settings: &EbpfSettings, looks: Looks, actors: bool) -> Self {
-        let accounts = to_u32(settings.max_accounts);
-        let streams = to_u32(settings.max_connections).max(1);
+    /// The sizes for `settings`; with actors where more than users is told apart.
+    pub(super) fn new(settings: &EbpfSettings, actors: bool, has_growing_hashes: bool) -> Self {
+        let (connections, accounts) = (to_u32(settings.max_connections), to_u32(settings.max_accounts));
+        let spill = if has_growing_hashes { connections } else { connections.div_ceil(WHOLE_DIVISOR) };
         let actors = if actors { accounts } else { 0 };
-        let one = Self { bucket_bits: 0, streams: 1, slots: 1, accounts, actors };
-        match looks {
-            Looks::Swept => return Self { slots: streams, ..one },
-            Looks::HookedLocked => return Self { streams, ..one },
-            Looks::Hooked => {}
-        }
-        let buckets = streams.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two();
-        Self { bucket_bits: buckets.ilog2(), streams: streams.div_ceil(SPILL_DIVISOR), ..one }
+        Self { bucket_bits: buckets(settings).ilog2(), spill: spill.max(1), accounts, actors }
     }
 
     /// The number of entries of each map that has not a fixed one.
-    pub(super) fn entries(&self) -> [(&'static str, u32); 13] {
-        let epochs = if self.actors == 0 { 1 } else { 1 << EPOCH_BITS };
+    pub(super) fn entries(&self) -> [(&'static str, u32); 10] {
+        let is_told_apart = self.actors > 0;
+        let of_actors = |entries| if is_told_apart { entries } else { 1 };
+        // One more, for others.
+        let rows = self.accounts + self.actors + 1;
         [
             ("BUCKETS", 1 << self.bucket_bits),
-            ("STREAMS", self.streams),
-            ("SLOTS", self.slots),
-            ("INDEX", self.slots),
-            ("FREE_SLOTS", self.slots),
-            ("UNFOLLOWED", MAX_UNFOLLOWED),
+            ("OCCUPIED", (1_u32 << self.bucket_bits).div_ceil(BUCKETS_A_WORD)),
+            ("SPILL", self.spill),
             ("ACCOUNTS", self.accounts),
-            ("ROWS", self.accounts),
-            // One more, for others.
-            ("TALLIES", self.accounts + self.actors + 1),
+            ("FREE_ROWS", self.accounts),
+            ("TALLIES", rows),
             ("ACTORS", self.actors.max(1)),
-            ("SEATS", if self.actors == 0 { 1 } else { self.accounts + self.actors + 1 }),
-            ("FREE_ROWS", self.actors.max(1)),
-            ("EPOCHS", epochs),
+            ("SEATS", of_actors(rows)),
+            ("FREE_ACTORS", self.actors.max(1)),
+            ("EPOCHS", of_actors(1 << EPOCH_BITS)),
         ]
     }
 }
@@ -82,35 +81,29 @@ fn to_u32(size: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn entries(max_connections: usize, looks: Looks) -> Vec<(&'static str, u32)> {
-        Sizes::new(&settings(max_connections), looks, false).entries().to_vec()
-    }
-
     fn settings(max_connections: usize) -> EbpfSettings {
         EbpfSettings { max_connections, max_accounts: 9, ..EbpfSettings::default() }
     }
 
-    #[test]
-    fn accounts_of_processes_have_rows_of_their_own() {
-        let all = Sizes::new(&settings(64), Looks::Hooked, true).entries();
-        let of = |name| all.iter().find(|entry| entry.0 == name).unwrap().1;
-        assert_eq!(actor_rows(&settings(64)), 10..19);
-        assert_eq!((of("TALLIES"), of("SEATS"), of("FREE_ROWS"), of("ACTORS")), (19, 19, 9, 9));
+    fn of<const N: usize>(sizes: Sizes, names: [&str; N]) -> [u32; N] {
+        names.map(|name| sizes.entries().iter().find(|entry| entry.0 == name).unwrap().1)
     }
 
-    fn of(max_connections: usize, looks: Looks, names: [&str; 4]) -> [u32; 4] {
-        let entries = entries(max_connections, looks);
-        names.map(|name| entries.iter().find(|entry| entry.0 == name).unwrap().1)
+    #[test]
+    fn accounts_of_processes_have_rows_of_their_own() {
+        let all = Sizes::new(&settings(64), true, true);
+        assert_eq!(actor_rows(&settings(64)), 10..19);
+        assert_eq!(of(all, ["TALLIES", "SEATS", "FREE_ACTORS", "ACTORS"]), [19, 19, 9, 9]);
     }
 
     #[test]
     fn there_is_room_for_what_was_asked_and_a_row_for_others() {
-        let streams = ["BUCKETS", "STREAMS", "SLOTS", "INDEX"];
-        assert_eq!(of(64, Looks::Hooked, streams), [16, 16, 1, 1]);
-        assert_eq!(of(1, Looks::Hooked, streams), [1, 1, 1, 1]);
-        assert_eq!(of(64, Looks::HookedLocked, streams), [1, 64, 1, 1]);
-        assert_eq!(of(64, Looks::Swept, streams), [1, 1, 64, 64]);
-        let accounts = ["ACCOUNTS", "ROWS", "TALLIES", "UNFOLLOWED"];
-        assert_eq!(of(64, Looks::Swept, accounts), [9, 9, 10, MAX_UNFOLLOWED]);
+        let streams = ["BUCKETS", "OCCUPIED", "SPILL"];
+        assert_eq!(of(Sizes::new(&settings(64), false, true), streams), [4, 1, 64]);
+        assert_eq!(of(Sizes::new(&settings(1), false, true), streams), [1, 1, 1]);
+        assert_eq!(of(Sizes::new(&settings(524_288), false, true), streams), [32_768, 512, 524_288]);
+        assert_eq!(of(Sizes::new(&settings(524_288), false, false), streams), [32_768, 512, 65_536]);
+        assert_eq!(words(&settings(524_288)), 512);
+        assert_eq!(of(Sizes::new(&settings(64), false, true), ["ACCOUNTS", "TALLIES"]), [9, 10]);
     }
 }

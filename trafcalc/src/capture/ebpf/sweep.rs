@@ -1,40 +1,27 @@
-//! Looking at all connections when a report is due: what takes the place of hooks in the way of each byte.
+//! Looking at all connections when a report is due, and at those that are older than the programs when these start.
 
 use std::io;
-
 use std::os::fd::AsRawFd as _;
 
-use aya::maps::{Array, MapData};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use trafcalc_common::maps::STEPS_A_RUN;
 use trafcalc_common::maps::adoption::{DONE, FAILED};
 
-use super::modes::{ADOPT, SWEEP};
+use super::hooks::{ADOPT, SWEEP};
 use super::programs::Programs;
-use super::tables::{take, unreadable};
+use super::sizes;
 use crate::capture::{CaptureError, EbpfSettings};
 
-/// What has to be known to look at all connections.
-pub(super) struct Sweep {
-    /// How many slots for connections were ever used, by number 0.
-    used: Array<MapData, u64>,
-    /// How many there are.
-    slots: u64,
-}
+/// Words of the bitmap that one run looks at: 128 of them are 32,768 places, which take the kernel some milliseconds.
+const WORDS_A_RUN: u32 = 128;
 
-impl Sweep {
-    pub(super) fn of(programs: &mut Programs, settings: &EbpfSettings) -> Result<Self, CaptureError> {
-        let slots = u64::try_from(settings.max_connections).unwrap_or(u64::MAX);
-        Ok(Self { used: take(programs, "USED_SLOTS")?, slots })
-    }
-
-    /// Has every connection credited up to now.
-    pub(super) fn run(&self, programs: &mut Programs) -> Result<(), CaptureError> {
-        // Those that found none left have counted, too.
-        let used = self.used.get(&0, 0).map_err(|error| unreadable(&error))?.min(self.slots);
-        let mut firsts = (0..used).step_by(STEPS_A_RUN as usize);
-        firsts.try_for_each(|first| programs.run(SWEEP, [first, used]).map(drop))
-    }
+/// Has every connection credited up to now.
+pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings) -> Result<(), CaptureError> {
+    let words = sizes::words(settings);
+    let mut firsts = (0..words).step_by(WORDS_A_RUN as usize);
+    firsts.try_for_each(|first| {
+        let end = words.min(first + WORDS_A_RUN);
+        programs.run(SWEEP, [first.into(), end.into()]).map(drop)
+    })
 }
 
 /// Has the connections followed that are older than the programs, which must be attached.

@@ -1,11 +1,14 @@
 //! Reading the program's maps.
 
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use std::collections::BTreeMap;
+
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{OTHER_ROW, Tally, event};
 
+use super::counters::Counters;
 use super::programs::{Programs, system};
-use crate::capture::{CaptureError, Owner};
+use crate::capture::{Bytes, CaptureError, EbpfSettings, Owner};
 
 /// A [`Tally`] as the kernel copies it: bytes sent, bytes received.
 type Words = [u64; 2];
@@ -16,38 +19,67 @@ const _: () = assert!(size_of::<Words>() == size_of::<Tally>(), "the words are t
 pub(super) struct Tables {
     accounts: HashMap<MapData, u32, u32>,
     tallies: PerCpuArray<MapData, Words>,
+    free: Queue<MapData, u32>,
     events: PerCpuArray<MapData, u64>,
     evidence: PerCpuArray<MapData, [u64; EVIDENCE_WORDS]>,
-    /// The rows known so far. A row, once given to a user, is his for good.
-    rows: Vec<(Owner, u32)>,
+    /// The rows that have an owner, as far as known.
+    rows: BTreeMap<u32, Row>,
+    /// How many rows there are for users.
+    room: usize,
     /// How many accounts had been opened when `rows` was read.
     opened: u64,
 }
+
+/// A row of a user's account.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    uid: u32,
+    /// At so many readings in a row it has not moved.
+    silent: u32,
+    /// It is no longer the user's, but a program may be about to credit it still.
+    is_left: bool,
+}
+
+/// A row that was silent at so many readings is given back when rows become scarce, and one that was left may have a new owner
+/// after as many more. What it had is in the totals of the service; who moves again gets another.
+const SILENT_READINGS: u32 = 3;
 
 /// How often rare events happened.
 pub(super) struct Events {
     pub(super) late: u64,
     pub(super) unfollowed: u64,
-    pub(super) lost: u64,
     pub(super) audited: u64,
     pub(super) mismatched: u64,
 }
 
 impl Tables {
-    pub(super) fn of(programs: &mut Programs) -> Result<Self, CaptureError> {
+    pub(super) fn of(programs: &mut Programs, settings: &EbpfSettings) -> Result<Self, CaptureError> {
         Ok(Self {
             accounts: take(programs, "ACCOUNTS")?,
             tallies: take(programs, "TALLIES")?,
+            free: take(programs, "FREE_ROWS")?,
             events: take(programs, "EVENTS")?,
             evidence: take(programs, "EVIDENCE")?,
-            rows: vec![(Owner::Other, OTHER_ROW)],
+            rows: BTreeMap::new(),
+            room: settings.max_accounts,
             opened: 0,
         })
     }
 
-    /// The accounts of users, and that for others.
-    pub(super) fn rows(&self) -> &[(Owner, u32)] {
-        &self.rows
+    /// What every user and the account for others gained since the last reading.
+    pub(super) fn gains(&mut self, counters: &mut Counters) -> Result<Vec<(Owner, Bytes)>, CaptureError> {
+        self.update_rows()?;
+        let mut gains = vec![(Owner::Other, counters.gain(OTHER_ROW, self.shares(OTHER_ROW)?))];
+        let rows: Vec<_> = self.rows.keys().copied().collect();
+        for row in rows {
+            let gain = counters.gain(row, self.shares(row)?);
+            let Some(account) = self.rows.get_mut(&row) else { continue };
+            account.silent = if gain.is_zero() { account.silent.saturating_add(1) } else { 0 };
+            gains.push((Owner::User(account.uid), gain));
+        }
+        gains.retain(|(_, gain)| !gain.is_zero());
+        self.give_back()?;
+        Ok(gains)
     }
 
     /// The shares of all CPUs in a row.
@@ -57,16 +89,35 @@ impl Tables {
     }
 
     /// Looks for new accounts, if any were opened: that takes as many calls as there are accounts.
-    pub(super) fn update_rows(&mut self) -> Result<(), CaptureError> {
+    fn update_rows(&mut self) -> Result<(), CaptureError> {
         let opened = self.count(event::ACCOUNTS)?;
         if opened == self.opened {
             return Ok(());
         }
-        let accounts: Result<Vec<_>, _> = self.accounts.iter().collect();
-        let accounts = accounts.map_err(|error| unreadable(&error))?;
-        self.rows.truncate(1);
-        self.rows.extend(accounts.into_iter().map(|(uid, row)| (Owner::User(uid), row)));
+        for account in &self.accounts {
+            let (uid, row) = account.map_err(|error| unreadable(&error))?;
+            self.rows.entry(row).or_insert(Row { uid, silent: 0, is_left: false });
+        }
         self.opened = opened;
+        Ok(())
+    }
+
+    /// Has rows of silent users used again, where few are left.
+    fn give_back(&mut self) -> Result<(), CaptureError> {
+        let is_scarce = self.rows.len() * 4 > self.room * 3;
+        let mut free = Vec::new();
+        for (&row, account) in self.rows.iter_mut().filter(|(_, account)| account.silent >= SILENT_READINGS) {
+            if account.is_left {
+                free.push(row);
+            } else if is_scarce {
+                self.accounts.remove(&account.uid).map_err(|error| unreadable(&error))?;
+                (account.is_left, account.silent) = (true, 0);
+            }
+        }
+        for row in free {
+            self.rows.remove(&row);
+            self.free.push(row, 0).map_err(|error| unreadable(&error))?;
+        }
         Ok(())
     }
 
@@ -75,7 +126,6 @@ impl Tables {
         Ok(Events {
             late: self.count(event::LATE)?,
             unfollowed: self.count(event::UNFOLLOWED)?,
-            lost: self.count(event::LOST)?,
             audited: self.count(event::AUDITED)?,
             mismatched: self.count(event::MISMATCHED)?,
         })

@@ -5,15 +5,12 @@ use core::ptr::read_volatile;
 
 use trafcalc_common::actor::{NAME_BYTES, START_UNIT_NS, filter};
 
-use crate::credit::ANY;
-use crate::maps::{WANTED_PROCESSES, WANTED_PROGRAMS, WANTED_UNITS, WANTED_USERS, filters};
+use crate::actor_maps::{WANTED_PROCESSES, WANTED_PROGRAMS, WANTED_UNITS};
+use crate::maps::filters;
 use crate::task::Task;
 
-/// Whether a user's bytes are wanted.
-#[inline(always)]
-pub(crate) fn user(uid: u32) -> bool {
-    !filters(filter::USERS) || WANTED_USERS.get_ptr(uid).is_some()
-}
+/// `BPF_ANY`: insert or replace.
+const ANY: u64 = 0;
 
 /// Whether what a task does is wanted, whose program has this name.
 #[inline(always)]

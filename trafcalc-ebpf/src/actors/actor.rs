@@ -11,9 +11,10 @@ use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_pi
 use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, by, epoch_index, filter};
 use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 
-use crate::atomic::Swap;
-use crate::credit;
-use crate::maps::{EPOCHS, acting, breakdown, filters, marks_processes};
+use crate::accounts;
+use crate::actor_maps::{EPOCHS, acting, breakdown, marks_processes};
+use crate::atomic;
+use crate::maps::{filters, offset};
 use crate::seats;
 use crate::sock::Sock;
 use crate::task::Task;
@@ -38,7 +39,7 @@ pub(crate) fn is_passed(stream: *mut Stream) -> bool {
 
 /// The row to credit for who acts on a stream of `uid`.
 #[inline(always)]
-pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
+pub(crate) fn row(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
     let mark = mark();
     let last = last(stream);
     let row = last as u32;
@@ -46,7 +47,13 @@ pub(crate) fn row<S: Swap>(sk: Sock, stream: *mut Stream, uid: u32, moment: Mome
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
-    another::<S>(sk, stream, who, mark)
+    another(sk, stream, who, mark)
+}
+
+/// The row of who acted last; that for others if nobody did.
+#[inline(always)]
+pub(crate) fn last_row(stream: *mut Stream) -> u32 {
+    last(stream) as u32
 }
 
 /// Who acted last, and his row. Read once: a moment later it may be another's.
@@ -66,8 +73,8 @@ fn is_of(stream: *mut Stream, last: u64, mark: u64) -> bool {
 
 /// Leaves the row that the stream remembers, whose end this is.
 #[inline(always)]
-pub(crate) fn leave<S: Swap>(stream: *mut Stream) {
-    take::<S>(stream, 0, OTHER_ROW);
+pub(crate) fn leave(stream: *mut Stream) {
+    take(stream, 0, OTHER_ROW);
 }
 
 /// Has what is remembered of a process looked at again.
@@ -107,24 +114,30 @@ pub(crate) fn pid() -> u32 {
 
 /// Somebody else acts, or something the stream does not remember.
 #[inline(never)]
-fn another<S: Swap>(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
+fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let (uid, is_call) = (who as u32, who >> 32 != 0);
     let task = Task::current();
     let mut program = [0; NAME_BYTES / 8];
-    let is_known = (is_call || sk.is_held()) && !task.is_kernel_thread();
+    let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
     // One that is about to end has no program any more.
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
-        return remembered(sk, stream, uid);
+        return remembered(stream, if acting() { accounts::account_holder(sk.uid()) } else { uid });
     }
-    if !wanted::user(uid) {
-        return pass::<S>(stream, mark, if acting() { PASSED_ROW } else { SKIPPED_ROW });
+    if !accounts::is_wanted(uid) {
+        return pass(stream, mark, if acting() { PASSED_ROW } else { SKIPPED_ROW });
     }
     if !wanted::task(task, &program) {
-        return pass::<S>(stream, mark, PASSED_ROW);
+        return pass(stream, mark, PASSED_ROW);
     }
     let row = seats::row_of(&actor(task, uid, mark, &program));
-    take::<S>(stream, mark, row);
-    if row == OTHER_ROW { credit::row_of(uid) } else { row }
+    take(stream, mark, row);
+    if row == OTHER_ROW { accounts::row_of(uid) } else { row }
+}
+
+/// Whether a task holds the socket. A hook then runs in that task, and in no interrupt.
+#[inline(always)]
+fn is_held(sk: Sock) -> bool {
+    sk.load::<u32>(offset!(sk_lock_owned)) != 0
 }
 
 /// The key of who runs now.
@@ -141,37 +154,33 @@ fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Ac
 
 /// Bytes that are not wanted: has the stream remember that.
 #[inline(always)]
-fn pass<S: Swap>(stream: *mut Stream, mark: u64, row: u32) -> u32 {
-    take::<S>(stream, mark, row);
+fn pass(stream: *mut Stream, mark: u64, row: u32) -> u32 {
+    take(stream, mark, row);
     row
 }
 
-/// The row of who acted last, as far as `uid` is concerned; where nobody did, that of the user.
+/// The row of who acted last, as far as the user of the socket, `uid`, is concerned; where nobody did, that of the user.
 #[inline(always)]
-fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
-    let row = last(stream) as u32;
+pub(crate) fn remembered(stream: *mut Stream, uid: u32) -> u32 {
+    let row = last_row(stream);
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
         return row;
     }
-    if filters(!filter::USERS) || (acting() && filters(filter::USERS)) {
-        // Nobody knows whether it is wanted.
-        return PASSED_ROW;
-    }
-    // As whom acts he who was interrupted says nothing.
-    let uid = if acting() { sk.uid().unwrap_or(uid) } else { uid };
-    if wanted::user(uid) { credit::row_of(uid) } else { PASSED_ROW }
+    // Where processes, programs or units are wanted, nobody knows whether this is of one of them.
+    let is_unknown = filters(!filter::USERS) || (acting() && filters(filter::USERS));
+    if is_unknown || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid) }
 }
 
 /// Has the stream remember `row`, or nothing if it is that for others.
 #[inline(always)]
-fn take<S: Swap>(stream: *mut Stream, mark: u64, row: u32) {
+fn take(stream: *mut Stream, mark: u64, row: u32) {
     if row != OTHER_ROW {
         seats::count(row, 1);
     }
     // SAFETY: `stream` points to a map value.
     let former = unsafe {
         write_volatile(&raw mut (*stream).mark_high, (mark >> 32) as u32);
-        S::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
+        atomic::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
     } as u32;
     if former != OTHER_ROW {
         seats::count(former, u64::MAX);

@@ -6,9 +6,10 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::actor::{Actor, Seat};
 use trafcalc_common::maps::{OTHER_ROW, event};
 
+use crate::actor_maps::{ACTORS, FREE_ACTORS, SEATS};
 use crate::atomic;
-use crate::credit::{self, NOEXIST};
-use crate::maps::{ACTORS, FREE_ROWS, SEATS};
+use crate::events;
+use crate::table::NOEXIST;
 
 /// Adds to the number of streams that remember a row, by a number that may be -1.
 #[inline(always)]
@@ -38,17 +39,17 @@ pub(crate) fn row_of(actor: &Actor) -> u32 {
 
 #[inline(always)]
 fn open(actor: &Actor) -> u32 {
-    let Ok(Some(row)) = FREE_ROWS.pop() else { return OTHER_ROW };
+    let Ok(Some(row)) = FREE_ACTORS.pop() else { return OTHER_ROW };
     if let Some(seat) = SEATS.get_ptr_mut(row) {
         // SAFETY: points to a map value. No stream remembers a free row.
         unsafe { write_volatile(&raw mut (*seat).uid, actor.uid()) };
     }
     if ACTORS.insert(actor, row, NOEXIST).is_ok() {
-        credit::event(event::ACTORS);
+        events::count(event::ACTORS);
         return row;
     }
     // Another CPU opened the account meanwhile.
-    let _ = FREE_ROWS.push(row, 0);
+    let _ = FREE_ACTORS.push(row, 0);
     // SAFETY: points to a map value.
     ACTORS.get_ptr(actor).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
 }

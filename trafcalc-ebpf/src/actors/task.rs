@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel_str};
 use trafcalc_common::actor::NAME_BYTES;
 
-use crate::maps::task_offset;
+use crate::actor_maps::task_offset;
 use crate::sock::read_kernel;
 
 /// `PF_KTHREAD` of include/linux/sched.h, the same since Linux 2.6.

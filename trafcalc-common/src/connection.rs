@@ -1,0 +1,233 @@
+//! The decisions about a connection: what a change of its state means, where its two cursors stand, and what a look
+//! credits. Pure; a socket is anything that implements [`SocketView`].
+//!
+//! *Sent* is payload that this host transmitted for the first time: it ends at `snd_nxt`. *Received* is payload that
+//! arrived in order: it ends at `rcv_nxt`. A SYN and a FIN take a number each and are not payload. The kernel keeps
+//! 64-bit totals beside both numbers (`bytes_acked` grows with `snd_una`, `bytes_received` with `rcv_nxt`:
+//! `tcp_snd_una_update` and `tcp_rcv_nxt_update` in `net/ipv4/tcp_input.c`, Linux 4.1 and later).
+//!
+//! A cursor is kept as a 64-bit *position*: its low half is the sequence number at the beginning of the connection plus
+//! what was passed since, so that positions of two connections differ even where their byte counts are the same.
+
+use crate::cursor::distance;
+use crate::maps::{Stream, Tally};
+use crate::position::nearest;
+use crate::tcp::state;
+
+/// What the kernel says of a socket at this moment. A field that cannot be read is 0.
+pub trait SocketView: Copy {
+    /// TCP state, one of [`crate::tcp::state`].
+    fn state(self) -> u32;
+    /// Number of the oldest byte that is not acknowledged.
+    fn snd_una(self) -> u32;
+    /// Number of the next byte to be transmitted for the first time.
+    fn snd_nxt(self) -> u32;
+    /// Number of the next byte that the application will write; behind a FIN once that is queued.
+    fn write_seq(self) -> u32;
+    /// Number of the next byte expected from the peer.
+    fn rcv_nxt(self) -> u32;
+    /// How far `snd_una` moved since the connection began; on the side that sent the first SYN, that SYN included.
+    fn bytes_acked(self) -> u64;
+    /// How far `rcv_nxt` moved since the peer's SYN; its FIN included.
+    fn bytes_received(self) -> u64;
+    /// Payload handed to the network layer, retransmissions included (Linux 4.19 and later).
+    fn bytes_sent(self) -> u64;
+    /// Whether the peer's FIN has arrived in order (`SOCK_DONE`).
+    fn has_peer_fin(self) -> bool;
+}
+
+/// What a change of state means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This host is about to send the first SYN of a connection.
+    Opens,
+    /// The handshake is over, or data moves before it is.
+    Begins,
+    /// The connection is over: nothing can move afterwards.
+    Ends,
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// What it means that a socket goes from state `old` to `new`.
+///
+/// A child of a listener with fast open may leave `SYN_RECV` for another state than `ESTABLISHED`: a FIN in its SYN leads to
+/// `CLOSE_WAIT`, and before Linux 6.9 its own FIN leads to `FIN_WAIT1`.
+#[must_use]
+#[inline]
+pub const fn change(old: u32, new: u32) -> Change {
+    match (old, new) {
+        (_, state::SYN_SENT) => Change::Opens,
+        (state::LISTEN, state::CLOSE) => Change::Nothing,
+        (_, state::CLOSE) => Change::Ends,
+        (state::SYN_SENT, state::ESTABLISHED) | (state::SYN_RECV, _) => Change::Begins,
+        _ => Change::Nothing,
+    }
+}
+
+/// The position before the first number that the kernel counts as sent: constant in a connection's life.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "numbers are counted modulo 2^32")]
+pub fn sent_base(sk: impl SocketView) -> u32 {
+    sk.snd_una().wrapping_sub(sk.bytes_acked() as u32)
+}
+
+/// The position before the first number that the kernel counts as received: constant in a connection's life.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "numbers are counted modulo 2^32")]
+pub fn received_base(sk: impl SocketView) -> u32 {
+    sk.rcv_nxt().wrapping_sub(sk.bytes_received() as u32)
+}
+
+/// The stream of a socket that sends the first SYN of a connection: where its cursors stand is not known yet.
+pub const OPENING: Stream = Stream {
+    sent: Stream::NOWHERE,
+    received: Stream::NOWHERE,
+    sent_base: 0,
+    received_base: 0,
+    flags: Stream::OPENING,
+    written: 0,
+    owner: 0,
+    mark_high: 0,
+    looks_without_actor: 0,
+};
+
+/// The stream of a connection that begins, with both cursors before its first byte.
+///
+/// `opened` tells whether this host sent the first SYN. That is then among the bytes acknowledged, unless the connection was
+/// restored by `TCP_REPAIR`, which acknowledges nothing.
+#[must_use]
+#[inline]
+pub fn begun(sk: impl SocketView, opened: bool) -> Stream {
+    let (sent_base, received_base) = (sent_base(sk), received_base(sk));
+    let has_syn = opened && sk.bytes_acked() != 0;
+    Stream {
+        sent: u64::from(sent_base) + u64::from(has_syn),
+        received: received_base.into(),
+        sent_base,
+        received_base,
+        flags: if has_syn { Stream::SYN_ACKED } else { 0 },
+        ..OPENING
+    }
+}
+
+/// The stream of a connection that is older than the program, with both cursors where they are now.
+#[must_use]
+#[inline]
+pub fn met(sk: impl SocketView) -> Stream {
+    let begun = Stream { flags: Stream::LATE, ..begun(sk, false) };
+    let Position { sent, received } = position(sk, &begun);
+    Stream { sent, received, ..begun }
+}
+
+/// Positions of both cursors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Behind the last payload byte that was transmitted.
+    pub sent: u64,
+    /// Behind the last payload byte that arrived in order.
+    pub received: u64,
+}
+
+/// Where the cursors of `stream`, which is that of `sk`, stand now.
+///
+/// May be called while another processor changes the socket: the position comes from the sequence number, and the total beside it only
+/// says how often that went round. Our own FIN is behind `snd_nxt` only if the state said so before, which is why the state is
+/// read last.
+#[must_use]
+#[inline]
+pub fn position(sk: impl SocketView, stream: &Stream) -> Position {
+    let snd_nxt = sk.snd_nxt();
+    let is_all_out = snd_nxt == sk.write_seq();
+    let near = u64::from(stream.sent_base).wrapping_add(sk.bytes_acked());
+    let limit = most_sent(sk, stream);
+    let fin = has_own_fin(sk.state()) && is_all_out;
+    Position { sent: sent(near, snd_nxt, fin, limit), received: received(sk, stream) }
+}
+
+/// The same when the socket leaves the state `old` for the last time.
+#[must_use]
+#[inline]
+pub fn last_position(sk: impl SocketView, stream: &Stream, old: u32) -> Position {
+    let snd_nxt = sk.snd_nxt();
+    let fin = has_own_fin(old) && snd_nxt == sk.write_seq();
+    let near = u64::from(stream.sent_base).wrapping_add(sk.bytes_acked());
+    Position { sent: sent(near, snd_nxt, fin, most_sent(sk, stream)), received: received(sk, stream) }
+}
+
+/// What is queued while `TCP_REPAIR` is on moves `snd_nxt` at once and leaves later, as a retransmission. So no more counts as
+/// sent than was handed to the network layer. Of a late stream it is not known whether a SYN has a number in between.
+#[inline]
+fn most_sent(sk: impl SocketView, stream: &Stream) -> u64 {
+    let may_have_syn = stream.flags & (Stream::SYN_ACKED | Stream::LATE) != 0;
+    (u64::from(stream.sent_base) + u64::from(may_have_syn)).wrapping_add(sk.bytes_sent())
+}
+
+#[inline]
+const fn sent(near: u64, snd_nxt: u32, fin: bool, limit: u64) -> u64 {
+    let position = nearest(near, snd_nxt).wrapping_sub(fin as u64);
+    if position > limit { limit } else { position }
+}
+
+#[inline]
+fn received(sk: impl SocketView, stream: &Stream) -> u64 {
+    let total = sk.bytes_received();
+    // With no byte there is no FIN among them: the flag is of another life.
+    let fin = total != 0 && sk.has_peer_fin();
+    u64::from(stream.received_base).wrapping_add(total).wrapping_sub(u64::from(fin))
+}
+
+/// What a connection moved that ends from `old` before it began: of which this host sent a SYN (`opened`), or which came
+/// to a listener with fast open. Data may have been in the SYN.
+#[must_use]
+#[inline]
+pub fn unbegun(sk: impl SocketView, old: u32, opened: bool) -> Tally {
+    let start = Stream { flags: if opened { Stream::SYN_ACKED } else { 0 }, ..begun(sk, false) };
+    let Position { sent, received } = last_position(sk, &start, old);
+    // A connect that failed before its SYN left has transmitted less than that SYN.
+    Tally { sent: forward(start.sent + u64::from(opened), sent), received: forward(start.received, received) }
+}
+
+/// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.
+#[must_use]
+#[inline]
+pub const fn has_own_fin(state: u32) -> bool {
+    matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::LAST_ACK | state::CLOSING)
+}
+
+/// Whether `stream` is of the connection that `sk` is now, and not of an earlier life of this piece of memory.
+#[must_use]
+#[inline]
+pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
+    stream.sent_base == sent_base(sk) && stream.received_base == received_base(sk)
+}
+
+/// The distance a cursor moves by a look in between: it never goes back.
+#[must_use]
+#[inline]
+pub const fn forward(from: u64, to: u64) -> u64 {
+    let moved = to.wrapping_sub(from);
+    if moved.cast_signed() < 0 { 0 } else { moved }
+}
+
+/// How many of the `moved` bytes from position `from` on end before the number `written`: these were written by who acted
+/// before.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
+pub const fn written_before(from: u64, moved: i64, written: u32) -> i64 {
+    let before = distance(from as u32, written) as i64;
+    if before < 0 {
+        0
+    } else if before > moved {
+        moved
+    } else {
+        before
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! The accounts of users: a row of counters each, which are only ever added to.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::read_volatile;
+
+use aya_ebpf::maps::lpm_trie::Key;
+use trafcalc_common::actor::filter;
+use trafcalc_common::maps::{OTHER_ROW, event, table};
+
+use crate::atomic;
+use crate::events;
+use crate::maps::{ACCOUNTS, FREE_ROWS, SUBORDINATES, TABLE, TALLIES, WANTED_USERS, filters, first_subordinate};
+use crate::table::NOEXIST;
+
+/// Credits signed distances to the account of `uid`, if that is wanted.
+#[inline(always)]
+pub(crate) fn credit_user(uid: u32, sent: i64, received: i64) {
+    let uid = account_holder(uid);
+    if is_wanted(uid) {
+        credit(row_of(uid), sent, received);
+    }
+}
+
+/// Credits signed distances to an account.
+#[inline(always)]
+pub(crate) fn credit(row: u32, sent: i64, received: i64) {
+    let Some(tally) = TALLIES.get_ptr_mut(row) else { return };
+    // SAFETY: `tally` points to a map value.
+    unsafe {
+        if sent != 0 {
+            atomic::add(&raw mut (*tally).sent, sent as u64);
+        }
+        if received != 0 {
+            atomic::add(&raw mut (*tally).received, received as u64);
+        }
+    }
+}
+
+/// The user to whom bytes of `uid` belong: himself, or the one who has the range of subordinate uids that it is in.
+#[inline(always)]
+pub(crate) fn account_holder(uid: u32) -> u32 {
+    if uid < first_subordinate() {
+        return uid;
+    }
+    match SUBORDINATES.get(Key::new(u32::BITS, uid.to_be())) {
+        Some(&holder) => holder,
+        None => uid,
+    }
+}
+
+/// Whether a user's bytes are wanted.
+#[inline(always)]
+pub(crate) fn is_wanted(uid: u32) -> bool {
+    !filters(filter::USERS) || WANTED_USERS.get_ptr(uid).is_some()
+}
+
+/// The row of a user's account, opened if need be; that for others if there is no room for one more.
+#[inline(always)]
+pub(crate) fn row_of(uid: u32) -> u32 {
+    match ACCOUNTS.get_ptr(uid) {
+        // SAFETY: points to a map value.
+        Some(row) => unsafe { read_volatile(row) },
+        None => open(uid),
+    }
+}
+
+#[inline(never)]
+fn open(uid: u32) -> u32 {
+    let Some(row) = take_row() else { return OTHER_ROW };
+    if ACCOUNTS.insert(uid, row, NOEXIST).is_ok() {
+        events::count(event::ACCOUNTS);
+        return row;
+    }
+    let _ = FREE_ROWS.push(row, 0);
+    // Another CPU opened the account meanwhile, or there is no room.
+    // SAFETY: points to a map value.
+    ACCOUNTS.get_ptr(uid).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
+}
+
+/// A row that nobody has: one that was given back, or else one that was never used.
+#[inline(always)]
+fn take_row() -> Option<u32> {
+    if let Ok(Some(row)) = FREE_ROWS.pop() {
+        return Some(row);
+    }
+    let used = TABLE.get_ptr_mut(table::ROWS)?;
+    // SAFETY: points to a map value.
+    unsafe {
+        if read_volatile(used) >= u64::from(crate::maps::user_rows()) {
+            return None;
+        }
+        // The first row is for others.
+        atomic::next(used).map(|number| number as u32 + 1)
+    }
+}

@@ -1,0 +1,75 @@
+//! Whom bytes are credited to: who acted on the socket last.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::{read_volatile, write_volatile};
+
+use trafcalc_common::actor::PASSED_ROW;
+use trafcalc_common::maps::{OTHER_ROW, Stream};
+
+use crate::accounts;
+use crate::actor;
+use crate::actor_maps::actors_matter;
+use crate::look;
+use crate::sock::Sock;
+
+/// Looks at an open connection. Whether another look came in between.
+#[inline(always)]
+pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) -> bool {
+    let owner = |_| (is_last_of_owner || !is_too_early(stream)).then(|| remembered_row(sk, stream));
+    match look::at(sk, stream, owner) {
+        Some((row, moved)) => {
+            accounts::credit(row, moved.sent, moved.received);
+            moved.was_raced
+        }
+        None => false,
+    }
+}
+
+/// Whether nobody has acted on the socket yet, and this is the first look that finds it so: a server is about to accept it, and
+/// has a look's time to do so. Else its bytes would belong to no process.
+#[inline(always)]
+fn is_too_early(stream: *mut Stream) -> bool {
+    if !actors_matter() || actor::last_row(stream) != OTHER_ROW {
+        return false;
+    }
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        let is_first = read_volatile(&raw const (*stream).looks_without_actor) == 0;
+        write_volatile(&raw mut (*stream).looks_without_actor, 1);
+        is_first
+    }
+}
+
+/// Credits what was left at the end of a connection.
+#[inline(always)]
+pub(crate) fn at_end(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
+    if sent != 0 || received != 0 {
+        accounts::credit(remembered_row(sk, stream), sent, received);
+    }
+}
+
+/// Credits a connection that has no stream.
+#[inline(always)]
+pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
+    if sent != 0 || received != 0 {
+        accounts::credit_user(sk.uid(), sent, received);
+    }
+}
+
+/// The stream is about to be forgotten.
+#[inline(always)]
+pub(crate) fn leaves(stream: *mut Stream) {
+    if actors_matter() {
+        actor::leave(stream);
+    }
+}
+
+/// The row of who acted last; of the socket's user where only users are told apart.
+#[inline(always)]
+fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
+    let uid = accounts::account_holder(sk.uid());
+    if actors_matter() {
+        return actor::remembered(stream, uid);
+    }
+    if accounts::is_wanted(uid) { accounts::row_of(uid) } else { PASSED_ROW }
+}

@@ -1,0 +1,89 @@
+//! The maps and constants of the object that tells who acts.
+#![expect(unsafe_code, reason = "constants are replaced behind the compiler's back")]
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, Queue};
+use trafcalc_common::actor::{Actor, EPOCH_BITS, NAME_BYTES, Seat};
+use trafcalc_common::offsets::TaskOffsets;
+
+use crate::maps::constant;
+
+/// The row of each account that is finer than a user's. The service takes away those of actors that are gone.
+#[map]
+pub(crate) static ACTORS: HashMap<Actor, u32> = HashMap::with_max_entries(1, 0);
+
+/// What is known of the rows of `ACTORS`, by their numbers.
+#[map]
+pub(crate) static SEATS: Array<Seat> = Array::with_max_entries(1, 0);
+
+/// The rows that `ACTORS` may have. The service fills it.
+#[map]
+pub(crate) static FREE_ACTORS: Queue<u32> = Queue::with_max_entries(1, 0);
+
+/// How often a process with such a number ended or became another program.
+#[map]
+pub(crate) static EPOCHS: Array<u32> = Array::with_max_entries(1 << EPOCH_BITS, 0);
+
+/// The processes that are wanted, with their start in `START_UNIT_NS` since boot.
+#[map]
+pub(crate) static WANTED_PROCESSES: HashMap<u32, u64> = HashMap::with_max_entries(1, 0);
+
+/// The programs that are wanted, by name.
+#[map]
+pub(crate) static WANTED_PROGRAMS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
+
+/// The cgroups that are wanted with all that is in them, by name.
+#[map]
+pub(crate) static WANTED_UNITS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::with_max_entries(1, 0);
+
+/// Where to find what in the kernel's structures of a task.
+#[unsafe(no_mangle)]
+pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
+
+/// What accounts are told apart by: one of `trafcalc_common::actor::by`.
+#[unsafe(no_mangle)]
+static BY: u32 = 0;
+
+/// 1 if it matters who acts, beyond the user of the socket.
+#[unsafe(no_mangle)]
+static ACTORS_MATTER: u32 = 0;
+
+/// 1 if the mark of who acts is the process.
+#[unsafe(no_mangle)]
+static MARK_PROCESSES: u32 = 0;
+
+/// 1 if bytes belong to the user as whom a process acts, not to the user of the socket.
+#[unsafe(no_mangle)]
+static ACTING: u32 = 0;
+
+/// One of the offsets of tasks.
+macro_rules! task_offset {
+    ($field:ident) => {
+        $crate::maps::constant(&$crate::actor_maps::TASK_OFFSETS.$field)
+    };
+}
+pub(crate) use task_offset;
+
+/// What accounts are told apart by.
+#[inline(always)]
+pub(crate) fn breakdown() -> u32 {
+    constant(&BY)
+}
+
+/// Whether it matters who acts.
+#[inline(always)]
+pub(crate) fn actors_matter() -> bool {
+    constant(&ACTORS_MATTER) != 0
+}
+
+/// Whether the mark of who acts is the process.
+#[inline(always)]
+pub(crate) fn marks_processes() -> bool {
+    constant(&MARK_PROCESSES) != 0
+}
+
+/// Whether bytes belong to the user as whom a process acts.
+#[inline(always)]
+pub(crate) fn acting() -> bool {
+    constant(&ACTING) != 0
+}

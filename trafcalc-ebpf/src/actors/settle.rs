@@ -1,0 +1,70 @@
+//! What a hook does where a process sends or reads: remembers that it did, and credits what moved.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::EbpfContext;
+use trafcalc_common::actor::{PASSED_ROW, SKIPPED_ROW, filter};
+use trafcalc_common::connection::{SocketView as _, written_before};
+use trafcalc_common::maps::{OTHER_ROW, Stream};
+
+use crate::accounts;
+use crate::actor::{self, Moment};
+use crate::actor_maps::{acting, actors_matter};
+use crate::credit;
+use crate::look;
+use crate::maps::filters;
+use crate::sock::{Sock, read_kernel};
+use crate::table;
+use crate::task::Task;
+
+/// The process that runs has sent, or has read from a socket.
+///
+/// What was transmitted since the last look may still have been written by who acted before: what ends behind the last byte that he
+/// wrote is credited to him.
+#[inline(always)]
+pub(crate) fn acts(sk: Sock, moment: Moment) {
+    let Some(stream) = table::find(sk.key()) else { return };
+    let former = actor::last_row(stream);
+    if former == SKIPPED_ROW && filters(filter::USERS) {
+        return;
+    }
+    if !actors_matter() {
+        credit::look(sk, stream, false);
+        return;
+    }
+    let row = row(sk, stream, moment);
+    if let Some((from, moved)) = look::at(sk, stream, Some) {
+        let is_taken_over = former != row && former != OTHER_ROW;
+        let before = if is_taken_over { written_before(from, moved.sent, written(stream)) } else { 0 };
+        if before != 0 {
+            accounts::credit(former, before, 0);
+        }
+        accounts::credit(row, moved.sent - before, moved.received);
+    }
+    // SAFETY: `stream` points to a map value. A mark that is put down late only changes whose of two actors some bytes are.
+    unsafe { write_volatile(&raw mut (*stream).written, sk.write_seq()) };
+}
+
+#[inline(always)]
+fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
+    if actor::is_passed(stream) {
+        return PASSED_ROW;
+    }
+    let uid = if acting() { Task::current().effective_user() } else { None };
+    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| sk.uid())), moment)
+}
+
+/// The socket that is the first argument of a traced function.
+///
+/// To the verifier the argument is a typed pointer, which is no number and so no key. Read from the context it is one.
+#[inline(always)]
+pub(crate) fn traced_sock(context: &impl EbpfContext) -> Option<Sock> {
+    read_kernel::<u64>(context.as_ptr() as u64).map(Sock::of)
+}
+
+#[inline(always)]
+fn written(stream: *mut Stream) -> u32 {
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).written) }
+}

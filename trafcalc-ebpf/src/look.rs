@@ -1,0 +1,77 @@
+//! A look at a connection that is open: credits what moved since the last one. Nobody need have locked the socket.
+//!
+//! The socket may end meanwhile, and its memory and the stream's be those of others. The end of a stream puts its cursors
+//! nowhere before either can be given away, and positions of two connections differ: so what was read of another connection
+//! fails to be put in. The user is read after the numbers, and `fchown` looks before it changes the user: so bytes that moved
+//! under one owner are never credited to the next.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ptr::read_volatile;
+
+use trafcalc_common::connection::{self, forward};
+use trafcalc_common::maps::Stream;
+
+use crate::atomic;
+use crate::loopback;
+use crate::sock::Sock;
+
+/// What a look found that nobody else has: signed, as accounts take it.
+#[derive(Clone, Copy)]
+pub(crate) struct Moved {
+    pub(crate) sent: i64,
+    pub(crate) received: i64,
+    /// Another look came in between, which may not have seen the last of it.
+    pub(crate) was_raced: bool,
+}
+
+/// What a stream holds now.
+#[inline(always)]
+pub(crate) fn read(stream: *mut Stream) -> Stream {
+    // SAFETY: `stream` points to a map value. The cursor comes first: what is read behind it is at least as new.
+    unsafe {
+        let sent = read_volatile(&raw const (*stream).sent);
+        Stream {
+            sent,
+            received: read_volatile(&raw const (*stream).received),
+            sent_base: read_volatile(&raw const (*stream).sent_base),
+            received_base: read_volatile(&raw const (*stream).received_base),
+            flags: read_volatile(&raw const (*stream).flags),
+            ..trafcalc_common::connection::OPENING
+        }
+    }
+}
+
+/// Looks at `sk`, of which `stream` may be, and moves its cursors. Gives what moved, and what `owner` says of it, who is asked
+/// only if something did, with the position from which sent bytes moved.
+#[inline(always)]
+pub(crate) fn at<T>(sk: Sock, stream: *mut Stream, owner: impl FnOnce(u64) -> Option<T>) -> Option<(T, Moved)> {
+    let before = read(stream);
+    if before.sent == Stream::NOWHERE || !connection::is_of(&before, sk) {
+        return None;
+    }
+    let to = connection::position(sk, &before);
+    let (sent, received) = (forward(before.sent, to.sent), forward(before.received, to.received));
+    if sent == 0 && received == 0 {
+        return None;
+    }
+    if loopback::came_through_lo(sk) {
+        // SAFETY: `stream` points to a map value. Its end sees this, too, and credits nothing.
+        unsafe { atomic::replace(&raw mut (*stream).sent, before.sent, Stream::NOWHERE) };
+        return None;
+    }
+    let owner = owner(before.sent)?;
+    // SAFETY: `stream` points to a map value.
+    let (has_sent, has_received) = unsafe {
+        (
+            sent == 0 || atomic::replace(&raw mut (*stream).sent, before.sent, before.sent + sent),
+            received == 0 || atomic::replace(&raw mut (*stream).received, before.received, before.received + received),
+        )
+    };
+    let ours = |has: bool, bytes: u64| if has { bytes as i64 } else { 0 };
+    let moved = Moved {
+        sent: ours(has_sent, sent),
+        received: ours(has_received, received),
+        was_raced: !has_sent || !has_received,
+    };
+    Some((owner, moved))
+}

@@ -1,0 +1,37 @@
+//! Whom bytes are credited to: the user of the socket.
+
+use trafcalc_common::maps::Stream;
+
+use crate::accounts;
+use crate::look;
+use crate::sock::Sock;
+
+/// Looks at an open connection. Whether another look came in between.
+#[inline(always)]
+pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bool {
+    match look::at(sk, stream, |_| Some(sk.uid())) {
+        Some((uid, moved)) => {
+            accounts::credit_user(uid, moved.sent, moved.received);
+            moved.was_raced
+        }
+        None => false,
+    }
+}
+
+/// Credits what was left at the end of a connection.
+#[inline(always)]
+pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, sent: i64, received: i64) {
+    unfollowed(sk, sent, received);
+}
+
+/// Credits a connection that has no stream.
+#[inline(always)]
+pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
+    if sent != 0 || received != 0 {
+        accounts::credit_user(sk.uid(), sent, received);
+    }
+}
+
+/// The stream is about to be forgotten.
+#[inline(always)]
+pub(crate) fn leaves(_stream: *mut Stream) {}
