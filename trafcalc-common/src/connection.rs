@@ -36,6 +36,71 @@ pub trait SocketView: Copy {
     fn has_peer_fin(self) -> bool;
 }
 
+/// A socket as it was read at one moment, in the order of the fields.
+///
+/// The order matters where another processor changes the socket meanwhile: [`position`] relies on the state being read after
+/// `snd_nxt` and `write_seq`, and on `bytes_sent` after `snd_nxt`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is what the method of this name tells")]
+pub struct Numbers {
+    pub snd_nxt: u32,
+    pub write_seq: u32,
+    pub bytes_sent: u64,
+    pub state: u32,
+    pub snd_una: u32,
+    pub bytes_acked: u64,
+    pub bytes_received: u64,
+    pub rcv_nxt: u32,
+    pub has_peer_fin: bool,
+}
+
+impl SocketView for &Numbers {
+    #[inline(always)]
+    fn state(self) -> u32 {
+        self.state
+    }
+
+    #[inline(always)]
+    fn snd_una(self) -> u32 {
+        self.snd_una
+    }
+
+    #[inline(always)]
+    fn snd_nxt(self) -> u32 {
+        self.snd_nxt
+    }
+
+    #[inline(always)]
+    fn write_seq(self) -> u32 {
+        self.write_seq
+    }
+
+    #[inline(always)]
+    fn rcv_nxt(self) -> u32 {
+        self.rcv_nxt
+    }
+
+    #[inline(always)]
+    fn bytes_acked(self) -> u64 {
+        self.bytes_acked
+    }
+
+    #[inline(always)]
+    fn bytes_received(self) -> u64 {
+        self.bytes_received
+    }
+
+    #[inline(always)]
+    fn bytes_sent(self) -> u64 {
+        self.bytes_sent
+    }
+
+    #[inline(always)]
+    fn has_peer_fin(self) -> bool {
+        self.has_peer_fin
+    }
+}
+
 /// What a change of state means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -179,15 +244,24 @@ fn received(sk: impl SocketView, stream: &Stream) -> u64 {
     u64::from(stream.received_base).wrapping_add(total).wrapping_sub(u64::from(fin))
 }
 
-/// What a connection moved that ends from `old` before it began: of which this host sent a SYN (`opened`), or which came
+/// What a connection moved that ends from `old` before it began: of which this host sent a SYN (`has_opened`), or which came
 /// to a listener with fast open. Data may have been in the SYN.
 #[must_use]
 #[inline]
-pub fn unbegun(sk: impl SocketView, old: u32, opened: bool) -> Tally {
-    let start = Stream { flags: if opened { Stream::SYN_ACKED } else { 0 }, ..begun(sk, false) };
+pub fn unbegun(sk: impl SocketView, old: u32, has_opened: bool) -> Tally {
+    let start = if has_opened { opened(sk) } else { begun(sk, false) };
     let Position { sent, received } = last_position(sk, &start, old);
     // A connect that failed before its SYN left has transmitted less than that SYN.
-    Tally { sent: forward(start.sent + u64::from(opened), sent), received: forward(start.received, received) }
+    Tally { sent: forward(start.sent, sent), received: forward(start.received, received) }
+}
+
+/// The stream of a connection that this host opened and that ends before its handshake is over, with both cursors before its first
+/// byte. Whether its SYN was acknowledged does not matter: it has a number.
+#[must_use]
+#[inline]
+pub fn opened(sk: impl SocketView) -> Stream {
+    let begun = begun(sk, false);
+    Stream { sent: begun.sent + 1, flags: Stream::SYN_ACKED, ..begun }
 }
 
 /// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.

@@ -52,6 +52,8 @@ pub const BUCKET_STREAMS: usize = 4;
 pub struct Bucket {
     /// The keys of the streams; 0 where there is none.
     pub keys: [u64; BUCKET_STREAMS],
+    /// Has the first stream begin with a cache line: most buckets have no other.
+    pub unused: [u64; BUCKET_STREAMS],
     /// The streams.
     pub streams: [Stream; BUCKET_STREAMS],
 }

@@ -9,7 +9,6 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use aya_ebpf::programs::RawTracePointContext;
-use trafcalc_common::connection::SocketView as _;
 use trafcalc_common::maps::adoption::{DONE, FAILED};
 use trafcalc_common::tcp::state;
 

@@ -4,28 +4,27 @@
 use core::ptr::write_volatile;
 
 use trafcalc_common::audit::{agrees, evidence};
-use trafcalc_common::connection::Position;
+use trafcalc_common::connection::{Numbers, Position};
 use trafcalc_common::maps::{Stream, event};
 
 use crate::events;
 use crate::maps::EVIDENCE;
-use crate::sock::Sock;
 
 /// Compares and counts.
 #[inline(always)]
-pub(crate) fn at_end(stream: &Stream, sk: Sock, last: &Position) {
+pub(crate) fn at_end(stream: &Stream, numbers: &Numbers, last: &Position) {
     events::count(event::AUDITED);
-    if !agrees(stream, sk, last) {
-        tell(stream, sk);
+    if !agrees(stream, numbers, last) {
+        tell(stream, numbers);
     }
 }
 
 #[inline(never)]
-fn tell(stream: &Stream, sk: Sock) -> i32 {
+fn tell(stream: &Stream, numbers: &Numbers) -> i32 {
     events::count(event::MISMATCHED);
     if let Some(place) = EVIDENCE.get_ptr_mut(0) {
         // SAFETY: `place` points to a map value.
-        unsafe { write_volatile(place, evidence(stream, sk)) };
+        unsafe { write_volatile(place, evidence(stream, numbers)) };
     }
     0
 }

@@ -46,10 +46,14 @@ pub(crate) fn read(stream: *mut Stream) -> Stream {
 #[inline(always)]
 pub(crate) fn at<T>(sk: Sock, stream: *mut Stream, owner: impl FnOnce(u64) -> Option<T>) -> Option<(T, Moved)> {
     let before = read(stream);
-    if before.sent == Stream::NOWHERE || !connection::is_of(&before, sk) {
+    if before.sent == Stream::NOWHERE {
         return None;
     }
-    let to = connection::position(sk, &before);
+    let numbers = sk.numbers();
+    if !connection::is_of(&before, &numbers) {
+        return None;
+    }
+    let to = connection::position(&numbers, &before);
     let (sent, received) = (forward(before.sent, to.sent), forward(before.received, to.received));
     if sent == 0 && received == 0 {
         return None;

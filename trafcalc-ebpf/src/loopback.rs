@@ -16,7 +16,13 @@ const LO: u32 = 1;
 /// Whether the socket's connection stays on this host, and such connections are not wanted. Asked when it begins.
 #[inline(always)]
 pub(crate) fn is_to_be_left_out(sk: Sock) -> bool {
-    !count_loopback() && (has_local_peer(sk) || goes_through_lo(sk) || came_through_lo(sk))
+    !count_loopback() && stays_here(sk) != 0
+}
+
+/// A function of its own, as it is asked at several places.
+#[inline(never)]
+fn stays_here(sk: Sock) -> u32 {
+    u32::from(came_through_lo(sk) || has_local_peer(sk) || goes_through_lo(sk))
 }
 
 /// The same before there is a route: what the addresses tell.

@@ -8,7 +8,7 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use trafcalc_common::cast;
-use trafcalc_common::connection::SocketView;
+use trafcalc_common::connection::Numbers;
 
 use crate::maps::{offset, tcp_sock_type};
 
@@ -21,40 +21,80 @@ const SOCK_DONE: u64 = 1 << 1;
 ///
 /// To the verifier it is a number, whatever kind of program has it, so that it is the same key everywhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Sock(u64);
+pub(crate) struct Sock {
+    key: u64,
+    /// The same address, where the verifier lets us load from a `tcp_sock` there.
+    typed: u64,
+}
 
 impl Sock {
     /// A socket from an argument that is a number to the verifier.
     #[inline(always)]
     pub(crate) fn new(address: *const c_void) -> Self {
-        Self(address as u64)
+        Self::of(address as u64)
     }
 
     /// The socket of a stream.
     #[inline(always)]
     pub(crate) fn of(key: u64) -> Self {
-        Self(key)
+        Self { key, typed: tcp_sock_type().map_or(0, |number| as_type(key, number)) }
     }
 
     /// The key of its stream; never 0.
     #[inline(always)]
     pub(crate) fn key(self) -> u64 {
-        self.0
+        self.key
     }
 
     /// Reads the field at `offset` by a helper; `None` if there is no memory.
     #[inline(always)]
     pub(crate) fn read<T: Copy>(self, offset: u32) -> Option<T> {
-        read_kernel(self.0 + u64::from(offset))
+        read_kernel(self.key + u64::from(offset))
     }
 
     /// Loads the field at `offset` in a way that costs no call, where the kernel has one. 0 if there is no memory.
     #[inline(always)]
     pub(crate) fn load<T: Copy + Default>(self, offset: u32) -> T {
-        match tcp_sock_type() {
-            // SAFETY: a load that faults gives 0 instead; the verifier has checked that there is such a field.
-            Some(number) => unsafe { read_volatile((as_type(self.0, number) + u64::from(offset)) as *const T) },
-            None => self.read(offset).unwrap_or_default(),
+        if tcp_sock_type().is_some() { self.load_typed(offset) } else { self.read(offset).unwrap_or_default() }
+    }
+
+    /// The same where it is known that the kernel has it.
+    #[inline(always)]
+    fn load_typed<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: a load that faults gives 0 instead; the verifier has checked that there is such a field.
+        unsafe { read_volatile((self.typed + u64::from(offset)) as *const T) }
+    }
+
+    /// All that decides where the cursors stand, read in the order that [`Numbers`] wants.
+    #[inline(always)]
+    pub(crate) fn numbers(self) -> Numbers {
+        let mut numbers = Numbers::default();
+        read_numbers(self, &mut numbers);
+        numbers
+    }
+
+    #[inline(always)]
+    fn numbers_by(self, reading: Reading) -> Numbers {
+        let word = |offset: u32| -> u32 { self.load_by(reading, offset) };
+        let total = |offset: u32| -> u64 { self.load_by(reading, offset) };
+        Numbers {
+            snd_nxt: word(offset!(snd_nxt)),
+            write_seq: word(offset!(write_seq)),
+            bytes_sent: total(offset!(bytes_sent)),
+            state: self.load_by::<u8>(reading, offset!(skc_state)).into(),
+            snd_una: word(offset!(snd_una)),
+            bytes_acked: total(offset!(bytes_acked)),
+            bytes_received: total(offset!(bytes_received)),
+            rcv_nxt: word(offset!(rcv_nxt)),
+            has_peer_fin: total(offset!(skc_flags)) & SOCK_DONE != 0,
+        }
+    }
+
+    #[inline(always)]
+    fn load_by<T: Copy + Default>(self, reading: Reading, offset: u32) -> T {
+        match reading {
+            Reading::Typed => self.load_typed(offset),
+            Reading::Helper => self.read(offset).unwrap_or_default(),
         }
     }
 
@@ -70,6 +110,12 @@ impl Sock {
         self.load(offset!(sk_uid))
     }
 
+    /// Its TCP state.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u32 {
+        self.load::<u8>(offset!(skc_state)).into()
+    }
+
     /// Most connections that may wait to be accepted; a child has that of its listener.
     #[inline(always)]
     pub(crate) fn max_ack_backlog(self) -> u32 {
@@ -77,51 +123,20 @@ impl Sock {
     }
 }
 
-impl SocketView for Sock {
-    #[inline(always)]
-    fn state(self) -> u32 {
-        self.load::<u8>(offset!(skc_state)).into()
-    }
+/// A function of its own, as it is long and called at several places.
+#[inline(never)]
+fn read_numbers(sk: Sock, numbers: &mut Numbers) -> i32 {
+    *numbers = if tcp_sock_type().is_some() { sk.numbers_by(Reading::Typed) } else { sk.numbers_by(Reading::Helper) };
+    0
+}
 
-    #[inline(always)]
-    fn snd_una(self) -> u32 {
-        self.load(offset!(snd_una))
-    }
-
-    #[inline(always)]
-    fn snd_nxt(self) -> u32 {
-        self.load(offset!(snd_nxt))
-    }
-
-    #[inline(always)]
-    fn write_seq(self) -> u32 {
-        self.load(offset!(write_seq))
-    }
-
-    #[inline(always)]
-    fn rcv_nxt(self) -> u32 {
-        self.load(offset!(rcv_nxt))
-    }
-
-    #[inline(always)]
-    fn bytes_acked(self) -> u64 {
-        self.load(offset!(bytes_acked))
-    }
-
-    #[inline(always)]
-    fn bytes_received(self) -> u64 {
-        self.load(offset!(bytes_received))
-    }
-
-    #[inline(always)]
-    fn bytes_sent(self) -> u64 {
-        self.load(offset!(bytes_sent))
-    }
-
-    #[inline(always)]
-    fn has_peer_fin(self) -> bool {
-        self.load::<u64>(offset!(skc_flags)) & SOCK_DONE != 0
-    }
+/// How a field is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// By an ordinary load from a type that the verifier knows.
+    Typed,
+    /// By a helper.
+    Helper,
 }
 
 /// The same address, at which the verifier from now on sees a structure of this type. Costs no call: it is only told.

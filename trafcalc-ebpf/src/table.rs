@@ -30,8 +30,21 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
 }
 
 /// Keeps `new` as the stream of `key`, which must have none, and whose socket is locked; whether there was room.
+///
+/// A function of its own, as it is called at several places.
+#[inline(never)]
+fn insert_into(key: u64, new: &Stream) -> u32 {
+    u32::from(place_for(key, new))
+}
+
+/// The same.
 #[inline(always)]
 pub(crate) fn insert(key: u64, new: &Stream) -> bool {
+    insert_into(key, new) != 0
+}
+
+#[inline(always)]
+fn place_for(key: u64, new: &Stream) -> bool {
     let number = bucket(key, bucket_bits());
     if let Some(bucket) = BUCKETS.get_ptr_mut(number) {
         for index in 0..BUCKET_STREAMS {
@@ -98,7 +111,7 @@ pub(crate) fn add(index: u32, change: u64) {
     }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn spill(key: u64, new: &Stream) -> bool {
     // Counted before it is there, so that nobody passes it by.
     add(table::SPILLED, 1);

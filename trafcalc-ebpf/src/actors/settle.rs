@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext;
 use trafcalc_common::actor::{PASSED_ROW, SKIPPED_ROW, filter};
-use trafcalc_common::connection::{SocketView as _, written_before};
+use trafcalc_common::connection::written_before;
 use trafcalc_common::maps::{OTHER_ROW, Stream};
 
 use crate::accounts;
@@ -13,7 +13,7 @@ use crate::actor::{self, Moment};
 use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
 use crate::look;
-use crate::maps::filters;
+use crate::maps::{filters, offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table;
 use crate::task::Task;
@@ -43,7 +43,7 @@ pub(crate) fn acts(sk: Sock, moment: Moment) {
         accounts::credit(row, moved.sent - before, moved.received);
     }
     // SAFETY: `stream` points to a map value. A mark that is put down late only changes whose of two actors some bytes are.
-    unsafe { write_volatile(&raw mut (*stream).written, sk.write_seq()) };
+    unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };
 }
 
 #[inline(always)]
