@@ -201,7 +201,6 @@ fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<
     command.arg("run").args(target.arguments()).args(["--interval", options.interval, "--format", "json"]);
     command.args(["--duration", LONGEST_RUN]);
     command.arg("--config").arg(config).arg("--log").arg(log).args(&options.arguments);
-    command.envs(target.environment());
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(dir.join("stderr"))?);
     Ok(command)

@@ -68,7 +68,7 @@ fn run_selftest(args: &cli::SelftestArgs) -> Exit {
     if let Err(error) = service::logging::start() {
         return complain(&error, Exit::Usage);
     }
-    let settings = match config::for_selftest(args.backend, args.attach) {
+    let settings = match config::for_selftest(args.backend, args.attach, args.method) {
         Ok(settings) => settings,
         Err(error) => return complain(&error, Exit::Usage),
     };

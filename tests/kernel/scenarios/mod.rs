@@ -248,7 +248,7 @@ impl Test {
     fn count(&self, world: &World) -> Result<Counters> {
         match self.target {
             Target::Packet => self.count_with(world, &Options::default()),
-            Target::Ebpf(_) | Target::Hooked(_) => Counters::lasting(self.target),
+            Target::Ebpf(_) | Target::Events(_) => Counters::lasting(self.target),
         }
     }
 
@@ -266,7 +266,7 @@ impl Test {
     fn start(&self, world: &World, options: &Options) -> Result<Vec<Service>> {
         let scopes = match self.target {
             Target::Packet => vec![&world.near, &world.far],
-            Target::Ebpf(_) | Target::Hooked(_) => vec![&world.near],
+            Target::Ebpf(_) | Target::Events(_) => vec![&world.near],
         };
         let spawn = |namespace| Service::spawn(self.target, namespace, options);
         let mut services = scopes.into_iter().map(spawn).collect::<Result<Vec<_>>>()?;

@@ -79,7 +79,7 @@ impl Attach {
     }
 }
 
-/// How the eBPF program comes to look at connections, by the names users are told.
+/// How the eBPF program comes to look at connections, by the names users give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// At all of them, before each report.
@@ -89,7 +89,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The word for it in reports.
+    /// The word for it in options and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -147,9 +147,12 @@ pub struct Settings {
     pub packet: PacketSettings,
 }
 
-/// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
+/// Settings of the eBPF backend: how it looks at connections, and the sizes of its maps, all of which the kernel
+/// allocates at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
+    /// `None`: sweep where the kernel can and nothing depends on who acts, and hook each event elsewhere.
+    pub method: Option<Method>,
     /// Most connections followed at once; some 128 bytes of kernel memory each. Further ones are counted when they
     /// end, and credited to [`Owner::Other`].
     pub max_connections: usize,
@@ -160,8 +163,6 @@ pub struct EbpfSettings {
     pub test_leave_out_states: bool,
     /// For tests of what older kernels do: sockets are loaded from by a helper, although there is a cast.
     pub test_without_cast: bool,
-    /// For tests of what older kernels do: each event is hooked, although streams could be swept.
-    pub test_without_sweep: bool,
 }
 
 impl Default for EbpfSettings {
@@ -169,11 +170,11 @@ impl Default for EbpfSettings {
     /// 8 CPUs).
     fn default() -> Self {
         Self {
+            method: None,
             max_connections: 262_144,
             max_accounts: 16_384,
             test_leave_out_states: false,
             test_without_cast: false,
-            test_without_sweep: false,
         }
     }
 }
@@ -242,6 +243,9 @@ pub enum CaptureError {
     /// The kernel lacks a tracepoint that is needed.
     #[error("this kernel has no tracepoint sock_send_length, which came with Linux 6.3")]
     NoTracepoint,
+    /// A sweep was asked for, and the kernel cannot sweep.
+    #[error("connections cannot be swept on this kernel; use --method events or auto")]
+    CannotSweep,
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,

@@ -23,7 +23,7 @@ pub(super) struct Guest {
 /// The packet backend has guests of its own: nothing in the kernel changes below it.
 const EBPF_OLD: &str = "ebpf:fentry,ebpf:kprobe";
 /// The kernel sweeps, and also hooks each event as it does for processes.
-const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:hooked";
+const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:events";
 /// The tracepoint `sock_send_length` came with 6.3.
 const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
 

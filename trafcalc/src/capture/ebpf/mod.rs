@@ -87,7 +87,7 @@ impl Kernel {
         // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let layout = offsets::of_running_kernel(plan.reads_tasks())?;
-        let may_sweep = layout.sweep.is_some() && !plan.reads_tasks() && !settings.ebpf.test_without_sweep;
+        let may_sweep = layout.sweep.is_some() && !plan.reads_tasks() && settings.ebpf.method != Some(Method::Events);
         Ok(Self { plan, layout, may_sweep, types: OnceCell::new() })
     }
 
@@ -176,7 +176,9 @@ impl EbpfBackend {
             require_kprobes()?;
         }
         let mut first_reason = None;
-        let is_possible = |variant: &&Variant| variant.looks != Looks::Swept || kernel.may_sweep;
+        let must_sweep = settings.ebpf.method == Some(Method::Sweep);
+        let is_possible =
+            |variant: &&Variant| if variant.looks == Looks::Swept { kernel.may_sweep } else { !must_sweep };
         for variant in modes::variants(attach).iter().filter(is_possible) {
             let is_possible = if variant.needs_send_tracepoint() { require_send_tracepoint() } else { Ok(()) };
             let programs = is_possible.and_then(|()| load(variant, kernel, settings));
@@ -189,7 +191,7 @@ impl EbpfBackend {
                 }
             }
         }
-        Err(first_reason.unwrap_or(CaptureError::NotBuilt))
+        Err(first_reason.unwrap_or(if must_sweep { CaptureError::CannotSweep } else { CaptureError::NotBuilt }))
     }
 
     fn counting(
