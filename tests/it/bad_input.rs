@@ -108,9 +108,20 @@ fn a_wrong_command_line_is_named_by_option() {
 #[test]
 fn a_wrong_environment_is_named_by_variable() {
     let case = Case::with_config("");
-    for (name, value) in [("TRAFCALC_LOG", "trafcalc=loud"), ("TRAFCALC_TEST_DROP_PERCENT", "all")] {
-        case.expect(64, name, || case.command(&[]).env(name, value).output().unwrap());
+    let name = "TRAFCALC_TEST_DROP_PERCENT";
+    case.expect(64, name, || case.command(&[]).env(name, "all").output().unwrap());
+}
+
+/// The service goes on; here until it reads its configuration.
+#[test]
+fn a_wrong_filter_of_messages_is_a_warning() {
+    let case = Case::with_config("colour = 'red'\n");
+    for value in ["trafcalc=loud", "debg"] {
+        let told = format!("WARN the environment variable TRAFCALC_LOG is {value:?}, which is no filter of messages: ");
+        case.expect(78, &told, || case.command(&[]).env("TRAFCALC_LOG", value).output().unwrap());
     }
+    let output = case.command(&[]).env("TRAFCALC_LOG", "trafcalc=debug").output().unwrap();
+    assert!(!stderr(&output).contains("TRAFCALC_LOG"), "{}", stderr(&output));
 }
 
 #[test]
