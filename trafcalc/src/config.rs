@@ -44,6 +44,8 @@ pub struct Settings {
     pub capture: capture::Settings,
     /// Whose traffic is wanted, as it was written.
     pub only: Only,
+    /// Whose the bytes of subordinate users are.
+    pub subordinate: Subordinate,
     /// Time between two reports.
     pub interval: Interval,
     /// Stop by itself after this long.
@@ -139,6 +141,16 @@ impl MethodChoice {
             Self::Only(method) => Some(method),
         }
     }
+}
+
+/// Whose the bytes of subordinate user ids (subuid(5)) are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subordinate {
+    /// The user's who has their range.
+    #[default]
+    User,
+    /// Their own: each id is an account.
+    Apart,
 }
 
 /// Why there are no settings.
@@ -275,6 +287,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     }
     Ok(Settings {
         only,
+        subordinate: file.subordinate,
         capture: capture::Settings {
             backend,
             attach,
@@ -282,6 +295,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
             by,
             wanted: Wanted::default(),
             belonging,
+            subordinates: Vec::new(),
             ebpf: EbpfSettings {
                 method,
                 max_connections: file.ebpf.max_connections,

@@ -13,12 +13,14 @@ mod ebpf;
 #[path = "ebpf/disabled.rs"]
 mod ebpf;
 pub mod packet;
+mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
 pub use batch::{Batch, Bytes, Health, Owner, Process};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, start};
+pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};
 
 /// A source of counted bytes.
@@ -141,6 +143,9 @@ pub struct Settings {
     pub wanted: Wanted,
     /// Which user's bytes are.
     pub belonging: Belonging,
+    /// Users whose bytes are those of another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted)
+    /// are owners, never subordinates.
+    pub subordinates: Vec<SubordinateRange>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
     Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval,
-    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, value,
+    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate, value,
 };
 use crate::capture::packet::MIN_RING_BYTES;
 use crate::capture::{Attach, Belonging, By, EbpfSettings};
@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) by: By,
     #[serde(deserialize_with = "value::word")]
     pub(super) owner: Belonging,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) subordinate: Subordinate,
     pub(super) only: OnlySection,
     pub(super) log: LogSection,
     pub(super) status: StatusSection,

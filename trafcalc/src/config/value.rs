@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::{Backend, MethodChoice};
+use super::{Backend, MethodChoice, Subordinate};
 use crate::capture::{Attach, BackendKind, Belonging, By, Method};
 
 /// A choice between a few words.
@@ -44,6 +44,17 @@ impl Word for MethodChoice {
         match self {
             Self::Auto => "auto",
             Self::Only(method) => method.name(),
+        }
+    }
+}
+
+impl Word for Subordinate {
+    const ALL: &'static [Self] = &[Self::User, Self::Apart];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Apart => "apart",
         }
     }
 }

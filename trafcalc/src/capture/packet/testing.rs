@@ -154,6 +154,7 @@ pub(super) fn capture_settings() -> Settings {
         by: By::User,
         wanted: Wanted::default(),
         belonging: Belonging::Socket,
+        subordinates: Vec::new(),
         ebpf: EbpfSettings::default(),
         packet: settings(),
     }
