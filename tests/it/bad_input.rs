@@ -80,6 +80,9 @@ fn a_wrong_command_line_is_named_by_option() {
         (&["--format=xml"], "'--format <FORMAT>'"),
         (&["--attach=kprobe", "--backend=packet"], "--attach kprobe is for the ebpf backend"),
         (&["--owner=acting", "--backend=packet"], "--owner acting is for the ebpf backend"),
+        (&["--method=poll"], "'--method <METHOD>'"),
+        (&["--method=events", "--backend=packet"], "--method events is for the ebpf backend"),
+        (&["--method=sweep", "--by=unit"], "--method sweep cannot be used with --by unit: a sweep reads connections"),
         (&["--owner=me"], "'--owner <WHOSE>'"),
         (&["--by=colour"], "'--by <WHAT>'"),
         (
@@ -105,9 +108,20 @@ fn a_wrong_command_line_is_named_by_option() {
 #[test]
 fn a_wrong_environment_is_named_by_variable() {
     let case = Case::with_config("");
-    for (name, value) in [("TRAFCALC_LOG", "trafcalc=loud"), ("TRAFCALC_TEST_DROP_PERCENT", "all")] {
-        case.expect(64, name, || case.command(&[]).env(name, value).output().unwrap());
+    let name = "TRAFCALC_TEST_DROP_PERCENT";
+    case.expect(64, name, || case.command(&[]).env(name, "all").output().unwrap());
+}
+
+/// The service goes on; here until it reads its configuration.
+#[test]
+fn a_wrong_filter_of_messages_is_a_warning() {
+    let case = Case::with_config("colour = 'red'\n");
+    for value in ["trafcalc=loud", "debg"] {
+        let told = format!("WARN the environment variable TRAFCALC_LOG is {value:?}, which is no filter of messages: ");
+        case.expect(78, &told, || case.command(&[]).env("TRAFCALC_LOG", value).output().unwrap());
     }
+    let output = case.command(&[]).env("TRAFCALC_LOG", "trafcalc=debug").output().unwrap();
+    assert!(!stderr(&output).contains("TRAFCALC_LOG"), "{}", stderr(&output));
 }
 
 #[test]
@@ -145,6 +159,9 @@ fn a_wrong_self_test_is_named_by_option_or_variable() {
     let case = Case::with_config("");
     case.expect(64, "--attach kprobe is for the ebpf backend", || {
         trafcalc(&["selftest", "--attach=kprobe", "--backend=packet"]).output().unwrap()
+    });
+    case.expect(64, "--method events is for the ebpf backend", || {
+        trafcalc(&["selftest", "--method=events", "--backend=packet"]).output().unwrap()
     });
     case.expect(64, "TRAFCALC_TEST_BREAK", || {
         trafcalc(&["selftest"]).env("TRAFCALC_TEST_BREAK", "2").output().unwrap()
@@ -201,5 +218,8 @@ fn a_backend_that_cannot_do_what_is_asked_says_so() {
     let case = Case::with_config("owner = 'acting'\n");
     case.expect(64, told, || case.command(&["--backend=packet"]).output().unwrap());
     let case = Case::with_config("owner = 'acting'\nbackend = 'packet'\n");
+    case.expect(78, told, || case.command(&[]).output().unwrap());
+    let told = "--method sweep cannot be used with --owner acting";
+    let case = Case::with_config("owner = 'acting'\nebpf.method = 'sweep'\n");
     case.expect(78, told, || case.command(&[]).output().unwrap());
 }

@@ -21,6 +21,7 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "--config <FILE>",
         "--backend <BACKEND>",
         "--attach <MODE>",
+        "--method <METHOD>",
         "--interval <TIME>",
         "--duration <TIME>",
         "--log <PATH>",
@@ -43,6 +44,7 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "[default: logfmt]",
         "[possible values: auto, ebpf, packet]",
         "[possible values: fentry, kprobe, tracepoint]",
+        "[possible values: auto, sweep, events]",
         "[possible values: logfmt, json]",
     ] {
         assert!(help.contains(option), "{option} is missing in\n{help}");

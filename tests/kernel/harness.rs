@@ -40,7 +40,7 @@ fn trials(targets: &[Target], is_root: bool) -> Vec<Trial> {
     let is_again = move |target| is_small() && target != Target::Packet && Some(target) != first_ebpf;
     let of_target = |&target: &Target| {
         let is_left_out = move |scenario: &Scenario| {
-            scenario.once_when_small && (is_again(target) || matches!(target, Target::Hooked(_)))
+            scenario.once_when_small && (is_again(target) || matches!(target, Target::Events(_)))
         };
         let wanted = scenarios::ALL.iter().filter(move |scenario| !is_left_out(scenario));
         wanted.flat_map(move |scenario| of_scenario(target, scenario))

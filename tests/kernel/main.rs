@@ -6,7 +6,7 @@
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `TRAFCALC_TEST_TARGETS` | comma list of `packet`, `ebpf:fentry`, `ebpf:kprobe`, `ebpf:tracepoint`, and these with `:hooked`; one that does not start fails |
+//! | `TRAFCALC_TEST_TARGETS` | comma list of `packet`, `ebpf:fentry`, `ebpf:kprobe`, `ebpf:tracepoint`, and these with `:events`; one that does not start fails |
 //! | `TRAFCALC_TEST_SCALE` | `small` for slow machines: the same scenarios with less volume |
 //! | `TRAFCALC_BIN` | the program under test, instead of the one Cargo built |
 

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -27,6 +29,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// After this it ends by itself, should nobody be left to stop it.
 const LONGEST_RUN: &str = "1h";
 
+/// Where the system says which users are subordinate to others.
+pub(crate) const SUBUID: &str = "/etc/subuid";
+
 /// How the service is run, beyond the target.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -36,13 +41,16 @@ pub(crate) struct Options {
     /// Lines of the configuration file.
     pub(crate) config: String,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// What the service finds in [`SUBUID`]; what is there if not given.
+    pub(crate) subuid: Option<String>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { interval: "1s", arguments: Vec::new(), config: String::new(), environment: Vec::new(), log: None }
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, log: None }
     }
 }
 
@@ -56,6 +64,10 @@ impl Options {
         self.config += line;
         self.config.push('\n');
         self
+    }
+
+    pub(crate) fn subuid(self, line: &str) -> Self {
+        Self { subuid: Some(format!("{line}\n")), ..self }
     }
 
     pub(crate) fn environment(mut self, name: &'static str, value: &impl ToString) -> Self {
@@ -87,7 +99,17 @@ impl Service {
         let readiness = Readiness::new(&dir.path().join("notify"))?;
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
-        let child = namespace.enter(|| command.spawn())?.context("cannot start trafcalc")?;
+        let subuid = dir.path().join("subuid");
+        if let Some(lines) = &options.subuid {
+            std::fs::write(&subuid, lines)?;
+        }
+        let spawn = || {
+            if options.subuid.is_some() {
+                show_as_subuid(&subuid)?;
+            }
+            command.spawn().context("cannot start trafcalc")
+        };
+        let child = namespace.enter(spawn)??;
         Ok(Self { child, dir, log, readiness })
     }
 
@@ -189,6 +211,15 @@ impl Drop for Service {
     }
 }
 
+/// Has this thread, and what it starts, find the file at `path` in the place of [`SUBUID`].
+fn show_as_subuid(path: &Path) -> Result<()> {
+    let none: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+    // Nobody else shall see what is mounted here.
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("cannot keep mounts to ourselves")?;
+    mount(Some(path), SUBUID, none, MsFlags::MS_BIND, none).context("cannot mount a file")
+}
+
 /// The program under test.
 pub(crate) fn program() -> OsString {
     std::env::var_os("TRAFCALC_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_trafcalc").into())
@@ -201,7 +232,6 @@ fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<
     command.arg("run").args(target.arguments()).args(["--interval", options.interval, "--format", "json"]);
     command.args(["--duration", LONGEST_RUN]);
     command.arg("--config").arg(config).arg("--log").arg(log).args(&options.arguments);
-    command.envs(target.environment());
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(dir.join("stderr"))?);
     Ok(command)

@@ -14,8 +14,8 @@ pub(crate) enum Target {
     Packet,
     /// With the name of the attach mode.
     Ebpf(&'static str),
-    /// The same where it cannot sweep, and hooks each event.
-    Hooked(&'static str),
+    /// The same with `--method events`, also where it could sweep.
+    Events(&'static str),
 }
 
 const ALL: [Target; 7] = [
@@ -23,9 +23,9 @@ const ALL: [Target; 7] = [
     Target::Ebpf("fentry"),
     Target::Ebpf("kprobe"),
     Target::Ebpf("tracepoint"),
-    Target::Hooked("fentry"),
-    Target::Hooked("kprobe"),
-    Target::Hooked("tracepoint"),
+    Target::Events("fentry"),
+    Target::Events("kprobe"),
+    Target::Events("tracepoint"),
 ];
 
 impl Display for Target {
@@ -33,7 +33,7 @@ impl Display for Target {
         match self {
             Self::Packet => f.write_str("packet"),
             Self::Ebpf(attach) => write!(f, "ebpf:{attach}"),
-            Self::Hooked(attach) => write!(f, "ebpf:{attach}:hooked"),
+            Self::Events(attach) => write!(f, "ebpf:{attach}:events"),
         }
     }
 }
@@ -50,17 +50,13 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The options of `trafcalc run` that choose it.
+    /// The options of `trafcalc run` and `selftest` that choose it.
     pub(crate) fn arguments(self) -> Vec<&'static str> {
         match self {
             Self::Packet => vec!["--backend", "packet"],
-            Self::Ebpf(attach) | Self::Hooked(attach) => vec!["--backend", "ebpf", "--attach", attach],
+            Self::Ebpf(attach) => vec!["--backend", "ebpf", "--attach", attach],
+            Self::Events(attach) => vec!["--backend", "ebpf", "--attach", attach, "--method", "events"],
         }
-    }
-
-    /// The variables of the environment that choose it.
-    pub(crate) fn environment(self) -> Option<(&'static str, &'static str)> {
-        matches!(self, Self::Hooked(_)).then_some(("TRAFCALC_TEST_WITHOUT_SWEEP", "1"))
     }
 
     /// Whether it is an attach mode as users have it.

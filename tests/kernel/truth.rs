@@ -142,6 +142,16 @@ impl Table {
         table
     }
 
+    /// The same with the bytes of each user in the account of another, or his own.
+    pub(crate) fn with_users(self, owner: impl Fn(u32) -> u32) -> Self {
+        let mut table = Self::default();
+        for (account, bytes) in self.0 {
+            let account = if let Account::User(uid) = account { Account::User(owner(uid)) } else { account };
+            table.add(account, bytes);
+        }
+        table
+    }
+
     /// The accounts that are wanted, and the others.
     pub(crate) fn split(self, is_wanted: impl Fn(&Account) -> bool) -> (Self, Self) {
         let (wanted, others) = self.0.into_iter().partition(|(account, _)| is_wanted(account));

@@ -55,47 +55,47 @@ pub struct Numbers {
 }
 
 impl SocketView for &Numbers {
-    #[inline(always)]
+    #[inline]
     fn state(self) -> u32 {
         self.state
     }
 
-    #[inline(always)]
+    #[inline]
     fn snd_una(self) -> u32 {
         self.snd_una
     }
 
-    #[inline(always)]
+    #[inline]
     fn snd_nxt(self) -> u32 {
         self.snd_nxt
     }
 
-    #[inline(always)]
+    #[inline]
     fn write_seq(self) -> u32 {
         self.write_seq
     }
 
-    #[inline(always)]
+    #[inline]
     fn rcv_nxt(self) -> u32 {
         self.rcv_nxt
     }
 
-    #[inline(always)]
+    #[inline]
     fn bytes_acked(self) -> u64 {
         self.bytes_acked
     }
 
-    #[inline(always)]
+    #[inline]
     fn bytes_received(self) -> u64 {
         self.bytes_received
     }
 
-    #[inline(always)]
+    #[inline]
     fn bytes_sent(self) -> u64 {
         self.bytes_sent
     }
 
-    #[inline(always)]
+    #[inline]
     fn has_peer_fin(self) -> bool {
         self.has_peer_fin
     }

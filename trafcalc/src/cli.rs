@@ -6,7 +6,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::{Attach, Belonging, By};
-use crate::config::{Backend, Format, Interval, LastPart, Only, Overrides, Pid, RunTime, Word};
+use crate::config::{Backend, Format, Interval, LastPart, MethodChoice, Only, Overrides, Pid, RunTime, Word};
 use crate::selftest;
 
 /// Counts the TCP payload that each user of this host sent and received, to the byte.
@@ -74,6 +74,10 @@ pub struct SelftestArgs {
     #[arg(long, value_name = "MODE")]
     pub attach: Option<Attach>,
 
+    /// When the eBPF program looks at connections: before each report, or at each event [default: auto]
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<MethodChoice>,
+
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -129,6 +133,10 @@ pub struct RunArgs {
     /// How the eBPF program is hooked in [default: the first that attaches]
     #[arg(long, value_name = "MODE")]
     attach: Option<Attach>,
+
+    /// When the eBPF program looks at connections: before each report, or at each event [default: auto]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<MethodChoice>,
 
     /// Time between two reports, 100ms to 1d [default: 10s]
     #[arg(long, value_name = "TIME")]
@@ -203,6 +211,7 @@ impl From<RunArgs> for Overrides {
             config,
             backend,
             attach,
+            method,
             interval,
             duration,
             log,
@@ -214,7 +223,21 @@ impl From<RunArgs> for Overrides {
             only,
         } = args;
         let only = only.into();
-        Self { config, backend, attach, interval, duration, log, format, status_socket, loopback, by, owner, only }
+        Self {
+            config,
+            backend,
+            attach,
+            method,
+            interval,
+            duration,
+            log,
+            format,
+            status_socket,
+            loopback,
+            by,
+            owner,
+            only,
+        }
     }
 }
 
@@ -232,7 +255,7 @@ macro_rules! choices {
     )*};
 }
 
-choices!(Backend, Attach, Format, By, Belonging);
+choices!(Backend, Attach, MethodChoice, Format, By, Belonging);
 
 /// Reads the command line.
 ///

@@ -6,16 +6,16 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, PacketSettings, Wanted};
+use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, Method, PacketSettings, Wanted};
 
 mod file;
+mod needs_actor;
 mod test_knobs;
 mod value;
 
 use file::File;
-pub use test_knobs::{
-    TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, TEST_WITHOUT_SWEEP, warn as warn_of_test_knobs,
-};
+pub use needs_actor::NeedsActor;
+pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
 pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
 
 /// Read when it exists and no other file is named.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub capture: capture::Settings,
     /// Whose traffic is wanted, as it was written.
     pub only: Only,
+    /// Whose the bytes of subordinate users are.
+    pub subordinate: Subordinate,
     /// Time between two reports.
     pub interval: Interval,
     /// Stop by itself after this long.
@@ -90,6 +92,8 @@ pub struct Overrides {
     pub backend: Option<Backend>,
     /// `--attach`
     pub attach: Option<Attach>,
+    /// `--method`
+    pub method: Option<MethodChoice>,
     /// `--interval`
     pub interval: Option<Interval>,
     /// `--duration`
@@ -120,6 +124,35 @@ pub enum Backend {
     Only(BackendKind),
 }
 
+/// The choice of a method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MethodChoice {
+    /// Sweep where the kernel can and nothing depends on who acts, and hook each event elsewhere.
+    #[default]
+    Auto,
+    /// This one or none.
+    Only(Method),
+}
+
+impl MethodChoice {
+    const fn forced(self) -> Option<Method> {
+        match self {
+            Self::Auto => None,
+            Self::Only(method) => Some(method),
+        }
+    }
+}
+
+/// Whose the bytes of subordinate user ids (subuid(5)) are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subordinate {
+    /// The user's who has their range.
+    #[default]
+    User,
+    /// Their own: each id is an account.
+    Apart,
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -146,6 +179,20 @@ pub enum ConfigError {
     /// `--attach` without the only backend it is for.
     #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
     AttachWithoutEbpf(Attach),
+    /// `--method` without the only backend it is for.
+    #[error("--method {} is for the ebpf backend, but the backend is packet", .0.name())]
+    MethodWithoutEbpf(Method),
+    /// The method `sweep` with something that depends on who acts.
+    #[error(
+        "--method sweep cannot be used with {needs_actor}: a sweep reads connections before each report and does not see \
+         which process sends or receives; use --method events or auto"
+    )]
+    SweepWithoutActor {
+        /// What depends on who acts.
+        needs_actor: NeedsActor,
+        /// Whether one of the two is an option of the command line, and not both written in the file.
+        is_usage: bool,
+    },
     /// The owner `acting` with the backend that cannot.
     #[error("--owner acting is for the ebpf backend, but the backend is packet, which sees no processes act")]
     ActingWithoutEbpf {
@@ -176,6 +223,8 @@ impl ConfigError {
         matches!(
             self,
             Self::AttachWithoutEbpf(_)
+                | Self::MethodWithoutEbpf(_)
+                | Self::SweepWithoutActor { is_usage: true, .. }
                 | Self::ActingWithoutEbpf { is_usage: true }
                 | Self::ChildrenOfNobody
                 | Self::TestKnob { .. }
@@ -190,8 +239,12 @@ pub fn resolve(overrides: &Overrides) -> Result<Settings, ConfigError> {
 
 /// What the self-test captures with: the defaults, whatever a configuration file says, and connections within this
 /// host.
-pub fn for_selftest(backend: Option<Backend>, attach: Option<Attach>) -> Result<capture::Settings, ConfigError> {
-    let overrides = Overrides { backend, attach, loopback: true, ..Overrides::default() };
+pub fn for_selftest(
+    backend: Option<Backend>,
+    attach: Option<Attach>,
+    method: Option<MethodChoice>,
+) -> Result<capture::Settings, ConfigError> {
+    let overrides = Overrides { backend, attach, method, loopback: true, ..Overrides::default() };
     let mut settings = merge(&overrides, File::default())?.capture;
     test_knobs::apply_break(&mut settings, |name| std::env::var_os(name))?;
     Ok(settings)
@@ -213,33 +266,38 @@ fn resolve_with(
 
 fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     let attach = overrides.attach.or(file.ebpf.attach);
+    let method = overrides.method.unwrap_or(file.ebpf.method).forced();
     let backend = match overrides.backend.unwrap_or(file.backend) {
-        // Who forces a way to hook into the kernel does not want what hooks into none.
-        Backend::Auto => attach.map(|_| BackendKind::Ebpf),
+        // An attach mode or a method that is forced rules out the backend that has none.
+        Backend::Auto => (attach.is_some() || method.is_some()).then_some(BackendKind::Ebpf),
         Backend::Only(kind) => Some(kind),
     };
-    if let (Some(attach), Some(BackendKind::Packet)) = (overrides.attach, backend) {
-        return Err(ConfigError::AttachWithoutEbpf(attach));
-    }
-    if let (Belonging::Acting, Some(BackendKind::Packet)) = (overrides.owner.unwrap_or(file.owner), backend) {
-        return Err(ConfigError::ActingWithoutEbpf {
-            is_usage: overrides.owner.is_some() || overrides.backend.is_some(),
-        });
+    let (by, belonging) = (overrides.by.unwrap_or(file.by), overrides.owner.unwrap_or(file.owner));
+    let only = merge_only(&overrides.only, &file.only);
+    if backend == Some(BackendKind::Packet) {
+        check_packet(overrides, belonging)?;
+    } else if method == Some(Method::Sweep)
+        && let Some(needs_actor) = NeedsActor::of(by, belonging, &only)
+    {
+        let is_usage = overrides.method.is_some() || needs_actor.is_typed(overrides);
+        return Err(ConfigError::SweepWithoutActor { needs_actor, is_usage });
     }
     if overrides.only.children && overrides.only.pids.is_empty() {
         return Err(ConfigError::ChildrenOfNobody);
     }
     Ok(Settings {
-        only: merge_only(&overrides.only, file.only),
+        only,
+        subordinate: file.subordinate,
         capture: capture::Settings {
-            subordinates: Vec::new(),
             backend,
             attach,
             loopback: overrides.loopback || file.loopback,
-            by: overrides.by.unwrap_or(file.by),
+            by,
             wanted: Wanted::default(),
-            belonging: overrides.owner.unwrap_or(file.owner),
+            belonging,
+            subordinates: Vec::new(),
             ebpf: EbpfSettings {
+                method,
                 max_connections: file.ebpf.max_connections,
                 max_accounts: file.ebpf.max_accounts,
                 ..EbpfSettings::default()
@@ -264,17 +322,33 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     })
 }
 
+/// What the packet backend cannot do must not be asked of it. An attach mode or a method that is only in the file is for
+/// another backend, and stays there unused.
+fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), ConfigError> {
+    if let Some(attach) = overrides.attach {
+        return Err(ConfigError::AttachWithoutEbpf(attach));
+    }
+    if let Some(method) = overrides.method.and_then(MethodChoice::forced) {
+        return Err(ConfigError::MethodWithoutEbpf(method));
+    }
+    if belonging == Belonging::Acting {
+        let is_usage = overrides.owner.is_some() || overrides.backend.is_some();
+        return Err(ConfigError::ActingWithoutEbpf { is_usage });
+    }
+    Ok(())
+}
+
 /// Of each list that of the command line, if there is one.
-fn merge_only(typed: &Only, file: file::OnlySection) -> Only {
-    fn first<T: Clone>(typed: &[T], written: Vec<T>) -> Vec<T> {
-        if typed.is_empty() { written } else { typed.to_vec() }
+fn merge_only(typed: &Only, file: &file::OnlySection) -> Only {
+    fn first<T: Clone>(typed: &[T], written: &[T]) -> Vec<T> {
+        if typed.is_empty() { written.to_vec() } else { typed.to_vec() }
     }
     Only {
-        users: first(&typed.users, file.users),
+        users: first(&typed.users, &file.users),
         pids: typed.pids.clone(),
         children: typed.children,
-        programs: first(&typed.programs, file.programs),
-        units: first(&typed.units, file.units),
+        programs: first(&typed.programs, &file.programs),
+        units: first(&typed.units, &file.units),
         later: file.later,
     }
 }

@@ -11,8 +11,8 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
-use crate::config::{self, Settings};
-use crate::identity::{Identity, wanted};
+use crate::config::{self, Settings, Subordinate};
+use crate::identity::{Identity, subordinate, wanted};
 use crate::ledger::{Ledger, Snapshot};
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
@@ -27,8 +27,12 @@ pub use failure::{Failure, Tried};
 
 /// Counts and reports until it is told to stop.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
-    let wanted = wanted::resolve(&settings.only, Path::new("/proc"))?;
-    let capture = capture::Settings { wanted, ..settings.capture.clone() };
+    let subordinates = match settings.subordinate {
+        Subordinate::User => subordinate::read(Path::new(subordinate::FILE)),
+        Subordinate::Apart => Vec::new(),
+    };
+    let wanted = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates)?;
+    let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let mut log = opening::log(&settings.log)?;

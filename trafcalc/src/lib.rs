@@ -65,10 +65,8 @@ fn show_status(args: cli::StatusArgs) -> Exit {
 }
 
 fn run_selftest(args: &cli::SelftestArgs) -> Exit {
-    if let Err(error) = service::logging::start() {
-        return complain(&error, Exit::Usage);
-    }
-    let settings = match config::for_selftest(args.backend, args.attach) {
+    service::logging::start();
+    let settings = match config::for_selftest(args.backend, args.attach, args.method) {
         Ok(settings) => settings,
         Err(error) => return complain(&error, Exit::Usage),
     };
@@ -92,9 +90,7 @@ fn print(text: &str, exit: Exit) -> Exit {
 }
 
 fn run(overrides: &Overrides) -> Exit {
-    if let Err(error) = service::logging::start() {
-        return complain(&error, Exit::Usage);
-    }
+    service::logging::start();
     match config::resolve(overrides) {
         Ok(settings) => run_daemon(&settings),
         Err(error) => complain(&error, if error.is_usage() { Exit::Usage } else { Exit::Config }),

@@ -65,7 +65,7 @@ fn result(line: &str) -> Option<(&'static str, &str, bool)> {
     let target = TARGETS.into_iter().find(|target| name.starts_with(target))?;
     // Those where connections could be swept and are not stand for older kernels, and are in the same column.
     let name = name.strip_prefix(target)?;
-    let scenario = name.strip_prefix(":hooked").unwrap_or(name).strip_prefix("::")?.split("::").next()?;
+    let scenario = name.strip_prefix(":events").unwrap_or(name).strip_prefix("::")?.split("::").next()?;
     Some((target, scenario, is_exact))
 }
 

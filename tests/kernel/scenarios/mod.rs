@@ -59,6 +59,7 @@ mod short_connections_2k;
 mod small_writes_300k;
 mod splice;
 mod stacked_devices;
+mod subordinate_users;
 mod term_during_transfer;
 mod truncated;
 mod tun;
@@ -144,6 +145,7 @@ pub(crate) static ALL: &[Scenario] = &[
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
     stacked_devices::SCENARIO,
+    subordinate_users::SCENARIO,
     term_during_transfer::SCENARIO,
     truncated::SCENARIO,
     tun::SCENARIO,
@@ -248,7 +250,7 @@ impl Test {
     fn count(&self, world: &World) -> Result<Counters> {
         match self.target {
             Target::Packet => self.count_with(world, &Options::default()),
-            Target::Ebpf(_) | Target::Hooked(_) => Counters::lasting(self.target),
+            Target::Ebpf(_) | Target::Events(_) => Counters::lasting(self.target),
         }
     }
 
@@ -266,7 +268,7 @@ impl Test {
     fn start(&self, world: &World, options: &Options) -> Result<Vec<Service>> {
         let scopes = match self.target {
             Target::Packet => vec![&world.near, &world.far],
-            Target::Ebpf(_) | Target::Hooked(_) => vec![&world.near],
+            Target::Ebpf(_) | Target::Events(_) => vec![&world.near],
         };
         let spawn = |namespace| Service::spawn(self.target, namespace, options);
         let mut services = scopes.into_iter().map(spawn).collect::<Result<Vec<_>>>()?;

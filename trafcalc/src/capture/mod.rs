@@ -13,12 +13,14 @@ mod ebpf;
 #[path = "ebpf/disabled.rs"]
 mod ebpf;
 pub mod packet;
+mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
 pub use batch::{Batch, Bytes, Health, Owner, Process};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, start};
+pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};
 
 /// A source of counted bytes.
@@ -79,7 +81,7 @@ impl Attach {
     }
 }
 
-/// How the eBPF program comes to look at connections, by the names users are told.
+/// How the eBPF program comes to look at connections, by the names users give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// At all of them, before each report.
@@ -89,7 +91,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The word for it in reports.
+    /// The word for it in options and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -141,7 +143,8 @@ pub struct Settings {
     pub wanted: Wanted,
     /// Which user's bytes are.
     pub belonging: Belonging,
-    /// Ranges of uids whose bytes belong to another user.
+    /// Users whose bytes are those of another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted)
+    /// are owners, never subordinates.
     pub subordinates: Vec<SubordinateRange>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
@@ -149,21 +152,13 @@ pub struct Settings {
     pub packet: PacketSettings,
 }
 
-/// Subordinate uids (subuid(5)): bytes of these belong to the user who has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubordinateRange {
-    /// The first one.
-    pub first: u32,
-    /// How many.
-    pub count: u32,
-    /// Whose.
-    pub owner: u32,
-}
-
-/// Settings of the eBPF backend: the sizes of its maps, all of which the kernel allocates at the start.
+/// Settings of the eBPF backend: how it looks at connections, and the sizes of its maps, all of which the kernel
+/// allocates at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// Most connections followed at once. A fourth of them have a place of 56 bytes from the start; the others take some 100
+    /// `None`: sweep where the kernel can and nothing depends on who acts, and hook each event elsewhere.
+    pub method: Option<Method>,
+    /// Most connections followed at once. A fourth of them have a place of 64 bytes from the start; the others take some 100
     /// bytes of kernel memory each as they come. Further ones are counted when they end.
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
@@ -173,8 +168,6 @@ pub struct EbpfSettings {
     pub test_leave_out_states: bool,
     /// For tests of what older kernels do: sockets are loaded from by a helper, although there is a cast.
     pub test_without_cast: bool,
-    /// For tests of what older kernels do: each event is hooked, although streams could be swept.
-    pub test_without_sweep: bool,
 }
 
 impl Default for EbpfSettings {
@@ -182,11 +175,11 @@ impl Default for EbpfSettings {
     /// 8 CPUs).
     fn default() -> Self {
         Self {
+            method: None,
             max_connections: 524_288,
             max_accounts: 16_384,
             test_leave_out_states: false,
             test_without_cast: false,
-            test_without_sweep: false,
         }
     }
 }
@@ -255,6 +248,9 @@ pub enum CaptureError {
     /// The kernel lacks a tracepoint that is needed.
     #[error("this kernel has no tracepoint sock_send_length, which came with Linux 6.3")]
     NoTracepoint,
+    /// The kernel is older than the first one whose programs can sweep.
+    #[error("the ebpf backend needs Linux 5.13 or newer")]
+    OldKernel,
     /// Interfaces were named, and this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
     Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval,
-    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, value,
+    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate, value,
 };
 use crate::capture::packet::MIN_RING_BYTES;
 use crate::capture::{Attach, Belonging, By, EbpfSettings};
@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) by: By,
     #[serde(deserialize_with = "value::word")]
     pub(super) owner: Belonging,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) subordinate: Subordinate,
     pub(super) only: OnlySection,
     pub(super) log: LogSection,
     pub(super) status: StatusSection,
@@ -96,6 +98,8 @@ impl Default for PacketSection {
 pub(super) struct EbpfSection {
     #[serde(deserialize_with = "value::some_word")]
     pub(super) attach: Option<Attach>,
+    #[serde(deserialize_with = "value::word")]
+    pub(super) method: MethodChoice,
     #[serde(deserialize_with = "value::within::<_, 1, MAX_CONNECTIONS>")]
     pub(super) max_connections: usize,
     #[serde(deserialize_with = "value::within::<_, 1, MAX_ACCOUNTS>")]
@@ -105,7 +109,7 @@ pub(super) struct EbpfSection {
 impl Default for EbpfSection {
     fn default() -> Self {
         let EbpfSettings { max_connections, max_accounts, .. } = EbpfSettings::default();
-        Self { attach: None, max_connections, max_accounts }
+        Self { attach: None, method: MethodChoice::default(), max_connections, max_accounts }
     }
 }
 

@@ -14,9 +14,6 @@ pub const TEST_STALL_MS: &str = "TRAFCALC_TEST_STALL_MS";
 /// The eBPF backend loads from sockets by a helper, as it does where the kernel has no cast: 1 for yes.
 pub const TEST_WITHOUT_CAST: &str = "TRAFCALC_TEST_WITHOUT_CAST";
 
-/// The eBPF backend hooks each event, as it does where it cannot sweep: 1 for yes.
-pub const TEST_WITHOUT_SWEEP: &str = "TRAFCALC_TEST_WITHOUT_SWEEP";
-
 /// Breaks the backends, so that the self-test can show that it notices: 1 for yes.
 pub const TEST_BREAK: &str = "TRAFCALC_TEST_BREAK";
 
@@ -34,7 +31,6 @@ pub(super) fn apply(
         settings.packet.test_stall_ms = stall_ms;
     }
     settings.ebpf.test_without_cast = number(&env, TEST_WITHOUT_CAST, 1)? == Some(1);
-    settings.ebpf.test_without_sweep = number(&env, TEST_WITHOUT_SWEEP, 1)? == Some(1);
     Ok(())
 }
 
@@ -51,16 +47,10 @@ pub(super) fn apply_break(
 /// Says on standard error that the service is not to be trusted with real work.
 pub fn warn(settings: &Settings) {
     let capture::Settings { packet, ebpf, .. } = &settings.capture;
-    let (test_without_cast, test_without_sweep) = (ebpf.test_without_cast, ebpf.test_without_sweep);
     let (test_drop_percent, test_stall_ms) = (packet.test_drop_percent, packet.test_stall_ms);
-    if test_drop_percent > 0 || test_stall_ms > 0 || test_without_cast || test_without_sweep {
-        tracing::warn!(
-            test_drop_percent,
-            test_stall_ms,
-            test_without_cast,
-            test_without_sweep,
-            "variables for tests are set"
-        );
+    let test_without_cast = ebpf.test_without_cast;
+    if test_drop_percent > 0 || test_stall_ms > 0 || test_without_cast {
+        tracing::warn!(test_drop_percent, test_stall_ms, test_without_cast, "variables for tests are set");
     }
 }
 

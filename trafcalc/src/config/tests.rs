@@ -26,12 +26,14 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("interval = '86401s'", "t.toml:1: interval: \"86401s\" is not between 100ms and 1day"),
         ("interval = 'soon'", "t.toml:1: interval: \"soon\" is not a length of time such as 500ms, 10s or 1h"),
         ("owner = 'me'", "t.toml:1: owner: \"me\" is not one of socket, acting"),
+        ("subordinate = 'root'", "t.toml:1: subordinate: \"root\" is not one of user, apart"),
         ("[only]\nprograms = ['a/b']", "t.toml:2: only.programs: \"a/b\" is not the last part of a path"),
         ("[only]\nunits = ['']", "t.toml:2: only.units: \"\" is not the last part of a path"),
         ("[only]\npids = [7]", "t.toml:2: only.pids: unknown field `pids`"),
         ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process, program, unit"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
+        ("[ebpf]\nmethod = 'poll'", "t.toml:2: ebpf.method: \"poll\" is not one of auto, sweep, events"),
         ("[packet]\nring_bytes = 65535", "t.toml:2: packet.ring_bytes: 65535 is not between 65536 and 1073741824"),
         ("[packet]\nring_bytes = -1", "t.toml:2: packet.ring_bytes: -1 is not between"),
         ("[packet]\nmax_connections = 0", "t.toml:2: packet.max_connections: 0 is not between 1 and 16777216"),
@@ -48,11 +50,12 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
 
 #[test]
 fn the_command_line_comes_before_the_file() {
-    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'\n\
+    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'\nmethod = 'sweep'\n\
                 [only]\nusers = ['a']\nprograms = ['nginx']";
     let file = resolve_text(text, &Overrides::default()).unwrap();
     assert_eq!(file.capture.backend, Some(BackendKind::Packet));
     assert_eq!(file.capture.attach, Some(Attach::Kprobe));
+    assert_eq!(file.capture.ebpf.method, Some(Method::Sweep));
     assert_eq!(file.interval, "5s".parse().unwrap());
     assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json });
 
@@ -60,6 +63,7 @@ fn the_command_line_comes_before_the_file() {
         config: None,
         backend: Some(Backend::Auto),
         attach: Some(Attach::Fentry),
+        method: Some(MethodChoice::Auto),
         interval: Some("1s".parse().unwrap()),
         duration: Some("1h".parse().unwrap()),
         log: Some(STDOUT.into()),
@@ -73,6 +77,7 @@ fn the_command_line_comes_before_the_file() {
     let both = resolve_text(text, &overrides).unwrap();
     assert_eq!(both.capture.backend, Some(BackendKind::Ebpf), "an attach mode is forced");
     assert_eq!(both.capture.attach, Some(Attach::Fentry));
+    assert_eq!(both.capture.ebpf.method, None, "auto on the command line takes back what the file forces");
     let auto = resolve_text(text, &Overrides { attach: None, ..overrides.clone() }).unwrap();
     assert_eq!(auto.capture.backend, Some(BackendKind::Ebpf), "by the file");
     assert_eq!(resolve_text("", &Overrides::default()).unwrap().capture.backend, None);
@@ -104,6 +109,60 @@ fn an_attach_mode_for_the_packet_backend_is_refused() {
 }
 
 #[test]
+fn a_method_forces_the_ebpf_backend_and_is_refused_with_packet() {
+    let of = |text, backend, method| resolve_text(text, &Overrides { backend, method, ..Overrides::default() });
+    let events = Some(MethodChoice::Only(Method::Events));
+    assert_eq!(of("", None, events).unwrap().capture.backend, Some(BackendKind::Ebpf));
+    assert_eq!(of("", None, events).unwrap().capture.ebpf.method, Some(Method::Events));
+    let file = "[ebpf]\nmethod = 'events'";
+    assert_eq!(of(file, None, None).unwrap().capture.backend, Some(BackendKind::Ebpf));
+    assert_eq!(of(file, None, Some(MethodChoice::Auto)).unwrap().capture.backend, None);
+    let packet = Some(Backend::Only(BackendKind::Packet));
+    assert_eq!(of(file, packet, None).unwrap().capture.backend, Some(BackendKind::Packet));
+    assert!(of("", packet, Some(MethodChoice::Auto)).is_ok());
+    let error = of("backend = 'packet'", None, events).unwrap_err();
+    assert!(error.is_usage());
+    assert_eq!(error.to_string(), "--method events is for the ebpf backend, but the backend is packet");
+}
+
+#[test]
+fn a_sweep_is_refused_with_everything_that_depends_on_who_acts() {
+    let of_pid = Only { pids: vec!["7".parse().unwrap()], ..Only::default() };
+    let typed = [
+        ("--by process", Overrides { by: Some(By::Process), ..Overrides::default() }),
+        ("--by program", Overrides { by: Some(By::Program), ..Overrides::default() }),
+        ("--by unit", Overrides { by: Some(By::Unit), ..Overrides::default() }),
+        ("--owner acting", Overrides { owner: Some(Belonging::Acting), ..Overrides::default() }),
+        ("--pid", Overrides { only: of_pid, ..Overrides::default() }),
+    ];
+    for (needs, overrides) in typed {
+        let error = resolve_text("ebpf.method = 'sweep'", &overrides).unwrap_err();
+        assert!(error.is_usage(), "{needs}");
+        assert!(error.to_string().starts_with(&format!("--method sweep cannot be used with {needs}: ")), "{error}");
+        let events = Overrides { method: Some(MethodChoice::Only(Method::Events)), ..overrides.clone() };
+        assert!(resolve_text("ebpf.method = 'sweep'", &events).is_ok(), "{needs}");
+    }
+    let sweep = Overrides { method: Some(MethodChoice::Only(Method::Sweep)), ..Overrides::default() };
+    let written = [
+        ("--by unit", "by = 'unit'"),
+        ("--owner acting", "owner = 'acting'"),
+        ("--program", "only.programs = ['nginx']"),
+        ("--unit", "only.units = ['nginx.service']"),
+    ];
+    for (needs, text) in written {
+        let error = resolve_text(text, &sweep).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains(needs), "{error}");
+        let error = resolve_text(&format!("{text}\nebpf.method = 'sweep'"), &Overrides::default()).unwrap_err();
+        assert!(!error.is_usage() && error.to_string().contains(needs), "{error}");
+        let unused = format!("{text}\nowner = 'socket'\nbackend = 'packet'\nebpf.method = 'sweep'");
+        if !text.starts_with("owner") {
+            assert!(resolve_text(&unused, &Overrides::default()).is_ok(), "{needs}: packet has no method");
+        }
+    }
+    assert!(resolve_text("only.users = ['root']", &sweep).is_ok());
+}
+
+#[test]
 fn the_default_file_may_be_missing_but_a_named_one_may_not() {
     let missing = Path::new("/nonexistent/trafcalc.toml");
     let none = |_: &str| None;
@@ -131,6 +190,7 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "loopback",
         "by",
         "owner",
+        "subordinate",
         "[only]",
         "users",
         "programs",
@@ -147,6 +207,7 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "max_connections",
         "[ebpf]",
         "attach",
+        "method",
         "max_accounts",
     ] {
         assert!(uncommented.lines().any(|line| line.starts_with(key)), "{key} is missing");
@@ -164,7 +225,6 @@ fn variables_for_tests_reach_the_backends_or_are_refused() {
     assert_eq!(set(TEST_DROP_PERCENT, "90").unwrap().capture.packet.test_drop_percent, 90);
     assert_eq!(set(TEST_STALL_MS, "1500").unwrap().capture.packet.test_stall_ms, 1500);
     assert!(set(TEST_WITHOUT_CAST, "1").unwrap().capture.ebpf.test_without_cast);
-    assert!(set(TEST_WITHOUT_SWEEP, "1").unwrap().capture.ebpf.test_without_sweep);
     assert!(!set(TEST_WITHOUT_CAST, "0").unwrap().capture.ebpf.test_without_cast);
     for (name, value) in [(TEST_DROP_PERCENT, "101"), (TEST_DROP_PERCENT, "-1"), (TEST_STALL_MS, "long")] {
         let error = set(name, value).unwrap_err();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::Backend;
-use crate::capture::{Attach, BackendKind, Belonging, By};
+use super::{Backend, MethodChoice, Subordinate};
+use crate::capture::{Attach, BackendKind, Belonging, By, Method};
 
 /// A choice between a few words.
 pub trait Word: Copy + 'static {
@@ -34,6 +34,28 @@ impl Word for Attach {
 
     fn word(self) -> &'static str {
         self.name()
+    }
+}
+
+impl Word for MethodChoice {
+    const ALL: &'static [Self] = &[Self::Auto, Self::Only(Method::Sweep), Self::Only(Method::Events)];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Only(method) => method.name(),
+        }
+    }
+}
+
+impl Word for Subordinate {
+    const ALL: &'static [Self] = &[Self::User, Self::Apart];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Apart => "apart",
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who a number is. Asks the system and remembers for a while; never decides what is counted.
 
 mod processes;
+pub mod subordinate;
 mod units;
 mod users;
 pub mod wanted;

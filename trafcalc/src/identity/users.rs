@@ -43,8 +43,14 @@ impl Users {
     }
 }
 
+/// The number of the user who has this name, or else this number, by `getpwnam_r(3)`, which may ask a directory server.
+pub(super) fn uid(name: &str) -> Option<u32> {
+    let known = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    known.or_else(|| name.parse().ok())
+}
+
 /// Asks the system (`getpwuid_r(3)`, which may ask a directory server).
-fn look_up(uid: u32) -> Option<String> {
+pub(super) fn look_up(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 

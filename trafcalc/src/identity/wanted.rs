@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nix::unistd::User;
-
-use crate::capture::{Hierarchy, Process, Wanted, stat};
+use super::users;
+use crate::capture::{Hierarchy, Process, SubordinateRange, Wanted, owner_of, stat};
 use crate::config::{LastPart, Only};
 
 /// Why it cannot be known who is meant.
@@ -14,6 +13,17 @@ pub enum WantedError {
     /// No such user.
     #[error("there is no user {0:?} on this host; who has no name here may be given by number")]
     NoUser(String),
+    /// A user who has no account.
+    #[error(
+        "the user {uid} is subordinate to the user {owner} (/etc/subuid), who has his bytes: give that, or set \
+         `subordinate = \"apart\"` in the configuration file"
+    )]
+    Subordinate {
+        /// Who was named.
+        uid: u32,
+        /// Who has his bytes.
+        owner: u32,
+    },
     /// No such process.
     #[error("there is no process {0}; to count one that is yet to start, give its user, program or unit instead")]
     NoProcess(u32),
@@ -28,15 +38,15 @@ pub enum WantedError {
     NoUnit(String),
 }
 
-/// What `only` means on the host whose `/proc` is at `proc`.
+/// What `only` means on the host whose `/proc` is at `proc`. A user is wanted with his `subordinates`.
 ///
 /// # Errors
 /// Somebody is meant who is not there.
-pub fn resolve(only: &Only, proc: &Path) -> Result<Wanted, WantedError> {
+pub fn resolve(only: &Only, proc: &Path, subordinates: &[SubordinateRange]) -> Result<Wanted, WantedError> {
     let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect();
     require_units(only, proc)?;
     Ok(Wanted {
-        users: only.users.iter().map(|name| user(name)).collect::<Result<_, _>>()?,
+        users: only.users.iter().map(|name| user(name, subordinates)).collect::<Result<_, _>>()?,
         processes: processes(only, proc)?,
         children: only.children,
         programs: names(&only.programs),
@@ -44,9 +54,10 @@ pub fn resolve(only: &Only, proc: &Path) -> Result<Wanted, WantedError> {
     })
 }
 
-fn user(name: &str) -> Result<u32, WantedError> {
-    let known = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-    known.or_else(|| name.parse().ok()).ok_or_else(|| WantedError::NoUser(name.to_owned()))
+fn user(name: &str, subordinates: &[SubordinateRange]) -> Result<u32, WantedError> {
+    let uid = users::uid(name).ok_or_else(|| WantedError::NoUser(name.to_owned()))?;
+    let owner = owner_of(subordinates, uid);
+    if owner == uid { Ok(uid) } else { Err(WantedError::Subordinate { uid, owner }) }
 }
 
 /// The processes that were named. Their children are for whoever counts to find, who knows since when it counts.
@@ -108,7 +119,7 @@ mod tests {
     }
 
     fn pids(only: &Only) -> Result<Vec<(u32, u64)>, WantedError> {
-        let wanted = resolve(only, host().path())?;
+        let wanted = resolve(only, host().path(), &[])?;
         Ok(wanted.processes.iter().map(|process| (process.pid, process.started_ns)).collect())
     }
 
@@ -126,7 +137,8 @@ mod tests {
     #[test]
     fn a_user_is_meant_by_name_or_number() {
         let users = |name: &str| {
-            resolve(&Only { users: vec![name.to_owned()], ..Only::default() }, host().path()).map(|wanted| wanted.users)
+            resolve(&Only { users: vec![name.to_owned()], ..Only::default() }, host().path(), &[])
+                .map(|wanted| wanted.users)
         };
         assert_eq!(users("root").unwrap(), [0]);
         assert_eq!(users("70020001").unwrap(), [70_020_001]);
@@ -136,10 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn a_subordinate_user_is_refused_with_the_one_who_has_his_bytes() {
+        let ranges = [SubordinateRange { first: 70_020_000, count: 10, owner: 0 }];
+        let users = |name: &str| {
+            let only = Only { users: vec![name.to_owned()], ..Only::default() };
+            resolve(&only, host().path(), &ranges).map(|wanted| wanted.users)
+        };
+        assert_eq!(users("root").unwrap(), [0]);
+        assert_eq!(users("70020010").unwrap(), [70_020_010]);
+        assert!(matches!(users("70020009"), Err(WantedError::Subordinate { uid: 70_020_009, owner: 0 })));
+    }
+
+    #[test]
     fn a_unit_has_to_be_there_unless_it_may_come_later() {
         let units = |name: &str, later| {
             let only = Only { units: vec![name.parse().unwrap()], later, ..Only::default() };
-            resolve(&only, host().path()).map(|wanted| wanted.units)
+            resolve(&only, host().path(), &[]).map(|wanted| wanted.units)
         };
         assert_eq!(units("a.service", false).unwrap(), ["a.service"]);
         assert_eq!(units("system.slice", false).unwrap(), ["system.slice"]);

@@ -60,7 +60,7 @@ mod tests {
     use crate::config::{Backend, for_selftest};
 
     fn names(backend: Option<BackendKind>, attach: Option<Attach>) -> Vec<String> {
-        let settings = for_selftest(backend.map(Backend::Only), attach).unwrap();
+        let settings = for_selftest(backend.map(Backend::Only), attach, None).unwrap();
         chosen(&settings).iter().map(ToString::to_string).collect()
     }
 

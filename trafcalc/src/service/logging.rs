@@ -2,22 +2,39 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 
-/// Says which messages are shown, as in `TRAFCALC_LOG=debug`.
+/// Says which messages are shown, as in `TRAFCALC_LOG=debug` or `TRAFCALC_LOG=info,trafcalc::capture=debug`.
 pub const FILTER_VARIABLE: &str = "TRAFCALC_LOG";
 
-/// The level cannot be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("the environment variable {FILTER_VARIABLE} is {0:?}, and not one of off, error, warn, info, debug, trace")]
-pub struct WrongLevel(String);
+/// What is shown where the variable is not set, or is no filter.
+const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// Starts showing messages.
-pub fn start() -> Result<(), WrongLevel> {
-    let word = std::env::var(FILTER_VARIABLE).unwrap_or_default();
-    let level = if word.is_empty() { LevelFilter::INFO } else { word.parse().map_err(|_| WrongLevel(word))? };
+/// What the targets of all our messages begin with: the name of the crate.
+const TARGET_PREFIX: &str = "trafcalc";
+
+/// The variable is no filter.
+#[derive(Debug, thiserror::Error)]
+enum FilterError {
+    /// It breaks the syntax.
+    #[error(transparent)]
+    Syntax(#[from] ParseError),
+    /// By the syntax it is the target of messages, but no message has it, so that nothing would be shown.
+    #[error("{0:?} is neither a level (off, error, warn, info, debug, trace) nor a part of trafcalc")]
+    UnknownWord(String),
+}
+
+/// Starts showing messages. A filter that cannot be understood is no reason not to count: it is warned about, and the
+/// default is used.
+pub fn start() {
+    let text = std::env::var_os(FILTER_VARIABLE).unwrap_or_default();
+    let text = text.to_string_lossy();
+    let (filter, error) = match filter(&text) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::default().add_directive(DEFAULT_LEVEL.into()), Some(error)),
+    };
     let messages = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal());
@@ -26,10 +43,61 @@ pub fn start() -> Result<(), WrongLevel> {
     } else {
         messages.init();
     }
-    Ok(())
+    if let Some(error) = error {
+        tracing::warn!(
+            "the environment variable {FILTER_VARIABLE} is {text:?}, which is no filter of messages: {error}; \
+             {DEFAULT_LEVEL} is used"
+        );
+    }
+}
+
+/// Reads a filter in the syntax of tracing-subscriber's `EnvFilter`, with or without spaces around commas.
+fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    let directives: Vec<_> = text.split(',').map(str::trim).collect();
+    if let Some(word) = directives.iter().find(|word| is_unknown(word)) {
+        return Err(FilterError::UnknownWord((*word).to_owned()));
+    }
+    Ok(EnvFilter::builder().with_default_directive(DEFAULT_LEVEL.into()).parse(directives.join(","))?)
+}
+
+/// Whether it is a word by itself, such as a misspelt level, that would be taken for the target of messages.
+fn is_unknown(directive: &str) -> bool {
+    let is_word = !directive.is_empty() && directive.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
+    is_word && directive.parse::<LevelFilter>().is_err() && !directive.starts_with(TARGET_PREFIX)
 }
 
 /// Whether standard error goes to the journal, which notes the time itself.
 fn is_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Option<LevelFilter> {
+        filter(text).unwrap_or_else(|error| panic!("{text:?}: {error}")).max_level_hint()
+    }
+
+    #[test]
+    fn a_filter_is_a_level_or_has_targets() {
+        assert_eq!(shown(""), Some(LevelFilter::INFO), "the default");
+        assert_eq!(shown("debug"), Some(LevelFilter::DEBUG));
+        assert_eq!(shown("WARN"), Some(LevelFilter::WARN));
+        assert_eq!(shown("off"), Some(LevelFilter::OFF));
+        assert_eq!(shown("trafcalc=debug, trafcalc_ebpf=trace"), Some(LevelFilter::TRACE));
+        assert_eq!(shown("info,trafcalc::capture=debug"), Some(LevelFilter::DEBUG));
+        assert_eq!(shown("trafcalc::capture"), Some(LevelFilter::TRACE));
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        for text in ["trafcalc=loud", "debug=trafcalc=info", "info,trafcalc=2000"] {
+            assert!(matches!(filter(text), Err(FilterError::Syntax(_))), "{text:?}");
+        }
+        for (text, word) in [("debg", "debg"), ("info, debugg", "debugg"), ("tokio", "tokio")] {
+            let error = filter(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{word:?} is neither a level")), "{error}");
+        }
+    }
 }

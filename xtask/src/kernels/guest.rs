@@ -20,10 +20,9 @@ pub(super) struct Guest {
     pub(super) is_optional: bool,
 }
 
-/// The packet backend has guests of its own: nothing in the kernel changes below it.
-const EBPF_OLD: &str = "ebpf:fentry,ebpf:kprobe";
+/// The packet backend has guests of its own: nothing in the kernel changes below it. There is no eBPF before 5.13.
 /// The kernel sweeps, and also hooks each event as it does for processes.
-const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:hooked";
+const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:events";
 /// The tracepoint `sock_send_length` came with 6.3.
 const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
 
@@ -36,7 +35,7 @@ pub(super) const GUESTS: [Guest; 6] = [
     Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
     Guest { name: "6.1", source: Source::BOOKWORM_6_1, targets: EBPF_MIDDLE, ..DEFAULT },
     Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
-    Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: EBPF_OLD, ..DEFAULT },
+    Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: "packet", ..DEFAULT },
     Guest { name: "uml", source: Source::USER_MODE, targets: "packet", ..DEFAULT },
 ];
 

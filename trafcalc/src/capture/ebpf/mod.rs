@@ -79,6 +79,9 @@ struct Kernel {
 
 impl Kernel {
     fn examine(settings: &Settings) -> Result<Self, CaptureError> {
+        if version() < OLDEST {
+            return Err(CaptureError::OldKernel);
+        }
         require_capabilities()?;
         let plan = Plan::of(settings.by, &settings.wanted, settings.belonging);
         if plan.numbers_processes() {
@@ -92,9 +95,12 @@ impl Kernel {
 
     /// How connections are to be looked at.
     fn method(&self, settings: &Settings) -> Method {
-        if self.plan.reads_tasks() || settings.ebpf.test_without_sweep { Method::Events } else { Method::Sweep }
+        if self.plan.reads_tasks() { Method::Events } else { settings.ebpf.method.unwrap_or(Method::Sweep) }
     }
 }
+
+/// The first Linux whose programs may step through maps, which sweeps do.
+const OLDEST: (u32, u32) = (5, 13);
 
 /// The kernel's first two numbers; zeroes if it says nothing that can be understood.
 fn version() -> (u32, u32) {

@@ -1,7 +1,7 @@
 //! The question whose a connection is, and what can be found out. Plain data between the reader and the owner thread.
 
 use super::segment::Endpoints;
-use crate::capture::Owner;
+use crate::capture::{Owner, SubordinateRange, owner_of};
 
 /// Asks whose a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,18 @@ pub struct Finding {
     pub forwards: bool,
 }
 
+impl Finding {
+    /// The same with the users to whom subordinate users belong in their place.
+    #[must_use]
+    pub fn of_owners(self, subordinates: &[SubordinateRange]) -> Self {
+        let standing = match self.standing {
+            Standing::Owned(uid) => Standing::Owned(owner_of(subordinates, uid)),
+            other => other,
+        };
+        Self { standing, listener: self.listener.map(|uid| owner_of(subordinates, uid)), ..self }
+    }
+}
+
 /// Asks which process holds the socket of a connection of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sought {
@@ -75,4 +87,26 @@ pub enum Outcome {
     Unwanted,
     /// No process.
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_subordinate_user_is_found_as_the_user_to_whom_it_belongs() {
+        let address = Ipv6Addr::LOCALHOST;
+        let endpoints = Endpoints { local: address, remote: address, local_port: 1, remote_port: 2 };
+        let question = Question { endpoints, birth: 0, interface: 0 };
+        let found = |standing, listener| Finding { question, standing, inode: 7, listener, forwards: false };
+        let ranges = [SubordinateRange { first: 100_000, count: 65_536, owner: 1000 }];
+        let owned = found(Standing::Owned(100_033), Some(100_000));
+        assert_eq!(owned.of_owners(&ranges), found(Standing::Owned(1000), Some(1000)));
+        assert_eq!(owned.of_owners(&[]), owned, "subordinates are apart");
+        let other = found(Standing::Owned(33), None);
+        assert_eq!(other.of_owners(&ranges), other);
+        assert_eq!(found(Standing::Gone, Some(100_001)).of_owners(&ranges), found(Standing::Gone, Some(1000)));
+    }
 }

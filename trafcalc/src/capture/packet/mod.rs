@@ -43,7 +43,10 @@ use self::reader::{Reader, Request, Rings};
 use self::ring::{AnchorRing, BulkRing};
 use self::search::Search;
 use self::searches::Searches;
-use super::{Alarm, Attach, Backend, BackendKind, Batch, CaptureError, Method, PacketSettings, Settings};
+use super::{
+    Alarm, Attach, Backend, BackendKind, Batch, CaptureError, Method, PacketSettings, Settings, SubordinateRange,
+    owner_of,
+};
 
 pub use self::ring::MIN_RING_BYTES;
 
@@ -88,7 +91,7 @@ impl PacketBackend {
         let search_line = searches.are_needed().then(|| SearchLine { sought, found: found.clone() });
         let mut search = Search::new(PROC, settings, incoming_sought, found);
         let mut flows = Flows::new(settings.packet.max_connections, searches);
-        let open = adopt_open_connections(&mut flows)?;
+        let open = adopt_open_connections(&mut flows, &settings.subordinates)?;
         for (found, sought) in search.find(&open).iter().zip(open) {
             // The thread has a second look at what nobody holds yet.
             let again = search_line.as_ref().filter(|_| found.outcome == Outcome::Nothing);
@@ -100,7 +103,9 @@ impl PacketBackend {
         if is_searching {
             warn_of_what_cannot_be_searched();
         }
-        let owners = Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line)?;
+        let subordinates = settings.subordinates.clone();
+        let owners =
+            Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line, subordinates)?;
         let reader = Reader {
             rings,
             flows,
@@ -159,9 +164,10 @@ impl Backend for PacketBackend {
 
 /// Connections that are open already have an owner that can be asked for now, all at once; gives what is to be searched
 /// for beside.
-fn adopt_open_connections(flows: &mut Flows) -> Result<Vec<Sought>, CaptureError> {
+fn adopt_open_connections(flows: &mut Flows, subordinates: &[SubordinateRange]) -> Result<Vec<Sought>, CaptureError> {
     let mut sought = Vec::new();
     for Owned { endpoints, interface, uid, inode } in SockDiag::open()?.owned_connections()? {
+        let uid = owner_of(subordinates, uid);
         if flows.adopt(endpoints, interface, uid) {
             sought.push(Sought { question: Question { endpoints, birth: 0, interface }, uid, inode });
         }

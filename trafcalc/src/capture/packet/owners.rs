@@ -19,7 +19,7 @@ use super::finding::{Finding, Found, Outcome, Question, Sought, Standing};
 use super::segment::{Direction, parse};
 use super::socket::PacketSocket;
 use super::urgency::{self, Budget};
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, SubordinateRange};
 
 /// Shortest pause before a connection that waits for accept is asked about again.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
@@ -45,6 +45,7 @@ pub struct Owners {
     questions: Receiver<Question>,
     findings: SyncSender<Finding>,
     search_line: Option<SearchLine>,
+    subordinates: Vec<SubordinateRange>,
     waiting: BinaryHeap<Reverse<Retry>>,
     budget: Budget,
 }
@@ -99,13 +100,14 @@ impl Ord for ByValue {
 
 impl Owners {
     /// A thread's worth of state: SYNs come from `openings`, questions (announced by `wake`) from the reader, who
-    /// gets the findings. `search_line` begin with them.
+    /// gets the findings. Searches in the `search_line` begin with them. `subordinates` are found as their owners.
     pub fn new(
         openings: Arc<PacketSocket>,
         wake: Arc<EventFd>,
         questions: Receiver<Question>,
         findings: SyncSender<Finding>,
         search_line: Option<SearchLine>,
+        subordinates: Vec<SubordinateRange>,
     ) -> Result<Self, CaptureError> {
         let diag = SockDiag::open()?;
         Ok(Self {
@@ -115,6 +117,7 @@ impl Owners {
             questions,
             findings,
             search_line,
+            subordinates,
             waiting: BinaryHeap::new(),
             budget: Budget::new(),
         })
@@ -198,7 +201,7 @@ impl Owners {
     fn answer(&mut self, question: Question, since: Instant) {
         self.budget.spend();
         let finding = match self.diag.ask(&question) {
-            Ok(finding) => finding,
+            Ok(finding) => finding.of_owners(&self.subordinates),
             Err(error) => {
                 // Short of memory, say. The reader does not get to know, and asks again.
                 tracing::debug!("{error}");

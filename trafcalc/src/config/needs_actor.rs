@@ -1,0 +1,58 @@
+//! The options that depend on which process acts, which a sweep does not see.
+
+use std::fmt;
+
+use super::{Only, Overrides};
+use crate::capture::{Belonging, By};
+
+/// An option, or its key in the file, that depends on which process sends or receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedsActor {
+    /// `--by process`, `program` or `unit`
+    By(By),
+    /// `--owner acting`
+    Owner,
+    /// `--pid`
+    Pid,
+    /// `--program`
+    Program,
+    /// `--unit`
+    Unit,
+}
+
+impl NeedsActor {
+    /// The first one that is set, if any.
+    pub(super) const fn of(by: By, belonging: Belonging, only: &Only) -> Option<Self> {
+        match (by, belonging) {
+            (By::Process | By::Program | By::Unit, _) => Some(Self::By(by)),
+            (By::User, Belonging::Acting) => Some(Self::Owner),
+            (By::User, Belonging::Socket) if !only.pids.is_empty() => Some(Self::Pid),
+            (By::User, Belonging::Socket) if !only.programs.is_empty() => Some(Self::Program),
+            (By::User, Belonging::Socket) if !only.units.is_empty() => Some(Self::Unit),
+            (By::User, Belonging::Socket) => None,
+        }
+    }
+
+    /// Whether it comes from the command line.
+    pub(super) const fn is_typed(self, overrides: &Overrides) -> bool {
+        match self {
+            Self::By(_) => overrides.by.is_some(),
+            Self::Owner => overrides.owner.is_some(),
+            Self::Pid => !overrides.only.pids.is_empty(),
+            Self::Program => !overrides.only.programs.is_empty(),
+            Self::Unit => !overrides.only.units.is_empty(),
+        }
+    }
+}
+
+impl fmt::Display for NeedsActor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::By(by) => write!(f, "--by {}", by.name()),
+            Self::Owner => f.write_str("--owner acting"),
+            Self::Pid => f.write_str("--pid"),
+            Self::Program => f.write_str("--program"),
+            Self::Unit => f.write_str("--unit"),
+        }
+    }
+}
