@@ -113,6 +113,18 @@ offsets! {
         inode_sb,
         /// `super_block.s_magic`, a long.
         sb_magic,
+        /// `inode.i_uid`, 32 bits.
+        inode_uid,
+        /// `iattr.ia_valid`, 32 bits.
+        iattr_valid,
+        /// `iattr.ia_uid`, 32 bits.
+        iattr_uid,
+        /// `mptcp_sock.conn_list`, a list head; 0 where the kernel has no MPTCP.
+        mptcp_conn_list,
+        /// `mptcp_subflow_context.node`, a list head.
+        subflow_node,
+        /// `mptcp_subflow_context.tcp_sock`, a pointer.
+        subflow_tcp_sock,
     }
 }
 

@@ -1,45 +1,112 @@
 //! A socket is about to have another owner: the last moment at which its bytes are those of the former.
+//!
+//! `fchown` of an MPTCP socket changes the user of that socket, but not of its subflows, which are what moves bytes. So the new
+//! user of those is noted here.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ffi::c_void;
+use core::ptr::read_volatile;
+
+use trafcalc_common::maps::table as words;
 
 use crate::credit;
-use crate::maps::sweep_offset;
+use crate::maps::{GIVEN, offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
-
+/// `ATTR_UID` of include/linux/fs.h.
+const UID_CHANGES: u32 = 1 << 1;
+/// `IPPROTO_MPTCP`.
+const MPTCP: u16 = 262;
+/// Subflows of a connection that are followed (`MPTCP_SUBFLOWS_MAX`).
+const MAX_SUBFLOWS: u32 = 8;
+/// `BPF_ANY`: insert or replace.
+const ANY: u64 = 0;
 /// Looks, if a sweep looks at the same time each time.
 const TRIES: u32 = 4;
 
-/// The socket that a directory entry leads to.
+/// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
 #[inline(always)]
-pub(crate) fn of_entry(entry: *const c_void) {
-    if let Some(inode) = read_kernel(entry as u64 + u64::from(sweep_offset!(dentry_inode))) {
-        of_inode(inode);
+pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {
+    let attribute = |at: u32| read_kernel::<u32>(attributes as u64 + u64::from(at));
+    let is_given = attribute(sweep_offset!(iattr_valid)).is_some_and(|valid| valid & UID_CHANGES != 0);
+    let inode = read_kernel(entry as u64 + u64::from(sweep_offset!(dentry_inode)));
+    if let (true, Some(inode), Some(uid)) = (is_given, inode, attribute(sweep_offset!(iattr_uid))) {
+        of_socket(inode, uid);
     }
 }
 
-/// The socket that an inode is of, if it is a socket's.
+/// The socket that an inode is of, if it is a socket's. The inode has its new user already, and the socket has not.
 #[inline(always)]
 pub(crate) fn of_any_inode(inode: *const c_void) {
     let inode = inode as u64;
     let Some(volume) = read_kernel::<u64>(inode + u64::from(sweep_offset!(inode_sb))) else { return };
-    if read_kernel(volume + u64::from(sweep_offset!(sb_magic))) == Some(SOCKETS) {
-        of_inode(inode);
+    if read_kernel(volume + u64::from(sweep_offset!(sb_magic))) == Some(SOCKETS)
+        && let Some(uid) = read_kernel(inode + u64::from(sweep_offset!(inode_uid)))
+    {
+        of_socket(inode, uid);
     }
 }
 
 #[inline(always)]
-fn of_inode(inode: u64) {
+fn of_socket(inode: u64, uid: u32) {
     let socket = inode - u64::from(sweep_offset!(socket_inode));
     let Some(key @ 1..) = read_kernel::<u64>(socket + u64::from(sweep_offset!(socket_sk))) else { return };
-    if let Some(stream) = table::find(key) {
-        for _ in 0..TRIES {
-            if !credit::look(Sock::of(key), stream, true) {
-                break;
-            }
+    let has_subflows = sweep_offset!(mptcp_conn_list) != 0;
+    if has_subflows && read_kernel(key + u64::from(offset!(sk_protocol))) == Some(MPTCP) {
+        of_subflows(key, uid);
+    } else {
+        settle(key);
+    }
+}
+
+#[inline(always)]
+fn of_subflows(socket: u64, uid: u32) {
+    let head = socket + u64::from(sweep_offset!(mptcp_conn_list));
+    let mut node = read_kernel::<u64>(head).unwrap_or(head);
+    for _ in 0..MAX_SUBFLOWS {
+        if node == head {
+            return;
         }
+        let subflow = node - u64::from(sweep_offset!(subflow_node));
+        if let Some(key @ 1..) = read_kernel::<u64>(subflow + u64::from(sweep_offset!(subflow_tcp_sock)))
+            && settle(key) != 0
+        {
+            let _ = GIVEN.insert(key, uid, ANY);
+            table::add(words::GIVEN, 1);
+        }
+        node = read_kernel(node).unwrap_or(head);
+    }
+}
+
+/// Credits what moved so far; 1 if there is a stream.
+#[inline(never)]
+fn settle(key: u64) -> u32 {
+    let Some(stream) = table::find(key) else { return 0 };
+    for _ in 0..TRIES {
+        if !credit::look(Sock::of(key), stream, true) {
+            break;
+        }
+    }
+    1
+}
+
+/// The user who owns a socket.
+#[inline(always)]
+pub(crate) fn owner(sk: Sock) -> u32 {
+    if table::word(words::GIVEN) == 0 {
+        return sk.uid();
+    }
+    // SAFETY: points to a map value.
+    GIVEN.get_ptr(sk.key()).map_or_else(|| sk.uid(), |uid| unsafe { read_volatile(uid) })
+}
+
+/// A connection is over, or another begins.
+#[inline(always)]
+pub(crate) fn forget(key: u64) {
+    if table::word(words::GIVEN) != 0 {
+        let _ = GIVEN.remove(key);
     }
 }

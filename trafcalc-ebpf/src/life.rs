@@ -61,7 +61,7 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
         Change::Begins if is_opening => table::write(stream, &begun(&sk.numbers(), true)),
         Change::Begins if is_of(&look::read(stream), &sk.numbers()) => {}
         _ => {
-            leave(stream);
+            leave(sk.key(), stream);
             table::write(stream, &first(sk, old, change));
         }
     }
@@ -80,7 +80,7 @@ fn ends(sk: Sock, stream: *mut Stream, old: u32) {
     }
     // Without a stream the second program could not tell the end of a child from one that nobody has seen.
     if old != state::SYN_RECV || flags & Stream::ENDED != 0 {
-        credit::leaves(stream);
+        credit::leaves(sk.key(), stream);
         table::remove(sk.key());
     }
 }
@@ -161,14 +161,14 @@ fn refused() {
 /// Forgets a stream: what moves from now on is another connection's.
 #[inline(always)]
 pub(crate) fn end(key: u64, stream: *mut Stream) {
-    leave(stream);
+    leave(key, stream);
     table::remove(key);
 }
 
 /// Takes a stream from its connection. A look that has begun credits nothing any more.
 #[inline(always)]
-fn leave(stream: *mut Stream) {
-    credit::leaves(stream);
+fn leave(key: u64, stream: *mut Stream) {
+    credit::leaves(key, stream);
     // SAFETY: `stream` points to a map value.
     unsafe {
         atomic::swap(&raw mut (*stream).received, Stream::NOWHERE);

@@ -14,6 +14,7 @@ use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 use crate::accounts;
 use crate::actor_maps::{EPOCHS, acting, breakdown, marks_processes};
 use crate::atomic;
+use crate::fchown;
 use crate::maps::{filters, offset};
 use crate::seats;
 use crate::sock::Sock;
@@ -121,7 +122,7 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
     // One that is about to end has no program any more.
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
-        return remembered(stream, if acting() { accounts::account_holder(sk.uid()) } else { uid });
+        return remembered(stream, if acting() { accounts::account_holder(fchown::owner(sk)) } else { uid });
     }
     if !accounts::is_wanted(uid) {
         return pass(stream, mark, if acting() { PASSED_ROW } else { SKIPPED_ROW });

@@ -9,6 +9,7 @@ use trafcalc_common::maps::{OTHER_ROW, Stream};
 use crate::accounts;
 use crate::actor;
 use crate::actor_maps::actors_matter;
+use crate::fchown;
 use crate::look;
 use crate::sock::Sock;
 
@@ -52,13 +53,14 @@ pub(crate) fn at_end(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
-        accounts::credit_user(sk.uid(), sent, received);
+        accounts::credit_user(fchown::owner(sk), sent, received);
     }
 }
 
 /// The stream is about to be forgotten.
 #[inline(always)]
-pub(crate) fn leaves(stream: *mut Stream) {
+pub(crate) fn leaves(key: u64, stream: *mut Stream) {
+    fchown::forget(key);
     if actors_matter() {
         actor::leave(stream);
     }
@@ -67,7 +69,7 @@ pub(crate) fn leaves(stream: *mut Stream) {
 /// The row of who acted last; of the socket's user where only users are told apart.
 #[inline(always)]
 fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
-    let uid = accounts::account_holder(sk.uid());
+    let uid = accounts::account_holder(fchown::owner(sk));
     if actors_matter() {
         return actor::remembered(stream, uid);
     }

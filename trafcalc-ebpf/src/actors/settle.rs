@@ -12,6 +12,7 @@ use crate::accounts;
 use crate::actor::{self, Moment};
 use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
+use crate::fchown;
 use crate::look;
 use crate::maps::{filters, offset};
 use crate::sock::{Sock, read_kernel};
@@ -52,7 +53,7 @@ fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
         return PASSED_ROW;
     }
     let uid = if acting() { Task::current().effective_user() } else { None };
-    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| sk.uid())), moment)
+    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| fchown::owner(sk))), moment)
 }
 
 /// The socket that is the first argument of a traced function.

@@ -3,13 +3,14 @@
 use trafcalc_common::maps::Stream;
 
 use crate::accounts;
+use crate::fchown;
 use crate::look;
 use crate::sock::Sock;
 
 /// Looks at an open connection. Whether another look came in between.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bool {
-    match look::at(sk, stream, |_| Some(sk.uid())) {
+    match look::at(sk, stream, |_| Some(fchown::owner(sk))) {
         Some((uid, moved)) => {
             accounts::credit_user(uid, moved.sent, moved.received);
             moved.was_raced
@@ -28,10 +29,12 @@ pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, sent: i64, received: i64) {
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
-        accounts::credit_user(sk.uid(), sent, received);
+        accounts::credit_user(fchown::owner(sk), sent, received);
     }
 }
 
 /// The stream is about to be forgotten.
 #[inline(always)]
-pub(crate) fn leaves(_stream: *mut Stream) {}
+pub(crate) fn leaves(key: u64, _stream: *mut Stream) {
+    fchown::forget(key);
+}

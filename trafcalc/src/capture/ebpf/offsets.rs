@@ -128,6 +128,7 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
 fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
     let common = Structure::find(btf, "sock")?.inner("__sk_common")?;
     let death_row = DeathRow::find(btf)?;
+    let mptcp = Mptcp::find(btf).unwrap_or_default();
     let table = Structure::find(btf, "inet_hashinfo")?;
     Structure::find(btf, "inet_ehash_bucket")?.has_nothing_but("chain", 8)?;
     let allocated = Structure::find(btf, "socket_alloc")?;
@@ -147,7 +148,32 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
         dentry_inode: Structure::find(btf, "dentry")?.field("d_inode", 8)?,
         inode_sb: Structure::find(btf, "inode")?.field("i_sb", 8)?,
         sb_magic: Structure::find(btf, "super_block")?.field("s_magic", 8)?,
+        inode_uid: Structure::find(btf, "inode")?.field("i_uid", 4)?,
+        iattr_valid: Structure::find(btf, "iattr")?.field("ia_valid", 4)?,
+        iattr_uid: Structure::find(btf, "iattr")?.field("ia_uid", 4)?,
+        mptcp_conn_list: mptcp.conn_list,
+        subflow_node: mptcp.node,
+        subflow_tcp_sock: mptcp.tcp_sock,
     })
+}
+
+/// The way from an MPTCP socket to the sockets of its subflows; zeroes where the kernel has no MPTCP.
+#[derive(Default)]
+struct Mptcp {
+    conn_list: u32,
+    node: u32,
+    tcp_sock: u32,
+}
+
+impl Mptcp {
+    fn find(btf: &Btf) -> Result<Self, CaptureError> {
+        let subflow = Structure::find(btf, "mptcp_subflow_context")?;
+        Ok(Self {
+            conn_list: Structure::find(btf, "mptcp_sock")?.inner("conn_list")?.field("next", 8)?,
+            node: subflow.inner("node")?.field("next", 8)?,
+            tcp_sock: subflow.field("tcp_sock", 8)?,
+        })
+    }
 }
 
 /// The way from a network namespace to `inet_timewait_death_row.hashinfo`.
