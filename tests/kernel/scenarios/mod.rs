@@ -12,8 +12,10 @@ mod bridged;
 mod bulk_3gb;
 mod cast;
 pub(crate) mod counted;
+mod disconnected;
 mod eight_threads;
 mod fast_open;
+mod fast_open_byte;
 mod fchown;
 mod filter_drops_90;
 mod forked_workers;
@@ -41,10 +43,13 @@ mod only_some_users;
 mod only_what_fits_all;
 mod passed_descriptor;
 mod peek;
+mod peek_and_close;
 mod pid_used_again;
 mod processes_of_programs;
 mod quick_ack;
+mod remote_reset;
 mod reopen_on_sighup;
+mod repair;
 mod report_on_sigusr1;
 mod reset;
 mod ring_overflow;
@@ -70,6 +75,7 @@ mod vectored;
 mod vlan;
 mod wait_all;
 mod waiting_send;
+mod wire;
 mod workers_by_process;
 mod zerocopy_receive;
 mod zerocopy_send;
@@ -97,8 +103,10 @@ pub(crate) static ALL: &[Scenario] = &[
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
     cast::SCENARIO,
+    disconnected::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,
+    fast_open_byte::SCENARIO,
     fchown::SCENARIO,
     filter_drops_90::SCENARIO,
     forked_workers::SCENARIO,
@@ -126,10 +134,13 @@ pub(crate) static ALL: &[Scenario] = &[
     only_what_fits_all::SCENARIO,
     passed_descriptor::SCENARIO,
     peek::SCENARIO,
+    peek_and_close::SCENARIO,
     pid_used_again::SCENARIO,
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
+    remote_reset::SCENARIO,
     reopen_on_sighup::SCENARIO,
+    repair::SCENARIO,
     report_on_sigusr1::SCENARIO,
     reset::SCENARIO,
     ring_overflow::SCENARIO,

@@ -7,12 +7,15 @@ mod cgroup;
 mod connection;
 mod family;
 mod fork;
+mod life;
 mod receive;
+mod repair;
 mod send;
 mod socket;
 pub(crate) mod spec;
 mod sys;
 mod tally;
+mod tcp;
 mod tls;
 mod uring;
 

@@ -15,7 +15,7 @@ const BACKLOG: i32 = 1024;
 
 pub(super) fn connect(program: &Program, addr: &SocketAddr) -> Result<TcpStream> {
     as_owner(program, || {
-        let fd = open(program.transport, addr)?;
+        let fd = open(program, addr)?;
         nix::sys::socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(*addr)).context("cannot connect")?;
         Ok(fd.into())
     })
@@ -23,7 +23,7 @@ pub(super) fn connect(program: &Program, addr: &SocketAddr) -> Result<TcpStream>
 
 pub(super) fn listen(program: &Program, addr: &SocketAddr) -> Result<TcpListener> {
     as_owner(program, || {
-        let fd = open(program.transport, addr)?;
+        let fd = open(program, addr)?;
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         nix::sys::socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(*addr)).context("cannot bind")?;
         let listener = TcpListener::from(fd);
@@ -45,7 +45,15 @@ fn as_owner<T>(program: &Program, make: impl FnOnce() -> Result<T>) -> Result<T>
     result
 }
 
-fn open(transport: Transport, addr: &SocketAddr) -> Result<OwnedFd> {
+fn open(program: &Program, addr: &SocketAddr) -> Result<OwnedFd> {
+    let fd = new(program.transport, addr)?;
+    for option in &program.options {
+        sys::set_option(&fd, option.level, option.name, option.value).with_context(|| format!("{option:?}"))?;
+    }
+    Ok(fd)
+}
+
+fn new(transport: Transport, addr: &SocketAddr) -> Result<OwnedFd> {
     let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     if transport == Transport::Mptcp {
         return sys::mptcp_socket(family).context("cannot make an MPTCP socket");

@@ -22,6 +22,8 @@ pub(crate) struct Program {
     pub(crate) waits: bool,
     pub(crate) role: Role,
     pub(crate) transport: Transport,
+    /// Set on each socket it makes, before it connects or listens.
+    pub(crate) options: Vec<SocketOption>,
     /// How many connections it makes or accepts.
     pub(crate) connections: u32,
     /// How many threads do so, each with its share of `connections`.
@@ -63,6 +65,14 @@ pub(crate) enum Transport {
     Mptcp,
 }
 
+/// An option of a socket whose value is an `int`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct SocketOption {
+    pub(crate) level: i32,
+    pub(crate) name: i32,
+    pub(crate) value: i32,
+}
+
 /// One thing done on a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Step {
@@ -72,6 +82,27 @@ pub(crate) enum Step {
     SendByThreads { threads: u32, bytes: u64, chunk: usize },
     /// Send until the send buffer stays full.
     Fill,
+    /// Send `bytes` unless the connection breaks before.
+    Offer { bytes: u64, chunk: usize },
+    /// Peek until so many bytes are there, or the stream has ended, and take none of them.
+    Peek { bytes: usize },
+    /// Wait until so many bytes are there, and leave them.
+    AwaitUnread { bytes: usize },
+    /// Wait until the peer has acknowledged all that was sent.
+    AwaitAcknowledged,
+    /// Wait until the peer has reset the connection.
+    AwaitReset,
+    /// Give the peer up by `connect` to no address; the socket lives on.
+    Disconnect,
+    /// Connect the same socket again.
+    Connect(SocketAddr),
+    /// Connect the same socket again, under `TCP_REPAIR`: without a handshake; takes `uid` 0.
+    ConnectUnderRepair(SocketAddr),
+    /// Set the number of the next byte of a queue under `TCP_REPAIR`, by so much further than it is; takes `uid` 0.
+    Renumber { queue: Queue, by: i32 },
+    /// End the connection under `TCP_REPAIR` without the peer's notice, and go on with it; its numbers are others by
+    /// `detour` in between; takes `uid` 0.
+    Move { detour: i32 },
     /// Read `bytes`, or to the end of the stream (a reset ends it, too), in calls of at most `chunk` bytes.
     Receive { how: Receiving, bytes: Option<u64>, chunk: usize },
     /// Close the sending direction only.
@@ -96,6 +127,13 @@ pub(crate) enum Step {
     Become { name: String, steps: Vec<Step> },
     /// Pass the socket to a process of another user, who takes these steps with it.
     Pass { uid: u32, steps: Vec<Step> },
+}
+
+/// A queue of a socket under `TCP_REPAIR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Queue {
+    Receive,
+    Send,
 }
 
 /// A way of sending; each has a file in `send/`.
@@ -147,6 +185,7 @@ impl Program {
             waits: false,
             role,
             transport,
+            options: Vec::new(),
             connections: 1,
             at_once: 1,
             steps: steps.into(),
@@ -177,6 +216,12 @@ impl Program {
         if let Role::Connect(addr) | Role::Listen(addr) = &mut self.role {
             addr.set_port(port);
         }
+        self
+    }
+
+    /// The same with an option set on each socket.
+    pub(crate) fn with_option(mut self, level: i32, name: i32, value: i32) -> Self {
+        self.options.push(SocketOption { level, name, value });
         self
     }
 
