@@ -47,6 +47,7 @@ mod peek_and_close;
 mod pid_used_again;
 mod processes_of_programs;
 mod quick_ack;
+mod random_lives;
 mod remote_reset;
 mod reopen_on_sighup;
 mod repair;
@@ -138,6 +139,7 @@ pub(crate) static ALL: &[Scenario] = &[
     pid_used_again::SCENARIO,
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
+    random_lives::SCENARIO,
     remote_reset::SCENARIO,
     reopen_on_sighup::SCENARIO,
     repair::SCENARIO,

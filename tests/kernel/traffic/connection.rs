@@ -13,7 +13,7 @@ use nix::unistd::{Uid, fchown, seteuid};
 use super::family::{self, Passage};
 use super::spec::{Program, Role, Sending, Step};
 use super::tally::{self, Tally};
-use super::{cgroup, fork, life, receive, repair, send, tcp};
+use super::{cgroup, fork, life, random, receive, repair, send, tcp};
 use crate::truth::Bytes;
 
 /// A connection and whose it is.
@@ -60,6 +60,7 @@ impl<'a> Connection<'a> {
             Step::ConnectUnderRepair(addr) => repair::connect(&self.socket, &addr)?,
             Step::Renumber { queue, by } => repair::renumber(&self.socket, queue, by)?,
             Step::Move { detour } => repair::move_here(&self.socket, detour)?,
+            Step::Random { seed } => random::live(&self.socket, seed)?,
             Step::Shut => self.socket.shutdown(Shutdown::Write)?,
             Step::Reset => setsockopt(&self.socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?,
             Step::Hold => hold()?,

@@ -8,6 +8,7 @@ mod connection;
 mod family;
 mod fork;
 mod life;
+mod random;
 mod receive;
 mod repair;
 mod send;

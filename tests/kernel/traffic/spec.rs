@@ -105,6 +105,8 @@ pub(crate) enum Step {
     Move { detour: i32 },
     /// Read `bytes`, or to the end of the stream (a reset ends it, too), in calls of at most `chunk` bytes.
     Receive { how: Receiving, bytes: Option<u64>, chunk: usize },
+    /// Do what this seed leads to, and count nothing.
+    Random { seed: u64 },
     /// Close the sending direction only.
     Shut,
     /// Have the close at the end be a reset.

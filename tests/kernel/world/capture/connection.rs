@@ -39,6 +39,11 @@ impl Seen {
         self.theirs.as_ref().map_or(0, Stream::length).min(self.acknowledged)
     }
 
+    /// Whether either end reset it.
+    pub(crate) const fn is_reset(&self) -> bool {
+        self.at_reset.is_some()
+    }
+
     /// Whether this SYN opens another connection between the same addresses.
     pub(super) fn is_other_than(&self, syn: &Segment, is_outgoing: bool) -> bool {
         let stream = if is_outgoing { &self.ours } else { &self.theirs };
