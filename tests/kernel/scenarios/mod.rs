@@ -23,6 +23,7 @@ mod forwarded;
 mod full_disk;
 mod gone_5000;
 mod half_close;
+mod idle_floods;
 mod io_uring;
 mod ktls;
 mod loopback_counted;
@@ -33,6 +34,7 @@ mod masqueraded;
 mod more_processes_than_rows;
 mod moved_between_cgroups;
 mod mptcp;
+mod mptcp_fchown;
 mod named_interface;
 mod nonblocking;
 mod nothing_a_byte;
@@ -48,6 +50,7 @@ mod pid_used_again;
 mod processes_of_programs;
 mod quick_ack;
 mod random_lives;
+mod redirected_to_self;
 mod remote_reset;
 mod reopen_on_sighup;
 mod repair;
@@ -115,6 +118,7 @@ pub(crate) static ALL: &[Scenario] = &[
     full_disk::SCENARIO,
     gone_5000::SCENARIO,
     half_close::SCENARIO,
+    idle_floods::SCENARIO,
     io_uring::SCENARIO,
     ktls::SCENARIO,
     loopback_counted::SCENARIO,
@@ -125,6 +129,7 @@ pub(crate) static ALL: &[Scenario] = &[
     more_processes_than_rows::SCENARIO,
     moved_between_cgroups::SCENARIO,
     mptcp::SCENARIO,
+    mptcp_fchown::SCENARIO,
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
@@ -140,6 +145,7 @@ pub(crate) static ALL: &[Scenario] = &[
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
     random_lives::SCENARIO,
+    redirected_to_self::SCENARIO,
     remote_reset::SCENARIO,
     reopen_on_sighup::SCENARIO,
     repair::SCENARIO,

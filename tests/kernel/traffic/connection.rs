@@ -39,6 +39,11 @@ impl<'a> Connection<'a> {
 
     /// Takes every step and closes the connection.
     pub(super) fn run(mut self, steps: &[Step]) -> Result<()> {
+        self.take(steps)
+    }
+
+    /// Takes every step.
+    pub(super) fn take(&mut self, steps: &[Step]) -> Result<()> {
         steps.iter().try_for_each(|step| self.step(step).with_context(|| format!("{step:?}")))
     }
 

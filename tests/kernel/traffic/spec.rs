@@ -37,6 +37,10 @@ pub(crate) struct Program {
 pub(crate) enum Role {
     Connect(SocketAddr),
     Listen(SocketAddr),
+    /// One thread makes all connections, takes each through the steps, holds with all of them open, and closes them.
+    ConnectCrowd(SocketAddr),
+    /// The same, and accepts them.
+    ListenCrowd(SocketAddr),
     /// Listens; one child for each of these users accepts, from that one socket.
     Prefork {
         addr: SocketAddr,
@@ -198,6 +202,16 @@ impl Program {
         Self { role: Role::Listen(addr), ..Self::connect(uid, addr, steps) }
     }
 
+    /// The same with all connections open together, without a thread for each.
+    pub(crate) fn crowd(mut self, connections: u32) -> Self {
+        self.role = match self.role {
+            Role::Connect(addr) => Role::ConnectCrowd(addr),
+            Role::Listen(addr) => Role::ListenCrowd(addr),
+            other => other,
+        };
+        Self { connections, ..self }
+    }
+
     /// The same with `connections`, `at_once` of them at a time.
     pub(crate) fn times(self, connections: u32, at_once: u32) -> Self {
         Self { connections, at_once, ..self }
@@ -215,7 +229,9 @@ impl Program {
 
     /// The same on another port.
     pub(crate) fn on_port(mut self, port: u16) -> Self {
-        if let Role::Connect(addr) | Role::Listen(addr) = &mut self.role {
+        if let Role::Connect(addr) | Role::Listen(addr) | Role::ConnectCrowd(addr) | Role::ListenCrowd(addr) =
+            &mut self.role
+        {
             addr.set_port(port);
         }
         self
@@ -238,7 +254,7 @@ impl Program {
 
     /// Whether others can connect to it.
     pub(crate) fn listens(&self) -> bool {
-        matches!(self.role, Role::Listen(_) | Role::Prefork { .. } | Role::Delegate { .. })
+        matches!(self.role, Role::Listen(_) | Role::ListenCrowd(_) | Role::Prefork { .. } | Role::Delegate { .. })
     }
 }
 
