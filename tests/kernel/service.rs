@@ -1,6 +1,7 @@
 //! The service under test: started, signalled, stopped, and what it wrote.
 
 mod log;
+mod mounts;
 mod readiness;
 
 use std::ffi::OsString;
@@ -36,13 +37,16 @@ pub(crate) struct Options {
     /// Lines of the configuration file.
     pub(crate) config: String,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// What the service finds in /etc/subuid, if not the host's.
+    pub(crate) subuid: Option<String>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { interval: "1s", arguments: Vec::new(), config: String::new(), environment: Vec::new(), log: None }
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, log: None }
     }
 }
 
@@ -87,7 +91,8 @@ impl Service {
         let readiness = Readiness::new(&dir.path().join("notify"))?;
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
-        let child = namespace.enter(|| command.spawn())?.context("cannot start trafcalc")?;
+        let subuid = dir.path().join("subuid");
+        let child = namespace.enter(|| spawn(&mut command, &subuid, options))??;
         Ok(Self { child, dir, log, readiness })
     }
 
@@ -187,6 +192,15 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts it on the calling thread, which is of no other use afterwards.
+fn spawn(command: &mut Command, subuid: &Path, options: &Options) -> Result<Child> {
+    if let Some(ranges) = &options.subuid {
+        std::fs::write(subuid, ranges)?;
+        mounts::see_instead(subuid, "/etc/subuid")?;
+    }
+    command.spawn().context("cannot start trafcalc")
 }
 
 /// The program under test.

@@ -68,6 +68,7 @@ mod short_connections_2k;
 mod small_writes_300k;
 mod splice;
 mod stacked_devices;
+mod subordinate_flood;
 mod term_during_transfer;
 mod truncated;
 mod tun;
@@ -163,6 +164,7 @@ pub(crate) static ALL: &[Scenario] = &[
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
     stacked_devices::SCENARIO,
+    subordinate_flood::SCENARIO,
     term_during_transfer::SCENARIO,
     truncated::SCENARIO,
     tun::SCENARIO,

@@ -14,6 +14,8 @@ pub(crate) struct Program {
     pub(crate) uid: u32,
     /// Whose sockets it makes or is given, if not its own. Making them takes `uid` 0.
     pub(crate) owner: Option<u32>,
+    /// Whether each of its connections is of another user: of `owner` and those behind. It tells all as `owner`'s.
+    pub(crate) owners_count_up: bool,
     /// The name of its executable, if it is to have one of its own.
     pub(crate) name: Option<String>,
     /// The folder of the cgroup it enters before anything else.
@@ -186,6 +188,7 @@ impl Program {
         Self {
             uid,
             owner: None,
+            owners_count_up: false,
             name: None,
             cgroup: None,
             waits: false,
@@ -235,6 +238,11 @@ impl Program {
             addr.set_port(port);
         }
         self
+    }
+
+    /// The same with each connection of another user, from this one on; takes `uid` 0.
+    pub(crate) fn of_users_from(self, first: u32) -> Self {
+        Self { owner: Some(first), owners_count_up: true, ..self }
     }
 
     /// The same with an option set on each socket.
