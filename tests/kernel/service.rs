@@ -1,6 +1,7 @@
 //! The service under test: started, signalled, stopped, and what it wrote.
 
 mod log;
+mod mounts;
 mod readiness;
 
 use std::ffi::OsString;
@@ -11,8 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -41,7 +40,7 @@ pub(crate) struct Options {
     /// Lines of the configuration file.
     pub(crate) config: String,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// What the service finds in [`SUBUID`]; what is there if not given.
+    /// What the service finds in /etc/subuid, if not the host's.
     pub(crate) subuid: Option<String>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
@@ -100,16 +99,7 @@ impl Service {
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
         let subuid = dir.path().join("subuid");
-        if let Some(lines) = &options.subuid {
-            std::fs::write(&subuid, lines)?;
-        }
-        let spawn = || {
-            if options.subuid.is_some() {
-                show_as_subuid(&subuid)?;
-            }
-            command.spawn().context("cannot start trafcalc")
-        };
-        let child = namespace.enter(spawn)??;
+        let child = namespace.enter(|| spawn(&mut command, &subuid, options))??;
         Ok(Self { child, dir, log, readiness })
     }
 
@@ -211,13 +201,13 @@ impl Drop for Service {
     }
 }
 
-/// Has this thread, and what it starts, find the file at `path` in the place of [`SUBUID`].
-fn show_as_subuid(path: &Path) -> Result<()> {
-    let none: Option<&str> = None;
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
-    // Nobody else shall see what is mounted here.
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("cannot keep mounts to ourselves")?;
-    mount(Some(path), SUBUID, none, MsFlags::MS_BIND, none).context("cannot mount a file")
+/// Starts it on the calling thread, which is of no other use afterwards.
+fn spawn(command: &mut Command, subuid: &Path, options: &Options) -> Result<Child> {
+    if let Some(ranges) = &options.subuid {
+        std::fs::write(subuid, ranges)?;
+        mounts::see_instead(subuid, SUBUID)?;
+    }
+    command.spawn().context("cannot start trafcalc")
 }
 
 /// The program under test.

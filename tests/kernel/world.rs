@@ -3,6 +3,7 @@
 //! A namespace has no name and lives as long as this process holds it open, so nothing is left behind however the
 //! process ends. Nothing here ever changes the namespace the tests were started in.
 
+mod capture;
 mod cgroup;
 mod line;
 
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::target::Family;
+pub(crate) use capture::{Capture, Seen};
 pub(crate) use cgroup::Cgroup;
 pub(crate) use line::{DEVICE as TUN, Line, Quality};
 
@@ -139,7 +141,7 @@ pub(crate) struct World {
 }
 
 /// Where servers listen.
-const PORT: u16 = 7000;
+pub(crate) const PORT: u16 = 7000;
 
 impl World {
     pub(crate) fn new() -> Result<Self> {

@@ -10,7 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario::new("fast_open", run).families(B
 
 /// Client (1) and server (2), data without a cookie (4, 0x200), all listeners (0x400): tcp(7) and the kernel's
 /// ip-sysctl.rst.
-const ALL_WITHOUT_COOKIES: &str = "1543";
+pub(super) const ALL_WITHOUT_COOKIES: &str = "1543";
 
 const CONNECTIONS: u32 = 20;
 

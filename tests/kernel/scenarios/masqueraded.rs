@@ -15,7 +15,7 @@ use crate::world::address_of;
 pub(super) const SCENARIO: Scenario =
     Scenario::new("masqueraded", run).targets(|target| target == Target::Packet).needs(missing);
 
-fn missing(_: Family) -> Option<&'static str> {
+pub(super) fn missing(_: Family) -> Option<&'static str> {
     Command::new("nft").arg("--version").output().is_err().then_some("there is no nft here")
 }
 

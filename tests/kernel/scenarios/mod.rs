@@ -12,8 +12,10 @@ mod bridged;
 mod bulk_3gb;
 mod cast;
 pub(crate) mod counted;
+mod disconnected;
 mod eight_threads;
 mod fast_open;
+mod fast_open_byte;
 mod fchown;
 mod filter_drops_90;
 mod forked_workers;
@@ -21,6 +23,7 @@ mod forwarded;
 mod full_disk;
 mod gone_5000;
 mod half_close;
+mod idle_floods;
 mod io_uring;
 mod ktls;
 mod loopback_counted;
@@ -31,6 +34,7 @@ mod masqueraded;
 mod more_processes_than_rows;
 mod moved_between_cgroups;
 mod mptcp;
+mod mptcp_fchown;
 mod named_interface;
 mod nonblocking;
 mod nothing_a_byte;
@@ -41,10 +45,15 @@ mod only_some_users;
 mod only_what_fits_all;
 mod passed_descriptor;
 mod peek;
+mod peek_and_close;
 mod pid_used_again;
 mod processes_of_programs;
 mod quick_ack;
+mod random_lives;
+mod redirected_to_self;
+mod remote_reset;
 mod reopen_on_sighup;
+mod repair;
 mod report_on_sigusr1;
 mod reset;
 mod ring_overflow;
@@ -59,6 +68,7 @@ mod short_connections_2k;
 mod small_writes_300k;
 mod splice;
 mod stacked_devices;
+mod subordinate_flood;
 mod subordinate_users;
 mod term_during_transfer;
 mod truncated;
@@ -71,6 +81,7 @@ mod vectored;
 mod vlan;
 mod wait_all;
 mod waiting_send;
+mod wire;
 mod workers_by_process;
 mod zerocopy_receive;
 mod zerocopy_send;
@@ -98,8 +109,10 @@ pub(crate) static ALL: &[Scenario] = &[
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
     cast::SCENARIO,
+    disconnected::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,
+    fast_open_byte::SCENARIO,
     fchown::SCENARIO,
     filter_drops_90::SCENARIO,
     forked_workers::SCENARIO,
@@ -107,6 +120,7 @@ pub(crate) static ALL: &[Scenario] = &[
     full_disk::SCENARIO,
     gone_5000::SCENARIO,
     half_close::SCENARIO,
+    idle_floods::SCENARIO,
     io_uring::SCENARIO,
     ktls::SCENARIO,
     loopback_counted::SCENARIO,
@@ -117,6 +131,7 @@ pub(crate) static ALL: &[Scenario] = &[
     more_processes_than_rows::SCENARIO,
     moved_between_cgroups::SCENARIO,
     mptcp::SCENARIO,
+    mptcp_fchown::SCENARIO,
     named_interface::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
@@ -127,10 +142,15 @@ pub(crate) static ALL: &[Scenario] = &[
     only_what_fits_all::SCENARIO,
     passed_descriptor::SCENARIO,
     peek::SCENARIO,
+    peek_and_close::SCENARIO,
     pid_used_again::SCENARIO,
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
+    random_lives::SCENARIO,
+    redirected_to_self::SCENARIO,
+    remote_reset::SCENARIO,
     reopen_on_sighup::SCENARIO,
+    repair::SCENARIO,
     report_on_sigusr1::SCENARIO,
     reset::SCENARIO,
     ring_overflow::SCENARIO,
@@ -145,6 +165,7 @@ pub(crate) static ALL: &[Scenario] = &[
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
     stacked_devices::SCENARIO,
+    subordinate_flood::SCENARIO,
     subordinate_users::SCENARIO,
     term_during_transfer::SCENARIO,
     truncated::SCENARIO,

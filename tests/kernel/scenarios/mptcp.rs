@@ -19,7 +19,7 @@ pub(super) const SCENARIO: Scenario = Scenario::new("mptcp", run).over_both().ne
 /// Window probes of a connection that is soon over; some two were seen on a slow guest in one run of four.
 const MAX_PROBES: u64 = 8;
 
-fn missing(_: Family) -> Option<&'static str> {
+pub(super) fn missing(_: Family) -> Option<&'static str> {
     (!Path::new("/proc/sys/net/mptcp/enabled").exists()).then_some("this kernel has no MPTCP")
 }
 

@@ -13,7 +13,7 @@ use nix::unistd::{Uid, fchown, seteuid};
 use super::family::{self, Passage};
 use super::spec::{Program, Role, Sending, Step};
 use super::tally::{self, Tally};
-use super::{cgroup, fork, receive, send};
+use super::{cgroup, fork, life, random, receive, repair, send, tcp};
 use crate::truth::Bytes;
 
 /// A connection and whose it is.
@@ -39,6 +39,11 @@ impl<'a> Connection<'a> {
 
     /// Takes every step and closes the connection.
     pub(super) fn run(mut self, steps: &[Step]) -> Result<()> {
+        self.take(steps)
+    }
+
+    /// Takes every step.
+    pub(super) fn take(&mut self, steps: &[Step]) -> Result<()> {
         steps.iter().try_for_each(|step| self.step(step).with_context(|| format!("{step:?}")))
     }
 
@@ -50,6 +55,17 @@ impl<'a> Connection<'a> {
             Step::Receive { how, bytes, chunk } => {
                 receive::receive(how, &self.socket, bytes, chunk, |received| self.received(received))?;
             }
+            Step::Offer { bytes, chunk } => send::offer(&self.socket, bytes, chunk, |sent| self.sent(sent))?,
+            Step::Peek { bytes } => life::peek(&self.socket, bytes)?,
+            Step::AwaitUnread { bytes } => life::wait_for_unread(&self.socket, bytes)?,
+            Step::AwaitAcknowledged => life::wait_until_acknowledged(&self.socket)?,
+            Step::AwaitReset => life::wait_for_reset(&self.socket)?,
+            Step::Disconnect => tcp::disconnect(&self.socket)?,
+            Step::Connect(addr) => life::connect_again(&self.socket, &addr)?,
+            Step::ConnectUnderRepair(addr) => repair::connect(&self.socket, &addr)?,
+            Step::Renumber { queue, by } => repair::renumber(&self.socket, queue, by)?,
+            Step::Move { detour } => repair::move_here(&self.socket, detour)?,
+            Step::Random { seed } => random::live(&self.socket, seed)?,
             Step::Shut => self.socket.shutdown(Shutdown::Write)?,
             Step::Reset => setsockopt(&self.socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?,
             Step::Hold => hold()?,

@@ -5,14 +5,19 @@
 
 mod cgroup;
 mod connection;
+mod crowd;
 mod family;
 mod fork;
+mod life;
+mod random;
 mod receive;
+mod repair;
 mod send;
 mod socket;
 pub(crate) mod spec;
 mod sys;
 mod tally;
+mod tcp;
 mod tls;
 mod uring;
 
@@ -53,6 +58,11 @@ fn run(program: &Program) -> Result<()> {
     match &program.role {
         Role::Connect(addr) => in_threads(program, passage.as_ref(), || socket::connect(program, addr))?,
         Role::Listen(addr) => accept(program, &listen(program, addr)?)?,
+        Role::ConnectCrowd(addr) => crowd::hold(program, || socket::connect(program, addr))?,
+        Role::ListenCrowd(addr) => {
+            let listener = listen(program, addr)?;
+            crowd::hold(program, || socket::accept(program, &listener))?;
+        }
         Role::Worker => accept(program, &TcpListener::from(family::standard_input()?))?,
         Role::Heir => in_threads(program, None, || Ok(TcpStream::from(family::standard_input()?)))?,
         Role::Recipient => in_threads(program, None, family::passed_connection)?,

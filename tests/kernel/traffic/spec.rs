@@ -14,6 +14,8 @@ pub(crate) struct Program {
     pub(crate) uid: u32,
     /// Whose sockets it makes or is given, if not its own. Making them takes `uid` 0.
     pub(crate) owner: Option<u32>,
+    /// Whether each of its connections is of another user: of `owner` and those behind. It tells all as `owner`'s.
+    pub(crate) owners_count_up: bool,
     /// The name of its executable, if it is to have one of its own.
     pub(crate) name: Option<String>,
     /// The folder of the cgroup it enters before anything else.
@@ -22,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) waits: bool,
     pub(crate) role: Role,
     pub(crate) transport: Transport,
+    /// Set on each socket it makes, before it connects or listens.
+    pub(crate) options: Vec<SocketOption>,
     /// How many connections it makes or accepts.
     pub(crate) connections: u32,
     /// How many threads do so, each with its share of `connections`.
@@ -35,6 +39,10 @@ pub(crate) struct Program {
 pub(crate) enum Role {
     Connect(SocketAddr),
     Listen(SocketAddr),
+    /// One thread makes all connections, takes each through the steps, holds with all of them open, and closes them.
+    ConnectCrowd(SocketAddr),
+    /// The same, and accepts them.
+    ListenCrowd(SocketAddr),
     /// Listens; one child for each of these users accepts, from that one socket.
     Prefork {
         addr: SocketAddr,
@@ -63,6 +71,14 @@ pub(crate) enum Transport {
     Mptcp,
 }
 
+/// An option of a socket whose value is an `int`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct SocketOption {
+    pub(crate) level: i32,
+    pub(crate) name: i32,
+    pub(crate) value: i32,
+}
+
 /// One thing done on a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Step {
@@ -72,8 +88,31 @@ pub(crate) enum Step {
     SendByThreads { threads: u32, bytes: u64, chunk: usize },
     /// Send until the send buffer stays full.
     Fill,
+    /// Send `bytes` unless the connection breaks before.
+    Offer { bytes: u64, chunk: usize },
+    /// Peek until so many bytes are there, or the stream has ended, and take none of them.
+    Peek { bytes: usize },
+    /// Wait until so many bytes are there, and leave them.
+    AwaitUnread { bytes: usize },
+    /// Wait until the peer has acknowledged all that was sent.
+    AwaitAcknowledged,
+    /// Wait until the peer has reset the connection.
+    AwaitReset,
+    /// Give the peer up by `connect` to no address; the socket lives on.
+    Disconnect,
+    /// Connect the same socket again.
+    Connect(SocketAddr),
+    /// Connect the same socket again, under `TCP_REPAIR`: without a handshake; takes `uid` 0.
+    ConnectUnderRepair(SocketAddr),
+    /// Set the number of the next byte of a queue under `TCP_REPAIR`, by so much further than it is; takes `uid` 0.
+    Renumber { queue: Queue, by: i32 },
+    /// End the connection under `TCP_REPAIR` without the peer's notice, and go on with it; its numbers are others by
+    /// `detour` in between; takes `uid` 0.
+    Move { detour: i32 },
     /// Read `bytes`, or to the end of the stream (a reset ends it, too), in calls of at most `chunk` bytes.
     Receive { how: Receiving, bytes: Option<u64>, chunk: usize },
+    /// Do what this seed leads to, and count nothing.
+    Random { seed: u64 },
     /// Close the sending direction only.
     Shut,
     /// Have the close at the end be a reset.
@@ -96,6 +135,13 @@ pub(crate) enum Step {
     Become { name: String, steps: Vec<Step> },
     /// Pass the socket to a process of another user, who takes these steps with it.
     Pass { uid: u32, steps: Vec<Step> },
+}
+
+/// A queue of a socket under `TCP_REPAIR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Queue {
+    Receive,
+    Send,
 }
 
 /// A way of sending; each has a file in `send/`.
@@ -142,11 +188,13 @@ impl Program {
         Self {
             uid,
             owner: None,
+            owners_count_up: false,
             name: None,
             cgroup: None,
             waits: false,
             role,
             transport,
+            options: Vec::new(),
             connections: 1,
             at_once: 1,
             steps: steps.into(),
@@ -155,6 +203,16 @@ impl Program {
 
     pub(crate) fn listen(uid: u32, addr: SocketAddr, steps: impl Into<Vec<Step>>) -> Self {
         Self { role: Role::Listen(addr), ..Self::connect(uid, addr, steps) }
+    }
+
+    /// The same with all connections open together, without a thread for each.
+    pub(crate) fn crowd(mut self, connections: u32) -> Self {
+        self.role = match self.role {
+            Role::Connect(addr) => Role::ConnectCrowd(addr),
+            Role::Listen(addr) => Role::ListenCrowd(addr),
+            other => other,
+        };
+        Self { connections, ..self }
     }
 
     /// The same with `connections`, `at_once` of them at a time.
@@ -174,9 +232,22 @@ impl Program {
 
     /// The same on another port.
     pub(crate) fn on_port(mut self, port: u16) -> Self {
-        if let Role::Connect(addr) | Role::Listen(addr) = &mut self.role {
+        if let Role::Connect(addr) | Role::Listen(addr) | Role::ConnectCrowd(addr) | Role::ListenCrowd(addr) =
+            &mut self.role
+        {
             addr.set_port(port);
         }
+        self
+    }
+
+    /// The same with each connection of another user, from this one on; takes `uid` 0.
+    pub(crate) fn of_users_from(self, first: u32) -> Self {
+        Self { owner: Some(first), owners_count_up: true, ..self }
+    }
+
+    /// The same with an option set on each socket.
+    pub(crate) fn with_option(mut self, level: i32, name: i32, value: i32) -> Self {
+        self.options.push(SocketOption { level, name, value });
         self
     }
 
@@ -191,7 +262,7 @@ impl Program {
 
     /// Whether others can connect to it.
     pub(crate) fn listens(&self) -> bool {
-        matches!(self.role, Role::Listen(_) | Role::Prefork { .. } | Role::Delegate { .. })
+        matches!(self.role, Role::Listen(_) | Role::ListenCrowd(_) | Role::Prefork { .. } | Role::Delegate { .. })
     }
 }
 

@@ -11,7 +11,7 @@ mod urgent;
 mod vectored;
 mod zerocopy;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
 use anyhow::Result;
@@ -44,6 +44,21 @@ fn open(how: Sending, socket: &TcpStream, chunk: usize) -> Result<Box<dyn Sender
         Sending::IoUring => Box::new(io_uring::IoUring::new()?),
         Sending::Tls => Box::new(tls::Tls::new(socket)?),
     })
+}
+
+/// Sends `bytes` unless the connection breaks before.
+pub(super) fn offer(socket: &TcpStream, bytes: u64, chunk: usize, count: impl Fn(u64)) -> Result<()> {
+    match send(Sending::Plain, socket, bytes, chunk, count) {
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(is_broken) => Ok(()),
+        result => result,
+    }
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::NotConnected | ErrorKind::TimedOut
+    )
 }
 
 /// Sends `bytes` in calls of at most `chunk` bytes and hands the payload of each call to `count`.

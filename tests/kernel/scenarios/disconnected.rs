@@ -1,0 +1,53 @@
+//! A user gives the peer up (`connect` to `AF_UNSPEC`) with data unread, with the peer there or after its reset, and
+//! connects the same socket again. Everything that arrived in either life counts.
+
+use anyhow::{Result, ensure};
+
+use super::wire::Wire;
+use super::{CLIENT, Scenario, Test, run_all};
+use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
+use crate::world::{World, address_of};
+
+pub(super) const SCENARIO: Scenario = Scenario::new("disconnected", run).over_both();
+
+const EACH: u64 = 1_000_000;
+
+/// Room for all of it; the kernel doubles the number.
+const BUFFER: i32 = 4_000_000;
+
+const LIVES: u32 = 2;
+
+fn run(test: &Test) -> Result<()> {
+    for is_reset in [false, true] {
+        give_up(test, is_reset)?;
+    }
+    Ok(())
+}
+
+/// With `is_reset` the peer ends each life, otherwise the user does.
+fn give_up(test: &Test, is_reset: bool) -> Result<()> {
+    let world = World::new()?;
+    let counters = test.count(&world)?;
+    let wire = Wire::watch(&world)?;
+    let times = test.volume(10, 2);
+    let server = if is_reset {
+        vec![receive(10), send(EACH, CHUNK), Step::AwaitAcknowledged, pause(test), Step::Reset]
+    } else {
+        vec![receive(10), send(EACH, CHUNK), receive_all()]
+    };
+    let end = if is_reset { Step::AwaitReset } else { pause(test) };
+    let life = [send(10, 10), Step::AwaitUnread { bytes: usize::try_from(EACH)? }, end, Step::Disconnect];
+    let again = [Step::Connect(address_of(test.family, 0, 2))];
+    let client = test.client([&life[..], &again, &life].concat()).times(times, 1);
+    let client = client.with_option(libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER);
+    run_all([(&world.far, test.server(server).times(LIVES * times, 1)), (&world.near, client)])?;
+    let ends = wire.stop()?;
+    let received = ends.by_user().user(CLIENT).received;
+    ensure!(received == EACH * u64::from(LIVES * times), "only {received} bytes arrived");
+    ends.must_be_in(test, &counters.stop()?)
+}
+
+/// Long enough that packet can ask whose the connection is.
+fn pause(test: &Test) -> Step {
+    Step::Pause(test.volume(50, 200))
+}
