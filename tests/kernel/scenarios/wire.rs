@@ -41,19 +41,18 @@ impl Ends {
         counted: &Counted,
         owner: impl Fn(&Seen) -> Option<u32>,
     ) -> Result<()> {
-        let truth = self.table(Seen::received, &owner);
-        if !test.is_packet() {
-            return counted.must_equal(&truth);
-        }
-        let least = self.table(Seen::acknowledged, &owner);
+        let is_packet = test.is_packet();
+        let least = |end: &Seen| if is_packet { end.acknowledged() } else { end.received().0 };
+        let (least, most) = (self.table(least, &owner), self.table(|end| end.received().1, &owner));
         let is_owed = |uid: u32| {
-            let (count, least, most) = (counted.table.user(uid), least.user(uid), truth.user(uid));
+            let (count, least, most) = (counted.table.user(uid), least.user(uid), most.user(uid));
             count.sent == most.sent && (least.received..=most.received).contains(&count.received)
         };
-        let users = counted.table.0.keys().chain(truth.0.keys());
+        let users = counted.table.0.keys().chain(most.0.keys());
         let is_right = users.into_iter().all(|account| account.uid().is_some_and(is_owed));
+        let beside = || format!("{}at least\n{}", counted.table.beside(&most), counted.table.beside(&least));
         let said = || {
-            ensure!(is_right, "the count is not what was on the wire\n{}", counted.table.beside(&truth));
+            ensure!(is_right, "the count is not what was on the wire\n{}", beside());
             Ok(())
         };
         counted.explain(said())
@@ -69,9 +68,9 @@ impl Ends {
         table
     }
 
-    /// What was on the wire, by user.
+    /// What was on the wire, by user; the least they can have received.
     pub(super) fn by_user(&self) -> Table {
-        self.table(Seen::received, client_or_server)
+        self.table(|end| end.received().0, client_or_server)
     }
 }
 

@@ -16,11 +16,13 @@ pub(crate) struct Seen {
     acknowledged: u64,
     /// How much of the other's stream had arrived in order when either end reset the connection.
     at_reset: Option<u64>,
+    /// Whether either end has sent a reset.
+    is_reset: bool,
 }
 
 impl Seen {
     pub(super) const fn new(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { local, remote, ours: None, theirs: None, acknowledged: 0, at_reset: None }
+        Self { local, remote, ours: None, theirs: None, acknowledged: 0, at_reset: None, is_reset: false }
     }
 
     /// Payload that this end transmitted, each byte once.
@@ -28,20 +30,27 @@ impl Seen {
         self.ours.as_ref().map_or(0, Stream::carried)
     }
 
-    /// Payload that this end received in order: what it acknowledged, and what had arrived when it was reset.
-    pub(crate) fn received(&self) -> u64 {
+    /// Payload that this end received in order: the least and the most it can be.
+    ///
+    /// Both are the same if all that arrived was acknowledged or a reset tells. Else some of it came when the program had
+    /// closed already, and the kernel dropped it and reset the connection without saying from where on.
+    pub(crate) fn received(&self) -> (u64, u64) {
         let most = self.theirs.as_ref().map_or(0, Stream::length);
-        self.at_reset.unwrap_or(self.acknowledged).min(most)
+        let arrived = self.theirs.as_ref().map_or(0, Stream::in_order);
+        match self.at_reset {
+            Some(position) => (position.min(most), position.min(most)),
+            None => (self.acknowledged(), arrived.max(self.acknowledged())),
+        }
     }
 
-    /// The part of it that this end acknowledged.
+    /// The part of what it received that this end acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.theirs.as_ref().map_or(0, Stream::length).min(self.acknowledged)
     }
 
     /// Whether either end reset it.
     pub(crate) const fn is_reset(&self) -> bool {
-        self.at_reset.is_some()
+        self.is_reset
     }
 
     /// Whether this SYN opens another connection between the same addresses.
@@ -62,8 +71,17 @@ impl Seen {
         if is_outgoing {
             self.note_acknowledgement(segment);
         } else if segment.is_reset {
-            let arrived = self.theirs.as_ref().map_or(0, Stream::in_order);
-            self.at_reset.get_or_insert(arrived);
+            self.note_their_reset(segment.sequence);
+        }
+    }
+
+    /// A reset ends the connection if its number is the next one expected (RFC 5961, 3.2); one that overtook data does
+    /// not, and the other end sends another.
+    fn note_their_reset(&mut self, sequence: u32) {
+        self.is_reset = true;
+        let Some(theirs) = &self.theirs else { return };
+        if u64::try_from(theirs.position(sequence)) == Ok(theirs.next()) {
+            self.at_reset.get_or_insert(theirs.in_order());
         }
     }
 
@@ -74,6 +92,7 @@ impl Seen {
         let position = u64::try_from(theirs.position(number)).unwrap_or(0);
         self.acknowledged = self.acknowledged.max(position);
         if segment.is_reset {
+            self.is_reset = true;
             self.at_reset.get_or_insert(position);
         }
     }
@@ -132,6 +151,12 @@ impl Stream {
     /// How much of it is there from the beginning on.
     fn in_order(&self) -> u64 {
         self.parts.get(&0).copied().unwrap_or(0)
+    }
+
+    /// The number expected next, counted from the first payload byte. A FIN has one, too.
+    fn next(&self) -> u64 {
+        let in_order = self.in_order();
+        in_order + u64::from(self.end == Some(in_order))
     }
 
     /// The payload's length, as far as it is known.
