@@ -41,10 +41,25 @@ pub(crate) fn read(stream: *mut Stream) -> Stream {
     }
 }
 
+/// Which cursors a look moves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Both,
+    /// A process sends.
+    Sent,
+    /// A process reads.
+    Received,
+}
+
 /// Looks at `sk`, of which `stream` may be, and moves its cursors. Gives what moved, and what `owner` says of it, who is asked
 /// only if something did, with the position from which sent bytes moved.
 #[inline(always)]
-pub(crate) fn at<T>(sk: Sock, stream: *mut Stream, owner: impl FnOnce(u64) -> Option<T>) -> Option<(T, Moved)> {
+pub(crate) fn at<T>(
+    sk: Sock,
+    stream: *mut Stream,
+    which: Which,
+    owner: impl FnOnce(u64) -> Option<T>,
+) -> Option<(T, Moved)> {
     let before = read(stream);
     if before.sent == Stream::NOWHERE {
         return None;
@@ -54,8 +69,13 @@ pub(crate) fn at<T>(sk: Sock, stream: *mut Stream, owner: impl FnOnce(u64) -> Op
         return None;
     }
     let to = connection::position(&numbers, &before);
-    let (sent, received) = (forward(before.sent, to.sent), forward(before.received, to.received));
+    let sent = if which == Which::Received { 0 } else { forward(before.sent, to.sent) };
+    let received = if which == Which::Sent { 0 } else { forward(before.received, to.received) };
     if sent == 0 && received == 0 {
+        return None;
+    }
+    // What only a SYN has answered may stay on this host; the next look knows, or the end.
+    if numbers.bytes_acked <= 1 && numbers.bytes_received == 0 && loopback::is_undecided(sk) {
         return None;
     }
     if loopback::came_through_lo(sk) {

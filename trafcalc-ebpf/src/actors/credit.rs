@@ -10,14 +10,14 @@ use crate::accounts;
 use crate::actor;
 use crate::actor_maps::actors_matter;
 use crate::fchown;
-use crate::look;
+use crate::look::{self, Which};
 use crate::sock::Sock;
 
 /// Looks at an open connection. Whether another look came in between.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) -> bool {
     let owner = |_| (is_last_of_owner || !is_too_early(stream)).then(|| remembered_row(sk, stream));
-    match look::at(sk, stream, owner) {
+    match look::at(sk, stream, Which::Both, owner) {
         Some((row, moved)) => {
             accounts::credit(row, moved.sent, moved.received);
             moved.was_raced

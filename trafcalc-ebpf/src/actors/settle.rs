@@ -13,7 +13,7 @@ use crate::actor::{self, Moment};
 use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
 use crate::fchown;
-use crate::look;
+use crate::look::{self, Which};
 use crate::maps::{filters, offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table;
@@ -24,7 +24,7 @@ use crate::task::Task;
 /// What was transmitted since the last look may still have been written by who acted before: what ends behind the last byte that he
 /// wrote is credited to him.
 #[inline(always)]
-pub(crate) fn acts(sk: Sock, moment: Moment) {
+pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
     let Some(stream) = table::find(sk.key()) else { return };
     let former = actor::last_row(stream);
     if former == SKIPPED_ROW && filters(filter::USERS) {
@@ -35,13 +35,16 @@ pub(crate) fn acts(sk: Sock, moment: Moment) {
         return;
     }
     let row = row(sk, stream, moment);
-    if let Some((from, moved)) = look::at(sk, stream, Some) {
+    if let Some((from, moved)) = look::at(sk, stream, which, Some) {
         let is_taken_over = former != row && former != OTHER_ROW;
         let before = if is_taken_over { written_before(from, moved.sent, written(stream)) } else { 0 };
         if before != 0 {
             accounts::credit(former, before, 0);
         }
         accounts::credit(row, moved.sent - before, moved.received);
+    }
+    if which == Which::Received {
+        return;
     }
     // SAFETY: `stream` points to a map value. A mark that is put down late only changes whose of two actors some bytes are.
     unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };

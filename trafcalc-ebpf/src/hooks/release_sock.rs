@@ -9,13 +9,14 @@ use aya_ebpf::macros::kprobe;
 use aya_ebpf::programs::ProbeContext;
 
 use crate::actor::Moment;
+use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn probed(context: &ProbeContext) {
     if let Some(sk) = context.arg::<*const c_void>(0) {
-        settle::acts(Sock::new(sk), Moment::Call);
+        settle::acts(Sock::new(sk), Which::Sent, Moment::Call);
     }
 }
 

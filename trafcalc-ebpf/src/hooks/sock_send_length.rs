@@ -7,12 +7,13 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
 use crate::actor::Moment;
+use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn raw(context: &RawTracePointContext) {
-    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Moment::Call);
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Which::Sent, Moment::Call);
 }
 
 program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send(RawTracePointContext) => raw);

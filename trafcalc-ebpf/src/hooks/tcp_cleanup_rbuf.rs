@@ -7,19 +7,20 @@ use aya_ebpf::macros::{fentry, kprobe};
 use aya_ebpf::programs::{FEntryContext, ProbeContext};
 
 use crate::actor::Moment;
+use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn traced(context: &FEntryContext) {
     if let Some(sk) = settle::traced_sock(context) {
-        settle::acts(sk, Moment::Any);
+        settle::acts(sk, Which::Received, Moment::Any);
     }
 }
 
 fn probed(context: &ProbeContext) {
     if let Some(sk) = context.arg::<*const c_void>(0) {
-        settle::acts(Sock::new(sk), Moment::Any);
+        settle::acts(Sock::new(sk), Which::Received, Moment::Any);
     }
 }
 

@@ -6,12 +6,13 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
 use crate::actor::Moment;
+use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
 
 fn raw(context: &RawTracePointContext) {
-    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Moment::Any);
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Which::Received, Moment::Any);
 }
 
 program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive(RawTracePointContext) => raw);

@@ -4,12 +4,13 @@ use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 
 use crate::actor::Moment;
+use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 
 fn traced(context: &FExitContext) {
     if let Some(sk) = settle::traced_sock(context) {
-        settle::acts(sk, Moment::Call);
+        settle::acts(sk, Which::Sent, Moment::Call);
     }
 }
 

@@ -4,13 +4,13 @@ use trafcalc_common::maps::Stream;
 
 use crate::accounts;
 use crate::fchown;
-use crate::look;
+use crate::look::{self, Which};
 use crate::sock::Sock;
 
 /// Looks at an open connection. Whether another look came in between.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bool {
-    match look::at(sk, stream, |_| Some(fchown::owner(sk))) {
+    match look::at(sk, stream, Which::Both, |_| Some(fchown::owner(sk))) {
         Some((uid, moved)) => {
             accounts::credit_user(uid, moved.sent, moved.received);
             moved.was_raced
