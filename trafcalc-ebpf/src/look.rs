@@ -74,8 +74,7 @@ pub(crate) fn at<T>(
     if sent == 0 && received == 0 {
         return None;
     }
-    // What only a SYN has answered may stay on this host; the next look knows, or the end.
-    if numbers.bytes_acked <= 1 && numbers.bytes_received == 0 && loopback::is_undecided(sk) {
+    if which != Which::Both && loopback::is_undecided(sk) {
         return None;
     }
     if loopback::came_through_lo(sk) {

@@ -155,10 +155,17 @@ impl Model {
         self.now.era += 1;
     }
 
+    /// Whether a connection has left totals, which only `tcp_disconnect` takes away.
+    fn is_used(&self) -> bool {
+        let numbers = &self.now.numbers;
+        let has_sent = numbers.bytes_sent != 0 && numbers.snd_nxt != numbers.snd_una;
+        has_sent || numbers.bytes_acked != 0 || numbers.bytes_received != 0
+    }
+
     /// `tcp_v4_connect` and `tcp_connect`.
     fn connect(&mut self, isn: u32, data: u32, leaves: Leaves) {
         // A socket that was connected can be connected again after tcp_disconnect only.
-        if !self.is_in(&[CLOSE]) || self.now.numbers.bytes_acked != 0 || self.now.numbers.bytes_received != 0 {
+        if !self.is_in(&[CLOSE]) || self.is_used() {
             return;
         }
         self.begin_life();
@@ -244,7 +251,7 @@ impl Model {
     }
 
     fn listen(&mut self) {
-        if self.is_in(&[CLOSE]) && self.now.numbers.bytes_acked == 0 && self.now.numbers.bytes_received == 0 {
+        if self.is_in(&[CLOSE]) && !self.is_used() {
             self.set_state(LISTEN);
             self.set_state(CLOSE);
         }

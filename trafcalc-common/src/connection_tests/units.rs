@@ -1,0 +1,135 @@
+//! The decisions one by one.
+
+use super::super::*;
+use crate::tcp::state::*;
+
+/// All pairs of states: the few that matter, and nothing else.
+#[test]
+fn every_change_of_state_means_what_it_should() {
+    for old in 1..=12 {
+        for new in 1..=12 {
+            let expected = match (old, new) {
+                (_, SYN_SENT) => Change::Opens,
+                (LISTEN, CLOSE) => Change::Nothing,
+                (_, CLOSE) => Change::Ends,
+                (SYN_SENT, ESTABLISHED) | (SYN_RECV, _) => Change::Begins,
+                _ => Change::Nothing,
+            };
+            assert_eq!(change(old, new), expected, "{old} to {new}");
+        }
+    }
+    assert_eq!(change(SYN_SENT, SYN_RECV), Change::Nothing, "crossing SYNs are still opening");
+    assert_eq!(change(SYN_RECV, CLOSE), Change::Ends, "fast open may have moved data");
+    assert_eq!(change(ESTABLISHED, FIN_WAIT1), Change::Nothing);
+}
+
+#[test]
+fn states_with_a_fin_of_our_own() {
+    let with: Vec<u32> = (1..=12).filter(|&state| has_own_fin(state)).collect();
+    assert_eq!(with, [FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING]);
+}
+
+/// The numbers of an earlier life, of which 100 bytes were never acknowledged, are still in the socket.
+#[test]
+fn a_connect_that_fails_before_its_syn_moves_nothing() {
+    for (write_seq, rcv_nxt) in [(70_000, 9), (1, 0), (1_100, u32::MAX)] {
+        let sk = Numbers { snd_una: 1_000, snd_nxt: 1_100, write_seq, rcv_nxt, ..Numbers::default() };
+        assert_eq!(unbegun(&sk, SYN_SENT, true), Tally::default());
+    }
+}
+
+/// Of `data` bytes in a SYN that nobody answered, all count.
+#[test]
+fn payload_in_an_unanswered_syn_counts() {
+    for data in [0, 1, 2, 1_400_u32] {
+        let end = u32::MAX.wrapping_add(1 + data);
+        let bytes_sent = u64::from(data);
+        let sk = Numbers { snd_una: u32::MAX, snd_nxt: end, write_seq: end, bytes_sent, ..Numbers::default() };
+        assert_eq!(unbegun(&sk, SYN_SENT, true), Tally { sent: bytes_sent, received: 0 });
+    }
+}
+
+/// The first answer of a server over fast open is acknowledged by what ends the handshake.
+#[test]
+fn a_first_answer_of_one_byte_over_fast_open_counts() {
+    let sk = Numbers {
+        snd_una: 11,
+        snd_nxt: 11,
+        write_seq: 11,
+        bytes_acked: 1,
+        bytes_sent: 1,
+        rcv_nxt: 105,
+        bytes_received: 4,
+        state: SYN_RECV,
+        ..Numbers::default()
+    };
+    let stream = begun(&sk, false);
+    let to = position(&sk, &stream);
+    assert_eq!((to.sent - stream.sent, to.received - stream.received), (1, 4));
+    assert_eq!(unbegun(&sk, SYN_RECV, false), Tally { sent: 1, received: 4 });
+}
+
+/// A connection that is met in any phase: with a SYN of ours among the acknowledged or not, with our FIN out, with the peer's.
+#[test]
+fn only_what_moves_later_counts_of_a_connection_that_was_met() {
+    for phase in 0..8_u64 {
+        let (syn, own_fin, peer_fin) = (phase & 1, phase >> 1 & 1, phase >> 2 & 1);
+        let mut sk = Numbers {
+            state: if own_fin == 1 { FIN_WAIT1 } else { ESTABLISHED },
+            bytes_sent: 500,
+            bytes_acked: 400 + syn,
+            bytes_received: 700 + peer_fin,
+            snd_una: 5_400,
+            snd_nxt: 5_500 + own_fin as u32,
+            write_seq: 5_500 + own_fin as u32,
+            rcv_nxt: 9_700 + peer_fin as u32,
+            has_peer_fin: peer_fin == 1,
+        };
+        let stream = met(&sk);
+        assert_eq!(position(&sk, &stream), Position { sent: stream.sent, received: stream.received });
+        assert_eq!(stream.flags, Stream::LATE);
+        let (more_sent, more_received) = (30 * (1 - own_fin), 50 * (1 - peer_fin));
+        sk.bytes_sent += more_sent;
+        sk.snd_nxt += more_sent as u32;
+        sk.write_seq += more_sent as u32;
+        sk.bytes_received += more_received;
+        sk.rcv_nxt += more_received as u32;
+        let last = last_position(&sk, &stream, sk.state);
+        assert_eq!((last.sent - stream.sent, last.received - stream.received), (more_sent, more_received), "{phase}");
+    }
+}
+
+/// A FIN that comes after the connection was met is no payload either.
+#[test]
+fn fins_after_the_meeting_do_not_count() {
+    let before = Numbers { state: ESTABLISHED, snd_una: 7, snd_nxt: 7, write_seq: 7, rcv_nxt: 3, ..Numbers::default() };
+    let stream = met(&before);
+    let after = Numbers {
+        state: LAST_ACK,
+        snd_nxt: 8,
+        write_seq: 8,
+        rcv_nxt: 4,
+        bytes_received: 1,
+        has_peer_fin: true,
+        ..before
+    };
+    let last = last_position(&after, &stream, LAST_ACK);
+    assert_eq!(last, Position { sent: stream.sent, received: stream.received });
+}
+
+#[test]
+fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
+    assert_eq!((forward(5, 9), forward(9, 5), forward(u64::MAX, 1)), (4, 0, 2));
+    assert_eq!([90, 100, 104, 110, 200].map(|written| written_before(100, 10, written)), [0, 0, 4, 10, 10]);
+    assert_eq!(written_before((1 << 32) - 2, 10, 3), 5, "across the wrap");
+}
+
+/// Both halves of what tells connections apart matter, and a look that is late by a wrap is found.
+#[test]
+fn a_stream_belongs_to_one_connection() {
+    let sk = Numbers { snd_una: 10, rcv_nxt: 20, ..Numbers::default() };
+    let stream = begun(&sk, false);
+    assert!(is_of(&stream, &sk));
+    assert!(!is_of(&stream, &Numbers { snd_una: 11, ..sk }));
+    assert!(!is_of(&stream, &Numbers { rcv_nxt: 21, ..sk }));
+}
