@@ -21,7 +21,11 @@ fn play(history: &[Moment], choices: &[Choice]) -> Driver {
     for at in 0..history.len() {
         driver.play(history, at, choices[at % choices.len()]);
         let (credited, truth) = (driver.total(), signed(history[at].truth));
-        assert!(credited.0 <= truth.0 && credited.1 <= truth.1 + 1, "{credited:?} of {truth:?} at {at}: {:#?}", history[at]);
+        assert!(
+            credited.0 <= truth.0 && credited.1 <= truth.1 + 1,
+            "{credited:?} of {truth:?} at {at}: {:#?}",
+            history[at]
+        );
     }
     driver
 }

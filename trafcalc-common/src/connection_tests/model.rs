@@ -237,7 +237,8 @@ impl Model {
         self.is_repaired = false;
         self.is_fast_child = data.is_some();
         let (isn, data) = (isn.wrapping_add(1), data.unwrap_or(0));
-        self.now.numbers = Numbers { snd_nxt: isn, write_seq: isn, snd_una: isn, state: SYN_RECV, ..Numbers::default() };
+        self.now.numbers =
+            Numbers { snd_nxt: isn, write_seq: isn, snd_una: isn, state: SYN_RECV, ..Numbers::default() };
         self.now.numbers.rcv_nxt = peer.wrapping_add(1 + data);
         self.now.numbers.bytes_received = data.into();
         self.now.truth.1 += u64::from(data);

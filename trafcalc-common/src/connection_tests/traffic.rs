@@ -98,7 +98,8 @@ impl Model {
         self.reset();
         let numbers = &mut self.now.numbers;
         let write_seq = numbers.write_seq.wrapping_add(65_535 + 2).max(1);
-        *numbers = Numbers { write_seq, bytes_sent: 0, bytes_acked: 0, bytes_received: 0, has_peer_fin: false, ..*numbers };
+        *numbers =
+            Numbers { write_seq, bytes_sent: 0, bytes_acked: 0, bytes_received: 0, has_peer_fin: false, ..*numbers };
         self.was_retransmitted = false;
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn leaves(key: u64, stream: *mut Stream) {
 
 /// The row of who acted last; of the socket's user where only users are told apart.
 #[inline(always)]
-fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
+pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
     let uid = accounts::account_holder(fchown::owner(sk));
     if actors_matter() {
         return actor::remembered(stream, uid);

@@ -31,7 +31,9 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
         return;
     }
     if !actors_matter() {
-        credit::look(sk, stream, false);
+        if let Some((row, moved)) = look::at(sk, stream, which, |_| Some(credit::remembered_row(sk, stream))) {
+            accounts::credit(row, moved.sent, moved.received);
+        }
         return;
     }
     let row = row(sk, stream, moment);
