@@ -5,7 +5,7 @@
 //! moved. A missed beginning or end, a field read at a wrong place and a wrap that was lost are found; bytes booked to a wrong
 //! owner are not.
 
-use crate::connection::{Position, SocketView, received_base, sent_base};
+use crate::connection::{Position, SocketView, is_of};
 use crate::maps::Stream;
 
 /// A look may come between the arrival of the peer's FIN and the flag that tells of it, and credit the FIN: the end takes that
@@ -17,10 +17,7 @@ const MOST_BACK: u64 = 1;
 #[inline]
 pub fn agrees(stream: &Stream, sk: impl SocketView, last: &Position) -> bool {
     let is_within = |from: u64, to: u64| to.wrapping_add(MOST_BACK).wrapping_sub(from).cast_signed() >= 0;
-    stream.sent_base == sent_base(sk)
-        && stream.received_base == received_base(sk)
-        && is_within(stream.sent, last.sent)
-        && is_within(stream.received, last.received)
+    is_of(stream, sk) && is_within(stream.sent, last.sent) && is_within(stream.received, last.received)
 }
 
 /// What is told of a mismatch, in this order.

@@ -161,13 +161,13 @@ pub const OPENING: Stream = Stream {
 
 /// The stream of a connection that begins, with both cursors before its first byte.
 ///
-/// `opened` tells whether this host sent the first SYN. That is then among the bytes acknowledged, unless the connection was
-/// restored by `TCP_REPAIR`, which acknowledges nothing.
+/// `opened` tells whether this host sent the first SYN. That then has a number, acknowledged or not, unless the connection was
+/// restored by `TCP_REPAIR`, which sends none.
 #[must_use]
 #[inline]
 pub fn begun(sk: impl SocketView, opened: bool) -> Stream {
     let (sent_base, received_base) = (sent_base(sk), received_base(sk));
-    let has_syn = opened && sk.bytes_acked() != 0;
+    let has_syn = opened && (sk.bytes_acked() != 0 || sk.snd_nxt() != sk.snd_una());
     Stream {
         sent: u64::from(sent_base) + u64::from(has_syn),
         received: received_base.into(),
@@ -236,12 +236,14 @@ const fn sent(near: u64, snd_nxt: u32, fin: bool, limit: u64) -> u64 {
     if position > limit { limit } else { position }
 }
 
+/// By the number, as the FIN of a SYN-ACK with data moves only that and not the total (`tcp_fastopen_add_skb`).
 #[inline]
 fn received(sk: impl SocketView, stream: &Stream) -> u64 {
     let total = sk.bytes_received();
-    // With no byte there is no FIN among them: the flag is of another life.
-    let fin = total != 0 && sk.has_peer_fin();
-    u64::from(stream.received_base).wrapping_add(total).wrapping_sub(u64::from(fin))
+    let end = nearest(u64::from(stream.received_base).wrapping_add(total), sk.rcv_nxt());
+    // Where nothing was received there is no FIN: the flag is of another life.
+    let fin = end != u64::from(stream.received_base) && sk.has_peer_fin();
+    end.wrapping_sub(u64::from(fin))
 }
 
 /// What a connection moved that ends from `old` before it began: of which this host sent a SYN (`has_opened`), or which came
@@ -272,10 +274,13 @@ pub const fn has_own_fin(state: u32) -> bool {
 }
 
 /// Whether `stream` is of the connection that `sk` is now, and not of an earlier life of this piece of memory.
+///
+/// A FIN that the total does not count (see [`position`]) moves what the kernel says of the beginning by its number.
 #[must_use]
 #[inline]
 pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
-    stream.sent_base == sent_base(sk) && stream.received_base == received_base(sk)
+    let ahead = received_base(sk).wrapping_sub(stream.received_base);
+    stream.sent_base == sent_base(sk) && (ahead == 0 || (ahead == 1 && sk.has_peer_fin()))
 }
 
 /// The distance a cursor moves by a look in between: it never goes back.
@@ -304,4 +309,5 @@ pub const fn written_before(from: u64, moved: i64, written: u32) -> i64 {
 
 #[cfg(test)]
 #[path = "connection_tests.rs"]
+#[expect(clippy::cast_possible_truncation, reason = "numbers are counted modulo 2^32")]
 mod tests;

@@ -10,8 +10,9 @@ use core::ptr::read_volatile;
 use trafcalc_common::maps::table as words;
 
 use crate::credit;
-use crate::maps::{GIVEN, offset, sweep_offset};
+use crate::maps::{GIVEN, WORD_STEPS, offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
+use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
@@ -25,7 +26,7 @@ const MAX_SUBFLOWS: u32 = 8;
 /// `BPF_ANY`: insert or replace.
 const ANY: u64 = 0;
 /// Looks, if a sweep looks at the same time each time.
-const TRIES: u32 = 4;
+const TRIES: u32 = 2;
 
 /// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
 #[inline(always)]
@@ -62,23 +63,35 @@ fn of_socket(inode: u64, uid: u32) {
     }
 }
 
+/// The way through the subflows of a socket that is given to `uid`.
+struct Subflows {
+    head: u64,
+    node: u64,
+    uid: u32,
+}
+
 #[inline(always)]
 fn of_subflows(socket: u64, uid: u32) {
     let head = socket + u64::from(sweep_offset!(mptcp_conn_list));
-    let mut node = read_kernel::<u64>(head).unwrap_or(head);
-    for _ in 0..MAX_SUBFLOWS {
-        if node == head {
-            return;
-        }
-        let subflow = node - u64::from(sweep_offset!(subflow_node));
-        if let Some(key @ 1..) = read_kernel::<u64>(subflow + u64::from(sweep_offset!(subflow_tcp_sock)))
-            && settle(key) != 0
-        {
-            let _ = GIVEN.insert(key, uid, ANY);
-            table::add(words::GIVEN, 1);
-        }
-        node = read_kernel(node).unwrap_or(head);
+    let mut subflows = Subflows { head, node: read_kernel(head).unwrap_or(head), uid };
+    steps::each(&WORD_STEPS, subflow, &mut subflows);
+}
+
+extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, subflows: *mut Subflows) -> i64 {
+    // SAFETY: both are there as long as the kernel calls.
+    let (step, subflows) = unsafe { (read_volatile(step), &mut *subflows) };
+    if subflows.node == subflows.head || step >= MAX_SUBFLOWS {
+        return STOP;
     }
+    let context = subflows.node - u64::from(sweep_offset!(subflow_node));
+    if let Some(key @ 1..) = read_kernel::<u64>(context + u64::from(sweep_offset!(subflow_tcp_sock)))
+        && settle(key) != 0
+    {
+        let _ = GIVEN.insert(key, subflows.uid, ANY);
+        table::add(words::GIVEN, 1);
+    }
+    subflows.node = read_kernel(subflows.node).unwrap_or(subflows.head);
+    GO_ON
 }
 
 /// Credits what moved so far; 1 if there is a stream.

@@ -55,7 +55,18 @@ impl Sock {
     /// Loads the field at `offset` in a way that costs no call, where the kernel has one. 0 if there is no memory.
     #[inline(always)]
     pub(crate) fn load<T: Copy + Default>(self, offset: u32) -> T {
-        if tcp_sock_type().is_some() { self.load_typed(offset) } else { self.read(offset).unwrap_or_default() }
+        if tcp_sock_type().is_some() { self.load_typed(offset) } else { self.load_by_helper(offset) }
+    }
+
+    /// The same where the kernel has none. Whether the helper fails is not asked: it fills with zeroes then, and with a branch at
+    /// each field the verifier would walk twice as many ways.
+    #[inline(always)]
+    fn load_by_helper<T: Copy + Default>(self, offset: u32) -> T {
+        let mut value = T::default();
+        let address = (self.key + u64::from(offset)) as *const _;
+        // SAFETY: the helper writes size_of::<T>() bytes to `value`; it checks the address itself.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, address) };
+        value
     }
 
     /// The same where it is known that the kernel has it.
@@ -94,7 +105,7 @@ impl Sock {
     fn load_by<T: Copy + Default>(self, reading: Reading, offset: u32) -> T {
         match reading {
             Reading::Typed => self.load_typed(offset),
-            Reading::Helper => self.read(offset).unwrap_or_default(),
+            Reading::Helper => self.load_by_helper(offset),
         }
     }
 

@@ -69,6 +69,7 @@ pub struct Moment {
 
 /// The socket and its history.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one socket")]
 pub struct Model {
     pub history: Vec<Moment>,
     now: Moment,
@@ -192,6 +193,8 @@ impl Model {
         if !self.is_repaired {
             numbers.rcv_nxt = 0;
         }
+        // A look that began before has found the stream without cursors, and left.
+        self.now.era += 1;
         self.mark();
     }
 
