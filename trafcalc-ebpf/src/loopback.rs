@@ -38,15 +38,6 @@ pub(crate) fn came_through_lo(sk: Sock) -> bool {
     !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == LO
 }
 
-/// Whether no segment has told yet by which interface the peer's come, and it matters.
-///
-/// The kernel notes it when it takes in a segment while no system call holds the socket, so over a veth pair it may take some
-/// segments. An event can leave the connection to the sweep before the next report, or to its end.
-#[inline(always)]
-pub(crate) fn is_undecided(sk: Sock) -> bool {
-    !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == 0
-}
-
 #[inline(always)]
 fn has_local_peer(sk: Sock) -> bool {
     match sk.load::<u16>(offset!(skc_family)) {

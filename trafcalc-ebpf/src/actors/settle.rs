@@ -14,7 +14,7 @@ use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
 use crate::fchown;
 use crate::look::{self, Which};
-use crate::maps::{filters, offset};
+use crate::maps::{count_loopback, filters, offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table;
 use crate::task::Task;
@@ -31,7 +31,10 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
         return;
     }
     if !actors_matter() {
-        if let Some((row, moved)) = look::at(sk, stream, which, |_| Some(credit::remembered_row(sk, stream))) {
+        // Whoever's it is can be told later, too.
+        if !is_undecided(sk)
+            && let Some((row, moved)) = look::at(sk, stream, which, |_| Some(credit::remembered_row(sk, stream)))
+        {
             accounts::credit(row, moved.sent, moved.received);
         }
         return;
@@ -50,6 +53,15 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
     }
     // SAFETY: `stream` points to a map value. A mark that is put down late only changes whose of two actors some bytes are.
     unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };
+}
+
+/// Whether no segment has told yet by which interface the peer's come, and it matters.
+///
+/// The kernel notes it when it takes in a segment while no system call holds the socket, so over a veth pair it may take some
+/// segments. An event can leave the connection to the sweep before the next report, or to its end.
+#[inline(always)]
+fn is_undecided(sk: Sock) -> bool {
+    !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == 0
 }
 
 #[inline(always)]
