@@ -5,15 +5,10 @@ use anyhow::{Result, ensure};
 
 use super::wire::Wire;
 use super::{BOTH, CLIENT, Scenario, Test, fast_open, masqueraded, run_all};
-use crate::target::Target;
 use crate::traffic::spec::{Step, Transport, receive, receive_all, send};
 use crate::world::World;
 
-/// ebpf only: packet believes no number of a connection that the kernel does not confirm.
-pub(super) const SCENARIO: Scenario = Scenario::new("fast_open_byte", run)
-    .families(BOTH)
-    .needs(masqueraded::missing)
-    .targets(|target| target != Target::Packet);
+pub(super) const SCENARIO: Scenario = Scenario::new("fast_open_byte", run).families(BOTH).needs(masqueraded::missing);
 
 const IN_THE_SYN: u64 = 700;
 const CONNECTIONS: u32 = 20;

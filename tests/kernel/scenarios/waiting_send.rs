@@ -1,4 +1,4 @@
-//! A single call sends 20 MB to a reader who does not read: a report in the meantime has what TCP has taken so far.
+//! A single call sends 20 MB to a reader who does not read: a report in the meantime has what TCP has transmitted so far.
 //!
 //! No hook comes before the call returns. Where connections are swept none is needed; elsewhere the
 //! bytes are told when it has returned.
