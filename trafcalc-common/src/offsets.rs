@@ -43,6 +43,8 @@ offsets! {
         sk_max_ack_backlog,
         /// `sock.sk_dst_cache`, a pointer.
         sk_dst_cache,
+        /// `sock.sk_rx_dst`, a pointer.
+        sk_rx_dst,
         /// `sock.sk_rx_dst_ifindex`, 32 bits; `inet_sock.rx_dst_ifindex` before Linux 5.16.
         sk_rx_dst_ifindex,
         /// `sock.__sk_common.skc_flags`, a long.

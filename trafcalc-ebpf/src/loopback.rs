@@ -35,7 +35,14 @@ pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
 /// back to this host, whatever its addresses; but who opened it only knows when the peer's answer was taken in.
 #[inline(always)]
 pub(crate) fn came_through_lo(sk: Sock) -> bool {
-    !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == LO
+    !count_loopback() && receiving_interface(sk) == LO
+}
+
+/// The interface that the peer's segments come by; 0 if it is not known. Without the route that the kernel keeps beside it the
+/// number is of an earlier life of the socket.
+#[inline(always)]
+pub(crate) fn receiving_interface(sk: Sock) -> u32 {
+    if sk.load::<u64>(offset!(sk_rx_dst)) == 0 { 0 } else { sk.load(offset!(sk_rx_dst_ifindex)) }
 }
 
 #[inline(always)]

@@ -167,9 +167,13 @@ pub(crate) fn remembered(stream: *mut Stream, uid: u32) -> u32 {
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
         return row;
     }
-    // Where processes, programs or units are wanted, nobody knows whether this is of one of them.
-    let is_unknown = filters(!filter::USERS) || (acting() && filters(filter::USERS));
-    if is_unknown || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid) }
+    if is_unknown() || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid) }
+}
+
+/// Whether nobody knows if bytes are wanted of which no process was seen to move them: where processes, programs or units are.
+#[inline(always)]
+pub(crate) fn is_unknown() -> bool {
+    filters(!filter::USERS) || (acting() && filters(filter::USERS))
 }
 
 /// Has the stream remember `row`, or nothing if it is that for others.

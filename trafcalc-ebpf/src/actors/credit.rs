@@ -49,10 +49,10 @@ pub(crate) fn at_end(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
     }
 }
 
-/// Credits a connection that has no stream.
+/// Credits a connection that has no stream, unless nobody knows whether it is wanted.
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
-    if sent != 0 || received != 0 {
+    if (sent != 0 || received != 0) && !actor::is_unknown() {
         accounts::credit_user(fchown::owner(sk), sent, received);
     }
 }

@@ -14,6 +14,7 @@ use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
 use crate::fchown;
 use crate::look::{self, Which};
+use crate::loopback;
 use crate::maps::{count_loopback, filters, offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table;
@@ -61,7 +62,7 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
 /// segments. An event can leave the connection to the sweep before the next report, or to its end.
 #[inline(always)]
 fn is_undecided(sk: Sock) -> bool {
-    !count_loopback() && sk.load::<u32>(offset!(sk_rx_dst_ifindex)) == 0
+    !count_loopback() && loopback::receiving_interface(sk) == 0
 }
 
 #[inline(always)]

@@ -102,6 +102,7 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
         sk_max_ack_backlog: sock.field("sk_max_ack_backlog", 4)?,
         sk_dst_cache: sock.field("sk_dst_cache", 8)?,
+        sk_rx_dst: sock.field("sk_rx_dst", 8)?,
         sk_rx_dst_ifindex: sock
             .field("sk_rx_dst_ifindex", 4)
             .or_else(|_| Structure::find(btf, "inet_sock")?.field("rx_dst_ifindex", 4))?,

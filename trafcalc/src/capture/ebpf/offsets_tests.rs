@@ -90,7 +90,11 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let lock = blob.simple("socket_lock_t", TYPEDEF, lock);
     let sock = [("__sk_common", common, 8), ("sk_type", two, 516), ("sk_protocol", protocol, 518)];
     let sock = [&sock[..], &[("sk_uid", user, 528), ("sk_dst_cache", pointer, 400), ("sk_lock", lock, 300)]].concat();
-    let sock = [&sock[..], &[("sk_max_ack_backlog", four, 620), ("sk_rx_dst_ifindex", four, 332)]].concat();
+    let sock = [
+        &sock[..],
+        &[("sk_max_ack_backlog", four, 620), ("sk_rx_dst_ifindex", four, 332), ("sk_rx_dst", pointer, 336)],
+    ]
+    .concat();
     blob.record("sock", STRUCT, 760, &sock);
     let tcp = [(write_seq, four, 1700), ("snd_nxt", four, 1600), ("snd_una", four, 1704), ("rcv_nxt", four, 1708)];
     let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728), ("bytes_sent", eight, 1736)]]
