@@ -37,8 +37,6 @@ impl Stream {
     pub const SYN_ACKED: u32 = 1 << 1;
     /// Older than the program: followed from the middle.
     pub const LATE: u32 = 1 << 2;
-    /// The connection is over, and its last bytes were credited.
-    pub const ENDED: u32 = 1 << 3;
 }
 
 /// Streams in one entry of the array of buckets.

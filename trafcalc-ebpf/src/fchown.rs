@@ -13,7 +13,7 @@ use crate::credit;
 use crate::maps::{GIVEN, WORD_STEPS, offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 use crate::steps::{self, GO_ON, STOP};
-use crate::table;
+use crate::table::{self, ANY};
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
@@ -23,8 +23,6 @@ const UID_CHANGES: u32 = 1 << 1;
 const MPTCP: u16 = 262;
 /// Subflows of a connection that are followed (`MPTCP_SUBFLOWS_MAX`).
 const MAX_SUBFLOWS: u32 = 8;
-/// `BPF_ANY`: insert or replace.
-const ANY: u64 = 0;
 /// Looks, if a sweep looks at the same time each time.
 const TRIES: u32 = 2;
 

@@ -1,9 +1,11 @@
 //! How a stream begins and ends. Each event may be seen twice (see `hooks::inet_sock_set_state`); the second time nothing is left to do.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
-use core::ptr::{read_volatile, write_volatile};
+use core::ptr::read_volatile;
 
-use trafcalc_common::connection::{Change, OPENING, begun, change, is_of, last_position, met, opened, unbegun};
+use trafcalc_common::connection::{
+    Change, Numbers, OPENING, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
+};
 use trafcalc_common::maps::{Stream, Tally, event, table as words};
 use trafcalc_common::tcp::state;
 
@@ -13,13 +15,13 @@ use crate::credit;
 use crate::events;
 use crate::look;
 use crate::loopback;
+use crate::maps::ENDS;
 use crate::sock::Sock;
-use crate::table;
+use crate::table::{self, ANY};
 
-/// A socket goes from state `old` to `new`; it is still in `old`, and locked. `IS_FIRST` is whether this is the first
-/// program that sees the event.
+/// A socket goes from state `old` to `new`; it is still in `old`, and locked.
 #[inline(always)]
-pub(crate) fn changes<const IS_FIRST: bool>(sk: Sock, old: u32, new: u32) {
+pub(crate) fn changes(sk: Sock, old: u32, new: u32) {
     let change = change(old, new);
     if change == Change::Nothing {
         return;
@@ -27,7 +29,7 @@ pub(crate) fn changes<const IS_FIRST: bool>(sk: Sock, old: u32, new: u32) {
     let stream = table::find(sk.key());
     match (change, stream) {
         (Change::Ends, Some(stream)) => ends(sk, stream, old),
-        (Change::Ends, None) => ends_without_stream::<IS_FIRST>(sk, old),
+        (Change::Ends, None) => ends_without_stream(sk, old),
         (_, Some(stream)) => begins_again(sk, stream, old, change),
         (_, None) => begins(sk, old, change),
     }
@@ -74,30 +76,28 @@ fn first(sk: Sock, old: u32, change: Change) -> Stream {
 
 #[inline(always)]
 fn ends(sk: Sock, stream: *mut Stream, old: u32) {
-    let flags = flags(stream);
-    if flags & Stream::ENDED == 0 {
-        last_look(sk, stream, flags, old);
-    }
-    // Without a stream the second program could not tell the end of a child from one that nobody has seen.
-    if old != state::SYN_RECV || flags & Stream::ENDED != 0 {
-        credit::leaves(sk.key(), stream);
-        table::remove(sk.key());
-    }
+    last_look(sk, stream, old);
+    credit::leaves(sk.key(), stream);
+    table::remove(sk.key());
 }
 
 #[inline(always)]
-fn last_look(sk: Sock, stream: *mut Stream, flags: u32, old: u32) {
-    // SAFETY: `stream` points to a map value; only programs that have locked the socket write its flags.
+fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
+    // SAFETY: `stream` points to a map value.
     let before = unsafe {
-        write_volatile(&raw mut (*stream).flags, flags | Stream::ENDED);
         let received = atomic::swap(&raw mut (*stream).received, Stream::NOWHERE);
         let sent = atomic::swap(&raw mut (*stream).sent, Stream::NOWHERE);
-        Stream { sent, received, flags, ..look::read(stream) }
+        Stream { sent, received, ..look::read(stream) }
     };
+    let flags = before.flags;
     if before.sent == Stream::NOWHERE && flags & Stream::OPENING == 0 {
         return;
     }
     let numbers = sk.numbers();
+    if old == state::SYN_RECV {
+        // Else the other program would take it for a child that nobody has seen.
+        is_new_end(sk, &numbers);
+    }
     let is_opening = flags & Stream::OPENING != 0;
     let before = if is_opening { opened(&numbers) } else { before };
     let last = last_position(&numbers, &before, old);
@@ -113,42 +113,41 @@ fn last_look(sk: Sock, stream: *mut Stream, flags: u32, old: u32) {
     credit::at_end(sk, stream, sent, last.received.wrapping_sub(before.received) as i64);
 }
 
+/// A connection ends that has no stream: a child of a listener whose handshake is not over, which with fast open may have moved
+/// bytes; one for which there was no room; or one that is not counted, and most are that.
 #[inline(always)]
-fn ends_without_stream<const IS_FIRST: bool>(sk: Sock, old: u32) {
-    if old == state::SYN_RECV {
-        ends_unbegun(sk);
-    } else if IS_FIRST && table::word(words::OVERFLOWED) != 0 {
+fn ends_without_stream(sk: Sock, old: u32) {
+    if old == state::SYN_RECV || table::word(words::OVERFLOWED) != 0 {
         ends_unfollowed(sk, old);
     }
 }
 
-/// A child of a listener that ends before its handshake is over. With fast open it may have moved bytes. The stream that it
-/// leaves tells the second program that sees its end.
+/// It is credited as a whole, to the user it has at its end. Whether our SYN is in `bytes_acked` is guessed: a child has the backlog
+/// of its listener, and who connects has none.
 #[inline(never)]
-fn ends_unbegun(sk: Sock) -> i32 {
-    let Tally { sent, received } = unbegun(&sk.numbers(), state::SYN_RECV, false);
-    if (sent == 0 && received == 0) || !sk.is_tcp() || loopback::is_to_be_left_out(sk) {
+fn ends_unfollowed(sk: Sock, old: u32) -> i32 {
+    if !sk.is_tcp() || loopback::is_to_be_left_out(sk) {
         return 0;
     }
-    let ended = Stream { flags: Stream::ENDED, ..OPENING };
-    if table::insert(sk.key(), &ended) {
+    let numbers = sk.numbers();
+    let has_opened = old != state::SYN_RECV && sk.max_ack_backlog() == 0;
+    let Tally { sent, received } = unbegun(&numbers, old, has_opened);
+    if (sent != 0 || received != 0) && is_new_end(sk, &numbers) {
         credit::unfollowed(sk, sent as i64, received as i64);
     }
     0
 }
 
-/// There was no room for the connection: it is credited as a whole, to the user it has at its end.
-///
-/// Only the first program does so, as nothing tells the second that it has. Whether our SYN is in `bytes_acked` is guessed: a
-/// child has the backlog of its listener, and who connects has none.
-#[inline(never)]
-fn ends_unfollowed(sk: Sock, old: u32) -> i32 {
-    if sk.is_tcp() && !loopback::is_to_be_left_out(sk) && !loopback::came_through_lo(sk) {
-        let opened = sk.max_ack_backlog() == 0;
-        let Tally { sent, received } = unbegun(&sk.numbers(), old, opened);
-        credit::unfollowed(sk, sent as i64, received as i64);
+/// Whether no other program has seen to the end of this connection.
+#[inline(always)]
+fn is_new_end(sk: Sock, numbers: &Numbers) -> bool {
+    let base = sent_base(numbers);
+    // SAFETY: points to a map value.
+    if ENDS.get_ptr(sk.key()).is_some_and(|seen| unsafe { read_volatile(seen) } == base) {
+        return false;
     }
-    0
+    let _ = ENDS.insert(sk.key(), base, ANY);
+    true
 }
 
 /// There is no room for a connection that begins.

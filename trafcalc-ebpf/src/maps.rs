@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table};
 use trafcalc_common::offsets::{Offsets, SweepOffsets};
@@ -33,6 +33,14 @@ pub(crate) static GIVEN: HashMap<u64, u32> = HashMap::with_max_entries(MAX_GIVEN
 /// Most subflows of sockets that were given away at the same time. Only a privileged process, or one in a user namespace of its
 /// own, gives sockets away.
 const MAX_GIVEN: u32 = 1_024;
+
+/// Connections without a stream that ended last, by the address of their socket: the number at which each began. It tells the
+/// other programs that see the same end.
+#[map]
+pub(crate) static ENDS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(MAX_ENDS, 0);
+
+/// More ends than can come while the programs of one are called.
+const MAX_ENDS: u32 = 1_024;
 
 /// The row of each user's account.
 #[map]

@@ -16,6 +16,9 @@ use crate::maps::{BUCKETS, OCCUPIED, SPILL, TABLE, bucket_bits};
 /// `BPF_NOEXIST`: insert only.
 pub(crate) const NOEXIST: u64 = 1;
 
+/// `BPF_ANY`: insert or replace.
+pub(crate) const ANY: u64 = 0;
+
 /// The stream of `key`.
 #[inline(always)]
 pub(crate) fn find(key: u64) -> Option<*mut Stream> {

@@ -19,9 +19,10 @@ fn run(test: &Test) -> Result<()> {
         let world = World::new()?;
         let server = test.server([send(9_000, 1_000), receive_all()]).times(2, 2);
         let server = Running::start(&server, &world.far)?;
-        let grandchild = Step::Fork { again: false, steps: vec![send(4_000, 500)] };
-        let child = Step::Fork { again: false, steps: vec![send(20_000, 1_000), grandchild] };
-        let steps = [send(30_000, 1_000), child, receive(9_000), send(700, 100)];
+        let grandchild = Step::Fork { again: false, steps: vec![send(4_000, 500), Step::AwaitAcknowledged] };
+        let child = Step::Fork { again: false, steps: vec![send(20_000, 1_000), Step::AwaitAcknowledged, grandchild] };
+        // What is not transmitted when another process goes on is that one's.
+        let steps = [send(30_000, 1_000), Step::AwaitAcknowledged, child, receive(9_000), send(700, 100)];
         let client = Program { waits: true, ..test.client(steps) };
         let mut wanted = Running::start(&client, &world.near)?;
         wanted.wait_for_hold()?;

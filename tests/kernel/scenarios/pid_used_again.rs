@@ -20,7 +20,8 @@ fn run(test: &Test) -> Result<()> {
     let options = Options { interval: "1h", ..Options::default() };
     let counters = test.count_with(&world, &options.argument(By::Process.option()))?;
     // So long that they do not start within one millisecond, which is how their start is told.
-    let child = |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000), Step::Pause(20)] };
+    let child =
+        |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000), Step::AwaitAcknowledged, Step::Pause(20)] };
     // Who chooses numbers is root.
     let client = Program { uid: 0, owner: Some(CLIENT), ..test.client([child(false, 10_000), child(true, 25_000)]) };
     let truth = run_actors([(&world.far, test.server([receive_all()])), (&world.near, client)])?;

@@ -20,7 +20,9 @@ pub struct Driver {
     owner: u8,
 }
 
-const ENDED: Stream = Stream { flags: Stream::ENDED, ..OPENING };
+/// The mark that an end leaves where another program may see it, too; the kernel half has a table of its own for it.
+const ENDED_FLAG: u32 = 1 << 31;
+const ENDED: Stream = Stream { flags: ENDED_FLAG, ..OPENING };
 
 impl Driver {
     pub fn total(&self) -> (i64, i64) {
@@ -63,7 +65,7 @@ impl Driver {
         match self.stream {
             None if old == state::SYN_RECV => self.credit_tally(unbegun(sk, old, false)),
             None => return,
-            Some(stream) if stream.flags & Stream::ENDED != 0 => {
+            Some(stream) if stream.flags & ENDED_FLAG != 0 => {
                 self.stream = None;
                 return;
             }
@@ -108,7 +110,7 @@ impl Driver {
         }
         if let Some(next) = now.next {
             // A mark that an end left because a copy was missed is only taken away by both.
-            let has_mark = self.stream.is_some_and(|stream| stream.flags & Stream::ENDED != 0);
+            let has_mark = self.stream.is_some_and(|stream| stream.flags & ENDED_FLAG != 0);
             if choice & 6 != 2 || has_mark {
                 self.run(&now.numbers, now.numbers.state, next);
             }

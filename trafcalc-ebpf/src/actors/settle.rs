@@ -41,8 +41,14 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
         return;
     }
     let row = row(sk, stream, moment);
+    let is_taken_over = former != row && former != OTHER_ROW;
+    if is_taken_over && which == Which::Received {
+        // Whoever reads has written nothing yet.
+        if let Some(((), moved)) = look::at(sk, stream, Which::Sent, |_| Some(())) {
+            accounts::credit(former, moved.sent, 0);
+        }
+    }
     if let Some((from, moved)) = look::at(sk, stream, which, Some) {
-        let is_taken_over = former != row && former != OTHER_ROW;
         let before = if is_taken_over { written_before(from, moved.sent, written(stream)) } else { 0 };
         if before != 0 {
             accounts::credit(former, before, 0);

@@ -7,10 +7,8 @@ use trafcalc_common::actor::{NAME_BYTES, START_UNIT_NS, filter};
 
 use crate::actor_maps::{WANTED_PROCESSES, WANTED_PROGRAMS, WANTED_UNITS};
 use crate::maps::filters;
+use crate::table::ANY;
 use crate::task::Task;
-
-/// `BPF_ANY`: insert or replace.
-const ANY: u64 = 0;
 
 /// Whether what a task does is wanted, whose program has this name.
 #[inline(always)]

@@ -17,8 +17,8 @@ use crate::life;
 use crate::sock::{Sock, read_kernel};
 
 #[inline(always)]
-fn raw<const IS_FIRST: bool>(context: &RawTracePointContext) {
-    life::changes::<IS_FIRST>(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
+fn raw(context: &RawTracePointContext) {
+    life::changes(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
 }
 
 /// The same by the record of the event.
@@ -27,10 +27,10 @@ fn perf(context: &TracePointContext) {
     let record = context.as_ptr() as u64;
     let states = (read_kernel(record + record::OLD), read_kernel(record + record::NEW));
     if let (Some(sk), (Some(old), Some(new))) = (read_kernel::<*const c_void>(record + record::SK), states) {
-        life::changes::<false>(Sock::new(sk), old, new);
+        life::changes(Sock::new(sk), old, new);
     }
 }
 
-crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state(RawTracePointContext) => raw::<true>);
-crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state_copy(RawTracePointContext) => raw::<false>);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state(RawTracePointContext) => raw);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state_copy(RawTracePointContext) => raw);
 crate::program::program!(#[tracepoint(category = "sock", name = "inet_sock_set_state")] perf_state(TracePointContext) => perf);
