@@ -94,8 +94,8 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
         return;
     }
     let numbers = sk.numbers();
-    if old == state::SYN_RECV {
-        // Else the other program would take it for a child that nobody has seen.
+    if may_be_unfollowed(old) {
+        // Else the other program would take it for one that nobody has seen.
         is_new_end(sk, &numbers);
     }
     let is_opening = flags & Stream::OPENING != 0;
@@ -117,9 +117,15 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
 /// bytes; one for which there was no room; or one that is not counted, and most are that.
 #[inline(always)]
 fn ends_without_stream(sk: Sock, old: u32) {
-    if old == state::SYN_RECV || table::word(words::OVERFLOWED) != 0 {
+    if may_be_unfollowed(old) {
         ends_unfollowed(sk, old);
     }
+}
+
+/// Whether there may be connections that have no stream and yet count.
+#[inline(always)]
+fn may_be_unfollowed(old: u32) -> bool {
+    old == state::SYN_RECV || table::word(words::OVERFLOWED) != 0
 }
 
 /// It is credited as a whole, to the user it has at its end. Whether our SYN is in `bytes_acked` is guessed: a child has the backlog
