@@ -8,7 +8,7 @@ use super::{CLIENT, Scenario, Test, run_all};
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::world::{World, address_of};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("disconnected", run).over_both();
+pub(super) const SCENARIO: Scenario = Scenario::new("disconnected", run).over_both().natively();
 
 const EACH: u64 = 1_000_000;
 

@@ -7,7 +7,7 @@ use super::{SERVER, Scenario, Test, run_all};
 use crate::traffic::spec::{CHUNK, Step, receive_all, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("peek_and_close", run).over_both();
+pub(super) const SCENARIO: Scenario = Scenario::new("peek_and_close", run).over_both().natively();
 
 const EACH: u64 = 2_000_000;
 
