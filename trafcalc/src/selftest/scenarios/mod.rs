@@ -1,10 +1,12 @@
 //! The ways of sending and receiving that mislead programs which add up sizes: one file each.
 //!
-//! A scenario returns what its system calls returned.
+//! A scenario returns what its system calls returned, or where they cannot know, what the kernel says of its connection.
 
 mod msg_waitall;
 mod partial_writes;
 mod peek;
+mod peek_and_close;
+mod reset;
 mod sendfile;
 mod short_connections;
 mod splice;
@@ -12,6 +14,7 @@ mod two_threads;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 /// One of them.
 pub(super) struct Scenario {
@@ -34,6 +37,8 @@ pub(super) const ALL: &[Scenario] = &[
     splice::SCENARIO,
     short_connections::SCENARIO,
     two_threads::SCENARIO,
+    peek_and_close::SCENARIO,
+    reset::SCENARIO,
 ];
 
 /// Bytes that a scenario sends: enough for many segments, little enough for a host that has other things to do. Not
@@ -41,6 +46,8 @@ pub(super) const ALL: &[Scenario] = &[
 const VOLUME: usize = 1_000_003;
 /// Size of one call, where it is of no importance.
 const CHUNK: usize = 30_000;
+/// How often a scenario looks at what it waits for.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Sends [`VOLUME`] bytes by calls of `send`, each of which is given at most `chunk` bytes and says how many it sent.
 fn send_by(chunk: usize, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<u64> {
