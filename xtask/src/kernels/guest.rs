@@ -92,8 +92,9 @@ impl Guest {
     fn steps(&self, payload: &Payload) -> String {
         let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
         let (targets, arguments) = (self.targets, payload.quoted_arguments());
+        let filter = std::env::var("TRAFCALC_LOG").unwrap_or_default().replace('\'', "");
         format!(
-            "{hide}cd /tmp\n\
+            "{hide}cd /tmp\nexport TRAFCALC_LOG='{filter}'\n\
              export TRAFCALC_TEST_TARGETS={targets} TRAFCALC_TEST_SCALE=small TRAFCALC_BIN={PROGRAM}\n\
              {TESTS} --color never {arguments}"
         )
