@@ -153,10 +153,11 @@ pub const OPENING: Stream = Stream {
     sent_base: 0,
     received_base: 0,
     flags: Stream::OPENING,
+    looks_without_actor: 0,
     written: 0,
     owner: 0,
-    mark_high: 0,
-    looks_without_actor: 0,
+    former: 0,
+    writer: 0,
 };
 
 /// The stream of a connection that begins, with both cursors before its first byte.
@@ -233,7 +234,8 @@ fn most_sent(sk: impl SocketView, stream: &Stream) -> u64 {
 #[inline]
 const fn sent(near: u64, snd_nxt: u32, fin: bool, limit: u64) -> u64 {
     let position = nearest(near, snd_nxt).wrapping_sub(fin as u64);
-    if position > limit { limit } else { position }
+    // Around 0 a position may be behind it, before the first byte.
+    if position.wrapping_sub(limit).cast_signed() > 0 { limit } else { position }
 }
 
 /// By the number, as the FIN of a SYN-ACK with data moves only that and not the total (`tcp_fastopen_add_skb`).
@@ -291,13 +293,43 @@ pub const fn forward(from: u64, to: u64) -> u64 {
     if moved.cast_signed() < 0 { 0 } else { moved }
 }
 
-/// How many of the `moved` bytes from position `from` on end before the number `written`: these were written by who acted
-/// before.
+/// Which cursors a look moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Both.
+    Both,
+    /// A process has sent.
+    Sent,
+    /// A process has read.
+    Received,
+    /// What was sent up to the byte before this number: another process wrote what comes behind.
+    SentBefore(u32),
+}
+
+/// The distances by which a look moves the cursors of a stream that stands at `from` while the connection is at `to`.
+#[must_use]
+#[inline]
+pub const fn moved(from: &Stream, to: &Position, which: Which) -> Tally {
+    let (sent, received) = (forward(from.sent, to.sent), forward(from.received, to.received));
+    match which {
+        Which::Both => Tally { sent, received },
+        Which::Sent => Tally { sent, received: 0 },
+        Which::Received => Tally { sent: 0, received },
+        Which::SentBefore(number) => {
+            Tally { sent: ending_before(from.sent, sent.cast_signed(), number).cast_unsigned(), received: 0 }
+        }
+    }
+}
+
+/// How many of the `moved` bytes from position `from` on, which may be fewer than none, end before the byte with this `number`.
 #[must_use]
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
-pub const fn written_before(from: u64, moved: i64, written: u32) -> i64 {
-    let before = distance(from as u32, written) as i64;
+pub const fn ending_before(from: u64, moved: i64, number: u32) -> i64 {
+    if moved <= 0 {
+        return 0;
+    }
+    let before = distance(from as u32, number) as i64;
     if before < 0 {
         0
     } else if before > moved {

@@ -16,15 +16,18 @@ pub struct Stream {
     /// See [`crate::connection::received_base`].
     pub received_base: u32,
     /// The flags below.
-    pub flags: u32,
-    /// Where it matters who acts: number of the byte behind the last one that the last actor wrote.
+    pub flags: u16,
+    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
+    pub looks_without_actor: u16,
+    /// Where it matters who acts: number of the byte behind the last one that the last writer wrote.
     pub written: u32,
     /// Where it matters who acts: the lower half of the last actor's mark, and the row of the account. See [`owner`].
     pub owner: u64,
-    /// Upper half of the mark.
-    pub mark_high: u32,
-    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
-    pub looks_without_actor: u32,
+    /// Where it matters who acts: the number of the byte behind the last one of who wrote before the last writer, and the row of
+    /// the account. See [`owner`].
+    pub former: u64,
+    /// Where it matters who acts: the upper half of the last actor's mark, and the row of who wrote last. See [`owner`].
+    pub writer: u64,
 }
 
 impl Stream {
@@ -32,11 +35,11 @@ impl Stream {
     pub const NOWHERE: u64 = u64::MAX;
 
     /// This host has sent the first SYN, and the handshake is not over.
-    pub const OPENING: u32 = 1;
+    pub const OPENING: u16 = 1;
     /// Our SYN is among the bytes that the kernel counts as acknowledged.
-    pub const SYN_ACKED: u32 = 1 << 1;
+    pub const SYN_ACKED: u16 = 1 << 1;
     /// Older than the program: followed from the middle.
-    pub const LATE: u32 = 1 << 2;
+    pub const LATE: u16 = 1 << 2;
 }
 
 /// Streams in one entry of the array of buckets.
@@ -48,10 +51,9 @@ pub const BUCKET_STREAMS: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Bucket {
-    /// The keys of the streams; 0 where there is none.
+    /// The keys of the streams; 0 where there is none. The cursors of the first stream, and most buckets have no other, lie in
+    /// the same cache line.
     pub keys: [u64; BUCKET_STREAMS],
-    /// Has the first stream begin with a cache line: most buckets have no other.
-    pub unused: [u64; BUCKET_STREAMS],
     /// The streams.
     pub streams: [Stream; BUCKET_STREAMS],
 }
@@ -102,8 +104,8 @@ pub const fn bucket(key: u64, bits: u32) -> u32 {
     top >> 1 >> (31 - bits)
 }
 
-/// A user (or the lower half of an actor's mark) and the row of the account, as one word, so that no CPU sees one
-/// without the other.
+/// A user (or the lower half of an actor's mark, or the number of a byte) and the row of the account, as one word, so that no
+/// CPU sees one without the other.
 #[must_use]
 #[inline]
 pub const fn owner(who: u32, row: u32) -> u64 {

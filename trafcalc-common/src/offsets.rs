@@ -41,6 +41,8 @@ offsets! {
         sk_lock_owned,
         /// `sock.sk_max_ack_backlog`, 32 bits.
         sk_max_ack_backlog,
+        /// `sock.sk_socket`, a pointer.
+        sk_socket,
         /// `sock.sk_dst_cache`, a pointer.
         sk_dst_cache,
         /// `sock.sk_rx_dst`, a pointer.
@@ -53,6 +55,10 @@ offsets! {
         skc_family,
         /// `sock.__sk_common.skc_state`, 8 bits.
         skc_state,
+        /// `inet_sock.inet_sport`, 16 bits in network order: the local port, until the connection is over.
+        inet_sport,
+        /// `sock.__sk_common.skc_dport`, 16 bits in network order: the remote port.
+        skc_dport,
         /// `sock.__sk_common.skc_daddr`, 4 bytes.
         skc_daddr,
         /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.

@@ -36,6 +36,8 @@ mod hooks;
 #[cfg(target_arch = "bpf")]
 mod life;
 #[cfg(target_arch = "bpf")]
+mod log;
+#[cfg(target_arch = "bpf")]
 mod look;
 #[cfg(target_arch = "bpf")]
 mod loopback;

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 use core::ptr::read_volatile;
 
-use trafcalc_common::maps::table as words;
+use trafcalc_common::maps::{Stream, table as words};
 
 use crate::credit;
 use crate::maps::{GIVEN, WORD_STEPS, offset, sweep_offset};
@@ -23,9 +23,6 @@ const UID_CHANGES: u32 = 1 << 1;
 const MPTCP: u16 = 262;
 /// Subflows of a connection that are followed (`MPTCP_SUBFLOWS_MAX`).
 const MAX_SUBFLOWS: u32 = 8;
-/// Looks, if a sweep looks at the same time each time.
-const TRIES: u32 = 2;
-
 /// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
 #[inline(always)]
 pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {
@@ -92,16 +89,22 @@ extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, s
     GO_ON
 }
 
-/// Credits what moved so far; 1 if there is a stream.
+/// Credits what moved so far; 1 if there is a stream. Exported, which has the verifier go through it only once.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn settle(key: u64) -> u32 {
+extern "C" fn settle(key: u64) -> u32 {
     let Some(stream) = table::find(key) else { return 0 };
-    for _ in 0..TRIES {
-        if !credit::look(Sock::of(key), stream, true) {
-            break;
-        }
+    if look(key, stream) != 0 {
+        // A sweep looked at the same time.
+        look(key, stream);
     }
     1
+}
+
+/// Not in a loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
+#[inline(never)]
+fn look(key: u64, stream: *mut Stream) -> u32 {
+    u32::from(credit::look(Sock::of(key), stream, true))
 }
 
 /// The user who owns a socket.

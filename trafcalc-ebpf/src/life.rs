@@ -4,7 +4,7 @@
 use core::ptr::read_volatile;
 
 use trafcalc_common::connection::{
-    Change, Numbers, OPENING, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
+    Change, Numbers, OPENING, Position, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
 };
 use trafcalc_common::maps::{Stream, Tally, event, table as words};
 use trafcalc_common::tcp::state;
@@ -13,6 +13,7 @@ use crate::atomic;
 use crate::audit;
 use crate::credit;
 use crate::events;
+use crate::log;
 use crate::look;
 use crate::loopback;
 use crate::maps::ENDS;
@@ -47,7 +48,14 @@ fn begins(sk: Sock, old: u32, change: Change) {
         Change::Opens => loopback::has_local_peer_to_leave_out(sk),
         _ => loopback::is_to_be_left_out(sk),
     };
-    if !is_left_out && !table::insert(sk.key(), &first(sk, old, change)) {
+    if is_left_out {
+        return;
+    }
+    let stream = first(sk, old, change);
+    if change == Change::Begins {
+        log::begins(sk, old, &stream);
+    }
+    if !table::insert(sk.key(), &stream) {
         refused();
     }
 }
@@ -60,7 +68,11 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
     match change {
         Change::Opens if is_opening => {}
         Change::Begins if is_opening && loopback::is_to_be_left_out(sk) => end(sk.key(), stream),
-        Change::Begins if is_opening => table::write(stream, &begun(&sk.numbers(), true)),
+        Change::Begins if is_opening => {
+            let begun = begun(&sk.numbers(), true);
+            log::begins(sk, old, &begun);
+            table::write(stream, &begun);
+        }
         Change::Begins if is_of(&look::read(stream), &sk.numbers()) => {}
         _ => {
             leave(sk.key(), stream);
@@ -101,6 +113,7 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
     let is_opening = flags & Stream::OPENING != 0;
     let before = if is_opening { opened(&numbers) } else { before };
     let last = last_position(&numbers, &before, old);
+    log::ends(sk, old, &Position { sent: before.sent, received: before.received }, &last);
     if loopback::came_through_lo(sk) {
         return;
     }
@@ -110,7 +123,7 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
     let sent = last.sent.wrapping_sub(before.sent) as i64;
     // A connect that failed before its SYN left has transmitted less than that SYN.
     let sent = if is_opening { sent.max(0) } else { sent };
-    credit::at_end(sk, stream, sent, last.received.wrapping_sub(before.received) as i64);
+    credit::at_end(sk, stream, before.sent, sent, last.received.wrapping_sub(before.received) as i64);
 }
 
 /// A connection ends that has no stream: a child of a listener whose handshake is not over, which with fast open may have moved
@@ -118,7 +131,7 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
 #[inline(always)]
 fn ends_without_stream(sk: Sock, old: u32) {
     if may_be_unfollowed(old) {
-        ends_unfollowed(sk, old);
+        ends_unfollowed(sk.key(), old);
     }
 }
 
@@ -129,9 +142,11 @@ fn may_be_unfollowed(old: u32) -> bool {
 }
 
 /// It is credited as a whole, to the user it has at its end. Whether our SYN is in `bytes_acked` is guessed: a child has the backlog
-/// of its listener, and who connects has none.
+/// of its listener, and who connects has none. Exported, which has the verifier go through it only once.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn ends_unfollowed(sk: Sock, old: u32) -> i32 {
+extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
+    let sk = Sock::of(key);
     if !sk.is_tcp() || loopback::is_to_be_left_out(sk) {
         return 0;
     }
@@ -139,6 +154,7 @@ fn ends_unfollowed(sk: Sock, old: u32) -> i32 {
     let has_opened = old != state::SYN_RECV && sk.max_ack_backlog() == 0;
     let Tally { sent, received } = unbegun(&numbers, old, has_opened);
     if (sent != 0 || received != 0) && is_new_end(sk, &numbers) {
+        log::ends(sk, old, &Position { sent: 0, received: 0 }, &Position { sent, received });
         credit::unfollowed(sk, sent as i64, received as i64);
     }
     0
@@ -182,7 +198,7 @@ fn leave(key: u64, stream: *mut Stream) {
 }
 
 #[inline(always)]
-fn flags(stream: *mut Stream) -> u32 {
+fn flags(stream: *mut Stream) -> u16 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*stream).flags) }
 }
@@ -194,6 +210,7 @@ pub(crate) fn meet(sk: Sock, now: u32) {
     if !sk.is_tcp() || loopback::is_to_be_left_out(sk) || loopback::came_through_lo(sk) {
         return;
     }
+    log::begins(sk, now, &stream);
     if !table::insert(sk.key(), &stream) {
         refused();
     } else if stream.flags & Stream::LATE != 0 {

@@ -8,10 +8,11 @@
 
 use core::ptr::read_volatile;
 
-use trafcalc_common::connection::{self, forward};
-use trafcalc_common::maps::Stream;
+use trafcalc_common::connection::{self, Position, Which};
+use trafcalc_common::maps::{Stream, Tally};
 
 use crate::atomic;
+use crate::log;
 use crate::loopback;
 use crate::sock::Sock;
 
@@ -41,16 +42,6 @@ pub(crate) fn read(stream: *mut Stream) -> Stream {
     }
 }
 
-/// Which cursors a look moves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    Both,
-    /// A process sends.
-    Sent,
-    /// A process reads.
-    Received,
-}
-
 /// Looks at `sk`, of which `stream` may be, and moves its cursors. Gives what moved, and what `owner` says of it, who is asked
 /// only if something did, with the position from which sent bytes moved.
 #[inline(always)]
@@ -69,8 +60,7 @@ pub(crate) fn at<T>(
         return None;
     }
     let to = connection::position(&numbers, &before);
-    let sent = if which == Which::Received { 0 } else { forward(before.sent, to.sent) };
-    let received = if which == Which::Sent { 0 } else { forward(before.received, to.received) };
+    let Tally { sent, received } = connection::moved(&before, &to, which);
     if sent == 0 && received == 0 {
         return None;
     }
@@ -80,6 +70,11 @@ pub(crate) fn at<T>(
         return None;
     }
     let owner = owner(before.sent)?;
+    log::moves(
+        sk,
+        &Position { sent: before.sent, received: before.received },
+        &Position { sent: before.sent + sent, received: before.received + received },
+    );
     // SAFETY: `stream` points to a map value.
     let (has_sent, has_received) = unsafe {
         (

@@ -72,10 +72,11 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
         write_volatile(&raw mut (*stream).sent_base, new.sent_base);
         write_volatile(&raw mut (*stream).received_base, new.received_base);
         write_volatile(&raw mut (*stream).flags, new.flags);
+        write_volatile(&raw mut (*stream).looks_without_actor, 0);
         write_volatile(&raw mut (*stream).written, new.written);
         write_volatile(&raw mut (*stream).owner, new.owner);
-        write_volatile(&raw mut (*stream).mark_high, new.mark_high);
-        write_volatile(&raw mut (*stream).looks_without_actor, 0);
+        write_volatile(&raw mut (*stream).former, new.former);
+        write_volatile(&raw mut (*stream).writer, new.writer);
         write_volatile(&raw mut (*stream).received, new.received);
         atomic::swap(&raw mut (*stream).sent, new.sent);
     }

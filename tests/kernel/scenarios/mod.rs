@@ -54,6 +54,7 @@ mod redirected_to_self;
 mod remote_reset;
 mod reopen_on_sighup;
 mod repair;
+mod report_before_accept;
 mod report_on_sigusr1;
 mod reset;
 mod ring_overflow;
@@ -76,6 +77,7 @@ mod tun;
 mod two_containers;
 mod two_way;
 mod unread_at_close;
+mod unsent_of_former;
 mod urgent;
 mod vectored;
 mod vlan;
@@ -151,6 +153,7 @@ pub(crate) static ALL: &[Scenario] = &[
     remote_reset::SCENARIO,
     reopen_on_sighup::SCENARIO,
     repair::SCENARIO,
+    report_before_accept::SCENARIO,
     report_on_sigusr1::SCENARIO,
     reset::SCENARIO,
     ring_overflow::SCENARIO,
@@ -173,6 +176,7 @@ pub(crate) static ALL: &[Scenario] = &[
     two_containers::SCENARIO,
     two_way::SCENARIO,
     unread_at_close::SCENARIO,
+    unsent_of_former::SCENARIO,
     urgent::SCENARIO,
     vectored::SCENARIO,
     vlan::SCENARIO,

@@ -120,8 +120,17 @@ fn fins_after_the_meeting_do_not_count() {
 #[test]
 fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
     assert_eq!((forward(5, 9), forward(9, 5), forward(u64::MAX, 1)), (4, 0, 2));
-    assert_eq!([90, 100, 104, 110, 200].map(|written| written_before(100, 10, written)), [0, 0, 4, 10, 10]);
-    assert_eq!(written_before((1 << 32) - 2, 10, 3), 5, "across the wrap");
+    assert_eq!([90, 100, 104, 110, 200].map(|number| ending_before(100, 10, number)), [0, 0, 4, 10, 10]);
+    assert_eq!(ending_before((1 << 32) - 2, 10, 3), 5, "across the wrap");
+    assert_eq!(ending_before(100, -1, 104), 0, "what is taken back");
+}
+
+#[test]
+fn a_look_moves_what_it_is_about() {
+    let (from, to) = (Stream { sent: 100, received: 50, ..OPENING }, Position { sent: 110, received: 57 });
+    let looks = [Which::Both, Which::Sent, Which::Received, Which::SentBefore(104), Which::SentBefore(90)];
+    let moved = looks.map(|which| moved(&from, &to, which)).map(|Tally { sent, received }| (sent, received));
+    assert_eq!(moved, [(10, 7), (10, 0), (0, 7), (4, 0), (0, 0)]);
 }
 
 /// Both halves of what tells connections apart matter, and a look that is late by a wrap is found.

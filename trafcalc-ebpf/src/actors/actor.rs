@@ -67,15 +67,73 @@ fn last(stream: *mut Stream) -> u64 {
 /// Whether the one who acted last has this mark.
 #[inline(always)]
 fn is_of(stream: *mut Stream, last: u64, mark: u64) -> bool {
-    // SAFETY: `stream` points to a map value.
-    let high = unsafe { read_volatile(&raw const (*stream).mark_high) };
-    last >> 32 == u64::from(mark as u32) && high == (mark >> 32) as u32
+    last >> 32 == u64::from(mark as u32) && mark_and_writer(stream) >> 32 == mark >> 32
 }
 
-/// Leaves the row that the stream remembers, whose end this is.
+/// The row of who wrote last; that for others if nobody did.
+#[inline(always)]
+pub(crate) fn writer(stream: *mut Stream) -> u32 {
+    mark_and_writer(stream) as u32
+}
+
+/// The upper half of the last actor's mark, and the row of who wrote last.
+#[inline(always)]
+fn mark_and_writer(stream: *mut Stream) -> u64 {
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).writer) }
+}
+
+/// The row of who wrote before the last writer, and the number behind his last byte.
+#[inline(always)]
+pub(crate) fn former(stream: *mut Stream) -> Option<(u32, u32)> {
+    // SAFETY: `stream` points to a map value.
+    let former = unsafe { read_volatile(&raw const (*stream).former) };
+    (former as u32 != OTHER_ROW).then_some((former as u32, (former >> 32) as u32))
+}
+
+/// Leaves the rows that the stream remembers, whose end this is.
 #[inline(always)]
 pub(crate) fn leave(stream: *mut Stream) {
     take(stream, 0, OTHER_ROW);
+    if writer(stream) != OTHER_ROW {
+        set_writer(stream, OTHER_ROW);
+        set_former(stream, OTHER_ROW, 0);
+    }
+}
+
+/// Has the stream remember who wrote last.
+#[inline(always)]
+pub(crate) fn set_writer(stream: *mut Stream, row: u32) {
+    let former = mark_and_writer(stream);
+    enter(row);
+    // SAFETY: `stream` points to a map value.
+    let is_set = unsafe { atomic::replace(&raw mut (*stream).writer, former, owner((former >> 32) as u32, row)) };
+    // If somebody else was faster he is who wrote last.
+    exit(if is_set { former as u32 } else { row });
+}
+
+/// Has the stream remember who wrote before, and the number behind his last byte.
+#[inline(always)]
+pub(crate) fn set_former(stream: *mut Stream, row: u32, number: u32) {
+    enter(row);
+    // SAFETY: `stream` points to a map value.
+    exit(unsafe { atomic::swap(&raw mut (*stream).former, owner(number, row)) } as u32);
+}
+
+/// A stream is about to remember a row.
+#[inline(always)]
+fn enter(row: u32) {
+    if row != OTHER_ROW {
+        seats::count(row, 1);
+    }
+}
+
+/// A stream remembers a row no more.
+#[inline(always)]
+fn exit(row: u32) {
+    if row != OTHER_ROW {
+        seats::count(row, u64::MAX);
+    }
 }
 
 /// Has what is remembered of a process looked at again.
@@ -124,13 +182,13 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
         return remembered(stream, if acting() { accounts::account_holder(fchown::owner(sk)) } else { uid });
     }
-    if !accounts::is_wanted(uid) {
-        return pass(stream, mark, if acting() { PASSED_ROW } else { SKIPPED_ROW });
-    }
-    if !wanted::task(task, &program) {
-        return pass(stream, mark, PASSED_ROW);
-    }
-    let row = seats::row_of(&actor(task, uid, mark, &program));
+    let row = if !accounts::is_wanted(uid) {
+        if acting() { PASSED_ROW } else { SKIPPED_ROW }
+    } else if !wanted::task(task, &program) {
+        PASSED_ROW
+    } else {
+        seats::row_of(&actor(task, uid, mark, &program))
+    };
     take(stream, mark, row);
     if row == OTHER_ROW { accounts::row_of(uid) } else { row }
 }
@@ -153,17 +211,15 @@ fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Ac
     }
 }
 
-/// Bytes that are not wanted: has the stream remember that.
-#[inline(always)]
-fn pass(stream: *mut Stream, mark: u64, row: u32) -> u32 {
-    take(stream, mark, row);
-    row
-}
-
 /// The row of who acted last, as far as the user of the socket, `uid`, is concerned; where nobody did, that of the user.
 #[inline(always)]
 pub(crate) fn remembered(stream: *mut Stream, uid: u32) -> u32 {
-    let row = last_row(stream);
+    still(last_row(stream), uid)
+}
+
+/// The row, unless it is not one of the user's; that of the user then.
+#[inline(always)]
+pub(crate) fn still(row: u32, uid: u32) -> u32 {
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
         return row;
     }
@@ -179,15 +235,11 @@ pub(crate) fn is_unknown() -> bool {
 /// Has the stream remember `row`, or nothing if it is that for others.
 #[inline(always)]
 fn take(stream: *mut Stream, mark: u64, row: u32) {
-    if row != OTHER_ROW {
-        seats::count(row, 1);
-    }
-    // SAFETY: `stream` points to a map value.
-    let former = unsafe {
-        write_volatile(&raw mut (*stream).mark_high, (mark >> 32) as u32);
+    let former = mark_and_writer(stream);
+    enter(row);
+    // SAFETY: `stream` points to a map value. A mark of which one half fails to be put down is looked at again.
+    exit(unsafe {
+        atomic::replace(&raw mut (*stream).writer, former, owner((mark >> 32) as u32, former as u32));
         atomic::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
-    } as u32;
-    if former != OTHER_ROW {
-        seats::count(former, u64::MAX);
-    }
+    } as u32);
 }

@@ -4,25 +4,49 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use trafcalc_common::actor::PASSED_ROW;
+use trafcalc_common::connection::{Which, ending_before};
 use trafcalc_common::maps::{OTHER_ROW, Stream};
 
 use crate::accounts;
 use crate::actor;
 use crate::actor_maps::actors_matter;
 use crate::fchown;
-use crate::look::{self, Which};
+use crate::look;
 use crate::sock::Sock;
 
-/// Looks at an open connection. Whether another look came in between.
+/// Looks at an open connection, unless it is too early to tell whose it is. Whether another look came in between.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) -> bool {
-    let owner = |_| (is_last_of_owner || !is_too_early(stream)).then(|| remembered_row(sk, stream));
-    match look::at(sk, stream, Which::Both, owner) {
-        Some((row, moved)) => {
-            accounts::credit(row, moved.sent, moved.received);
+    let is_told = || is_last_of_owner || !(sk.is_unaccepted() || is_too_early(stream));
+    match look::at(sk, stream, Which::Both, |from| is_told().then(|| (remembered_row(sk, stream), from))) {
+        Some(((row, from), moved)) => {
+            share(sk, stream, row, from, moved.sent, moved.received);
             moved.was_raced
         }
         None => false,
+    }
+}
+
+/// Credits `received` bytes to the account in `row`, and `sent` bytes from position `from` on to those of who wrote them.
+#[inline(always)]
+pub(crate) fn share(sk: Sock, stream: *mut Stream, row: u32, from: u64, sent: i64, received: i64) {
+    if sent == 0 {
+        return accounts::credit(row, 0, received);
+    }
+    let of_former = match actor::former(stream) {
+        Some((former, end)) => {
+            let bytes = ending_before(from, sent, end);
+            accounts::credit(former, bytes, 0);
+            bytes
+        }
+        None => 0,
+    };
+    let writer = actor::writer(stream);
+    if writer == OTHER_ROW || writer == row {
+        accounts::credit(row, sent - of_former, received);
+    } else {
+        accounts::credit(actor::still(writer, account_holder(sk)), sent - of_former, 0);
+        accounts::credit(row, 0, received);
     }
 }
 
@@ -43,9 +67,9 @@ fn is_too_early(stream: *mut Stream) -> bool {
 
 /// Credits what was left at the end of a connection.
 #[inline(always)]
-pub(crate) fn at_end(sk: Sock, stream: *mut Stream, sent: i64, received: i64) {
+pub(crate) fn at_end(sk: Sock, stream: *mut Stream, from: u64, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
-        accounts::credit(remembered_row(sk, stream), sent, received);
+        share(sk, stream, remembered_row(sk, stream), from, sent, received);
     }
 }
 
@@ -69,9 +93,14 @@ pub(crate) fn leaves(key: u64, stream: *mut Stream) {
 /// The row of who acted last; of the socket's user where only users are told apart.
 #[inline(always)]
 pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
-    let uid = accounts::account_holder(fchown::owner(sk));
+    let uid = account_holder(sk);
     if actors_matter() {
         return actor::remembered(stream, uid);
     }
     if accounts::is_wanted(uid) { accounts::row_of(uid) } else { PASSED_ROW }
+}
+
+#[inline(always)]
+fn account_holder(sk: Sock) -> u32 {
+    accounts::account_holder(fchown::owner(sk))
 }

@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext;
 use trafcalc_common::actor::{PASSED_ROW, SKIPPED_ROW, filter};
-use trafcalc_common::connection::written_before;
+use trafcalc_common::connection::Which;
 use trafcalc_common::maps::{OTHER_ROW, Stream};
 
 use crate::accounts;
@@ -13,7 +13,7 @@ use crate::actor::{self, Moment};
 use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
 use crate::fchown;
-use crate::look::{self, Which};
+use crate::look;
 use crate::loopback;
 use crate::maps::{count_loopback, filters, offset};
 use crate::sock::{Sock, read_kernel};
@@ -21,14 +21,10 @@ use crate::table;
 use crate::task::Task;
 
 /// The process that runs has sent, or has read from a socket.
-///
-/// What was transmitted since the last look may still have been written by who acted before: what ends behind the last byte that he
-/// wrote is credited to him.
 #[inline(always)]
 pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
     let Some(stream) = table::find(sk.key()) else { return };
-    let former = actor::last_row(stream);
-    if former == SKIPPED_ROW && filters(filter::USERS) {
+    if actor::last_row(stream) == SKIPPED_ROW && filters(filter::USERS) {
         return;
     }
     if !actors_matter() {
@@ -41,25 +37,32 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
         return;
     }
     let row = row(sk, stream, moment);
-    let is_taken_over = former != row && former != OTHER_ROW;
-    if is_taken_over && which == Which::Received {
-        // Whoever reads has written nothing yet.
-        if let Some(((), moved)) = look::at(sk, stream, Which::Sent, |_| Some(())) {
-            accounts::credit(former, moved.sent, 0);
-        }
+    if which == Which::Sent && actor::writer(stream) != row {
+        writes_first(sk, stream, row);
     }
     if let Some((from, moved)) = look::at(sk, stream, which, Some) {
-        let before = if is_taken_over { written_before(from, moved.sent, written(stream)) } else { 0 };
-        if before != 0 {
-            accounts::credit(former, before, 0);
+        credit::share(sk, stream, row, from, moved.sent, moved.received);
+    }
+    if which == Which::Sent {
+        // SAFETY: `stream` points to a map value. A number that is put down late only changes whose of two actors some bytes are.
+        unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };
+    }
+}
+
+/// Somebody else has written than before: credits what the last writer sent. What he wrote that TCP has not sent yet stays his.
+#[inline(never)]
+fn writes_first(sk: Sock, stream: *mut Stream, row: u32) -> u32 {
+    let last = actor::writer(stream);
+    if last != OTHER_ROW {
+        // SAFETY: `stream` points to a map value.
+        let written = unsafe { read_volatile(&raw const (*stream).written) };
+        if let Some((from, moved)) = look::at(sk, stream, Which::SentBefore(written), Some) {
+            credit::share(sk, stream, last, from, moved.sent, 0);
         }
-        accounts::credit(row, moved.sent - before, moved.received);
+        actor::set_former(stream, last, written);
     }
-    if which == Which::Received {
-        return;
-    }
-    // SAFETY: `stream` points to a map value. A mark that is put down late only changes whose of two actors some bytes are.
-    unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };
+    actor::set_writer(stream, row);
+    0
 }
 
 /// Whether no segment has told yet by which interface the peer's come, and it matters.
@@ -86,10 +89,4 @@ fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
 #[inline(always)]
 pub(crate) fn traced_sock(context: &impl EbpfContext) -> Option<Sock> {
     read_kernel::<u64>(context.as_ptr() as u64).map(Sock::of)
-}
-
-#[inline(always)]
-fn written(stream: *mut Stream) -> u32 {
-    // SAFETY: `stream` points to a map value.
-    unsafe { read_volatile(&raw const (*stream).written) }
 }

@@ -9,10 +9,10 @@ use aya_ebpf::macros::kprobe;
 use aya_ebpf::programs::ProbeContext;
 
 use crate::actor::Moment;
-use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
+use trafcalc_common::connection::Which;
 
 fn probed(context: &ProbeContext) {
     if let Some(sk) = context.arg::<*const c_void>(0) {

@@ -7,10 +7,10 @@ use aya_ebpf::macros::{fentry, kprobe};
 use aya_ebpf::programs::{FEntryContext, ProbeContext};
 
 use crate::actor::Moment;
-use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
+use trafcalc_common::connection::Which;
 
 fn traced(context: &FEntryContext) {
     if let Some(sk) = settle::traced_sock(context) {

@@ -6,10 +6,10 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
 use crate::actor::Moment;
-use crate::look::Which;
 use crate::program::program;
 use crate::settle;
 use crate::sock::Sock;
+use trafcalc_common::connection::Which;
 
 fn raw(context: &RawTracePointContext) {
     settle::acts(Sock::new(context.arg::<*const c_void>(0)), Which::Received, Moment::Any);

@@ -4,9 +4,9 @@ use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 
 use crate::actor::Moment;
-use crate::look::Which;
 use crate::program::program;
 use crate::settle;
+use trafcalc_common::connection::Which;
 
 fn traced(context: &FExitContext) {
     if let Some(sk) = settle::traced_sock(context) {

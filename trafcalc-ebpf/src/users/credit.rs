@@ -1,16 +1,17 @@
 //! Whom bytes are credited to: the user of the socket.
 
+use trafcalc_common::connection::Which;
 use trafcalc_common::maps::Stream;
 
 use crate::accounts;
 use crate::fchown;
-use crate::look::{self, Which};
+use crate::look;
 use crate::sock::Sock;
 
-/// Looks at an open connection. Whether another look came in between.
+/// Looks at an open connection, unless nobody has accepted it yet. Whether another look came in between.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bool {
-    match look::at(sk, stream, Which::Both, |_| Some(fchown::owner(sk))) {
+    match look::at(sk, stream, Which::Both, |_| (!sk.is_unaccepted()).then(|| fchown::owner(sk))) {
         Some((uid, moved)) => {
             accounts::credit_user(uid, moved.sent, moved.received);
             moved.was_raced
@@ -21,7 +22,7 @@ pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bo
 
 /// Credits what was left at the end of a connection.
 #[inline(always)]
-pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, sent: i64, received: i64) {
+pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, _from: u64, sent: i64, received: i64) {
     unfollowed(sk, sent, received);
 }
 

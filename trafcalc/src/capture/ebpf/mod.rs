@@ -8,6 +8,7 @@ mod candidates;
 mod counters;
 mod descendants;
 mod hooks;
+mod log;
 mod mismatches;
 mod misses;
 mod offsets;
@@ -30,6 +31,7 @@ use trafcalc_common::maps::OTHER_ROW;
 use self::actors::Actors;
 use self::candidates::{ATTACH_ORDER, Candidate};
 use self::counters::Counters;
+use self::log::Messages;
 use self::mismatches::Mismatches;
 use self::offsets::Layout;
 use self::plan::Plan;
@@ -151,6 +153,7 @@ struct EbpfBackend {
     /// What has been told so far.
     health: Health,
     mismatches: Mismatches,
+    _messages: Option<Messages>,
 }
 
 impl EbpfBackend {
@@ -177,6 +180,7 @@ impl EbpfBackend {
     fn counting(candidate: Candidate, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
         candidate.check()?;
         let mut programs = Programs::load(&candidate, kernel, settings)?;
+        let messages = programs.messages()?;
         let tables = Tables::of(&mut programs, &settings.ebpf)?;
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
         let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
@@ -195,6 +199,7 @@ impl EbpfBackend {
             coarse_bytes: 0,
             health: Health::default(),
             mismatches: Mismatches::default(),
+            _messages: messages,
         })
     }
 

@@ -101,6 +101,7 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         sk_uid: sock.field("sk_uid", 4)?,
         sk_lock_owned: sock.inner("sk_lock")?.field("owned", 4)?,
         sk_max_ack_backlog: sock.field("sk_max_ack_backlog", 4)?,
+        sk_socket: sock.field("sk_socket", 8)?,
         sk_dst_cache: sock.field("sk_dst_cache", 8)?,
         sk_rx_dst: sock.field("sk_rx_dst", 8)?,
         sk_rx_dst_ifindex: sock
@@ -109,6 +110,8 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         skc_flags: common.field("skc_flags", 8)?,
         skc_family: common.field("skc_family", 2)?,
         skc_state: common.field("skc_state", 1)?,
+        inet_sport: Structure::find(btf, "inet_sock")?.field("inet_sport", 2)?,
+        skc_dport: common.field("skc_dport", 2)?,
         skc_daddr: common.field("skc_daddr", 4)?,
         skc_rcv_saddr: common.field("skc_rcv_saddr", 4)?,
         skc_v6_daddr: common.field("skc_v6_daddr", 16)?,

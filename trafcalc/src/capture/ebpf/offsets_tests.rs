@@ -92,7 +92,12 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let sock = [&sock[..], &[("sk_uid", user, 528), ("sk_dst_cache", pointer, 400), ("sk_lock", lock, 300)]].concat();
     let sock = [
         &sock[..],
-        &[("sk_max_ack_backlog", four, 620), ("sk_rx_dst_ifindex", four, 332), ("sk_rx_dst", pointer, 336)],
+        &[
+            ("sk_max_ack_backlog", four, 620),
+            ("sk_socket", pointer, 600),
+            ("sk_rx_dst_ifindex", four, 332),
+            ("sk_rx_dst", pointer, 336),
+        ],
     ]
     .concat();
     blob.record("sock", STRUCT, 760, &sock);
@@ -100,6 +105,7 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728), ("bytes_sent", eight, 1736)]]
         .concat();
     blob.record("tcp_sock", STRUCT, 2300, &tcp);
+    blob.record("inet_sock", STRUCT, 900, &[("inet_sport", two, 780)]);
     let device = blob.record("", UNION, 8, &[("dev", pointer, 0), ("dev_rcu", pointer, 0)]);
     blob.record("dst_entry", STRUCT, 80, &[("", device, 0)]);
     blob.record("net_device", STRUCT, 2500, &[("flags", four, 176)]);

@@ -15,6 +15,7 @@ use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, TASK_OFFSETS_
 
 use super::candidates::Candidate;
 use super::hooks::{Hook, Need, RUN_BY_US, STATES};
+use super::log::{self, Messages};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
@@ -44,7 +45,7 @@ impl Programs {
         for hook in candidate.hooks().rev().chain(kernel.plan.hooks()).filter(is_possible) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
-                    tell_size(programs.program(hook)?, hook);
+                    tell_size(programs.program(hook)?, hook.program);
                     programs.loaded.push(hook);
                 }
                 Err(error) if hook.need != Need::Required => tracing::debug!(%error, "{} is left out", hook.program),
@@ -54,6 +55,7 @@ impl Programs {
         programs.loaded.reverse();
         for name in RUN_BY_US {
             load(programs.named(name)?, name, &kernel.types).map_err(|error| reason(name, &error))?;
+            tell_size(programs.named(name)?, name);
         }
         Ok(programs)
     }
@@ -100,6 +102,11 @@ impl Programs {
         self.ebpf.take_map(name).ok_or(missing)
     }
 
+    /// Starts passing on what the programs say, if they say anything.
+    pub(super) fn messages(&mut self) -> Result<Option<Messages>, CaptureError> {
+        Messages::start(&mut self.ebpf)
+    }
+
     /// How many events the kernel did not deliver, hook by hook. What one of several copies was not called for another was.
     pub(super) fn misses(&self) -> BTreeMap<&'static str, u64> {
         let of_probes = OnceCell::new();
@@ -129,7 +136,8 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
     let (user_rows, first_subordinate) = (sizes.accounts, subordinates::first(&settings.subordinates));
     let mut loader = EbpfLoader::new();
     let entries = sizes.entries().into_iter().chain(filter_entries(&settings.wanted));
-    for (map, entries) in entries.chain([("SUBORDINATES", subordinates::entries(&settings.subordinates))]) {
+    let subordinates = ("SUBORDINATES", subordinates::entries(&settings.subordinates));
+    for (map, entries) in entries.chain([subordinates, log::entries()]) {
         loader.map_max_entries(map, entries);
     }
     loader
@@ -141,6 +149,7 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
         .override_global("USER_ROWS", &user_rows, true)
         .override_global("FIRST_SUBORDINATE", &first_subordinate, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
+        .override_global(aya_log::LEVEL, &log::level(), true)
         .override_global("TASK_OFFSETS", &task_words, false)
         .override_global("BY", &plan.by, false)
         .override_global("ACTING", &plan.acting, false)
@@ -200,10 +209,10 @@ fn load(program: &mut Program, target: &str, types: &OnceCell<Btf>) -> Result<()
     }
 }
 
-fn tell_size(program: &Program, hook: &Hook) {
+fn tell_size(program: &Program, name: &str) {
     if let Ok(info) = program.info() {
         let (machine_code_bytes, verified) = (info.size_jitted(), info.verified_instruction_count());
-        tracing::debug!(machine_code_bytes, verified, "loaded {}", hook.program);
+        tracing::debug!(machine_code_bytes, verified, "loaded {name}");
     }
 }
 
