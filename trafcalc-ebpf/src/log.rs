@@ -2,6 +2,7 @@
 //! look that moves a cursor at `trace`.
 //!
 //! The level is a constant that the loader sets. Where it is lower the verifier removes all of this.
+#![expect(unsafe_code, reason = "functions are exported")]
 
 use aya_log_ebpf::macro_support::{Level, level_enabled};
 use aya_log_ebpf::{debug, trace};
@@ -15,13 +16,14 @@ use crate::sock::Sock;
 /// The target of all messages, as a filter names it.
 const TARGET: &str = "trafcalc_ebpf";
 
+/// Bits that a state takes.
+const STATE_BITS: u32 = 8;
+
 /// A connection begins in state `old`, or is older than the program.
 #[inline(always)]
 pub(crate) fn begins(sk: Sock, old: u32, stream: &Stream) {
     if level_enabled(Level::Debug) {
-        // Copies, as here and below: what is passed on by reference would live in memory, also where nothing is told.
-        let stream = *stream;
-        tell_beginning(sk, old, &stream);
+        tell_beginning(sk.key(), old, stream.sent, stream.received, stream.flags.into());
     }
 }
 
@@ -29,8 +31,8 @@ pub(crate) fn begins(sk: Sock, old: u32, stream: &Stream) {
 #[inline(always)]
 pub(crate) fn ends(sk: Sock, old: u32, from: &Position, to: &Position) {
     if level_enabled(Level::Debug) {
-        let (from, to) = (*from, *to);
-        tell_end(sk, old, &from, &to);
+        let (sent, received) = (to.sent.wrapping_sub(from.sent), to.received.wrapping_sub(from.received));
+        tell_end(sk.key(), to.sent, to.received, sent << STATE_BITS | u64::from(old), received as i64);
     }
 }
 
@@ -38,68 +40,83 @@ pub(crate) fn ends(sk: Sock, old: u32, from: &Position, to: &Position) {
 #[inline(always)]
 pub(crate) fn moves(sk: Sock, from: &Position, to: &Position) {
     if level_enabled(Level::Trace) {
-        let (from, to) = (*from, *to);
-        tell_move(sk, &from, &to);
+        let (sent, received) = (to.sent.wrapping_sub(from.sent), to.received.wrapping_sub(from.received));
+        tell_move(sk.key(), to.sent, to.received, sent as i64, received as i64);
     }
 }
 
+/// Exported, as those below, which has the verifier go through it only once.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn tell_beginning(sk: Sock, old: u32, stream: &Stream) -> i32 {
-    let (local, remote) = (local(sk), remote(sk));
+extern "C" fn tell_beginning(key: u64, old: u32, sent: u64, received: u64, flags: u32) -> i32 {
+    let sk = Sock::of(key);
     debug!(
         (),
         target: TARGET,
         "begins socket={:x} local={:i} port={} remote={:i} port={} uid={} state={} sent={} received={} flags={}",
-        sk.key(),
-        local,
-        u16::from_be(sk.load(offset!(inet_sport))),
-        remote,
-        u16::from_be(sk.load(offset!(skc_dport))),
+        key,
+        local(sk),
+        local_port(sk),
+        remote(sk),
+        remote_port(sk),
         sk.uid(),
         old,
-        stream.sent,
-        stream.received,
-        stream.flags
+        sent,
+        received,
+        flags
     );
     0
 }
 
+/// A function has five arguments at most, so one of them has the state in its lowest bits, and what was sent above.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn tell_end(sk: Sock, old: u32, from: &Position, to: &Position) -> i32 {
-    let (local, remote) = (local(sk), remote(sk));
+extern "C" fn tell_end(key: u64, sent: u64, received: u64, credited_and_state: u64, credited: i64) -> i32 {
+    let sk = Sock::of(key);
     debug!(
         (),
         target: TARGET,
         "ends socket={:x} local={:i} port={} remote={:i} port={} uid={} state={} sent={} received={} credited={} credited={}",
-        sk.key(),
-        local,
-        u16::from_be(sk.load(offset!(inet_sport))),
-        remote,
-        u16::from_be(sk.load(offset!(skc_dport))),
+        key,
+        local(sk),
+        local_port(sk),
+        remote(sk),
+        remote_port(sk),
         sk.uid(),
-        old,
-        to.sent,
-        to.received,
-        to.sent.wrapping_sub(from.sent) as i64,
-        to.received.wrapping_sub(from.received) as i64
+        credited_and_state & ((1 << STATE_BITS) - 1),
+        sent,
+        received,
+        credited_and_state as i64 >> STATE_BITS,
+        credited
     );
     0
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn tell_move(sk: Sock, from: &Position, to: &Position) -> i32 {
+extern "C" fn tell_move(key: u64, sent: u64, received: u64, credited_sent: i64, credited_received: i64) -> i32 {
     trace!(
         (),
         target: TARGET,
         "looks socket={:x} uid={} sent={} received={} credited={} credited={}",
-        sk.key(),
-        sk.uid(),
-        to.sent,
-        to.received,
-        to.sent.wrapping_sub(from.sent) as i64,
-        to.received.wrapping_sub(from.received) as i64
+        key,
+        Sock::of(key).uid(),
+        sent,
+        received,
+        credited_sent,
+        credited_received
     );
     0
+}
+
+#[inline(always)]
+fn local_port(sk: Sock) -> u16 {
+    u16::from_be(sk.load(offset!(inet_sport)))
+}
+
+#[inline(always)]
+fn remote_port(sk: Sock) -> u16 {
+    u16::from_be(sk.load(offset!(skc_dport)))
 }
 
 #[inline(always)]
