@@ -268,6 +268,21 @@ pub fn opened(sk: impl SocketView) -> Stream {
     Stream { sent: begun.sent + 1, flags: Stream::SYN_ACKED, ..begun }
 }
 
+/// The stream that tells where a connection that ends was: `stream`, unless that is of another. Then its beginning was missed, and
+/// the end of the other: all that it moved is left, and `has_opened` says whether this host sent the first SYN.
+#[must_use]
+#[inline]
+pub fn at_end(sk: impl SocketView, stream: &Stream, has_opened: impl FnOnce() -> bool) -> Stream {
+    let is_opening = stream.flags & Stream::OPENING != 0;
+    if !is_opening && is_of(stream, sk) {
+        *stream
+    } else if is_opening || has_opened() {
+        opened(sk)
+    } else {
+        begun(sk, false)
+    }
+}
+
 /// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.
 #[must_use]
 #[inline]

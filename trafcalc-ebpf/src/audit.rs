@@ -19,6 +19,13 @@ pub(crate) fn at_end(stream: &Stream, numbers: &Numbers, last: &Position) {
     }
 }
 
+/// Counts an earlier connection of this socket, whose end nobody saw.
+#[inline(always)]
+pub(crate) fn has_missed_an_end(stream: &Stream, numbers: &Numbers) {
+    events::count(event::AUDITED);
+    tell(stream, numbers);
+}
+
 #[inline(never)]
 fn tell(stream: &Stream, numbers: &Numbers) -> i32 {
     events::count(event::MISMATCHED);

@@ -4,7 +4,7 @@
 use core::ptr::read_volatile;
 
 use trafcalc_common::connection::{
-    Change, Numbers, OPENING, Position, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
+    Change, Numbers, OPENING, Position, at_end, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
 };
 use trafcalc_common::maps::{Stream, Tally, event, table as words};
 use trafcalc_common::tcp::state;
@@ -75,6 +75,11 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
         }
         Change::Begins if is_of(&look::read(stream), &sk.numbers()) => {}
         _ => {
+            let before = look::read(stream);
+            if before.sent != Stream::NOWHERE {
+                // What it moved since the last look is lost.
+                audit::has_missed_an_end(&before, &sk.numbers());
+            }
             leave(sk.key(), stream);
             table::write(stream, &first(sk, old, change));
         }
@@ -111,19 +116,20 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
         is_new_end(sk, &numbers);
     }
     let is_opening = flags & Stream::OPENING != 0;
-    let before = if is_opening { opened(&numbers) } else { before };
-    let last = last_position(&numbers, &before, old);
-    log::ends(sk, old, &Position { sent: before.sent, received: before.received }, &last);
+    let is_of_another = !is_opening && !is_of(&before, &numbers);
+    let from = at_end(&numbers, &before, || has_opened(sk));
+    let last = last_position(&numbers, &from, old);
+    log::ends(sk, old, &Position { sent: from.sent, received: from.received }, &last);
     if loopback::came_through_lo(sk) {
         return;
     }
-    if flags & (Stream::LATE | Stream::OPENING) == 0 {
+    if flags & (Stream::LATE | Stream::OPENING) == 0 || is_of_another {
         audit::at_end(&before, &numbers, &last);
     }
-    let sent = last.sent.wrapping_sub(before.sent) as i64;
+    let sent = last.sent.wrapping_sub(from.sent) as i64;
     // A connect that failed before its SYN left has transmitted less than that SYN.
     let sent = if is_opening { sent.max(0) } else { sent };
-    credit::at_end(sk, stream, before.sent, sent, last.received.wrapping_sub(before.received) as i64);
+    credit::at_end(sk, stream, from.sent, sent, last.received.wrapping_sub(from.received) as i64);
 }
 
 /// A connection ends that has no stream: a child of a listener whose handshake is not over, which with fast open may have moved
@@ -141,8 +147,7 @@ fn may_be_unfollowed(old: u32) -> bool {
     old == state::SYN_RECV || table::word(words::OVERFLOWED) != 0
 }
 
-/// It is credited as a whole, to the user it has at its end. Whether our SYN is in `bytes_acked` is guessed: a child has the backlog
-/// of its listener, and who connects has none. Exported, which has the verifier go through it only once.
+/// It is credited as a whole, to the user it has at its end. Exported, which has the verifier go through it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
@@ -151,13 +156,20 @@ extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
         return 0;
     }
     let numbers = sk.numbers();
-    let has_opened = old != state::SYN_RECV && sk.max_ack_backlog() == 0;
+    let has_opened = old != state::SYN_RECV && has_opened(sk);
     let Tally { sent, received } = unbegun(&numbers, old, has_opened);
     if (sent != 0 || received != 0) && is_new_end(sk, &numbers) {
         log::ends(sk, old, &Position { sent: 0, received: 0 }, &Position { sent, received });
         credit::unfollowed(sk, sent as i64, received as i64);
     }
     0
+}
+
+/// Whether our SYN is in `bytes_acked`, where nobody saw the beginning. It is guessed: a child has the backlog of its listener, and
+/// who connects has none.
+#[inline(always)]
+fn has_opened(sk: Sock) -> bool {
+    sk.max_ack_backlog() == 0
 }
 
 /// Whether no other program has seen to the end of this connection.

@@ -37,6 +37,14 @@ impl Counters {
         report(&mut lasting).map(Self::Lasting)
     }
 
+    /// Connections that had been audited when the counting began.
+    pub(super) fn audited(&self) -> Result<u64> {
+        match self {
+            Self::Own(_) => Ok(0),
+            Self::Lasting(before) => before.health("audited_total"),
+        }
+    }
+
     /// The last report, of services that end or of the one that goes on.
     pub(super) fn stop(self) -> Result<Counted> {
         match self {

@@ -1,6 +1,8 @@
 //! What the eBPF half does with streams, over a history of the model.
 
-use super::super::{Change, OPENING, SocketView, begun, change, forward, is_of, last_position, position, unbegun};
+use super::super::{
+    Change, OPENING, SocketView, at_end, begun, change, forward, is_of, last_position, position, unbegun,
+};
 use super::model::Moment;
 use crate::audit;
 use crate::connection::Numbers;
@@ -69,7 +71,6 @@ impl Driver {
                 self.stream = None;
                 return;
             }
-            Some(stream) if stream.flags & Stream::OPENING != 0 => self.credit_tally(unbegun(sk, old, true)),
             Some(stream) => self.settle(sk, &stream, old),
         }
         self.stream = after;
@@ -77,12 +78,13 @@ impl Driver {
 
     /// The end of a connection that began.
     fn settle(&mut self, sk: impl SocketView, stream: &Stream, old: u32) {
-        let last = last_position(sk, stream, old);
-        self.mismatches += usize::from(!audit::agrees(stream, sk, &last));
-        let from = if is_of(stream, sk) { *stream } else { begun(sk, false) };
+        let from = at_end(sk, stream, || false);
         let last = last_position(sk, &from, old);
+        let is_opening = stream.flags & Stream::OPENING != 0;
+        self.mismatches += usize::from(!is_opening && !audit::agrees(stream, sk, &last));
         let moved = |from: u64, to: u64| to.wrapping_sub(from).cast_signed();
-        self.credit(moved(from.sent, last.sent), moved(from.received, last.received));
+        let sent = moved(from.sent, last.sent);
+        self.credit(if is_opening { sent.max(0) } else { sent }, moved(from.received, last.received));
     }
 
     /// A look, which may come while another CPU changes the socket.
