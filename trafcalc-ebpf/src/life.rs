@@ -4,7 +4,7 @@
 use core::ptr::read_volatile;
 
 use trafcalc_common::connection::{
-    Change, Numbers, OPENING, Position, at_end, begun, change, is_of, last_position, met, opened, sent_base, unbegun,
+    Change, Numbers, OPENING, Position, at_end, begun, change, is_of, last_position, met, sent_base, unbegun,
 };
 use trafcalc_common::maps::{Stream, Tally, event, table as words};
 use trafcalc_common::tcp::state;
