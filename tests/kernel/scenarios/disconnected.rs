@@ -8,12 +8,11 @@ use super::{CLIENT, Scenario, Test, run_all};
 use crate::traffic::spec::{CHUNK, Step, receive, receive_all, send};
 use crate::world::{World, address_of};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("disconnected", run).over_both().natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("disconnected", run).over_both();
 
-const EACH: u64 = 1_000_000;
-
-/// Room for all of it; the kernel doubles the number.
-const BUFFER: i32 = 4_000_000;
+/// What a life moves, and room for it, which the kernel doubles; in a guest what it gives to anybody.
+const EACH: (u64, i32) = (1_000_000, 4_000_000);
+const EACH_WHEN_SMALL: (u64, i32) = (60_000, 200_000);
 
 const LIVES: u32 = 2;
 
@@ -30,20 +29,21 @@ fn give_up(test: &Test, is_reset: bool) -> Result<()> {
     let counters = test.count(&world)?;
     let wire = Wire::watch(&world)?;
     let times = test.volume(10, 2);
+    let (each, buffer) = test.volume(EACH, EACH_WHEN_SMALL);
     let server = if is_reset {
-        vec![receive(10), send(EACH, CHUNK), Step::AwaitAcknowledged, pause(test), Step::Reset]
+        vec![receive(10), send(each, CHUNK), Step::AwaitAcknowledged, pause(test), Step::Reset]
     } else {
-        vec![receive(10), send(EACH, CHUNK), receive_all()]
+        vec![receive(10), send(each, CHUNK), receive_all()]
     };
     let end = if is_reset { Step::AwaitReset } else { pause(test) };
-    let life = [send(10, 10), Step::AwaitUnread { bytes: usize::try_from(EACH)? }, end, Step::Disconnect];
+    let life = [send(10, 10), Step::AwaitUnread { bytes: usize::try_from(each)? }, end, Step::Disconnect];
     let again = [Step::Connect(address_of(test.family, 0, 2))];
     let client = test.client([&life[..], &again, &life].concat()).times(times, 1);
-    let client = client.with_option(libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER);
+    let client = client.with_option(libc::SOL_SOCKET, libc::SO_RCVBUF, buffer);
     run_all([(&world.far, test.server(server).times(LIVES * times, 1)), (&world.near, client)])?;
     let ends = wire.stop()?;
     let received = ends.by_user().user(CLIENT).received;
-    ensure!(received == EACH * u64::from(LIVES * times), "only {received} bytes arrived");
+    ensure!(received == each * u64::from(LIVES * times), "only {received} bytes arrived");
     ends.must_be_in(test, &counters.stop()?)
 }
 

@@ -8,8 +8,7 @@ use super::{BOTH, CLIENT, Scenario, Test, fast_open, masqueraded, run_all};
 use crate::traffic::spec::{Step, Transport, receive, receive_all, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("fast_open_byte", run).families(BOTH).needs(masqueraded::missing).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("fast_open_byte", run).families(BOTH).needs(masqueraded::missing);
 
 const IN_THE_SYN: u64 = 700;
 const CONNECTIONS: u32 = 20;

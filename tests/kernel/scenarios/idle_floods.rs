@@ -14,8 +14,7 @@ use crate::truth::{By, Table};
 use crate::world::{Namespace, World, address_of, listen_at};
 
 /// ebpf only: a packet socket has a table of connections with a size, which anybody can fill.
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("idle_floods", run).targets(|target| target != Target::Packet).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("idle_floods", run).targets(|target| target != Target::Packet);
 
 const IDLER: u32 = 70_020_061;
 

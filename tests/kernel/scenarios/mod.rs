@@ -219,11 +219,6 @@ impl Scenario {
         Self { families: BOTH, ..self }
     }
 
-    /// Not on a slow machine, nor in a guest: it takes buffers, descriptors or time that these do not have.
-    const fn natively(self) -> Self {
-        Self { families_when_small: &[], ..self }
-    }
-
     /// About accounts or the service itself, which are the same behind every hook.
     const fn behind_the_hooks(self) -> Self {
         Self { once_when_small: true, ..self }

@@ -12,11 +12,8 @@ use crate::truth::{Account, Table};
 use crate::world::World;
 
 /// ebpf only: packet asks for the owner once, and finds that of the MPTCP socket nowhere.
-pub(super) const SCENARIO: Scenario = Scenario::new("mptcp_fchown", run)
-    .over_both()
-    .needs(mptcp::missing)
-    .targets(|target| target != Target::Packet)
-    .natively();
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("mptcp_fchown", run).over_both().needs(mptcp::missing).targets(|target| target != Target::Packet);
 
 const NEW_OWNER: u32 = 70_020_044;
 

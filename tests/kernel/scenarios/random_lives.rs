@@ -8,7 +8,7 @@ use super::{CLIENT, Scenario, Test, run_all};
 use crate::traffic::spec::Step;
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("random_lives", run).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("random_lives", run);
 
 const SEEDS: [u64; 4] = [1, 22, 333, 4_444];
 const AT_ONCE: u32 = 8;

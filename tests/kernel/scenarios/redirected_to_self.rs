@@ -14,7 +14,7 @@ use crate::traffic::spec::{CHUNK, Program, Step, receive_all, send};
 use crate::truth::Table;
 use crate::world::{World, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("redirected_to_self", run).needs(masqueraded::missing).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("redirected_to_self", run).needs(masqueraded::missing);
 
 const PROXY: u16 = 7050;
 const PROXY_USER: u32 = 70_020_051;

@@ -8,7 +8,7 @@ use super::{Scenario, Test, run_all};
 use crate::traffic::spec::{CHUNK, Step, receive, send};
 use crate::world::World;
 
-pub(super) const SCENARIO: Scenario = Scenario::new("remote_reset", run).over_both().natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("remote_reset", run).over_both();
 
 const ASKED: u64 = 10_000_000;
 

@@ -10,7 +10,7 @@ use super::{CLIENT, Scenario, Test, run_all};
 use crate::traffic::spec::{CHUNK, Program, Queue, Step, receive, receive_all, send};
 use crate::world::{World, address_of};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("repair", run).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("repair", run);
 
 const FAR: i32 = 1 << 30;
 

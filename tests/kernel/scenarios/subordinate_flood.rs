@@ -14,7 +14,7 @@ use crate::world::{World, address_of, listen_at};
 
 /// ebpf only: a connection of one byte is over before packet can ask whose it is.
 pub(super) const SCENARIO: Scenario =
-    Scenario::new("subordinate_flood", run).needs(missing).targets(|target| target != Target::Packet).natively();
+    Scenario::new("subordinate_flood", run).needs(missing).targets(|target| target != Target::Packet);
 
 const USER: u32 = 70_020_071;
 const SINK: u32 = 70_020_072;

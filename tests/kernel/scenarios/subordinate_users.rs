@@ -11,8 +11,7 @@ use crate::traffic::spec::{Program, receive, send};
 use crate::truth::{Account, Table};
 use crate::world::{World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("subordinate_users", run).behind_the_hooks().needs(no_file).natively();
+pub(super) const SCENARIO: Scenario = Scenario::new("subordinate_users", run).behind_the_hooks().needs(no_file);
 
 const OWNER: u32 = 70_020_500;
 const FIRST: u32 = 70_020_510;

@@ -20,8 +20,19 @@ const ROOM: u32 = 1 << 22;
 /// How long it may take until the reader notices that it is to end.
 const TICK_MS: u16 = 100;
 
-/// The most detailed messages that are wanted, as the programs' constant of this name says it; 0 for none.
-pub(super) fn level() -> u8 {
+/// The most detailed messages that are wanted of programs with or without a cast, as their constant says it; 0 for none.
+///
+/// What makes a message is long. With a helper for each field the verifier of Linux 6.1 takes it for endless.
+pub(super) fn level(has_cast: bool) -> u8 {
+    let wanted = wanted();
+    if wanted != 0 && !has_cast {
+        tracing::warn!("programs say nothing of single connections: that takes Linux 6.2 or later");
+        return 0;
+    }
+    wanted
+}
+
+fn wanted() -> u8 {
     macro_rules! is_wanted {
         ($level:ident) => {
             tracing::enabled!(target: "trafcalc_ebpf", tracing::Level::$level)
@@ -38,7 +49,7 @@ pub(super) fn level() -> u8 {
 
 /// The size of the ring.
 pub(super) fn entries() -> (&'static str, u32) {
-    ("AYA_LOGS", if level() == 0 { NO_ROOM } else { ROOM })
+    ("AYA_LOGS", if wanted() == 0 { NO_ROOM } else { ROOM })
 }
 
 /// Passes messages on as long as it lives.
@@ -50,7 +61,7 @@ pub(super) struct Messages {
 impl Messages {
     /// Starts to, if there are any.
     pub(super) fn start(ebpf: &mut Ebpf) -> Result<Option<Self>, CaptureError> {
-        if level() == 0 {
+        if wanted() == 0 {
             return Ok(None);
         }
         let what = "reading the messages of the programs";
