@@ -127,7 +127,7 @@ pub enum Backend {
 /// The choice of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MethodChoice {
-    /// Sweep where the kernel can and nothing depends on who acts, and hook each event elsewhere.
+    /// Sweep where nothing depends on who acts, and look at each event, too, elsewhere.
     #[default]
     Auto,
     /// This one or none.

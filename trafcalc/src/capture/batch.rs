@@ -97,9 +97,9 @@ pub struct Health {
     pub malformed_packets: u64,
     /// Owner look-ups that were put off because too many were waiting.
     pub delayed_lookups: u64,
-    /// Connections older than the service, counted from the first event that it saw.
+    /// Connections older than the service, counted from its start (packet: from the first segment that it saw).
     pub late_connections: u64,
-    /// Connections for which a table had no room: credited to [`Owner::Other`] when they ended.
+    /// Connections for which a table had no room: ebpf credits them when they end, packet to [`Owner::Other`].
     pub unfollowed_connections: u64,
     /// Bytes credited to a user of which it is not known what was asked for beyond the user.
     pub coarse_bytes: u64,

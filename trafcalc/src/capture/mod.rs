@@ -152,11 +152,10 @@ pub struct Settings {
     pub packet: PacketSettings,
 }
 
-/// Settings of the eBPF backend: how it looks at connections, and the sizes of its maps, all of which the kernel
-/// allocates at the start.
+/// Settings of the eBPF backend: how it looks at connections, and the sizes of its maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// `None`: sweep where the kernel can and nothing depends on who acts, and hook each event elsewhere.
+    /// `None`: sweep where nothing depends on who acts, and look at each event, too, elsewhere.
     pub method: Option<Method>,
     /// Most connections followed at once. A fourth of them have a place of 64 bytes from the start; the others take some 100
     /// bytes of kernel memory each as they come. Further ones are counted when they end.
