@@ -308,6 +308,15 @@ pub const fn forward(from: u64, to: u64) -> u64 {
     if moved.cast_signed() < 0 { 0 } else { moved }
 }
 
+/// Whether nothing can have moved since a stream's cursors stood at `stream`, by two numbers of the socket alone: a look at an
+/// idle connection need not read more. Where exactly 2^32 bytes moved it errs, and a later look or the end makes that good.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
+pub const fn is_idle(stream: &Stream, snd_nxt: u32, rcv_nxt: u32) -> bool {
+    stream.sent as u32 == snd_nxt && stream.received as u32 == rcv_nxt
+}
+
 /// Which cursors a look moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {

@@ -27,6 +27,10 @@ pub(crate) fn changes(sk: Sock, old: u32, new: u32) {
     if change == Change::Nothing {
         return;
     }
+    // Most of those that are not counted are known by their addresses, and have no stream.
+    if loopback::has_local_peer_to_leave_out(sk) {
+        return;
+    }
     let stream = table::find(sk.key());
     match (change, stream) {
         (Change::Ends, Some(stream)) => ends(sk, stream, old),
@@ -44,11 +48,8 @@ fn begins(sk: Sock, old: u32, change: Change) {
     if !sk.is_tcp() {
         return;
     }
-    let is_left_out = match change {
-        Change::Opens => loopback::has_local_peer_to_leave_out(sk),
-        _ => loopback::is_to_be_left_out(sk),
-    };
-    if is_left_out {
+    // Before it opens there is no route.
+    if change == Change::Begins && loopback::is_to_be_left_out(sk) {
         return;
     }
     let stream = first(sk, old, change);
@@ -219,7 +220,7 @@ fn flags(stream: *mut Stream) -> u16 {
 #[inline(always)]
 pub(crate) fn meet(sk: Sock, now: u32) {
     let stream = if now == state::SYN_SENT { OPENING } else { met(&sk.numbers()) };
-    if !sk.is_tcp() || loopback::is_to_be_left_out(sk) || loopback::came_through_lo(sk) {
+    if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_to_be_left_out(sk) {
         return;
     }
     log::begins(sk, now, &stream);

@@ -4,6 +4,8 @@
 //! The level is a constant that the loader sets. Where it is lower the verifier removes all of this.
 #![expect(unsafe_code, reason = "functions are exported")]
 
+use core::hint::black_box;
+
 use aya_log_ebpf::macro_support::{Level, level_enabled};
 use aya_log_ebpf::{debug, trace};
 use trafcalc_common::connection::Position;
@@ -129,14 +131,15 @@ fn remote(sk: Sock) -> [u8; 16] {
     address(sk, offset!(skc_daddr), offset!(skc_v6_daddr))
 }
 
-/// One of its addresses; of IPv4 as IPv6 maps it.
+/// One of its addresses; of IPv4 as IPv6 maps it. Without a branch, as the verifier would go through all that follows once for
+/// either way.
 #[inline(always)]
 fn address(sk: Sock, v4: u32, v6: u32) -> [u8; 16] {
-    let word = |index: u32| sk.load::<u32>(v6 + index * 4).to_ne_bytes();
-    let ([a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]) = if sk.load::<u16>(offset!(skc_family)) == AF_INET6 {
-        (word(0), word(1), word(2), word(3))
-    } else {
-        ([0; 4], [0; 4], [0, 0, 0xff, 0xff], sk.load::<u32>(v4).to_ne_bytes())
-    };
+    let other_family = u32::from(black_box(sk.load::<u16>(offset!(skc_family)) ^ AF_INET6));
+    let is_v6 = (other_family.wrapping_sub(1) >> 31).wrapping_neg();
+    let word = |index: u32, of_v4: u32| (sk.load::<u32>(v6 + index * 4) & is_v6 | of_v4 & !is_v6).to_ne_bytes();
+    let mapped = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+    let ([a, b, c, d], [e, f, g, h]) = (word(0, 0), word(1, 0));
+    let ([i, j, k, l], [m, n, o, p]) = (word(2, mapped), word(3, sk.load(v4)));
     [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }

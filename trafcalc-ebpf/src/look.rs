@@ -14,6 +14,7 @@ use trafcalc_common::maps::{Stream, Tally};
 use crate::atomic;
 use crate::log;
 use crate::loopback;
+use crate::maps::offset;
 use crate::sock::Sock;
 
 /// What a look found that nobody else has: signed, as accounts take it.
@@ -53,6 +54,9 @@ pub(crate) fn at<T>(
 ) -> Option<(T, Moved)> {
     let before = read(stream);
     if before.sent == Stream::NOWHERE {
+        return None;
+    }
+    if which == Which::Both && connection::is_idle(&before, sk.load(offset!(snd_nxt)), sk.load(offset!(rcv_nxt))) {
         return None;
     }
     let numbers = sk.numbers();

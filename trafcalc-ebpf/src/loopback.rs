@@ -14,7 +14,8 @@ const IFF_LOOPBACK: u32 = 1 << 3;
 /// The number of `lo` in every network namespace (`LOOPBACK_IFINDEX` of include/net/flow.h).
 const LO: u32 = 1;
 
-/// Whether the socket's connection stays on this host, and such connections are not wanted. Asked when it begins.
+/// Whether the socket's connection stays on this host by its route, whatever its addresses, and such connections are not wanted.
+/// Asked when it begins.
 #[inline(always)]
 pub(crate) fn is_to_be_left_out(sk: Sock) -> bool {
     !count_loopback() && stays_here(sk.key()) != 0
@@ -25,10 +26,10 @@ pub(crate) fn is_to_be_left_out(sk: Sock) -> bool {
 #[inline(never)]
 extern "C" fn stays_here(key: u64) -> u32 {
     let sk = Sock::of(key);
-    u32::from(came_through_lo(sk) || has_local_peer(sk) || goes_through_lo(sk))
+    u32::from(came_through_lo(sk) || goes_through_lo(sk))
 }
 
-/// The same before there is a route: what the addresses tell.
+/// The same by the addresses, which are the same in all of a connection's life.
 #[inline(always)]
 pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
     !count_loopback() && has_local_peer(sk)

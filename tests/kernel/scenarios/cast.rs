@@ -22,7 +22,11 @@ fn run(test: &Test) -> Result<()> {
         let counted = counters.stop()?;
         counted.must_equal(&truth)?;
         let said = format!("programs load from sockets by {way}");
-        ensure!(counted.said(&said), "no service said {said:?}");
+        let is_said = || {
+            ensure!(counted.said(&said), "no service said {said:?}");
+            Ok(())
+        };
+        counted.explain(is_said())?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What the eBPF half does with streams, over a history of the model.
 
 use super::super::{
-    Change, OPENING, SocketView, at_end, begun, change, forward, is_of, last_position, position, unbegun,
+    Change, OPENING, SocketView, at_end, begun, change, forward, is_idle, is_of, last_position, position, unbegun,
 };
 use super::model::Moment;
 use crate::audit;
@@ -92,6 +92,9 @@ impl Driver {
         let Some(mut stream) = self.stream.filter(|stream| stream.sent != Stream::NOWHERE && is_of(stream, sk)) else {
             return;
         };
+        if is_idle(&stream, sk.snd_nxt(), sk.rcv_nxt()) {
+            return;
+        }
         let to = position(sk, &stream);
         let (sent, received) = (forward(stream.sent, to.sent), forward(stream.received, to.received));
         stream.sent = stream.sent.wrapping_add(sent);

@@ -11,6 +11,7 @@ use aya_log::{EbpfLogger, Level};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::programs::system;
+use super::version;
 use crate::capture::CaptureError;
 
 /// Bytes of the ring in which messages wait: a page where there are none.
@@ -20,16 +21,12 @@ const ROOM: u32 = 1 << 22;
 /// How long it may take until the reader notices that it is to end.
 const TICK_MS: u16 = 100;
 
-/// The most detailed messages that are wanted of programs with or without a cast, as their constant says it; 0 for none.
-///
-/// What makes a message is long. With a helper for each field the verifier of Linux 6.1 takes it for endless.
-pub(super) fn level(has_cast: bool) -> u8 {
-    let wanted = wanted();
-    if wanted != 0 && !has_cast {
-        tracing::warn!("programs say nothing of single connections: that takes Linux 6.2 or later");
-        return 0;
-    }
-    wanted
+/// What makes a message is long: the verifiers of Linux 6.1 and 6.12 give up on it, that of this version does not.
+const OLDEST: (u32, u32) = (6, 18);
+
+/// The most detailed messages that are wanted and that this kernel takes, as the programs' constant says it; 0 for none.
+pub(super) fn level() -> u8 {
+    if version() < OLDEST { 0 } else { wanted() }
 }
 
 fn wanted() -> u8 {
@@ -49,7 +46,7 @@ fn wanted() -> u8 {
 
 /// The size of the ring.
 pub(super) fn entries() -> (&'static str, u32) {
-    ("AYA_LOGS", if wanted() == 0 { NO_ROOM } else { ROOM })
+    ("AYA_LOGS", if level() == 0 { NO_ROOM } else { ROOM })
 }
 
 /// Passes messages on as long as it lives.
@@ -61,7 +58,14 @@ pub(super) struct Messages {
 impl Messages {
     /// Starts to, if there are any.
     pub(super) fn start(ebpf: &mut Ebpf) -> Result<Option<Self>, CaptureError> {
-        if wanted() == 0 {
+        if level() == 0 {
+            if wanted() != 0 {
+                tracing::warn!(
+                    "programs say nothing of single connections: that takes Linux {}.{}",
+                    OLDEST.0,
+                    OLDEST.1
+                );
+            }
             return Ok(None);
         }
         let what = "reading the messages of the programs";

@@ -149,7 +149,7 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
         .override_global("USER_ROWS", &user_rows, true)
         .override_global("FIRST_SUBORDINATE", &first_subordinate, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
-        .override_global(aya_log::LEVEL, &log::level(candidate.cast.is_some()), true)
+        .override_global(aya_log::LEVEL, &log::level(), true)
         .override_global("TASK_OFFSETS", &task_words, false)
         .override_global("BY", &plan.by, false)
         .override_global("ACTING", &plan.acting, false)
