@@ -1,30 +1,22 @@
 //! Nanoseconds an event, by the kernel's own statistics, beside programs on the same hooks that do nothing.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::ops::Add as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::line::Line;
-use super::measured::Measured;
+use super::statistics::{Run, Statistics};
 use super::table::{Table, column};
 use super::tool::Tool;
 use super::transfer::{FULL_SPEED, Transfer};
 
 const TITLE: &str = "Nanoseconds an event";
-/// The row of all hooks together.
+/// The row of all hooks together; programs that are attached to nothing are not in it.
 const ALL: &str = "all";
 /// 150,000 writes of 1,000 bytes, and the reads of them.
 const TRAFFIC: Transfer = Transfer { bytes: 150_000_000, chunk: 1_000, ..FULL_SPEED };
-
-/// What the kernel counted for one program.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Run {
-    events: f64,
-    nanoseconds: f64,
-}
 
 /// Measures `tool`, and in turns the same hooks with `empty` programs.
 pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
@@ -89,94 +81,18 @@ const WHOSE: [&[&str]; 6] = [
 fn each(tool: &Tool) -> Result<f64> {
     let runs = runs(tool, &TRAFFIC)?;
     let of_sockets = runs.iter().filter(|(hook, _)| *hook != ALL && !hook.starts_with("sched_"));
-    Ok(of_sockets.map(|(_, &run)| run).fold(Run::default(), Run::and).each())
-}
-
-impl Run {
-    fn each(self) -> f64 {
-        self.nanoseconds / self.events
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self { events: self.events + other.events, nanoseconds: self.nanoseconds + other.nanoseconds }
-    }
+    Ok(of_sockets.map(|(_, &run)| run).fold(Run::default(), Run::add).each())
 }
 
 /// What each hook of `tool` cost while the traffic went by, and all of them.
 fn runs(tool: &Tool, traffic: &Transfer) -> Result<BTreeMap<String, Run>> {
     let line = Line::new()?;
     let watcher = tool.start(&line)?;
-    let (_, mut runs) = traffic.run(&line, || by_hook(&watcher.program))?;
+    let (_, mut runs) = traffic.run(&line, || Ok(watcher.program.bpf_programs()?.by_hook()))?;
     watcher.stop()?;
     runs.retain(|_, run| run.events > 0.0);
-    let all = runs.values().copied().fold(Run::default(), Run::and);
+    let all = runs.values().copied().fold(Run::default(), Run::add);
     ensure!(all.events > 0.0, "the kernel has no statistics of {}", tool.name());
     runs.insert(ALL.to_owned(), all);
     Ok(runs)
-}
-
-fn by_hook(program: &Measured) -> Result<BTreeMap<String, Run>> {
-    let infos = program.descriptors()?;
-    let number = |info: &str, name: &str| field(info, name)?.parse::<f64>().ok();
-    let hook_of = |id: &str| {
-        let link = infos.iter().find(|info| field(info, "tp_name").is_some() && field(info, "prog_id") == Some(id));
-        link.and_then(|info| field(info, "tp_name")).unwrap_or("another").to_owned()
-    };
-    let mut runs = BTreeMap::<String, Run>::new();
-    for info in &infos {
-        let (Some(id), Some(events), Some(nanoseconds)) =
-            (field(info, "prog_id"), number(info, "run_cnt"), number(info, "run_time_ns"))
-        else {
-            continue;
-        };
-        let run = runs.entry(hook_of(id)).or_default();
-        *run = run.and(Run { events, nanoseconds });
-    }
-    Ok(runs)
-}
-
-/// A line of a file in `/proc/PID/fdinfo`.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-}
-
-/// The kernel's statistics of its programs, on as long as this lives, and then as they were.
-///
-/// A shell keeps watch: it puts them back as soon as its standard input ends, even if the bench was killed.
-struct Statistics(Child);
-
-const KEEP: &str = "trap '' INT TERM HUP; file=/proc/sys/kernel/bpf_stats_enabled; old=$(cat $file) && \
-                    echo 1 >$file && echo on; read end; echo $old >$file";
-
-impl Statistics {
-    fn on() -> Result<Self> {
-        let mut shell = Command::new("sh");
-        let mut shell = shell.args(["-c", KEEP]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let output = shell.stdout.take().context("no standard output")?;
-        let statistics = Self(shell);
-        let mut said = String::new();
-        BufReader::new(output).read_line(&mut said)?;
-        ensure!(said == "on\n", "this kernel has no statistics of eBPF programs");
-        Ok(statistics)
-    }
-}
-
-impl Drop for Statistics {
-    fn drop(&mut self) {
-        // It ends when its input does, which writing to it does not change.
-        let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"end\n"));
-        let _ = self.0.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_found_by_its_whole_name() {
-        let info = "pos:\t0\nprog_type:\t17\nprog_id:\t12\nrun_time_ns:\t900\nrun_cnt:\t9\n";
-        assert_eq!(field(info, "prog_id"), Some("12"));
-        assert_eq!(field(info, "prog"), None);
-    }
 }

@@ -14,6 +14,8 @@ pub(super) const DEVICE: &str = "near0";
 /// The addresses of the ends, the far one of which listens. From the range for documentation: nothing routes there.
 pub(super) const NEAR_ADDRESS: &str = "192.0.2.1";
 pub(super) const FAR_ADDRESS: &str = "192.0.2.2";
+/// An address of the loopback device, which each end has.
+pub(super) const LOOPBACK_ADDRESS: &str = "127.0.0.1";
 /// The first port of those there.
 pub(super) const FAR_PORT: u16 = 5001;
 

@@ -10,11 +10,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::line::{End, Line};
+use super::statistics::{self, Programs};
 use crate::{shell, system};
 
 /// How long a program may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
+/// The unit of times in `/proc/PID/stat` (`USER_HZ`), which is the same on all architectures of today.
+const TICKS_A_SECOND: f64 = 100.0;
+/// What the last record of a report has in JSON.
+const SUMMARY: &str = "\"type\":\"summary\"";
 
 /// A running program; killed when dropped.
 pub(super) struct Measured {
@@ -64,10 +69,39 @@ impl Measured {
         fs::read_dir(self.proc("task"))?.map(of_task).sum()
     }
 
+    /// Processor time of all its threads since it began, those that are over included, in seconds.
+    pub(super) fn cpu_since_start(&self) -> Result<f64> {
+        let stat = fs::read_to_string(self.proc("stat"))?;
+        ticks(&stat).map(|ticks| ticks / TICKS_A_SECOND).context("no processor time in its stat")
+    }
+
+    /// Its eBPF programs, with what the kernel's statistics say of them.
+    pub(super) fn bpf_programs(&self) -> Result<Programs> {
+        Ok(Programs::new(&self.descriptors()?))
+    }
+
+    /// Memory of its eBPF maps in the kernel, in bytes.
+    pub(super) fn bpf_map_bytes(&self) -> Result<u64> {
+        Ok(statistics::map_bytes(&self.descriptors()?))
+    }
+
     /// What the kernel says of the files that it has open.
-    pub(super) fn descriptors(&self) -> Result<Vec<String>> {
+    fn descriptors(&self) -> Result<Vec<String>> {
         let infos = fs::read_dir(self.proc("fdinfo"))?;
         infos.map(|info| Ok(fs::read_to_string(info?.path())?)).collect()
+    }
+
+    /// Has trafcalc write a report now, and waits for the summary, which ends it.
+    pub(super) fn report(&self) -> Result<()> {
+        let summaries = || Ok::<_, anyhow::Error>(read(&self.output)?.matches(SUMMARY).count());
+        let before = summaries()?;
+        self.signal("-USR1");
+        let deadline = Instant::now() + PATIENCE;
+        while summaries()? == before {
+            ensure!(Instant::now() < deadline, "it wrote no report: {}", self.said()?);
+            sleep(TICK);
+        }
+        Ok(())
     }
 
     /// Asks it to stop, waits, and gives what it printed.
@@ -110,6 +144,13 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The sum of `utime` and `stime` of `/proc/PID/stat`. The name of the program before them may have spaces.
+fn ticks(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    let mut next = || fields.next()?.parse::<f64>().ok();
+    Some(next()? + next()?)
+}
+
 /// The sum of `Rss` over all mappings but those of sockets, in bytes; smaps has kB.
 fn resident_beside_ring(smaps: &str) -> u64 {
     let mut is_ring = false;
@@ -128,6 +169,13 @@ fn resident_beside_ring(smaps: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_program_does_not_move_its_processor_time() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 31 11 5 6 20 0 1 0 900 1 2 3";
+        assert_eq!(ticks(stat), Some(42.0));
+        assert_eq!(ticks("7 (a"), None);
+    }
 
     #[test]
     fn memory_of_the_ring_is_not_counted() {

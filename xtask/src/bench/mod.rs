@@ -8,12 +8,14 @@ mod events;
 mod figures;
 mod growth;
 mod guest;
+mod life;
 mod line;
 mod measured;
 mod peers;
 mod plot;
 mod results;
 pub(crate) mod slices;
+mod statistics;
 mod table;
 mod throughput;
 mod tool;
@@ -113,6 +115,7 @@ impl<'a> Bench<'a> {
             let empty = self.empty.clone();
             self.table("Whose an event is", |_| events::measure_whose(tool, &empty, turns))?;
         }
+        self.lives(&ebpf)?;
         for speed in &throughput::SPEEDS {
             let empty = self.empty.clone();
             self.table(speed.title, |tools| throughput::measure(speed, tools, &empty, throughput_turns))?;
@@ -134,6 +137,17 @@ impl<'a> Bench<'a> {
             self.table(workload.title, |_| compare::measure(workload, &tools, turns))?;
         }
         Ok(())
+    }
+
+    /// What the life of a connection costs. What it costs in one attach mode it does in all: only the hooks of events differ.
+    fn lives(&mut self, ebpf: &[Tool]) -> Result<()> {
+        let Some(tool) = ebpf.first() else { return Ok(()) };
+        let (empty, turns) = (self.empty.clone(), self.arguments.turns);
+        self.table(life::END, |_| life::end(tool, &empty, turns))?;
+        self.table(life::LOOPBACK_END, |_| life::loopback_end(tool, &empty, turns))?;
+        self.table(life::CPU, |_| life::cpu(tool))?;
+        self.table(life::LOOK, |_| life::look(tool, turns))?;
+        self.table(life::START, |_| life::start(ebpf, turns))
     }
 
     /// What takes another kernel.

@@ -1,6 +1,7 @@
 //! The two ends of a transfer: processes of their own, so that their cost is not the measured tool's.
 //!
-//! An end says `ready` when others may go on, and at last how many bytes it moved, and in how many seconds.
+//! An end says `ready` when others may go on, and at last how many bytes it moved, in how many seconds, and with how many
+//! seconds of processor time.
 
 mod receive;
 mod send;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Uid, setfsuid};
 
 pub(super) use receive::Reading;
@@ -58,6 +60,9 @@ pub(super) struct Work {
     pub(super) rate: u64,
     #[arg(long)]
     pub(super) reading: Reading,
+    /// The end that receives sends as many bytes back, and then the other one closes; only of connections one after the other
+    #[arg(long, action = clap::ArgAction::Set)]
+    pub(super) is_answered: bool,
     /// All connections are opened at once, and stay until standard input ends; until then each sends a byte a second
     #[arg(long, action = clap::ArgAction::Set)]
     pub(super) is_held: bool,
@@ -72,9 +77,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (false, false) => receive::one_after_the_other(&mut connections, &arguments.work)?,
         (false, true) => receive::all_at_once(&mut connections, &arguments.work)?,
     };
-    let start = connections.first.context("there was no connection")?;
-    println!("{bytes} {}", start.elapsed().as_secs_f64());
+    let (start, cpu) = connections.first.context("there was no connection")?;
+    let cpu = processor_time()?.saturating_sub(cpu);
+    println!("{bytes} {} {}", start.elapsed().as_secs_f64(), cpu.as_secs_f64());
     Ok(())
+}
+
+/// Of this process, what the kernel did on its behalf included; but for softirqs where the kernel keeps their time apart
+/// (`CONFIG_IRQ_TIME_ACCOUNTING`).
+fn processor_time() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
 /// Makes the connections, one at each call.
@@ -82,8 +94,8 @@ struct Connections<'a> {
     arguments: &'a Arguments,
     listener: Option<TcpListener>,
     made: u32,
-    /// When the first was made.
-    first: Option<Instant>,
+    /// When the first was made, and the processor time until then.
+    first: Option<(Instant, Duration)>,
 }
 
 impl<'a> Connections<'a> {
@@ -105,7 +117,9 @@ impl<'a> Connections<'a> {
             Some(listener) => listener.accept()?.0,
             None => self.connect(users)?,
         };
-        self.first.get_or_insert_with(Instant::now);
+        if self.first.is_none() {
+            self.first = Some((Instant::now(), processor_time()?));
+        }
         self.made += 1;
         Ok(Some(stream))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::line::{End, FAR_ADDRESS, FAR_PORT, Line};
+use super::line::{End, FAR_ADDRESS, FAR_PORT, LOOPBACK_ADDRESS, Line};
 use super::traffic::{self, Reading};
 
 /// Which way the bytes go, seen from the near end.
@@ -31,6 +31,10 @@ pub(super) struct Transfer {
     pub(super) users: u32,
     pub(super) reading: Reading,
     pub(super) direction: Direction,
+    /// Each connection carries as many bytes back; they are not in what was moved.
+    pub(super) is_answered: bool,
+    /// Both ends are at the near end of the line, and its loopback device between them.
+    pub(super) is_loopback: bool,
     /// All connections are open at once, while others are asked.
     pub(super) hold: Option<Duration>,
     /// Both ends share a processor.
@@ -46,6 +50,8 @@ pub(super) const FULL_SPEED: Transfer = Transfer {
     users: 1,
     reading: Reading::Plain,
     direction: Direction::Sent,
+    is_answered: false,
+    is_loopback: false,
     hold: None,
     on_one_processor: false,
 };
@@ -56,6 +62,8 @@ pub(super) struct Moved {
     pub(super) bytes: u64,
     /// From the first connection to the last byte read.
     pub(super) seconds: f64,
+    /// Seconds of processor time of both ends, the kernel's work on their behalf included.
+    pub(super) cpu: f64,
 }
 
 /// Connections of a process at most: more than this many files few hosts let it have.
@@ -89,7 +97,8 @@ impl Transfer {
     /// Starts the end that listens and the end that connects.
     fn start(&self, line: &Line, port: u16) -> Result<(Peer, Peer)> {
         let sends_near = self.direction == Direction::Sent;
-        let server = Peer::start(self.command(line, (End::Far, "listen"), !sends_near, port)?)?;
+        let far = if self.is_loopback { End::Near } else { End::Far };
+        let server = Peer::start(self.command(line, (far, "listen"), !sends_near, port)?)?;
         let client = Peer::start(self.command(line, (End::Near, "connect"), sends_near, port)?)?;
         Ok((client, server))
     }
@@ -103,7 +112,8 @@ impl Transfer {
         if self.users == 1 {
             command.args(["setpriv", "--clear-groups", &format!("--reuid={}", traffic::UID)]);
         }
-        command.arg(env::current_exe()?).args(["bench-traffic", role, &format!("{FAR_ADDRESS}:{port}")]);
+        let address = if self.is_loopback { LOOPBACK_ADDRESS } else { FAR_ADDRESS };
+        command.arg(env::current_exe()?).args(["bench-traffic", role, &format!("{address}:{port}")]);
         command.args(sends.then_some("--sends"));
         for (option, value) in [
             ("--bytes", self.bytes.to_string()),
@@ -112,6 +122,7 @@ impl Transfer {
             ("--users", self.users.to_string()),
             ("--rate", self.rate.unwrap_or(0).to_string()),
             ("--reading", self.reading.name().to_owned()),
+            ("--is-answered", self.is_answered.to_string()),
             ("--is-held", self.hold.is_some().to_string()),
         ] {
             command.args([option, &value]);
@@ -122,12 +133,13 @@ impl Transfer {
 
 /// Waits for all; the bytes of two ends must be the same, and the seconds are those of the end that reads last.
 fn finish(pairs: Vec<(Peer, Peer)>) -> Result<Moved> {
-    let mut all = Moved { bytes: 0, seconds: 0.0 };
+    let mut all = Moved { bytes: 0, seconds: 0.0, cpu: 0.0 };
     for (client, server) in pairs {
         let (client, server) = (client.finish()?, server.finish()?);
         ensure!(client.bytes == server.bytes, "the transfer itself lost bytes: {}, {}", client.bytes, server.bytes);
         all.bytes += client.bytes;
         all.seconds = all.seconds.max(client.seconds).max(server.seconds);
+        all.cpu += client.cpu + server.cpu;
     }
     Ok(all)
 }
@@ -163,8 +175,9 @@ impl Peer {
 }
 
 fn parse(said: &str) -> Option<Moved> {
-    let (bytes, seconds) = said.trim().split_once(' ')?;
-    Some(Moved { bytes: bytes.parse().ok()?, seconds: seconds.parse().ok()? })
+    let mut words = said.split_whitespace();
+    let (bytes, seconds, cpu) = (words.next()?, words.next()?, words.next()?);
+    Some(Moved { bytes: bytes.parse().ok()?, seconds: seconds.parse().ok()?, cpu: cpu.parse().ok()? })
 }
 
 impl Drop for Peer {

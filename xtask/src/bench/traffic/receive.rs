@@ -1,6 +1,6 @@
 //! The end that receives, in ways that mislead programs which add up sizes.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 
@@ -53,7 +53,10 @@ const fn buffer_size(reading: Reading) -> usize {
 pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
     let mut buffer = vec![0; buffer_size(work.reading)];
     let mut sum = 0;
-    while let Some(stream) = connections.next()? {
+    while let Some(mut stream) = connections.next()? {
+        if work.is_answered {
+            sum += answer(&mut stream, work.bytes, &mut buffer)?;
+        }
         sum += read_all(&stream, work.reading, &mut buffer)?;
     }
     Ok(sum)
@@ -67,6 +70,14 @@ pub(super) fn all_at_once(connections: &mut Connections<'_>, work: &Work) -> Res
     }
     let mut buffer = vec![0; buffer_size(work.reading)];
     streams.iter().map(|stream| read_all(stream, work.reading, &mut buffer)).sum()
+}
+
+/// Sends back what it receives; gives how much that was.
+fn answer(stream: &mut TcpStream, bytes: u64, buffer: &mut [u8]) -> Result<u64> {
+    let request = &mut buffer[..usize::try_from(bytes)?];
+    stream.read_exact(request)?;
+    stream.write_all(request)?;
+    Ok(bytes)
 }
 
 fn read_all(stream: &TcpStream, reading: Reading, buffer: &mut [u8]) -> Result<u64> {

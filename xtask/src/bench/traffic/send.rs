@@ -1,6 +1,6 @@
 //! The end that sends.
 
-use std::io::{Write as _, stdin};
+use std::io::{Read as _, Write as _, stdin};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
@@ -15,12 +15,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
     let buffer = vec![0x5a; work.chunk];
+    let mut answer = vec![0; if work.is_answered { usize::try_from(work.bytes)? } else { 0 }];
     let mut sum = 0;
-    while let Some(stream) = connections.next()? {
+    while let Some(mut stream) = connections.next()? {
         match work.rate {
             0 => write(&stream, &buffer, work.bytes)?,
             rate => write_paced(&stream, &buffer, work.bytes, rate)?,
         }
+        // Of nothing it returns at once.
+        stream.read_exact(&mut answer)?;
         sum += work.bytes;
     }
     Ok(sum)
