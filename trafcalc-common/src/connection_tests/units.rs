@@ -168,3 +168,16 @@ fn a_stream_belongs_to_one_connection() {
     assert!(!is_of(&stream, &Numbers { snd_una: 11, ..sk }));
     assert!(!is_of(&stream, &Numbers { rcv_nxt: 21, ..sk }));
 }
+
+/// A cursor that stands nowhere, or is not written yet, moves by no look.
+#[test]
+fn a_stream_that_is_half_written_or_half_ended_has_not_begun() {
+    let whole = begun(&Numbers { snd_una: 10, rcv_nxt: 20, ..Numbers::default() }, false);
+    assert!(has_begun(&whole));
+    assert!(has_begun(&begun(&Numbers::default(), false)), "numbers may begin with 0");
+    for cursor in [Stream::NOWHERE, 0] {
+        assert!(!has_begun(&Stream { sent: cursor, ..whole }));
+        assert!(!has_begun(&Stream { received: cursor, ..whole }));
+    }
+    assert!(!has_begun(&OPENING));
+}
