@@ -300,6 +300,19 @@ pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
     stream.sent_base == sent_base(sk) && (ahead == 0 || (ahead == 1 && sk.has_peer_fin()))
 }
 
+/// Whether the cursors of `stream`, which was read without a lock, stand where those of a connection can.
+///
+/// An end puts `received` nowhere before `sent`, so that a look may find only that there. And where a stream is written for the
+/// first time, the base may be there before the cursors, which are 0 until then.
+#[must_use]
+#[inline]
+pub fn has_begun(stream: &Stream) -> bool {
+    stream.sent != Stream::NOWHERE
+        && stream.received != Stream::NOWHERE
+        && stream.sent >= stream.sent_base.into()
+        && stream.received >= stream.received_base.into()
+}
+
 /// The distance a cursor moves by a look in between: it never goes back.
 #[must_use]
 #[inline]

@@ -89,6 +89,7 @@ fn opening() -> impl Strategy<Value = Op> {
         4 => (number(), payload(), leaves).prop_map(|(isn, data, leaves)| Op::Connect(isn, data, leaves)),
         1 => number().prop_map(Op::Crossing),
         4 => (number(), any::<bool>(), payload()).prop_map(|(isn, all, data)| Op::SynAck(isn, all, data)),
+        1 => (number(), payload()).prop_map(|(isn, data)| Op::SynAckFin(isn, data)),
         4 => (number(), number(), proptest::option::of(payload())).prop_map(|(isn, peer, data)| Op::Child(isn, peer, data)),
         3 => Just(Op::Handshake),
         2 => Just(Op::Listen),

@@ -46,6 +46,16 @@ pub(crate) unsafe fn set(word: *mut u64, bits: u64) {
     unsafe { asm!("lock *(u64 *)({word} + 0) |= {bits}", word = in(reg) word, bits = in(reg) bits) };
 }
 
+/// `place`, as an address that depends on `value`: what is loaded there is at least as new as `value`, on processors that may
+/// else load it before (arm64). One that needs no such order pays two instructions, and no access to memory.
+#[inline(always)]
+pub(crate) fn behind<T>(value: u64, place: *mut T) -> *mut T {
+    let none: u64;
+    // SAFETY: touches no memory. In assembler, as the compiler would know the result.
+    unsafe { asm!("{none} &= 0", none = inlateout(reg) value => none, options(pure, nomem, nostack)) };
+    place.wrapping_byte_add(none as usize)
+}
+
 /// Takes the next number of a counter; `None` if others were always first.
 ///
 /// # Safety

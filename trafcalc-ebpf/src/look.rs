@@ -26,15 +26,38 @@ pub(crate) struct Moved {
     pub(crate) was_raced: bool,
 }
 
-/// What a stream holds now.
+/// What a stream holds whose socket is locked.
 #[inline(always)]
 pub(crate) fn read(stream: *mut Stream) -> Stream {
-    // SAFETY: `stream` points to a map value. The cursor comes first: what is read behind it is at least as new.
+    // SAFETY: `stream` points to a map value.
+    let (received, sent) =
+        unsafe { (read_volatile(&raw const (*stream).received), read_volatile(&raw const (*stream).sent)) };
+    read_rest(received, sent, stream)
+}
+
+/// What a stream holds that another processor may end or write meanwhile.
+///
+/// Each cursor is read at an address that depends on what was read before, and the rest behind both. A `received` that is
+/// already another connection's was written after the end put `sent` nowhere; and `sent`, which is written last, brings the
+/// rest with it. So the rest is never older than a cursor, and a cursor that is older than the rest fails to move.
+#[inline(always)]
+fn read_unlocked(stream: *mut Stream) -> Stream {
+    // SAFETY: `stream` points to a map value.
     unsafe {
+        let received = read_volatile(&raw const (*stream).received);
+        let stream = atomic::behind(received, stream);
         let sent = read_volatile(&raw const (*stream).sent);
+        read_rest(received, sent, atomic::behind(sent, stream))
+    }
+}
+
+#[inline(always)]
+fn read_rest(received: u64, sent: u64, stream: *mut Stream) -> Stream {
+    // SAFETY: `stream` points to a map value.
+    unsafe {
         Stream {
             sent,
-            received: read_volatile(&raw const (*stream).received),
+            received,
             sent_base: read_volatile(&raw const (*stream).sent_base),
             received_base: read_volatile(&raw const (*stream).received_base),
             flags: read_volatile(&raw const (*stream).flags),
@@ -52,8 +75,8 @@ pub(crate) fn at<T>(
     which: Which,
     owner: impl FnOnce(u64) -> Option<T>,
 ) -> Option<(T, Moved)> {
-    let before = read(stream);
-    if before.sent == Stream::NOWHERE {
+    let before = read_unlocked(stream);
+    if !connection::has_begun(&before) {
         return None;
     }
     if which == Which::Both && connection::is_idle(&before, sk.load(offset!(snd_nxt)), sk.load(offset!(rcv_nxt))) {

@@ -56,7 +56,8 @@ extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, word
         return STOP;
     }
     let Some(word) = OCCUPIED.get_ptr_mut(number) else { return STOP };
-    // SAFETY: points to a map value.
+    // SAFETY: points to a map value. The exchange orders: keys are read behind it. The bits that are put back need no order, as
+    // nothing is read that they would tell of.
     unsafe {
         if read_volatile(word) != 0 {
             let mut buckets = Buckets { first: number * BUCKETS_A_WORD, bits: atomic::swap(word, 0), occupied: 0 };
@@ -77,6 +78,7 @@ extern "C" fn bucket(_map: *mut c_void, step: *const u32, _element: *mut u64, bu
     let Some(bucket) = BUCKETS.get_ptr_mut(buckets.first + step) else { return STOP };
     for index in 0..BUCKET_STREAMS {
         let key = table::holder(bucket, index);
+        // The stream may be another's by now, or not be written yet: a look finds that out.
         if key != 0 {
             buckets.occupied |= bit;
             credit::look(Sock::of(key), table::stream(bucket, index), false);

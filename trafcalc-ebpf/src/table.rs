@@ -64,7 +64,8 @@ fn place_for(key: u64, new: &Stream) -> bool {
 
 /// Writes a stream over one whose cursors stand nowhere, or that a look does not know of yet.
 ///
-/// The cursors come last, by operations that order what is before them: a look that sees them sees all.
+/// `sent` comes last, by an operation that orders what is before it. A look reads the rest behind it: so one that sees it
+/// sees all.
 #[inline(always)]
 pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
@@ -88,8 +89,9 @@ pub(crate) fn remove(key: u64) {
     if let Some(bucket) = BUCKETS.get_ptr_mut(bucket(key, bucket_bits())) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
-                // SAFETY: points into a map value.
-                unsafe { write_volatile(place(bucket, index), 0) };
+                // SAFETY: points into a map value. By an operation that orders: from now on the place may be another's, and what
+                // we did to its stream, or read of it, must be over on processors that may else do it later (arm64).
+                unsafe { atomic::swap(place(bucket, index), 0) };
                 return;
             }
         }
@@ -131,7 +133,8 @@ fn spill(key: u64, new: &Stream) -> bool {
 fn mark(number: u32) {
     let Some(word) = OCCUPIED.get_ptr_mut(number / BUCKETS_A_WORD) else { return };
     let bit = 1_u64 << (number % BUCKETS_A_WORD);
-    // SAFETY: points to a map value. The cursor that was written last has ordered the key before this.
+    // SAFETY: points to a map value. The exchange of the cursor that was written last has ordered the key before this. So if
+    // the bit that is read here is one that a sweep takes away at this moment, that sweep sees the key and puts the bit back.
     unsafe {
         if read_volatile(word) & bit == 0 {
             atomic::set(word, bit);

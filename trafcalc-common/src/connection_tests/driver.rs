@@ -1,7 +1,8 @@
 //! What the eBPF half does with streams, over a history of the model.
 
 use super::super::{
-    Change, OPENING, SocketView, at_end, begun, change, forward, is_idle, is_of, last_position, position, unbegun,
+    Change, OPENING, SocketView, at_end, begun, change, forward, has_begun, is_idle, is_of, last_position, position,
+    unbegun,
 };
 use super::model::Moment;
 use crate::audit;
@@ -89,7 +90,7 @@ impl Driver {
 
     /// A look, which may come while another CPU changes the socket.
     pub fn look(&mut self, sk: impl SocketView) {
-        let Some(mut stream) = self.stream.filter(|stream| stream.sent != Stream::NOWHERE && is_of(stream, sk)) else {
+        let Some(mut stream) = self.stream.filter(|stream| has_begun(stream) && is_of(stream, sk)) else {
             return;
         };
         if is_idle(&stream, sk.snd_nxt(), sk.rcv_nxt()) {

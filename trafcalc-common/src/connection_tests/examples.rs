@@ -23,6 +23,7 @@ fn payload_in_a_syn_that_is_acknowledged_with_it_or_not() {
             check_all(&[connect, Op::SynAck(u32::MAX, all, 3), Op::Retransmit(u32::MAX), Op::Ack(1), Op::Shutdown]);
         }
         check_all(&[connect, Op::Crossing(9)]);
+        check_all(&[connect, Op::Crossing(9), Op::Shutdown]);
         check_all(&[connect, Op::Crossing(9), Op::Handshake, Op::Arrive(5)]);
     }
 }
@@ -59,6 +60,16 @@ fn a_server_that_answers_before_the_handshake_is_over() {
     check_all(&begun);
     check_all(&[&begun[..], &[Op::Handshake, Op::PeerFin, Op::Shutdown, Op::Transmit(0), Op::Ack(1)]].concat());
     check_all(&[&begun[..], &[Op::Shutdown, Op::Transmit(0), Op::Ack(2), Op::PeerFin]].concat());
+}
+
+/// The FIN moves the number and not the total, so that the stream is known by the flag as well.
+#[test]
+fn a_syn_ack_with_payload_and_a_fin() {
+    for data in [0, 1, 2, 1_400] {
+        let begun = [Op::Connect(7, 3, Leaves::Yes), Op::SynAckFin(u32::MAX, data)];
+        check_all(&begun);
+        check_all(&[&begun[..], &[Op::Write(5), Op::Transmit(5), Op::Shutdown, Op::Transmit(0), Op::Ack(6)]].concat());
+    }
 }
 
 /// The end takes back what a look credited between the peer's FIN and its flag.

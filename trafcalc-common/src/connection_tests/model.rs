@@ -14,6 +14,8 @@ pub enum Op {
     Crossing(u32),
     /// The peer's SYN-ACK: its number, whether it acknowledges the payload of our SYN, the payload it carries.
     SynAck(u32, bool, u32),
+    /// The same with a FIN, over fast open: its number and the payload it carries.
+    SynAckFin(u32, u32),
     /// Another socket at the same address: a listener's child, its number, the peer's, payload in the peer's SYN. With
     /// `None` there is no fast open.
     Child(u32, u32, Option<u32>),
@@ -119,7 +121,8 @@ impl Model {
         match op {
             Op::Connect(isn, data, leaves) => self.connect(isn, data, leaves),
             Op::Crossing(isn) => self.crossing(isn),
-            Op::SynAck(isn, all, data) => self.syn_ack(isn, all, data),
+            Op::SynAck(isn, all, data) => self.syn_ack(isn, all, data, false),
+            Op::SynAckFin(isn, data) => self.syn_ack(isn, true, data, true),
             Op::Child(isn, peer, data) => self.child(isn, peer, data),
             Op::Handshake => self.handshake(),
             Op::Listen => self.listen(),
@@ -219,15 +222,18 @@ impl Model {
         }
     }
 
-    /// `tcp_rcv_synsent_state_process`.
-    fn syn_ack(&mut self, isn: u32, all: bool, data: u32) {
+    /// `tcp_rcv_synsent_state_process`. What comes with a SYN-ACK is taken only if that acknowledges the payload of our SYN
+    /// (`tcp_rcv_fastopen_synack`).
+    fn syn_ack(&mut self, isn: u32, all: bool, data: u32, fin: bool) {
         if !self.is_in(&[SYN_SENT]) {
             return;
         }
         self.ack(if all { u32::MAX } else { 1 });
         self.now.numbers.rcv_nxt = isn.wrapping_add(1);
         self.set_state(ESTABLISHED);
-        self.arrive(data);
+        if all {
+            self.fast_open_arrival(data, fin);
+        }
     }
 
     /// `tcp_create_openreq_child`, and with payload `tcp_fastopen_create_child`.

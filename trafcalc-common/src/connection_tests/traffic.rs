@@ -64,6 +64,23 @@ impl Model {
             return;
         }
         self.advance_received(1);
+        self.fin_is_in_order();
+    }
+
+    /// `tcp_fastopen_add_skb`: the total does not have the FIN, and is written behind the number.
+    pub(super) fn fast_open_arrival(&mut self, data: u32, fin: bool) {
+        self.now.truth.1 += u64::from(data);
+        self.now.numbers.rcv_nxt = self.now.numbers.rcv_nxt.wrapping_add(data + u32::from(fin));
+        self.mark();
+        self.now.numbers.bytes_received = data.into();
+        self.mark();
+        if fin {
+            self.fin_is_in_order();
+        }
+    }
+
+    /// The flag and the state that the peer's FIN leads to.
+    fn fin_is_in_order(&mut self) {
         self.now.numbers.has_peer_fin = true;
         self.mark();
         self.set_state(match self.now.numbers.state {

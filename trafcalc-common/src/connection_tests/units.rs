@@ -117,6 +117,32 @@ fn fins_after_the_meeting_do_not_count() {
     assert_eq!(last, Position { sent: stream.sent, received: stream.received });
 }
 
+/// Of a connection that was met it is not known whether the kernel's total has our SYN. Where it does, a retransmission, which
+/// moves only `bytes_sent`, must not count as one byte.
+#[test]
+fn a_retransmission_after_the_meeting_does_not_count() {
+    let mut sk = Numbers { snd_una: 501, snd_nxt: 501, write_seq: 501, bytes_acked: 501, ..Numbers::default() };
+    sk.bytes_sent = 500;
+    let stream = met(&sk);
+    sk.bytes_sent += 100;
+    assert_eq!(position(&sk, &stream).sent, stream.sent);
+}
+
+/// Before the first byte has arrived, no FIN can be among what arrived.
+#[test]
+fn a_flag_of_another_life_takes_nothing_back() {
+    let sk = Numbers { rcv_nxt: 20, has_peer_fin: true, ..Numbers::default() };
+    let stream = begun(&sk, false);
+    assert_eq!(position(&sk, &stream).received, stream.received);
+}
+
+/// Whether our FIN is out is a matter of the state that the socket leaves, whatever it has become meanwhile.
+#[test]
+fn the_last_position_goes_by_the_state_that_is_left() {
+    let sk = Numbers { snd_nxt: 9, write_seq: 9, bytes_sent: 9, state: CLOSE, ..Numbers::default() };
+    assert_eq!([FIN_WAIT1, ESTABLISHED].map(|old| last_position(&sk, &OPENING, old).sent), [8, 9]);
+}
+
 #[test]
 fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
     assert_eq!((forward(5, 9), forward(9, 5), forward(u64::MAX, 1)), (4, 0, 2));
@@ -141,4 +167,17 @@ fn a_stream_belongs_to_one_connection() {
     assert!(is_of(&stream, &sk));
     assert!(!is_of(&stream, &Numbers { snd_una: 11, ..sk }));
     assert!(!is_of(&stream, &Numbers { rcv_nxt: 21, ..sk }));
+}
+
+/// A cursor that stands nowhere, or is not written yet, moves by no look.
+#[test]
+fn a_stream_that_is_half_written_or_half_ended_has_not_begun() {
+    let whole = begun(&Numbers { snd_una: 10, rcv_nxt: 20, ..Numbers::default() }, false);
+    assert!(has_begun(&whole));
+    assert!(has_begun(&begun(&Numbers::default(), false)), "numbers may begin with 0");
+    for cursor in [Stream::NOWHERE, 0] {
+        assert!(!has_begun(&Stream { sent: cursor, ..whole }));
+        assert!(!has_begun(&Stream { received: cursor, ..whole }));
+    }
+    assert!(!has_begun(&OPENING));
 }
