@@ -116,8 +116,8 @@ pub enum Change {
 
 /// What it means that a socket goes from state `old` to `new`.
 ///
-/// A child of a listener with fast open may leave `SYN_RECV` for another state than `ESTABLISHED`: a FIN in its SYN leads to
-/// `CLOSE_WAIT`, and before Linux 6.9 its own FIN leads to `FIN_WAIT1`.
+/// A child of a listener with fast open may leave `SYN_RECV` for another state than `ESTABLISHED`: before Linux 6.9 its own FIN
+/// leads to `FIN_WAIT1`.
 #[must_use]
 #[inline]
 pub const fn change(old: u32, new: u32) -> Change {

@@ -76,10 +76,8 @@ pub mod table {
     pub const OVERFLOWED: u32 = 1;
     /// Rows of accounts that were ever used, but that for others.
     pub const ROWS: u32 = 2;
-    /// Not 0 once an MPTCP socket was given to another user.
-    pub const GIVEN: u32 = 3;
     /// Number of indices.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 3;
 }
 
 /// What a run that looks for connections older than the program gives when it is done, and when the kernel's table of

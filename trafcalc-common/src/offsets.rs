@@ -67,6 +67,10 @@ offsets! {
         skc_v6_daddr,
         /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
         skc_v6_rcv_saddr,
+        /// `inet_connection_sock.icsk_ulp_ops`, a pointer: the protocol on TCP.
+        icsk_ulp_ops,
+        /// `inet_connection_sock.icsk_ulp_data`, a pointer.
+        icsk_ulp_data,
         /// `tcp_sock.snd_una`, 32 bits.
         snd_una,
         /// `tcp_sock.snd_nxt`, 32 bits.
@@ -121,18 +125,18 @@ offsets! {
         inode_sb,
         /// `super_block.s_magic`, a long.
         sb_magic,
-        /// `inode.i_uid`, 32 bits.
-        inode_uid,
         /// `iattr.ia_valid`, 32 bits.
         iattr_valid,
-        /// `iattr.ia_uid`, 32 bits.
-        iattr_uid,
         /// `mptcp_sock.conn_list`, a list head; 0 where the kernel has no MPTCP.
         mptcp_conn_list,
         /// `mptcp_subflow_context.node`, a list head.
         subflow_node,
         /// `mptcp_subflow_context.tcp_sock`, a pointer.
         subflow_tcp_sock,
+        /// `mptcp_subflow_context.conn`, a pointer.
+        subflow_conn,
+        /// `tcp_ulp_ops.name`, 16 bytes.
+        ulp_name,
     }
 }
 

@@ -1,8 +1,7 @@
 //! A cursor that does not wrap: a sequence number together with the number of times it went round.
 //!
-//! The eBPF program keeps its cursors like this. A hook that only sees the sequence number moves a position to the
-//! nearest one with that number; a hook that may also read the kernel's own 64-bit totals of the socket gets the
-//! position itself, and so makes good what was missed in between, even if that was more than 2 GiB.
+//! The eBPF program keeps its cursors like this. The kernel's own 64-bit totals of a socket say near which position a sequence
+//! number lies, so that what was missed in between is made good, even if it was more than 2 GiB.
 
 use crate::cursor::distance;
 

@@ -108,7 +108,9 @@ impl Way {
 fn consider(address: u64) -> i32 {
     let sk = Sock::of(address);
     let now = sk.state();
-    let is_whole = !matches!(now, 0 | state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_RECV | state::CLOSE);
+    // The beginning of those whose handshake is not over is to come.
+    let is_whole =
+        !matches!(now, 0 | state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_SENT | state::SYN_RECV | state::CLOSE);
     if is_whole && table::find(address).is_none() {
         life::meet(sk, now);
         // It is not locked: if it ended before it was met, nobody else will forget it.

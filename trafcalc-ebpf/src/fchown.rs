@@ -1,19 +1,19 @@
 //! A socket is about to have another owner: the last moment at which its bytes are those of the former.
 //!
-//! `fchown` of an MPTCP socket changes the user of that socket, but not of its subflows, which are what moves bytes. So the new
-//! user of those is noted here.
+//! `fchown` of an MPTCP socket changes the user of that socket, but not of its subflows, which are what moves bytes. So whose
+//! these are is asked of the socket above. That it changes is not believed: the kernel may yet refuse it.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ffi::c_void;
 use core::ptr::read_volatile;
 
-use trafcalc_common::maps::{Stream, table as words};
+use trafcalc_common::maps::Stream;
 
 use crate::credit;
-use crate::maps::{GIVEN, WORD_STEPS, offset, sweep_offset};
+use crate::maps::{WORD_STEPS, offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 use crate::steps::{self, GO_ON, STOP};
-use crate::table::{self, ANY};
+use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
@@ -26,49 +26,45 @@ const MAX_SUBFLOWS: u32 = 8;
 /// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
 #[inline(always)]
 pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {
-    let attribute = |at: u32| read_kernel::<u32>(attributes as u64 + u64::from(at));
-    let is_given = attribute(sweep_offset!(iattr_valid)).is_some_and(|valid| valid & UID_CHANGES != 0);
+    let valid = read_kernel::<u32>(attributes as u64 + u64::from(sweep_offset!(iattr_valid)));
     let inode = read_kernel(entry as u64 + u64::from(sweep_offset!(dentry_inode)));
-    if let (true, Some(inode), Some(uid)) = (is_given, inode, attribute(sweep_offset!(iattr_uid))) {
-        of_socket(inode, uid);
+    if let (true, Some(inode)) = (valid.is_some_and(|valid| valid & UID_CHANGES != 0), inode) {
+        of_socket(inode);
     }
 }
 
-/// The socket that an inode is of, if it is a socket's. The inode has its new user already, and the socket has not.
+/// The socket that an inode is of, if it is a socket's, which has its former user still.
 #[inline(always)]
 pub(crate) fn of_any_inode(inode: *const c_void) {
     let inode = inode as u64;
     let Some(volume) = read_kernel::<u64>(inode + u64::from(sweep_offset!(inode_sb))) else { return };
-    if read_kernel(volume + u64::from(sweep_offset!(sb_magic))) == Some(SOCKETS)
-        && let Some(uid) = read_kernel(inode + u64::from(sweep_offset!(inode_uid)))
-    {
-        of_socket(inode, uid);
+    if read_kernel(volume + u64::from(sweep_offset!(sb_magic))) == Some(SOCKETS) {
+        of_socket(inode);
     }
 }
 
 #[inline(always)]
-fn of_socket(inode: u64, uid: u32) {
+fn of_socket(inode: u64) {
     let socket = inode - u64::from(sweep_offset!(socket_inode));
     let Some(key @ 1..) = read_kernel::<u64>(socket + u64::from(sweep_offset!(socket_sk))) else { return };
     let has_subflows = sweep_offset!(mptcp_conn_list) != 0;
     if has_subflows && read_kernel(key + u64::from(offset!(sk_protocol))) == Some(MPTCP) {
-        of_subflows(key, uid);
+        of_subflows(key);
     } else {
         settle(key);
     }
 }
 
-/// The way through the subflows of a socket that is given to `uid`.
+/// The way through the subflows of a socket.
 struct Subflows {
     head: u64,
     node: u64,
-    uid: u32,
 }
 
 #[inline(always)]
-fn of_subflows(socket: u64, uid: u32) {
+fn of_subflows(socket: u64) {
     let head = socket + u64::from(sweep_offset!(mptcp_conn_list));
-    let mut subflows = Subflows { head, node: read_kernel(head).unwrap_or(head), uid };
+    let mut subflows = Subflows { head, node: read_kernel(head).unwrap_or(head) };
     steps::each(&WORD_STEPS, subflow, &mut subflows);
 }
 
@@ -79,48 +75,52 @@ extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, s
         return STOP;
     }
     let context = subflows.node - u64::from(sweep_offset!(subflow_node));
-    if let Some(key @ 1..) = read_kernel::<u64>(context + u64::from(sweep_offset!(subflow_tcp_sock)))
-        && settle(key) != 0
-    {
-        let _ = GIVEN.insert(key, subflows.uid, ANY);
-        table::add(words::GIVEN, 1);
+    if let Some(key @ 1..) = read_kernel::<u64>(context + u64::from(sweep_offset!(subflow_tcp_sock))) {
+        settle(key);
     }
     subflows.node = read_kernel(subflows.node).unwrap_or(subflows.head);
     GO_ON
 }
 
-/// Credits what moved so far; 1 if there is a stream. Exported, which has the verifier go through it only once.
+/// Credits what moved so far. Exported, which has the verifier go through it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn settle(key: u64) -> u32 {
-    let Some(stream) = table::find(key) else { return 0 };
-    if look(key, stream) != 0 {
-        // A sweep looked at the same time.
+extern "C" fn settle(key: u64) -> i32 {
+    if let Some(stream) = table::find(key) {
+        look(key, stream);
+        // A sweep may have looked at the same time, and the numbers may have changed while they were read.
         look(key, stream);
     }
-    1
+    0
 }
 
 /// Not in a loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
 #[inline(never)]
-fn look(key: u64, stream: *mut Stream) -> u32 {
-    u32::from(credit::look(Sock::of(key), stream, true))
+fn look(key: u64, stream: *mut Stream) -> i32 {
+    credit::look(Sock::of(key), stream, true);
+    0
 }
 
-/// The user who owns a socket.
+/// The user who owns a socket; of a subflow of an MPTCP socket who owns that.
 #[inline(always)]
 pub(crate) fn owner(sk: Sock) -> u32 {
-    if table::word(words::GIVEN) == 0 {
-        return sk.uid();
+    let protocol = sk.load::<u64>(offset!(icsk_ulp_ops));
+    if protocol != 0
+        && let Some(uid) = owner_above(sk, protocol)
+    {
+        return uid;
     }
-    // SAFETY: points to a map value.
-    GIVEN.get_ptr(sk.key()).map_or_else(|| sk.uid(), |uid| unsafe { read_volatile(uid) })
+    sk.uid()
 }
 
-/// A connection is over, or another begins.
+/// The user of the MPTCP socket above, if `protocol` is MPTCP: what lies on TCP may also be TLS.
 #[inline(always)]
-pub(crate) fn forget(key: u64) {
-    if table::word(words::GIVEN) != 0 {
-        let _ = GIVEN.remove(key);
+fn owner_above(sk: Sock, protocol: u64) -> Option<u32> {
+    let name = read_kernel::<u64>(protocol + u64::from(sweep_offset!(ulp_name)))?;
+    if sweep_offset!(mptcp_conn_list) == 0 || name != u64::from_ne_bytes(*b"mptcp\0\0\0") {
+        return None;
     }
+    let context = sk.load::<u64>(offset!(icsk_ulp_data));
+    let socket = read_kernel::<u64>(context + u64::from(sweep_offset!(subflow_conn)))?;
+    if socket == 0 { None } else { read_kernel(socket + u64::from(offset!(sk_uid))) }
 }

@@ -57,7 +57,7 @@ fn begins(sk: Sock, old: u32, change: Change) {
         log::begins(sk, old, &stream);
     }
     if !table::insert(sk.key(), &stream) {
-        refused();
+        refused(sk);
     }
 }
 
@@ -72,7 +72,7 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
         Change::Begins if is_opening => {
             let begun = begun(&sk.numbers(), true);
             log::begins(sk, old, &begun);
-            table::write(stream, &begun);
+            table::begin(stream, &begun);
         }
         Change::Begins if is_of(&look::read(stream), &sk.numbers()) => {}
         _ => {
@@ -81,7 +81,7 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
                 // What it moved since the last look is lost.
                 audit::has_missed_an_end(&before, &sk.numbers());
             }
-            leave(sk.key(), stream);
+            leave(stream);
             table::write(stream, &first(sk, old, change));
         }
     }
@@ -95,7 +95,7 @@ fn first(sk: Sock, old: u32, change: Change) -> Stream {
 #[inline(always)]
 fn ends(sk: Sock, stream: *mut Stream, old: u32) {
     last_look(sk, stream, old);
-    credit::leaves(sk.key(), stream);
+    credit::leaves(stream);
     table::remove(sk.key());
 }
 
@@ -160,6 +160,9 @@ extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
     let has_opened = old != state::SYN_RECV && has_opened(sk);
     let Tally { sent, received } = unbegun(&numbers, old, has_opened);
     if (sent != 0 || received != 0) && is_new_end(sk, &numbers) {
+        if old != state::SYN_RECV {
+            events::count(event::UNFOLLOWED);
+        }
         log::ends(sk, old, &Position { sent: 0, received: 0 }, &Position { sent, received });
         credit::unfollowed(sk, sent as i64, received as i64);
     }
@@ -185,24 +188,24 @@ fn is_new_end(sk: Sock, numbers: &Numbers) -> bool {
     true
 }
 
-/// There is no room for a connection that begins.
+/// There is no room for a connection that begins. Its end is new even if it has the numbers of an earlier one.
 #[inline(always)]
-fn refused() {
-    events::count(event::UNFOLLOWED);
+fn refused(sk: Sock) {
+    let _ = ENDS.remove(sk.key());
     table::add(words::OVERFLOWED, 1);
 }
 
 /// Forgets a stream: what moves from now on is another connection's.
 #[inline(always)]
 pub(crate) fn end(key: u64, stream: *mut Stream) {
-    leave(key, stream);
+    leave(stream);
     table::remove(key);
 }
 
 /// Takes a stream from its connection. A look that has begun credits nothing any more.
 #[inline(always)]
-fn leave(key: u64, stream: *mut Stream) {
-    credit::leaves(key, stream);
+fn leave(stream: *mut Stream) {
+    credit::leaves(stream);
     // SAFETY: `stream` points to a map value.
     unsafe {
         atomic::swap(&raw mut (*stream).received, Stream::NOWHERE);
@@ -219,14 +222,23 @@ fn flags(stream: *mut Stream) -> u16 {
 /// Follows a connection that is older than the programs from now on.
 #[inline(always)]
 pub(crate) fn meet(sk: Sock, now: u32) {
-    let stream = if now == state::SYN_SENT { OPENING } else { met(&sk.numbers()) };
+    let stream = met(&steady_numbers(sk));
     if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_to_be_left_out(sk) {
         return;
     }
     log::begins(sk, now, &stream);
-    if !table::insert(sk.key(), &stream) {
-        refused();
-    } else if stream.flags & Stream::LATE != 0 {
+    if table::insert(sk.key(), &stream) {
         events::count(event::LATE);
+    } else {
+        refused(sk);
     }
+}
+
+/// The numbers of a socket that is not locked, of one moment as far as its beginning goes: it is told by two that do not change
+/// at the same time.
+#[inline(always)]
+fn steady_numbers(sk: Sock) -> Numbers {
+    let first = sk.numbers();
+    let second = sk.numbers();
+    if is_of(&begun(&first, false), &second) { second } else { sk.numbers() }
 }

@@ -22,8 +22,6 @@ use crate::sock::Sock;
 pub(crate) struct Moved {
     pub(crate) sent: i64,
     pub(crate) received: i64,
-    /// Another look came in between, which may not have seen the last of it.
-    pub(crate) was_raced: bool,
 }
 
 /// What a stream holds whose socket is locked.
@@ -110,10 +108,6 @@ pub(crate) fn at<T>(
         )
     };
     let ours = |has: bool, bytes: u64| if has { bytes as i64 } else { 0 };
-    let moved = Moved {
-        sent: ours(has_sent, sent),
-        received: ours(has_received, received),
-        was_raced: !has_sent || !has_received,
-    };
+    let moved = Moved { sent: ours(has_sent, sent), received: ours(has_received, received) };
     Some((owner, moved))
 }

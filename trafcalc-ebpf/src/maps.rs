@@ -25,15 +25,6 @@ pub(crate) static SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(SPILL_
 #[map]
 pub(crate) static TABLE: Array<u64> = Array::with_max_entries(table::COUNT, 0);
 
-/// The users who own subflows of MPTCP sockets that were given away, by the address of the subflow's socket: see
-/// [`crate::fchown`].
-#[map]
-pub(crate) static GIVEN: HashMap<u64, u32> = HashMap::with_max_entries(MAX_GIVEN, 0);
-
-/// Most subflows of sockets that were given away at the same time. Only a privileged process, or one in a user namespace of its
-/// own, gives sockets away.
-const MAX_GIVEN: u32 = 1_024;
-
 /// Connections without a stream that ended last, by the address of their socket: the number at which each began. It tells the
 /// other programs that see the same end.
 #[map]

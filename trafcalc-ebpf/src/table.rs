@@ -11,6 +11,7 @@ use core::ptr::{read_volatile, write_volatile};
 use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, Stream, bucket, table};
 
 use crate::atomic;
+use crate::credit;
 use crate::maps::{BUCKETS, OCCUPIED, SPILL, TABLE, bucket_bits};
 
 /// `BPF_NOEXIST`: insert only.
@@ -53,6 +54,8 @@ fn place_for(key: u64, new: &Stream) -> bool {
         for index in 0..BUCKET_STREAMS {
             // SAFETY: points into a map value.
             if holder(bucket, index) == 0 && unsafe { atomic::replace(place(bucket, index), 0, key) } {
+                // A hook that ran on when the former connection was over may have left something there.
+                credit::leaves(stream(bucket, index));
                 write(stream(bucket, index), new);
                 mark(number);
                 return true;
@@ -70,14 +73,23 @@ fn place_for(key: u64, new: &Stream) -> bool {
 pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
     unsafe {
-        write_volatile(&raw mut (*stream).sent_base, new.sent_base);
-        write_volatile(&raw mut (*stream).received_base, new.received_base);
-        write_volatile(&raw mut (*stream).flags, new.flags);
         write_volatile(&raw mut (*stream).looks_without_actor, 0);
         write_volatile(&raw mut (*stream).written, new.written);
         write_volatile(&raw mut (*stream).owner, new.owner);
         write_volatile(&raw mut (*stream).former, new.former);
         write_volatile(&raw mut (*stream).writer, new.writer);
+    }
+    begin(stream, new);
+}
+
+/// Writes where a connection began over a stream of it that has been there since it opened: who acted meanwhile is kept.
+#[inline(always)]
+pub(crate) fn begin(stream: *mut Stream, new: &Stream) {
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        write_volatile(&raw mut (*stream).sent_base, new.sent_base);
+        write_volatile(&raw mut (*stream).received_base, new.received_base);
+        write_volatile(&raw mut (*stream).flags, new.flags);
         write_volatile(&raw mut (*stream).received, new.received);
         atomic::swap(&raw mut (*stream).sent, new.sent);
     }

@@ -22,8 +22,25 @@ fn run(test: &Test) -> Result<()> {
     for namespace in [&world.near, &world.far] {
         namespace.sysctl("mptcp/enabled", "1")?;
     }
-    let counters = test.count(&world)?;
-    let wire = Wire::watch(&world)?;
+    give(test, &world)?;
+    give_in_vain(test, &world)
+}
+
+/// Who may not give his connection away still pays for it.
+fn give_in_vain(test: &Test, world: &World) -> Result<()> {
+    let counters = test.count(world)?;
+    let wire = Wire::watch(world)?;
+    let steps = [send(10_000, CHUNK), receive(10), Step::ChownInVain(NEW_OWNER), send(200_000, CHUNK), receive(40_000)];
+    let client = test.client(steps).over(Transport::Mptcp);
+    let answers = [receive(10_000), send(10, 10), receive(200_000), send(40_000, CHUNK), receive_all()];
+    run_all([(&world.far, test.server(answers).over(Transport::Mptcp)), (&world.near, client)])?;
+    let ends = wire.stop()?;
+    ends.must_be_in(test, &counters.stop()?)
+}
+
+fn give(test: &Test, world: &World) -> Result<()> {
+    let counters = test.count(world)?;
+    let wire = Wire::watch(world)?;
     // Nothing moves while it is given away, so that each byte has one owner.
     let give = [Step::AwaitAcknowledged, Step::Pause(100), Step::Chown(NEW_OWNER)];
     let (before, after) = ([send(100_000, CHUNK), receive(30_000)], [send(200_000, CHUNK), receive(40_000)]);

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Uid, fchown, seteuid};
 
@@ -72,6 +72,7 @@ impl<'a> Connection<'a> {
             Step::Pause(ms) => thread::sleep(Duration::from_millis(ms)),
             Step::Meet => drop(self.meeting.wait()),
             Step::Chown(uid) => self.chown(uid)?,
+            Step::ChownInVain(uid) => ensure!(self.chown(uid).is_err(), "everybody may give sockets away"),
             Step::ActAs(uid) => act_as(uid)?,
             Step::Enter(ref cgroup) => self.tally.goes_on_inside(cgroup::enter(cgroup)?),
             Step::Become { ref name, ref steps } => self.become_program(name, steps)?,

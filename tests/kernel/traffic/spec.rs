@@ -125,6 +125,8 @@ pub(crate) enum Step {
     Meet,
     /// Give the socket to another user; takes `uid` 0.
     Chown(u32),
+    /// The same without the right to do so.
+    ChownInVain(u32),
     /// Act as another user from now on; takes `uid` 0.
     ActAs(u32),
     /// Enter the cgroup with this folder; takes `uid` 0.

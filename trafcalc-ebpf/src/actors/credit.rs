@@ -14,16 +14,13 @@ use crate::fchown;
 use crate::look;
 use crate::sock::Sock;
 
-/// Looks at an open connection, unless it is too early to tell whose it is. Whether another look came in between.
+/// Looks at an open connection, unless it is too early to tell whose it is.
 #[inline(always)]
-pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) -> bool {
+pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
     let is_told = || is_last_of_owner || !(sk.is_unaccepted() || is_too_early(stream));
-    match look::at(sk, stream, Which::Both, |from| is_told().then(|| (remembered_row(sk, stream), from))) {
-        Some(((row, from), moved)) => {
-            share(sk, stream, row, from, moved.sent, moved.received);
-            moved.was_raced
-        }
-        None => false,
+    let owner = |from| is_told().then(|| (remembered_row(sk, stream), from));
+    if let Some(((row, from), moved)) = look::at(sk, stream, Which::Both, owner) {
+        share(sk, stream, row, from, moved.sent, moved.received);
     }
 }
 
@@ -36,7 +33,11 @@ pub(crate) fn share(sk: Sock, stream: *mut Stream, row: u32, from: u64, sent: i6
     let of_former = match actor::former(stream) {
         Some((former, end)) => {
             let bytes = ending_before(from, sent, end);
-            accounts::credit(former, bytes, 0);
+            accounts::credit(actor::still(former, account_holder(sk)), bytes, 0);
+            if bytes < sent {
+                // All of his has left; numbers come again.
+                actor::set_former(stream, OTHER_ROW, 0);
+            }
             bytes
         }
         None => 0,
@@ -81,10 +82,9 @@ pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     }
 }
 
-/// The stream is about to be forgotten.
+/// The stream is about to be forgotten, or to be another connection's.
 #[inline(always)]
-pub(crate) fn leaves(key: u64, stream: *mut Stream) {
-    fchown::forget(key);
+pub(crate) fn leaves(stream: *mut Stream) {
     if actors_matter() {
         actor::leave(stream);
     }

@@ -37,31 +37,40 @@ pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
         return;
     }
     let row = row(sk, stream, moment);
-    if which == Which::Sent && actor::writer(stream) != row {
-        writes_first(sk, stream, row);
+    let write_seq = sk.load::<u32>(offset!(write_seq));
+    // Who has written nothing, as a call that reads or fails, is no writer.
+    let is_writing = which == Which::Sent && write_seq != written(stream);
+    if is_writing && actor::writer(stream) != actor::last_row(stream) {
+        writes_first(sk, stream);
     }
     if let Some((from, moved)) = look::at(sk, stream, which, Some) {
         credit::share(sk, stream, row, from, moved.sent, moved.received);
     }
-    if which == Which::Sent {
+    if is_writing {
         // SAFETY: `stream` points to a map value. A number that is put down late only changes whose of two actors some bytes are.
-        unsafe { write_volatile(&raw mut (*stream).written, sk.load::<u32>(offset!(write_seq))) };
+        unsafe { write_volatile(&raw mut (*stream).written, write_seq) };
     }
+}
+
+/// The number behind the last byte that was seen to be written.
+#[inline(always)]
+fn written(stream: *mut Stream) -> u32 {
+    // SAFETY: `stream` points to a map value.
+    unsafe { read_volatile(&raw const (*stream).written) }
 }
 
 /// Somebody else has written than before: credits what the last writer sent. What he wrote that TCP has not sent yet stays his.
 #[inline(never)]
-fn writes_first(sk: Sock, stream: *mut Stream, row: u32) -> u32 {
-    let last = actor::writer(stream);
-    if last != OTHER_ROW {
-        // SAFETY: `stream` points to a map value.
-        let written = unsafe { read_volatile(&raw const (*stream).written) };
+fn writes_first(sk: Sock, stream: *mut Stream) -> u32 {
+    let (writer, written) = (actor::writer(stream), written(stream));
+    if writer != OTHER_ROW {
         if let Some((from, moved)) = look::at(sk, stream, Which::SentBefore(written), Some) {
-            credit::share(sk, stream, last, from, moved.sent, 0);
+            let row = actor::still(writer, accounts::account_holder(fchown::owner(sk)));
+            credit::share(sk, stream, row, from, moved.sent, 0);
         }
-        actor::set_former(stream, last, written);
+        actor::set_former(stream, writer, written);
     }
-    actor::set_writer(stream, row);
+    actor::set_writer(stream, actor::last_row(stream));
     0
 }
 

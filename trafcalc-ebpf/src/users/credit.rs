@@ -8,15 +8,12 @@ use crate::fchown;
 use crate::look;
 use crate::sock::Sock;
 
-/// Looks at an open connection, unless nobody has accepted it yet. Whether another look came in between.
+/// Looks at an open connection, unless nobody has accepted it yet.
 #[inline(always)]
-pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) -> bool {
-    match look::at(sk, stream, Which::Both, |_| (!sk.is_unaccepted()).then(|| fchown::owner(sk))) {
-        Some((uid, moved)) => {
-            accounts::credit_user(uid, moved.sent, moved.received);
-            moved.was_raced
-        }
-        None => false,
+pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) {
+    let owner = |_| (!sk.is_unaccepted()).then(|| fchown::owner(sk));
+    if let Some((uid, moved)) = look::at(sk, stream, Which::Both, owner) {
+        accounts::credit_user(uid, moved.sent, moved.received);
     }
 }
 
@@ -34,8 +31,6 @@ pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     }
 }
 
-/// The stream is about to be forgotten.
+/// The stream is about to be forgotten, or to be another connection's.
 #[inline(always)]
-pub(crate) fn leaves(key: u64, _stream: *mut Stream) {
-    fchown::forget(key);
-}
+pub(crate) fn leaves(_stream: *mut Stream) {}

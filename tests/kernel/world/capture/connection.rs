@@ -14,8 +14,8 @@ pub(crate) struct Seen {
     theirs: Option<Stream>,
     /// Up to where this end acknowledged the other's stream, FIN included.
     acknowledged: u64,
-    /// How much of the other's stream had arrived in order when either end reset the connection.
-    at_reset: Option<u64>,
+    /// How much of the other's stream this end had received when it reset the connection itself, and at most when the other did.
+    at_reset: Option<(bool, u64)>,
     /// Whether either end has sent a reset.
     is_reset: bool,
 }
@@ -38,7 +38,9 @@ impl Seen {
         let most = self.theirs.as_ref().map_or(0, Stream::length);
         let arrived = self.theirs.as_ref().map_or(0, Stream::in_order);
         match self.at_reset {
-            Some(position) => (position.min(most), position.min(most)),
+            Some((true, position)) => (position.min(most), position.min(most)),
+            // What had arrived may have found no room, and the reset came before it was sent again.
+            Some((false, position)) => (self.acknowledged().min(position), position.min(most)),
             None => (self.acknowledged(), arrived.max(self.acknowledged())),
         }
     }
@@ -81,7 +83,7 @@ impl Seen {
         self.is_reset = true;
         let Some(theirs) = &self.theirs else { return };
         if u64::try_from(theirs.position(sequence)) == Ok(theirs.next()) {
-            self.at_reset.get_or_insert(theirs.in_order());
+            self.at_reset.get_or_insert((false, theirs.in_order()));
         }
     }
 
@@ -93,7 +95,7 @@ impl Seen {
         self.acknowledged = self.acknowledged.max(position);
         if segment.is_reset {
             self.is_reset = true;
-            self.at_reset.get_or_insert(position);
+            self.at_reset.get_or_insert((true, position));
         }
     }
 }

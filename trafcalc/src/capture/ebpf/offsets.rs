@@ -94,7 +94,7 @@ fn has_known_records(btf: &Btf) -> bool {
 fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
     let sock = Structure::find(btf, "sock")?;
     let common = sock.inner("__sk_common")?;
-    let tcp = Structure::find(btf, "tcp_sock")?;
+    let (connection, tcp) = (Structure::find(btf, "inet_connection_sock")?, Structure::find(btf, "tcp_sock")?);
     Ok(Offsets {
         sk_type: sock.field("sk_type", 2)?,
         sk_protocol: sock.field("sk_protocol", 2)?,
@@ -116,6 +116,8 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
         skc_rcv_saddr: common.field("skc_rcv_saddr", 4)?,
         skc_v6_daddr: common.field("skc_v6_daddr", 16)?,
         skc_v6_rcv_saddr: common.field("skc_v6_rcv_saddr", 16)?,
+        icsk_ulp_ops: connection.field("icsk_ulp_ops", 8)?,
+        icsk_ulp_data: connection.field("icsk_ulp_data", 8)?,
         snd_una: tcp.field("snd_una", 4)?,
         snd_nxt: tcp.field("snd_nxt", 4)?,
         write_seq: tcp.field("write_seq", 4)?,
@@ -152,12 +154,12 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
         dentry_inode: Structure::find(btf, "dentry")?.field("d_inode", 8)?,
         inode_sb: Structure::find(btf, "inode")?.field("i_sb", 8)?,
         sb_magic: Structure::find(btf, "super_block")?.field("s_magic", 8)?,
-        inode_uid: Structure::find(btf, "inode")?.field("i_uid", 4)?,
         iattr_valid: Structure::find(btf, "iattr")?.field("ia_valid", 4)?,
-        iattr_uid: Structure::find(btf, "iattr")?.field("ia_uid", 4)?,
         mptcp_conn_list: mptcp.conn_list,
         subflow_node: mptcp.node,
         subflow_tcp_sock: mptcp.tcp_sock,
+        subflow_conn: mptcp.conn,
+        ulp_name: Structure::find(btf, "tcp_ulp_ops")?.field("name", 16)?,
     })
 }
 
@@ -167,6 +169,7 @@ struct Mptcp {
     conn_list: u32,
     node: u32,
     tcp_sock: u32,
+    conn: u32,
 }
 
 impl Mptcp {
@@ -176,6 +179,7 @@ impl Mptcp {
             conn_list: Structure::find(btf, "mptcp_sock")?.inner("conn_list")?.field("next", 8)?,
             node: subflow.inner("node")?.field("next", 8)?,
             tcp_sock: subflow.field("tcp_sock", 8)?,
+            conn: subflow.field("conn", 8)?,
         })
     }
 }

@@ -105,6 +105,12 @@ fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let tcp = [&tcp[..], &[("bytes_acked", eight, 1720), ("bytes_received", eight, 1728), ("bytes_sent", eight, 1736)]]
         .concat();
     blob.record("tcp_sock", STRUCT, 2300, &tcp);
+    blob.record(
+        "inet_connection_sock",
+        STRUCT,
+        1500,
+        &[("icsk_ulp_ops", pointer, 1300), ("icsk_ulp_data", pointer, 1304)],
+    );
     blob.record("inet_sock", STRUCT, 900, &[("inet_sport", two, 780)]);
     let device = blob.record("", UNION, 8, &[("dev", pointer, 0), ("dev_rcu", pointer, 0)]);
     blob.record("dst_entry", STRUCT, 80, &[("", device, 0)]);
