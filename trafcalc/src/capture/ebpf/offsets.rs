@@ -159,7 +159,7 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
         subflow_node: mptcp.node,
         subflow_tcp_sock: mptcp.tcp_sock,
         subflow_conn: mptcp.conn,
-        ulp_name: Structure::find(btf, "tcp_ulp_ops")?.field("name", 16)?,
+        ulp_name: mptcp.ulp_name,
     })
 }
 
@@ -170,6 +170,7 @@ struct Mptcp {
     node: u32,
     tcp_sock: u32,
     conn: u32,
+    ulp_name: u32,
 }
 
 impl Mptcp {
@@ -180,6 +181,7 @@ impl Mptcp {
             node: subflow.inner("node")?.field("next", 8)?,
             tcp_sock: subflow.field("tcp_sock", 8)?,
             conn: subflow.field("conn", 8)?,
+            ulp_name: Structure::find(btf, "tcp_ulp_ops")?.field("name", 16)?,
         })
     }
 }
@@ -332,6 +334,7 @@ fn size<T: btf_rs::BtfType + ?Sized>(btf: &Btf, of: &T, depth: usize) -> Option<
         Type::Int(int) => Some(int.size()),
         Type::Ptr(_) => Some(size_of::<u64>()),
         Type::Struct(inner) | Type::Union(inner) => Some(inner.size()),
+        Type::Array(array) if depth > 0 => Some(size(btf, &array, depth - 1)? * array.len()),
         alias @ (Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_)) if depth > 0 => {
             size(btf, alias.as_btf_type()?, depth - 1)
         }
