@@ -313,6 +313,16 @@ pub fn has_begun(stream: &Stream) -> bool {
         && stream.received >= stream.received_base.into()
 }
 
+/// What both ends of a connection know of it: the numbers of the first payload byte of who opened it and of who accepted it. Nobody
+/// can choose the latter.
+#[must_use]
+#[inline]
+pub const fn pair(stream: &Stream, opened: bool) -> u64 {
+    let (sent, received) = (stream.sent_base.wrapping_add(opened as u32), stream.received_base);
+    let (opener, acceptor) = if opened { (sent, received) } else { (received, sent) };
+    (opener as u64) << 32 | acceptor as u64
+}
+
 /// The distance a cursor moves by a look in between: it never goes back.
 #[must_use]
 #[inline]

@@ -100,27 +100,3 @@ fn look(key: u64, stream: *mut Stream) -> i32 {
     credit::look(Sock::of(key), stream, true);
     0
 }
-
-/// The user who owns a socket; of a subflow of an MPTCP socket who owns that.
-#[inline(always)]
-pub(crate) fn owner(sk: Sock) -> u32 {
-    let protocol = sk.load::<u64>(offset!(icsk_ulp_ops));
-    if protocol != 0
-        && let Some(uid) = owner_above(sk, protocol)
-    {
-        return uid;
-    }
-    sk.uid()
-}
-
-/// The user of the MPTCP socket above, if `protocol` is MPTCP: what lies on TCP may also be TLS.
-#[inline(always)]
-fn owner_above(sk: Sock, protocol: u64) -> Option<u32> {
-    let name = read_kernel::<u64>(protocol + u64::from(sweep_offset!(ulp_name)))?;
-    if sweep_offset!(mptcp_conn_list) == 0 || name != u64::from_ne_bytes(*b"mptcp\0\0\0") {
-        return None;
-    }
-    let context = sk.load::<u64>(offset!(icsk_ulp_data));
-    let socket = read_kernel::<u64>(context + u64::from(sweep_offset!(subflow_conn)))?;
-    if socket == 0 { None } else { read_kernel(socket + u64::from(offset!(sk_uid))) }
-}

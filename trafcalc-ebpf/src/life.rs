@@ -49,11 +49,14 @@ fn begins(sk: Sock, old: u32, change: Change) {
         return;
     }
     // Before it opens there is no route.
-    if change == Change::Begins && loopback::is_to_be_left_out(sk) {
+    if change == Change::Begins && loopback::is_routed_here(sk) {
         return;
     }
     let stream = first(sk, old, change);
     if change == Change::Begins {
+        if old == state::SYN_RECV && loopback::is_led_back(sk, &stream) {
+            return;
+        }
         log::begins(sk, old, &stream);
     }
     if !table::insert(sk.key(), &stream) {
@@ -68,7 +71,7 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
     let is_opening = flags(stream) & Stream::OPENING != 0;
     match change {
         Change::Opens if is_opening => {}
-        Change::Begins if is_opening && loopback::is_to_be_left_out(sk) => end(sk.key(), stream),
+        Change::Begins if is_opening && loopback::is_routed_here(sk) => end(sk.key(), stream),
         Change::Begins if is_opening => {
             let begun = begun(&sk.numbers(), true);
             log::begins(sk, old, &begun);
@@ -121,7 +124,7 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
     let from = at_end(&numbers, &before, || has_opened(sk));
     let last = last_position(&numbers, &from, old);
     log::ends(sk, old, &Position { sent: from.sent, received: from.received }, &last);
-    if loopback::came_through_lo(sk) {
+    if from.flags & Stream::SYN_ACKED != 0 && loopback::ends_here(sk, &from, true) {
         return;
     }
     if flags & (Stream::LATE | Stream::OPENING) == 0 || is_of_another {
@@ -153,11 +156,14 @@ fn may_be_unfollowed(old: u32) -> bool {
 #[inline(never)]
 extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
     let sk = Sock::of(key);
-    if !sk.is_tcp() || loopback::is_to_be_left_out(sk) {
+    if !sk.is_tcp() || loopback::is_routed_here(sk) {
         return 0;
     }
     let numbers = sk.numbers();
     let has_opened = old != state::SYN_RECV && has_opened(sk);
+    if loopback::ends_here(sk, &begun(&numbers, false), has_opened) {
+        return 0;
+    }
     let Tally { sent, received } = unbegun(&numbers, old, has_opened);
     if (sent != 0 || received != 0) && is_new_end(sk, &numbers) {
         if old != state::SYN_RECV {
@@ -223,7 +229,7 @@ fn flags(stream: *mut Stream) -> u16 {
 #[inline(always)]
 pub(crate) fn meet(sk: Sock, now: u32) {
     let stream = met(&steady_numbers(sk));
-    if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_to_be_left_out(sk) {
+    if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_routed_here(sk) {
         return;
     }
     log::begins(sk, now, &stream);

@@ -89,7 +89,7 @@ pub(crate) fn at<T>(
     if sent == 0 && received == 0 {
         return None;
     }
-    if loopback::came_through_lo(sk) {
+    if before.flags & Stream::SYN_ACKED != 0 && loopback::ends_here(sk, &before, true) {
         // SAFETY: `stream` points to a map value. Its end sees this, too, and credits nothing.
         unsafe { atomic::replace(&raw mut (*stream).sent, before.sent, Stream::NOWHERE) };
         return None;

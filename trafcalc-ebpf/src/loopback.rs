@@ -1,10 +1,13 @@
 //! Whether both ends of a connection are on this host.
 #![expect(unsafe_code, reason = "a function is exported")]
 
+use trafcalc_common::connection::pair;
+use trafcalc_common::maps::Stream;
 use trafcalc_common::tcp::{is_loopback_v4, is_loopback_v6};
 
-use crate::maps::{count_loopback, offset};
+use crate::maps::{LED_BACK, count_loopback, offset};
 use crate::sock::{Sock, read_kernel};
+use crate::table::ANY;
 
 const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
@@ -17,16 +20,8 @@ const LO: u32 = 1;
 /// Whether the socket's connection stays on this host by its route, whatever its addresses, and such connections are not wanted.
 /// Asked when it begins.
 #[inline(always)]
-pub(crate) fn is_to_be_left_out(sk: Sock) -> bool {
-    !count_loopback() && stays_here(sk.key()) != 0
-}
-
-/// A function of its own, as it is asked at several places; exported, which has the verifier go through it only once.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stays_here(key: u64) -> u32 {
-    let sk = Sock::of(key);
-    u32::from(came_through_lo(sk) || goes_through_lo(sk))
+pub(crate) fn is_routed_here(sk: Sock) -> bool {
+    !count_loopback() && goes_through_lo(sk.key()) != 0
 }
 
 /// The same by the addresses, which are the same in all of a connection's life.
@@ -35,11 +30,24 @@ pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
     !count_loopback() && has_local_peer(sk)
 }
 
-/// Whether the last segments came by `lo`, and such connections are not wanted. So it is, too, where NAT leads a connection
-/// back to this host, whatever its addresses; but who opened it only knows when the peer's answer was taken in.
+/// Whether the accepted connection of `sk` that begins now was led back to this host by NAT, whatever its addresses, and such
+/// connections are not wanted: the segment that ended its handshake came by `lo`. It is noted for the other end.
+///
+/// Later that tells nothing: anybody may have a SYN with the addresses of a connection come by `lo`.
 #[inline(always)]
-pub(crate) fn came_through_lo(sk: Sock) -> bool {
-    !count_loopback() && receiving_interface(sk) == LO
+pub(crate) fn is_led_back(sk: Sock, stream: &Stream) -> bool {
+    let is_led_back = !count_loopback() && receiving_interface(sk) == LO;
+    if is_led_back {
+        let _ = LED_BACK.insert(pair(stream, false), 1, ANY);
+    }
+    is_led_back
+}
+
+/// Whether the other end of the connection of `sk`, which this host opened or nobody saw begin, was found to be led back. Asked of
+/// those whose last segments came by `lo`.
+#[inline(always)]
+pub(crate) fn ends_here(sk: Sock, stream: &Stream, opened: bool) -> bool {
+    !count_loopback() && receiving_interface(sk) == LO && LED_BACK.get_ptr(pair(stream, opened)).is_some()
 }
 
 /// The interface that the peer's segments come by; 0 if it is not known. Without the route that the kernel keeps beside it the
@@ -75,13 +83,16 @@ fn has_local_v6_peer(sk: Sock) -> bool {
 }
 
 /// Whether the cached route leaves by a loopback device: that is so for every address of this host.
-#[inline(always)]
-fn goes_through_lo(sk: Sock) -> bool {
-    let route = sk.load::<u64>(offset!(sk_dst_cache));
+///
+/// A function of its own, as it is asked at several places; exported, which has the verifier go through it only once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn goes_through_lo(key: u64) -> u32 {
+    let route = Sock::of(key).load::<u64>(offset!(sk_dst_cache));
     if route == 0 {
-        return false;
+        return 0;
     }
-    let Some(device @ 1..) = read_kernel::<u64>(route + u64::from(offset!(dst_dev))) else { return false };
+    let Some(device @ 1..) = read_kernel::<u64>(route + u64::from(offset!(dst_dev))) else { return 0 };
     let flags = read_kernel::<u32>(device + u64::from(offset!(dev_flags)));
-    flags.is_some_and(|flags| flags & IFF_LOOPBACK != 0)
+    flags.is_some_and(|flags| flags & IFF_LOOPBACK != 0).into()
 }

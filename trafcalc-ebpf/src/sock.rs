@@ -14,9 +14,7 @@ use crate::maps::{offset, tcp_sock_type};
 
 const IPPROTO_TCP: u16 = 6;
 const SOCK_STREAM: u16 = 1;
-/// `SOCK_DEAD` of `enum sock_flags` (include/net/sock.h, the same since Linux 2.6): no application has it any more.
-const SOCK_DEAD: u64 = 1;
-/// `SOCK_DONE`: the peer's FIN has come.
+/// `SOCK_DONE` of `enum sock_flags` (include/net/sock.h, the same since Linux 2.6): the peer's FIN has come.
 const SOCK_DONE: u64 = 1 << 1;
 
 /// The address of a `struct sock`; of a `struct tcp_sock`, too, if [`Sock::is_tcp`].
@@ -127,12 +125,6 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn state(self) -> u32 {
         self.load::<u8>(offset!(skc_state)).into()
-    }
-
-    /// Whether it waits to be accepted, which makes it the socket of who accepts it: no application has it yet.
-    #[inline(always)]
-    pub(crate) fn is_unaccepted(self) -> bool {
-        self.load::<u64>(offset!(sk_socket)) == 0 && self.load::<u64>(offset!(skc_flags)) & SOCK_DEAD == 0
     }
 
     /// Most connections that may wait to be accepted; a child has that of its listener.

@@ -20,6 +20,7 @@ use crate::table;
 struct Words {
     first: u32,
     end: u32,
+    is_last: bool,
 }
 
 /// Buckets of one word.
@@ -29,29 +30,32 @@ struct Buckets {
     bits: u64,
     /// Those that have a stream.
     occupied: u64,
+    is_last: bool,
 }
 
-/// Looks at the streams in the buckets of as many words as a run has steps, from number `arg(0)` on and before `arg(1)`; and,
+/// Looks at the streams in the buckets of as many words as a run has steps, from number `arg(0)` on and before `arg(1)`, for the last time if `arg(2)` is not 0; and,
 /// when it begins with the first word, at those in the hash.
 #[raw_tracepoint]
 pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
     let (first, end): (u32, u32) = (context.arg(0), context.arg(1));
+    let mut is_last = context.arg::<u32>(2) != 0;
     if first == 0 && table::word(words::SPILLED) != 0 {
-        steps::each(&SPILL, spilled, &mut ());
+        steps::each(&SPILL, spilled, &mut is_last);
     }
-    steps::each(&STEPS, word, &mut Words { first, end });
+    steps::each(&STEPS, word, &mut Words { first, end, is_last });
     0
 }
 
-extern "C" fn spilled(_map: *mut c_void, key: *const u64, stream: *mut Stream, _: *mut ()) -> i64 {
+extern "C" fn spilled(_map: *mut c_void, key: *const u64, stream: *mut Stream, is_last: *mut bool) -> i64 {
     // SAFETY: both are there as long as the kernel calls.
-    credit::look(Sock::of(unsafe { read_volatile(key) }), stream, false);
+    let (key, is_last) = unsafe { (read_volatile(key), read_volatile(is_last)) };
+    credit::look(Sock::of(key), stream, is_last);
     GO_ON
 }
 
 extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, words: *mut Words) -> i64 {
     // SAFETY: both are there as long as the kernel calls.
-    let (number, end) = unsafe { ((*words).first + read_volatile(step), (*words).end) };
+    let (number, end, is_last) = unsafe { ((*words).first + read_volatile(step), (*words).end, (*words).is_last) };
     if number >= end {
         return STOP;
     }
@@ -60,7 +64,8 @@ extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, word
     // nothing is read that they would tell of.
     unsafe {
         if read_volatile(word) != 0 {
-            let mut buckets = Buckets { first: number * BUCKETS_A_WORD, bits: atomic::swap(word, 0), occupied: 0 };
+            let mut buckets =
+                Buckets { first: number * BUCKETS_A_WORD, bits: atomic::swap(word, 0), occupied: 0, is_last };
             steps::each(&WORD_STEPS, bucket, &mut buckets);
             atomic::set(word, buckets.occupied);
         }
@@ -81,7 +86,7 @@ extern "C" fn bucket(_map: *mut c_void, step: *const u32, _element: *mut u64, bu
         // The stream may be another's by now, or not be written yet: a look finds that out.
         if key != 0 {
             buckets.occupied |= bit;
-            credit::look(Sock::of(key), table::stream(bucket, index), false);
+            credit::look(Sock::of(key), table::stream(bucket, index), buckets.is_last);
         }
     }
     GO_ON

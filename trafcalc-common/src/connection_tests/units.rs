@@ -151,6 +151,15 @@ fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
     assert_eq!(ending_before(100, -1, 104), 0, "what is taken back");
 }
 
+/// Who opened has his SYN behind his base, and who accepted has not.
+#[test]
+fn both_ends_of_a_connection_are_one_pair() {
+    let client = Stream { sent_base: u32::MAX, received_base: 701, ..OPENING };
+    let server = Stream { sent_base: 701, received_base: 0, ..OPENING };
+    assert_eq!(pair(&client, true), pair(&server, false));
+    assert_ne!(pair(&client, true), pair(&server, true));
+}
+
 #[test]
 fn a_look_moves_what_it_is_about() {
     let (from, to) = (Stream { sent: 100, received: 50, ..OPENING }, Position { sent: 110, received: 57 });

@@ -14,8 +14,8 @@ use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 use crate::accounts;
 use crate::actor_maps::{EPOCHS, acting, breakdown, marks_processes};
 use crate::atomic;
-use crate::fchown;
 use crate::maps::{filters, offset};
+use crate::owner;
 use crate::seats;
 use crate::sock::Sock;
 use crate::task::Task;
@@ -180,7 +180,7 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
     // One that is about to end has no program any more.
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
-        return remembered(stream, if acting() { accounts::account_holder(fchown::owner(sk)) } else { uid });
+        return remembered(stream, if acting() { accounts::account_holder(owner::of(sk)) } else { uid });
     }
     let row = if !accounts::is_wanted(uid) {
         if acting() { PASSED_ROW } else { SKIPPED_ROW }

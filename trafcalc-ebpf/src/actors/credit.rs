@@ -10,14 +10,14 @@ use trafcalc_common::maps::{OTHER_ROW, Stream};
 use crate::accounts;
 use crate::actor;
 use crate::actor_maps::actors_matter;
-use crate::fchown;
 use crate::look;
+use crate::owner;
 use crate::sock::Sock;
 
 /// Looks at an open connection, unless it is too early to tell whose it is.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
-    let is_told = || is_last_of_owner || !(sk.is_unaccepted() || is_too_early(stream));
+    let is_told = || is_last_of_owner || !(owner::is_to_come(sk) || is_too_early(stream));
     let owner = |from| is_told().then(|| (remembered_row(sk, stream), from));
     if let Some(((row, from), moved)) = look::at(sk, stream, Which::Both, owner) {
         share(sk, stream, row, from, moved.sent, moved.received);
@@ -78,7 +78,7 @@ pub(crate) fn at_end(sk: Sock, stream: *mut Stream, from: u64, sent: i64, receiv
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if (sent != 0 || received != 0) && !actor::is_unknown() {
-        accounts::credit_user(fchown::owner(sk), sent, received);
+        accounts::credit_user(owner::of(sk), sent, received);
     }
 }
 
@@ -102,5 +102,5 @@ pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
 
 #[inline(always)]
 fn account_holder(sk: Sock) -> u32 {
-    accounts::account_holder(fchown::owner(sk))
+    accounts::account_holder(owner::of(sk))
 }

@@ -12,10 +12,10 @@ use crate::accounts;
 use crate::actor::{self, Moment};
 use crate::actor_maps::{acting, actors_matter};
 use crate::credit;
-use crate::fchown;
 use crate::look;
 use crate::loopback;
 use crate::maps::{count_loopback, filters, offset};
+use crate::owner;
 use crate::sock::{Sock, read_kernel};
 use crate::table;
 use crate::task::Task;
@@ -65,7 +65,7 @@ fn writes_first(sk: Sock, stream: *mut Stream) -> u32 {
     let (writer, written) = (actor::writer(stream), written(stream));
     if writer != OTHER_ROW {
         if let Some((from, moved)) = look::at(sk, stream, Which::SentBefore(written), Some) {
-            let row = actor::still(writer, accounts::account_holder(fchown::owner(sk)));
+            let row = actor::still(writer, accounts::account_holder(owner::of(sk)));
             credit::share(sk, stream, row, from, moved.sent, 0);
         }
         actor::set_former(stream, writer, written);
@@ -89,7 +89,7 @@ fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
         return PASSED_ROW;
     }
     let uid = if acting() { Task::current().effective_user() } else { None };
-    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| fchown::owner(sk))), moment)
+    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| owner::of(sk))), moment)
 }
 
 /// The socket that is the first argument of a traced function.

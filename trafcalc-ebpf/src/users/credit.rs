@@ -4,14 +4,14 @@ use trafcalc_common::connection::Which;
 use trafcalc_common::maps::Stream;
 
 use crate::accounts;
-use crate::fchown;
 use crate::look;
+use crate::owner;
 use crate::sock::Sock;
 
-/// Looks at an open connection, unless nobody has accepted it yet.
+/// Looks at an open connection, unless nobody has accepted it yet and there are more looks to come.
 #[inline(always)]
-pub(crate) fn look(sk: Sock, stream: *mut Stream, _is_last_of_owner: bool) {
-    let owner = |_| (!sk.is_unaccepted()).then(|| fchown::owner(sk));
+pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
+    let owner = |_| (is_last_of_owner || !owner::is_to_come(sk)).then(|| owner::of(sk));
     if let Some((uid, moved)) = look::at(sk, stream, Which::Both, owner) {
         accounts::credit_user(uid, moved.sent, moved.received);
     }
@@ -27,7 +27,7 @@ pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, _from: u64, sent: i64, rece
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
-        accounts::credit_user(fchown::owner(sk), sent, received);
+        accounts::credit_user(owner::of(sk), sent, received);
     }
 }
 

@@ -203,8 +203,8 @@ impl EbpfBackend {
         })
     }
 
-    fn read(&mut self) -> Result<Batch, CaptureError> {
-        sweep::run(&mut self.programs, &self.settings)?;
+    fn read(&mut self, is_last: bool) -> Result<Batch, CaptureError> {
+        sweep::run(&mut self.programs, &self.settings, is_last)?;
         let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
         self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
         if let Some(actors) = &mut self.actors {
@@ -261,7 +261,7 @@ impl Backend for EbpfBackend {
     }
 
     fn collect(&mut self) -> Result<Batch, CaptureError> {
-        self.read()
+        self.read(false)
     }
 
     /// The programs are detached when the backend is dropped: the kernel takes its time for that, and the last report
@@ -270,6 +270,6 @@ impl Backend for EbpfBackend {
         for (hook, misses) in self.programs.misses().into_iter().filter(|&(_, misses)| misses > 0) {
             tracing::info!(hook, misses, "events not delivered; the next event of each connection made them good");
         }
-        self.read()
+        self.read(true)
     }
 }

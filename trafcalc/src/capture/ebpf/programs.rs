@@ -76,9 +76,9 @@ impl Programs {
     }
 
     /// Runs a program that is attached to nothing, and gives what it returns.
-    pub(super) fn run(&mut self, name: &'static str, arguments: [u64; 2]) -> Result<u32, CaptureError> {
+    pub(super) fn run(&mut self, name: &'static str, arguments: [u64; 3]) -> Result<u32, CaptureError> {
         let mut options = RawTracePointRunOptions::default();
-        options.args[..2].copy_from_slice(&arguments);
+        options.args[..3].copy_from_slice(&arguments);
         let Program::RawTracePoint(program) = self.named(name)? else {
             return Err(reason(name, &ProgramError::UnexpectedProgramType));
         };

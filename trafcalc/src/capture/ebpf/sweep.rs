@@ -14,13 +14,13 @@ use crate::capture::{CaptureError, EbpfSettings};
 /// Words of the bitmap that one run looks at: 128 of them are 32,768 places, which take the kernel some milliseconds.
 const WORDS_A_RUN: u32 = 128;
 
-/// Has every connection credited up to now.
-pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings) -> Result<(), CaptureError> {
+/// Has every connection credited up to now; for the last time also those of which it is too early to tell whose they are.
+pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings, is_last: bool) -> Result<(), CaptureError> {
     let words = sizes::words(settings);
     let mut firsts = (0..words).step_by(WORDS_A_RUN as usize);
     firsts.try_for_each(|first| {
         let end = words.min(first + WORDS_A_RUN);
-        programs.run(SWEEP, [first.into(), end.into()]).map(drop)
+        programs.run(SWEEP, [first.into(), end.into(), is_last.into()]).map(drop)
     })
 }
 
@@ -36,7 +36,7 @@ pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
     let mut list = 0;
     loop {
-        match programs.run(ADOPT, [descriptor, list.into()])? {
+        match programs.run(ADOPT, [descriptor, list.into(), 0])? {
             DONE => return Ok(()),
             FAILED => return Err(unreadable(io::ErrorKind::InvalidData.into())),
             next if next <= list => return Err(unreadable(io::ErrorKind::InvalidData.into())),
