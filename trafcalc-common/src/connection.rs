@@ -319,8 +319,8 @@ pub fn has_begun(stream: &Stream) -> bool {
 #[inline]
 pub const fn pair(stream: &Stream, opened: bool) -> u64 {
     let (sent, received) = (stream.sent_base.wrapping_add(opened as u32), stream.received_base);
-    let (opener, acceptor) = if opened { (sent, received) } else { (received, sent) };
-    (opener as u64) << 32 | acceptor as u64
+    let (active, passive) = if opened { (sent, received) } else { (received, sent) };
+    (active as u64) << 32 | passive as u64
 }
 
 /// The distance a cursor moves by a look in between: it never goes back.

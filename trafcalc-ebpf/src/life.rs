@@ -48,13 +48,14 @@ fn begins(sk: Sock, old: u32, change: Change) {
     if !sk.is_tcp() {
         return;
     }
-    // Before it opens there is no route.
-    if change == Change::Begins && loopback::is_routed_here(sk) {
-        return;
-    }
     let stream = first(sk, old, change);
+    // Before it opens there is no route.
     if change == Change::Begins {
-        if old == state::SYN_RECV && loopback::is_led_back(sk, &stream) {
+        let is_accepted = old == state::SYN_RECV;
+        if loopback::is_routed_here(sk) || (is_accepted && loopback::was_led_here(sk)) {
+            if is_accepted {
+                loopback::note(&stream);
+            }
             return;
         }
         log::begins(sk, old, &stream);

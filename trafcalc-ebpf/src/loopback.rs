@@ -5,7 +5,7 @@ use trafcalc_common::connection::pair;
 use trafcalc_common::maps::Stream;
 use trafcalc_common::tcp::{is_loopback_v4, is_loopback_v6};
 
-use crate::maps::{LED_BACK, count_loopback, offset};
+use crate::maps::{LOCAL, count_loopback, offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table::ANY;
 
@@ -30,24 +30,26 @@ pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
     !count_loopback() && has_local_peer(sk)
 }
 
-/// Whether the accepted connection of `sk` that begins now was led back to this host by NAT, whatever its addresses, and such
-/// connections are not wanted: the segment that ended its handshake came by `lo`. It is noted for the other end.
+/// Whether the accepted connection of `sk` that begins now was led to this host by NAT, whatever its addresses, and such connections
+/// are not wanted: the segment that ended its handshake came by `lo`.
 ///
 /// Later that tells nothing: anybody may have a SYN with the addresses of a connection come by `lo`.
 #[inline(always)]
-pub(crate) fn is_led_back(sk: Sock, stream: &Stream) -> bool {
-    let is_led_back = !count_loopback() && receiving_interface(sk) == LO;
-    if is_led_back {
-        let _ = LED_BACK.insert(pair(stream, false), 1, ANY);
-    }
-    is_led_back
+pub(crate) fn was_led_here(sk: Sock) -> bool {
+    !count_loopback() && receiving_interface(sk) == LO
 }
 
-/// Whether the other end of the connection of `sk`, which this host opened or nobody saw begin, was found to be led back. Asked of
-/// those whose last segments came by `lo`.
+/// Notes an accepted connection that stays on this host, for who opened it: if that was led here by NAT he cannot know.
+#[inline(always)]
+pub(crate) fn note(stream: &Stream) {
+    let _ = LOCAL.insert(pair(stream, false), 1, ANY);
+}
+
+/// Whether the other end of the connection of `sk`, which this host opened or nobody saw begin, was noted. Asked of those whose last
+/// segments came by `lo`.
 #[inline(always)]
 pub(crate) fn ends_here(sk: Sock, stream: &Stream, opened: bool) -> bool {
-    !count_loopback() && receiving_interface(sk) == LO && LED_BACK.get_ptr(pair(stream, opened)).is_some()
+    !count_loopback() && receiving_interface(sk) == LO && LOCAL.get_ptr(pair(stream, opened)).is_some()
 }
 
 /// The interface that the peer's segments come by; 0 if it is not known. Without the route that the kernel keeps beside it the

@@ -25,13 +25,13 @@ pub(crate) static SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(SPILL_
 #[map]
 pub(crate) static TABLE: Array<u64> = Array::with_max_entries(table::COUNT, 0);
 
-/// Connections within this host by NAT that were accepted last, as `trafcalc_common::connection::pair` names them: so who opened
-/// one knows it, too.
+/// Connections within this host that were accepted last and whose addresses do not say so, as `trafcalc_common::connection::pair`
+/// names them: see [`crate::loopback::note`].
 #[map]
-pub(crate) static LED_BACK: LruHashMap<u64, u32> = LruHashMap::with_max_entries(MAX_LED_BACK, 0);
+pub(crate) static LOCAL: LruHashMap<u64, u32> = LruHashMap::with_max_entries(MAX_LOCAL, 0);
 
 /// More than are accepted until who opened one is looked at, or has ended.
-const MAX_LED_BACK: u32 = 16_384;
+const MAX_LOCAL: u32 = 16_384;
 
 /// Connections without a stream that ended last, by the address of their socket: the number at which each began. It tells the
 /// other programs that see the same end.

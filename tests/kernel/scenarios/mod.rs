@@ -68,7 +68,9 @@ mod short_connections_20k;
 mod short_connections_2k;
 mod small_writes_300k;
 mod splice;
+mod spoofed_by_lo;
 mod stacked_devices;
+mod stop_before_accept;
 mod subordinate_flood;
 mod subordinate_users;
 mod term_during_transfer;
@@ -167,7 +169,9 @@ pub(crate) static ALL: &[Scenario] = &[
     short_connections_2k::SCENARIO,
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
+    spoofed_by_lo::SCENARIO,
     stacked_devices::SCENARIO,
+    stop_before_accept::SCENARIO,
     subordinate_flood::SCENARIO,
     subordinate_users::SCENARIO,
     term_during_transfer::SCENARIO,
