@@ -23,6 +23,7 @@ const UID_CHANGES: u32 = 1 << 1;
 const MPTCP: u16 = 262;
 /// Subflows of a connection that are followed (`MPTCP_SUBFLOWS_MAX`).
 const MAX_SUBFLOWS: u32 = 8;
+
 /// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
 #[inline(always)]
 pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {

@@ -97,6 +97,9 @@ pub(crate) fn leave(stream: *mut Stream) {
     take(stream, 0, OTHER_ROW);
     if writer(stream) != OTHER_ROW {
         set_writer(stream, OTHER_ROW);
+    }
+    // The last writer may have had no row, and who wrote before him have one.
+    if former(stream).is_some() {
         set_former(stream, OTHER_ROW, 0);
     }
 }
