@@ -7,13 +7,10 @@
 use core::ffi::c_void;
 use core::ptr::read_volatile;
 
-use trafcalc_common::maps::Stream;
-
-use crate::credit;
+use crate::look;
 use crate::maps::{WORD_STEPS, offset, sweep_offset};
-use crate::sock::{Sock, read_kernel};
+use crate::sock::read_kernel;
 use crate::steps::{self, GO_ON, STOP};
-use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
@@ -87,17 +84,9 @@ extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, s
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn settle(key: u64) -> i32 {
-    if let Some(stream) = table::find(key) {
-        look(key, stream);
-        // A sweep may have looked at the same time, and the numbers may have changed while they were read.
-        look(key, stream);
-    }
-    0
-}
-
-/// Not in a loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
-#[inline(never)]
-fn look(key: u64, stream: *mut Stream) -> i32 {
-    credit::look(Sock::of(key), stream, true);
+    // Twice, as a sweep may have looked at the same time, and the numbers may have changed while they were read. Not in a
+    // loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
+    look::look(key, 1);
+    look::look(key, 1);
     0
 }

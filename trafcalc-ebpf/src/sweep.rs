@@ -10,9 +10,8 @@ use aya_ebpf::programs::RawTracePointContext;
 use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Stream, table as words};
 
 use crate::atomic;
-use crate::credit;
+use crate::look;
 use crate::maps::{BUCKETS, OCCUPIED, SPILL, STEPS, WORD_STEPS};
-use crate::sock::Sock;
 use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
@@ -46,10 +45,10 @@ pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
     0
 }
 
-extern "C" fn spilled(_map: *mut c_void, key: *const u64, stream: *mut Stream, is_last: *mut bool) -> i64 {
+extern "C" fn spilled(_map: *mut c_void, key: *const u64, _stream: *mut Stream, is_last: *mut bool) -> i64 {
     // SAFETY: both are there as long as the kernel calls.
     let (key, is_last) = unsafe { (read_volatile(key), read_volatile(is_last)) };
-    credit::look(Sock::of(key), stream, is_last);
+    look::look(key, is_last.into());
     GO_ON
 }
 
@@ -86,7 +85,7 @@ extern "C" fn bucket(_map: *mut c_void, step: *const u32, _element: *mut u64, bu
         // The stream may be another's by now, or not be written yet: a look finds that out.
         if key != 0 {
             buckets.occupied |= bit;
-            credit::look(Sock::of(key), table::stream(bucket, index), buckets.is_last);
+            look::look(key, buckets.is_last.into());
         }
     }
     GO_ON

@@ -157,7 +157,7 @@ pub struct Settings {
 pub struct EbpfSettings {
     /// `None`: sweep where nothing depends on who acts, and look at each event, too, elsewhere.
     pub method: Option<Method>,
-    /// Most connections followed at once. A fourth of them have a place of 64 bytes from the start; the others take some 100
+    /// Most connections followed at once. Four fifths of them have a place of 64 bytes from the start; the others take some 100
     /// bytes of kernel memory each as they come. Further ones are counted when they end.
     pub max_connections: usize,
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
@@ -170,12 +170,12 @@ pub struct EbpfSettings {
 }
 
 impl Default for EbpfSettings {
-    /// More connections than most hosts have (7 MB, and 8 for the hash that the others go to), and more accounts than most hosts have users (5 MB on
+    /// More connections than most hosts have (17 MB, and 1 for the hash that the others go to), and more accounts than most hosts have users (5 MB on
     /// 8 CPUs).
     fn default() -> Self {
         Self {
             method: None,
-            max_connections: 524_288,
+            max_connections: 327_680,
             max_accounts: 16_384,
             test_leave_out_states: false,
             test_without_cast: false,

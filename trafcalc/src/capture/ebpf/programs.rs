@@ -132,7 +132,7 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
     let sweep_words: [u32; SWEEP_OFFSETS_WORDS] = kernel.layout.sweep.words();
     let tcp_sock = candidate.cast.map_or(0, |cast| cast.tcp_sock);
     let (loopback, plan) = (u32::from(settings.loopback), &kernel.plan);
-    let sizes = Sizes::new(&settings.ebpf, plan.reads_tasks(), kernel.has_growing_hashes);
+    let sizes = Sizes::new(&settings.ebpf, plan.reads_tasks());
     let (user_rows, first_subordinate) = (sizes.accounts, subordinates::first(&settings.subordinates));
     let mut loader = EbpfLoader::new();
     let entries = sizes.entries().into_iter().chain(filter_entries(&settings.wanted));

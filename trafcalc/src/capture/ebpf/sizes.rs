@@ -7,11 +7,10 @@ use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD};
 
 use crate::capture::EbpfSettings;
 
-/// Of so many connections one has a place in the array, whose look-up costs no call; with more than that open at once the hash
-/// grows, some 100 bytes a connection.
-const ARRAY_DIVISOR: u32 = 4;
-/// Where the hash must be allocated whole it has room for one of so many.
-const WHOLE_DIVISOR: u32 = 8;
+/// The hash has room for one of so many connections; all others have a place in the array, whose look-up costs no call. The
+/// hash is for buckets that are full: as soon as it has one stream, a sweep goes through all of its lists, 25 ns each, so
+/// it is small beside the array.
+const SPILL_DIVISOR: u32 = 5;
 
 /// The sizes of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +37,18 @@ pub(super) fn words(settings: &EbpfSettings) -> u32 {
 }
 
 fn buckets(settings: &EbpfSettings) -> u32 {
-    let places = to_u32(settings.max_connections).div_ceil(ARRAY_DIVISOR);
+    let connections = to_u32(settings.max_connections);
+    let places = connections - connections / SPILL_DIVISOR;
     places.div_ceil(to_u32(BUCKET_STREAMS)).next_power_of_two()
 }
 
 impl Sizes {
     /// The sizes for `settings`; with actors where more than users is told apart.
-    pub(super) fn new(settings: &EbpfSettings, actors: bool, has_growing_hashes: bool) -> Self {
+    pub(super) fn new(settings: &EbpfSettings, actors: bool) -> Self {
         let (connections, accounts) = (to_u32(settings.max_connections), to_u32(settings.max_accounts));
-        let spill = if has_growing_hashes { connections } else { connections.div_ceil(WHOLE_DIVISOR) };
+        let spill = connections.div_ceil(SPILL_DIVISOR);
         let actors = if actors { accounts } else { 0 };
-        Self { bucket_bits: buckets(settings).ilog2(), spill: spill.max(1), accounts, actors }
+        Self { bucket_bits: buckets(settings).ilog2(), spill, accounts, actors }
     }
 
     /// The number of entries of each map that has not a fixed one.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn accounts_of_processes_have_rows_of_their_own() {
-        let all = Sizes::new(&settings(64), true, true);
+        let all = Sizes::new(&settings(64), true);
         assert_eq!(actor_rows(&settings(64)), 10..19);
         assert_eq!(of(all, ["TALLIES", "SEATS", "FREE_ACTORS", "ACTORS"]), [19, 19, 9, 9]);
     }
@@ -99,11 +99,10 @@ mod tests {
     #[test]
     fn there_is_room_for_what_was_asked_and_a_row_for_others() {
         let streams = ["BUCKETS", "OCCUPIED", "SPILL"];
-        assert_eq!(of(Sizes::new(&settings(64), false, true), streams), [4, 1, 64]);
-        assert_eq!(of(Sizes::new(&settings(1), false, true), streams), [1, 1, 1]);
-        assert_eq!(of(Sizes::new(&settings(524_288), false, true), streams), [32_768, 512, 524_288]);
-        assert_eq!(of(Sizes::new(&settings(524_288), false, false), streams), [32_768, 512, 65_536]);
-        assert_eq!(words(&settings(524_288)), 512);
-        assert_eq!(of(Sizes::new(&settings(64), false, true), ["ACCOUNTS", "TALLIES"]), [9, 10]);
+        assert_eq!(of(Sizes::new(&settings(64), false), streams), [16, 1, 13]);
+        assert_eq!(of(Sizes::new(&settings(1), false), streams), [1, 1, 1]);
+        assert_eq!(of(Sizes::new(&settings(327_680), false), streams), [65_536, 1_024, 65_536]);
+        assert_eq!(words(&settings(327_680)), 1_024);
+        assert_eq!(of(Sizes::new(&settings(64), false), ["ACCOUNTS", "TALLIES"]), [9, 10]);
     }
 }
