@@ -7,4 +7,5 @@ mod help;
 mod running;
 mod shipped;
 mod status;
+mod stuck;
 mod support;

@@ -113,13 +113,22 @@ fn it_follows_a_rotation() {
         return;
     }
     let service = Service::start();
-    fs::rename(service.path("log"), service.path("log.1")).unwrap();
     service.signal(Signal::SIGUSR1);
-    wait_for_record(&service.path("log.1"));
+    wait_for_record(&service.path("log"));
+    let rotate = |to: &str| fs::rename(service.path("log"), service.path(to)).unwrap();
+    rotate("log.1");
     let rotated = fs::read(service.path("log.1")).unwrap();
     service.signal(Signal::SIGHUP);
     service.signal(Signal::SIGUSR1);
     wait_for_record(&service.path("log"));
+    // Nobody says so, and it is seen all the same.
+    rotate("log.2");
+    service.signal(Signal::SIGUSR1);
+    wait_for_record(&service.path("log"));
+    let seqs = |name: &str| -> Vec<_> {
+        records(&service.path(name)).iter().map(|record| record["seq"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((seqs("log.1"), seqs("log.2"), seqs("log")), (vec![1], vec![2], vec![3]));
     assert_eq!(fs::read(service.path("log.1")).unwrap(), rotated);
     service.stop(Signal::SIGTERM);
 }

@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, Method, PacketSettings, Wanted};
 
@@ -81,6 +82,8 @@ pub struct Log {
     pub path: PathBuf,
     /// How they are written.
     pub format: Format,
+    /// The name of the host in each record.
+    pub host: Option<Arc<str>>,
 }
 
 /// What the command line may override; `None` where it says nothing.
@@ -316,6 +319,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         log: Log {
             path: overrides.log.clone().unwrap_or(file.log.path),
             format: overrides.format.unwrap_or(file.log.format),
+            host: file.log.host.map(Arc::from),
         },
         status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
             .filter(|path| !path.as_os_str().is_empty()),

@@ -1,6 +1,5 @@
 //! The service: a loop over a closed list of events. The only file that knows everything else.
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +15,15 @@ use crate::identity::{Identity, subordinate, wanted};
 use crate::ledger::{Ledger, Snapshot};
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
-use crate::service::{notify, privileges};
-use crate::sinks::{Log, SinkError};
+use crate::service::{last_words, notify, privileges};
+use crate::sinks::{Outlet, Unwritten};
 use crate::status::{self, Latest, Socket, SocketName};
 
+mod clock;
 mod failure;
 mod opening;
 
+use clock::Clock;
 pub use failure::{Failure, Tried};
 
 /// Counts and reports until it is told to stop.
@@ -44,23 +45,23 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     runtime.block_on(async {
-        match start(&capture) {
-            Ok((started, events)) => {
-                let daemon = Daemon::new(started, log, Now::read(), settings.capture.by);
-                let _name = status.and_then(|socket| answer(socket, &daemon));
-                turn(daemon, events, settings).await
-            }
+        let (started, events) = match start(&capture) {
+            Ok(started) => started,
             Err(failure) => {
                 log.discard();
-                Err(failure)
+                return Err(failure);
             }
-        }
+        };
+        let outlet = Outlet::start(log, events.reader_gone()).context("starting the thread of the log")?;
+        let daemon = Daemon::new(started, outlet, Now::read(), settings.capture.by, settings.log.host.clone());
+        let _name = status.and_then(|socket| answer(socket, &daemon));
+        turn(daemon, events, settings).await
     })
 }
 
 /// As long as what it gives lives, whoever asks is answered. That nobody can be is no reason not to count.
 fn answer(socket: Socket, daemon: &Daemon) -> Option<SocketName> {
-    let answered = status::answer(socket, daemon.latest.clone());
+    let answered = status::answer(socket, daemon.latest.clone(), daemon.log.watch());
     answered.inspect_err(|error| tracing::warn!("{error}; trafcalc status cannot ask this service")).ok()
 }
 
@@ -111,20 +112,24 @@ impl Now {
     }
 }
 
+/// How long the end of the service waits for its log. With what else there is to say it ends within five seconds.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
 /// The running service. What happens next, and when it is, it is told.
 pub struct Daemon {
     backend: Box<dyn Backend>,
     ledger: Ledger,
     identity: Identity,
-    log: Log,
+    log: Outlet,
     source: Source,
-    /// When the last report that was written ended.
+    clock: Clock,
+    /// By how much the clock was set since the last report.
+    step_s: Option<f64>,
+    /// The number of the last report, and when it was made.
+    seq: u64,
     reported_at: Instant,
     /// For whoever asks for the status.
     latest: Latest,
-    log_errors: u64,
-    log_works: bool,
-    reopen_wanted: bool,
 }
 
 type Flow = ControlFlow<Result<(), Failure>>;
@@ -132,19 +137,22 @@ type Flow = ControlFlow<Result<(), Failure>>;
 impl Daemon {
     /// A service that has reported nothing yet, and counts since `begin`.
     #[must_use]
-    pub fn new(started: Started, log: Log, begin: Now, by: By) -> Self {
+    pub fn new(started: Started, log: Outlet, begin: Now, by: By, host: Option<Arc<str>>) -> Self {
         let Started { backend, declined } = started;
         let (attach, method) = backend.way().unzip();
+        let clock = Clock::new(begin);
         let source = Source {
-            since: begin.wall,
+            host,
+            epoch: epoch(begin.wall),
+            since: clock.since(),
             backend: backend.kind().name(),
             attach: attach.map(capture::Attach::name),
             method: method.map(capture::Method::name),
             declined: declined.iter().map(ToString::to_string).collect(),
             by,
-            booted: begin.wall - begin.since_boot,
+            booted: clock.booted(),
         };
-        let nothing = Period { end: begin.wall, length: Duration::ZERO };
+        let nothing = Period { seq: 0, end: begin.wall, length: Duration::ZERO, step_s: None };
         let latest = Latest::new(Summary::new(&Snapshot::default(), nothing, &source, 0));
         Self {
             backend,
@@ -152,11 +160,11 @@ impl Daemon {
             identity: Identity::default(),
             log,
             source,
+            clock,
+            step_s: None,
+            seq: 0,
             reported_at: begin.monotonic,
             latest,
-            log_errors: 0,
-            log_works: true,
-            reopen_wanted: false,
         }
     }
 
@@ -171,21 +179,30 @@ impl Daemon {
 
     /// Does what `event` asks for; breaks with the end of the service.
     pub fn handle(&mut self, event: Event, now: Now) -> Flow {
+        self.reckon(now);
         match event {
             Event::Tick | Event::ReportNow => self.report(now),
             Event::Collect => self.look(now),
             Event::Reopen => {
-                self.reopen_wanted = true;
-                self.reopen();
+                self.log.reopen();
                 Flow::Continue(())
             }
             Event::Watchdog => {
                 notify::alive();
                 Flow::Continue(())
             }
-            Event::Stop => Flow::Break(self.stop(now)),
+            Event::Stop | Event::ReaderGone => Flow::Break(self.stop(now)),
             Event::BackendDied(error) => Flow::Break(self.bury(error, now)),
         }
+    }
+
+    /// Times that were noted are by the clock as it is set now.
+    fn reckon(&mut self, now: Now) {
+        if let Some(step_s) = self.clock.reckon(now) {
+            tracing::warn!("the clock was set by {step_s} s");
+            self.step_s = Some(self.step_s.unwrap_or_default() + step_s);
+        }
+        (self.source.since, self.source.booted) = (self.clock.since(), self.clock.booted());
     }
 
     /// Asks the backend what it counted.
@@ -202,34 +219,33 @@ impl Daemon {
     /// Renews the status. Nothing that is reported changes by it.
     fn look(&mut self, now: Now) -> Flow {
         self.collect(now)?;
-        let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.log_errors);
+        let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.log.errors());
         self.latest.set(summary);
         Flow::Continue(())
     }
 
-    /// The time from the last report that was written until `now`.
+    /// The time from the last report until `now`.
     fn period(&self, now: Now) -> Period {
-        Period { end: now.wall, length: now.monotonic.saturating_duration_since(self.reported_at) }
+        let length = now.monotonic.saturating_duration_since(self.reported_at);
+        Period { seq: self.seq, end: now.wall, length, step_s: self.step_s }
     }
 
     fn report(&mut self, now: Now) -> Flow {
         self.collect(now)?;
-        match self.write(Scope::Moved, now) {
-            Err(SinkError::ReaderGone) => Flow::Break(Ok(())),
-            // Told by `write`, and made good by the next report that can be written.
-            Ok(()) | Err(_) => Flow::Continue(()),
-        }
+        self.tell(Scope::Moved, now);
+        Flow::Continue(())
     }
 
     fn stop(&mut self, now: Now) -> Result<(), Failure> {
         notify::stopping();
         let finished = self.finish();
-        match self.write(Scope::All, now) {
-            Ok(()) | Err(SinkError::ReaderGone) => finished.map_err(Failure::BackendDied),
-            Err(error) => {
-                // Better in the journal than nowhere; when that fails, too, there is nobody left to tell.
-                let _ = std::io::stderr().write_all(self.log.last_records());
-                Err(Failure::LastReportLost(error))
+        self.tell(Scope::All, now);
+        match self.log.finish(LAST_WRITES) {
+            Ok(()) => finished.map_err(Failure::BackendDied),
+            Err(Unwritten { records, reason }) => {
+                // Better in the journal than nowhere.
+                last_words::say(records);
+                Err(Failure::LastReportLost(reason))
             }
         }
     }
@@ -250,55 +266,25 @@ impl Daemon {
         Ok(())
     }
 
-    fn write(&mut self, scope: Scope, now: Now) -> Result<(), SinkError> {
-        self.reopen();
-        let snapshot = self.ledger.snapshot();
-        let period = self.period(now);
+    /// Has what moved since the last report written.
+    fn tell(&mut self, scope: Scope, now: Now) {
+        self.seq += 1;
+        let (snapshot, period) = (self.ledger.report(), self.period(now));
+        (self.reported_at, self.step_s) = (now.monotonic, None);
         let names = &mut self.identity.at(now.monotonic);
-        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, names);
-        let written = self.log.write(&report);
-        match &written {
-            Ok(()) => {
-                self.ledger.mark_reported(&snapshot);
-                self.reported_at = now.monotonic;
-                self.note_log_works();
-            }
-            // Not a fault, but the end.
-            Err(SinkError::ReaderGone) => {}
-            Err(error) => self.note_log_error(error),
+        let mut report = Report::new(&snapshot, scope, period, &self.source, self.log.errors(), names);
+        self.latest.set(report.summary.clone());
+        if self.seq > 1 {
+            report.summary.declined.clear();
         }
-        self.latest.set(Summary { log_errors_total: self.log_errors, ..report.summary });
-        written
+        self.log.tell(report);
     }
+}
 
-    fn note_log_error(&mut self, error: &SinkError) {
-        self.log_errors += 1;
-        if self.log_works {
-            tracing::error!("{error}; counting goes on, and each report tries again");
-        }
-        self.log_works = false;
-    }
-
-    fn note_log_works(&mut self) {
-        if !self.log_works {
-            tracing::info!("the log is written again; nothing was lost");
-        }
-        self.log_works = true;
-    }
-
-    /// Opens the log anew when that was asked for and has not worked yet.
-    fn reopen(&mut self) {
-        if !self.reopen_wanted {
-            return;
-        }
-        match self.log.reopen() {
-            Ok(()) => self.reopen_wanted = false,
-            Err(error) => {
-                self.log_errors += 1;
-                tracing::error!("{error}; the old log is written on, and each report tries again");
-            }
-        }
-    }
+/// The number of a life of the counting that begins now. Milliseconds since 1970, so that no two have the same.
+fn epoch(now: SystemTime) -> u64 {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn show_status(args: cli::StatusArgs) -> Exit {
 }
 
 fn run_selftest(args: &cli::SelftestArgs) -> Exit {
-    service::logging::start();
+    let _messages = service::logging::start();
     let settings = match config::for_selftest(args.backend, args.attach, args.method) {
         Ok(settings) => settings,
         Err(error) => return complain(&error, Exit::Usage),
@@ -90,16 +90,19 @@ fn print(text: &str, exit: Exit) -> Exit {
 }
 
 fn run(overrides: &Overrides) -> Exit {
-    service::logging::start();
+    let messages = service::logging::start();
     match config::resolve(overrides) {
-        Ok(settings) => run_daemon(&settings),
+        Ok(settings) => run_daemon(&settings, messages),
         Err(error) => complain(&error, if error.is_usage() { Exit::Usage } else { Exit::Config }),
     }
 }
 
-fn run_daemon(settings: &Settings) -> Exit {
+fn run_daemon(settings: &Settings, messages: service::logging::Messages) -> Exit {
     config::warn_of_test_knobs(settings);
-    match daemon::run(settings) {
+    let end = daemon::run(settings);
+    // Messages come before the reason of the end.
+    drop(messages);
+    match end {
         Ok(()) => Exit::Done,
         Err(failure) => complain(&failure, failure.exit()),
     }
@@ -107,6 +110,6 @@ fn run_daemon(settings: &Settings) -> Exit {
 
 fn complain(error: &dyn std::error::Error, exit: Exit) -> Exit {
     // The exit code is left to tell it where even that fails.
-    let _ = writeln!(std::io::stderr(), "trafcalc: {error}");
+    service::last_words::say(format!("trafcalc: {error}\n").into_bytes());
     exit
 }

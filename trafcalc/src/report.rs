@@ -2,29 +2,58 @@
 //!
 //! The order of the fields is the order in the log. It must never know how a record is written or where it goes.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::capture::{By, Owner, Process};
+use crate::capture::{By, Health, Owner, Process};
 use crate::ledger::{Account, Snapshot};
 
-/// What is written at once: a record for each account, and one for all.
+/// What is written at once: a record for each account, and one for all, which comes last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
+    /// Where the clock was set in the period.
+    pub steps: Vec<ClockStep>,
     /// One for each account that is told about.
     pub accounts: Vec<AccountRecord>,
     /// The sums, and how far they can be trusted.
     pub summary: Summary,
 }
 
+/// What every record begins with: of which report of which service it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stamp {
+    /// When the period ended.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
+    /// The host, if it was given a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Arc<str>>,
+    /// One life of the counting: no two have the same number.
+    pub epoch: u64,
+    /// The number of the report in it. Together they name a report for ever.
+    pub seq: u64,
+}
+
+/// The wall clock was set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "clock")]
+pub struct ClockStep {
+    /// Of which report it is.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// By how many seconds; less than 0 if it was set back.
+    pub step_s: f64,
+}
+
 /// One account over one period.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename = "account")]
 pub struct AccountRecord {
-    /// When the period ended.
-    #[serde(serialize_with = "rfc3339")]
-    pub time: SystemTime,
+    /// Of which report it is.
+    #[serde(flatten)]
+    pub stamp: Stamp,
     /// Length of the period in seconds, by a clock that is never set.
     pub interval_s: f64,
     /// The user's number.
@@ -58,7 +87,7 @@ pub enum Detail {
         /// Its number.
         pid: Option<u32>,
         /// When it was started.
-        #[serde(serialize_with = "rfc3339_ms")]
+        #[serde(serialize_with = "rfc3339_if_known")]
         start_time: Option<SystemTime>,
         /// The last part of the path of its program.
         program: Option<String>,
@@ -81,9 +110,9 @@ pub enum Detail {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Summary {
-    /// When the period ended.
-    #[serde(serialize_with = "rfc3339")]
-    pub time: SystemTime,
+    /// Of which report it is.
+    #[serde(flatten)]
+    pub stamp: Stamp,
     /// When counting started: totals are since then.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
@@ -108,41 +137,27 @@ pub struct Summary {
     /// Bytes received since the start.
     pub received_bytes_total: u64,
     /// Bytes of local connections whose owner could not be found, both directions.
+    #[serde(skip_serializing_if = "is_zero")]
     pub unattributed_bytes_total: u64,
-    /// Bytes for which there was no room to keep an owner, both directions.
-    pub overflow_bytes_total: u64,
-    /// Events that the kernel did not deliver.
-    pub lost_events_total: u64,
-    /// Connections whose totals may be short.
-    pub gaps: u64,
-    /// Bytes whose owner is still being looked up: in no account yet.
-    pub pending_bytes: u64,
-    /// Bytes credited to the user of the listening socket, because the connection's own socket was gone.
-    pub listener_bytes_total: u64,
-    /// Packets that could not be understood.
-    pub malformed_packets_total: u64,
-    /// Owner look-ups that were put off because too many were waiting.
-    pub delayed_lookups_total: u64,
-    /// Connections older than the service, counted from the first event that it saw.
-    pub late_connections_total: u64,
-    /// Connections for which a table had no room, credited to `(other)` when they ended.
-    pub unfollowed_connections_total: u64,
-    /// Bytes that have their user, but not the process, program or unit that was asked for.
-    pub coarse_bytes_total: u64,
-    /// Connections of which, at their end, the kernel was asked what they had moved.
-    pub audited_total: u64,
-    /// Those of which it said something else than was counted.
-    pub audit_mismatch_total: u64,
-    /// Reports that could not be written, and logs that could not be reopened.
+    /// What else could not be counted or attributed.
+    #[serde(flatten)]
+    pub health: Health,
+    /// Reports that could not be written at once, and logs that could not be reopened.
+    #[serde(skip_serializing_if = "is_zero")]
     pub log_errors_total: u64,
-    /// Better backends that did not start, a sentence each.
+    /// Better backends that did not start, a sentence each: in the first report, and wherever it changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub declined: Vec<String>,
 }
 
 /// What a report says about the service itself.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// When counting started.
+    /// The host, if it was given a name.
+    pub host: Option<Arc<str>>,
+    /// One life of the counting.
+    pub epoch: u64,
+    /// When counting started, by the clock as it is set now.
     pub since: SystemTime,
     /// Who counts.
     pub backend: &'static str,
@@ -170,10 +185,20 @@ pub trait Names {
 /// The time a report is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
+    /// The number of its report.
+    pub seq: u64,
     /// When it ended.
     pub end: SystemTime,
     /// How long it was.
     pub length: Duration,
+    /// By how many seconds the wall clock was set in it.
+    pub step_s: Option<f64>,
+}
+
+impl Period {
+    fn stamp(&self, source: &Source) -> Stamp {
+        Stamp { time: self.end, host: source.host.clone(), epoch: source.epoch, seq: self.seq }
+    }
 }
 
 /// Which accounts get a record.
@@ -195,8 +220,10 @@ impl Report {
         log_errors: u64,
         names: &mut impl Names,
     ) -> Self {
-        let told = snapshot.accounts.iter().filter(|account| scope == Scope::All || !account.unreported.is_zero());
+        let told = snapshot.accounts.iter().filter(|account| scope == Scope::All || !account.moved.is_zero());
+        let step = |step_s| ClockStep { stamp: period.stamp(source), step_s };
         Self {
+            steps: period.step_s.map(step).into_iter().collect(),
             accounts: told.map(|account| AccountRecord::new(account, period, source, names)).collect(),
             summary: Summary::new(snapshot, period, source, log_errors),
         }
@@ -212,14 +239,14 @@ impl AccountRecord {
             _ => None,
         };
         Self {
-            time: period.end,
+            stamp: period.stamp(source),
             interval_s: seconds(period.length),
             uid,
             user: uid.map(|uid| names.user(uid)),
             account: label,
             detail: Detail::new(&account.owner, source, names),
-            sent_bytes: account.unreported.sent,
-            received_bytes: account.unreported.received,
+            sent_bytes: account.moved.sent,
+            received_bytes: account.moved.received,
             sent_bytes_total: account.total.sent,
             received_bytes_total: account.total.received,
         }
@@ -249,33 +276,22 @@ impl Summary {
     /// Sums and health of `snapshot`.
     #[must_use]
     pub fn new(snapshot: &Snapshot, period: Period, source: &Source, log_errors: u64) -> Self {
-        let Snapshot { accounts, total, unreported, health } = snapshot;
+        let Snapshot { accounts, total, moved, health } = snapshot;
         let unattributed = accounts.iter().filter(|account| account.owner == Owner::Unattributed);
         Self {
-            time: period.end,
+            stamp: period.stamp(source),
             since: source.since,
             interval_s: seconds(period.length),
             backend: source.backend,
             attach: source.attach,
             method: source.method,
             accounts: accounts.len(),
-            sent_bytes: unreported.sent,
-            received_bytes: unreported.received,
+            sent_bytes: moved.sent,
+            received_bytes: moved.received,
             sent_bytes_total: total.sent,
             received_bytes_total: total.received,
             unattributed_bytes_total: unattributed.map(|account| account.total.sent + account.total.received).sum(),
-            overflow_bytes_total: health.overflow_bytes,
-            lost_events_total: health.lost_events,
-            gaps: health.gaps,
-            pending_bytes: health.pending_bytes,
-            listener_bytes_total: health.listener_bytes,
-            malformed_packets_total: health.malformed_packets,
-            delayed_lookups_total: health.delayed_lookups,
-            late_connections_total: health.late_connections,
-            unfollowed_connections_total: health.unfollowed_connections,
-            coarse_bytes_total: health.coarse_bytes,
-            audited_total: health.audited,
-            audit_mismatch_total: health.audit_mismatches,
+            health: *health,
             log_errors_total: log_errors,
             declined: source.declined.clone(),
         }
@@ -287,19 +303,29 @@ fn seconds(length: Duration) -> f64 {
     (length.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_seconds(*time))
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// To the millisecond: of two processes with one number, one may follow the other within a second.
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    match jiff::Timestamp::try_from(*time) {
+        Ok(time) => serializer.collect_str(&format_args!("{time:.3}")),
+        // Before the year -9999 or after 9999: a clock that is set so tells no time.
+        Err(_) => serializer.serialize_none(),
+    }
+}
+
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-fn rfc3339_ms<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+fn rfc3339_if_known<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
-        Some(time) => serializer.collect_str(&humantime::format_rfc3339_millis(*time)),
+        Some(time) => rfc3339(time, serializer),
         None => serializer.serialize_none(),
     }
 }
 
+mod merge;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Counters {
         let mut lasting = lock();
         if !matches!(&*lasting, Some((its_target, _)) if *its_target == target) {
             stop(&mut lasting)?;
-            let options = Options { interval: "1h", ..Options::default() };
+            let options = Options { interval: "1d", ..Options::default() };
             *lasting = Some((target, Service::start(target, &Namespace::new()?, &options)?));
         }
         report(&mut lasting).map(Self::Lasting)

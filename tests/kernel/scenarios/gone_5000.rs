@@ -16,7 +16,7 @@ pub(super) const SCENARIO: Scenario =
 fn run(test: &Test) -> Result<()> {
     for (what, processes) in [(By::Program, test.volume(5_000, 100)), (By::Process, test.volume(5_000, 100))] {
         let world = World::new()?;
-        let options = Options { interval: "1h", ..Options::default() };
+        let options = Options { interval: "1d", ..Options::default() };
         let counters = test.count_with(&world, &options.argument(what.option()))?;
         let child = Step::Fork { again: false, steps: vec![send(10_000, 10_000)] };
         let client = test.client([child]).called("short lived").times(processes, 1);

@@ -18,7 +18,7 @@ const PROCESSES: u32 = 40;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() }.argument("--by=process");
+    let options = Options { interval: "1d", ..Options::default() }.argument("--by=process");
     let counters = test.count_with(&world, &options.config(&format!("[ebpf]\nmax_accounts = {ROWS}")))?;
     let child = Step::Fork { again: false, steps: vec![send(10_000, 1_000)] };
     let client = test.client([child]).times(PROCESSES, 1);

@@ -27,7 +27,7 @@ fn no_statistics() -> Option<&'static str> {
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() };
+    let options = Options { interval: "1d", ..Options::default() };
     let services = test.start(&world, &options)?;
     let writes = test.volume(300_000, 30_000);
     let statistics = Statistics::on()?;

@@ -17,7 +17,7 @@ pub(super) const SCENARIO: Scenario =
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     // One report, so that nobody leaves the log in between.
-    let options = Options { interval: "1h", ..Options::default() };
+    let options = Options { interval: "1d", ..Options::default() };
     let counters = test.count_with(&world, &options.argument(By::Process.option()))?;
     // So long that they do not start within one millisecond, which is how their start is told.
     let child =

@@ -15,7 +15,7 @@ const BYTES: u64 = 30_000;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
+    let services = test.start(&world, &Options { interval: "1d", ..Options::default() })?;
     let role = Role::Prefork { addr: listen_at(test.family), workers: vec![70_020_021] };
     let server = test.server([receive(BYTES), receive_all()]).times(2, 1);
     let server = Running::start(&Program { uid: 0, role, ..server }, &world.far)?;

@@ -21,7 +21,7 @@ const ACKNOWLEDGED: Duration = Duration::from_millis(300);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
+    let services = test.start(&world, &Options { interval: "1d", ..Options::default() })?;
     let server = test.server([receive(BYTES), receive_all(), Step::Hold]);
     let client = test.client([send(BYTES, CHUNK), Step::Shut, Step::Hold]);
     let (server, client) = start_and_hold(&world, &server, &client)?;

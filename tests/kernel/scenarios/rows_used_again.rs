@@ -23,7 +23,7 @@ const REPORTS: usize = 4;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() }.argument("--by=process");
+    let options = Options { interval: "1d", ..Options::default() }.argument("--by=process");
     let counters = test.count_with(&world, &options.config(&format!("[ebpf]\nmax_accounts = {ROWS}")))?;
     let Counters::Own(services) = &counters else { unreachable!("started for this scenario") };
     let mut truth = Table::default();

@@ -34,7 +34,7 @@ fn run(test: &Test) -> Result<()> {
 
 fn spoof(test: &Test, with_report: bool) -> Result<()> {
     let world = World::new()?;
-    let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
+    let services = test.start(&world, &Options { interval: "1d", ..Options::default() })?;
     let server = test.server([receive(100_000), send(50_000, CHUNK), receive_all()]);
     let client = test.client([send(100_000, CHUNK), receive(50_000), Step::AwaitAcknowledged, Step::Hold, Step::Reset]);
     let server = Running::start(&server, &world.far)?;

@@ -15,7 +15,7 @@ const BYTES: u64 = 30_000;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let services = test.start(&world, &Options { interval: "1h", ..Options::default() })?;
+    let services = test.start(&world, &Options { interval: "1d", ..Options::default() })?;
     // It goes on to the second connection when the first is over.
     let server = Running::start(&test.server([receive(BYTES), receive_all()]).times(2, 1), &world.far)?;
     let client = test.client([send(BYTES, 1_000), Step::AwaitAcknowledged, Step::Hold]);

@@ -23,7 +23,7 @@ const BY_CHILD: u64 = 30_000;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() }.argument(By::Process.option());
+    let options = Options { interval: "1d", ..Options::default() }.argument(By::Process.option());
     let services = test.start(&world, &options)?;
     let child = Step::Fork { again: false, steps: vec![send(BY_CHILD, 10_000)] };
     let client = test.client([send(BY_PARENT, 10_000), child, receive(10), Step::Hold, receive_all()]);

@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1h", ..Options::default() };
+    let options = Options { interval: "1d", ..Options::default() };
     let services = test.start(&world, &options)?;
     let mut server = Running::start(&test.server([Step::Hold, receive_all()]), &world.far)?;
     let client = Running::start(&test.client([send(BYTES, usize::try_from(BYTES)?)]), &world.near)?;

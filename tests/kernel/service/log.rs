@@ -32,6 +32,7 @@ impl Log {
             let record: Value = serde_json::from_str(line).with_context(|| format!("not a record: {line:?}"))?;
             match record["type"].as_str() {
                 Some("account") => accounts.push(record),
+                Some("clock" | "gap") => (),
                 Some("summary") => {
                     log.reports.push(Report { accounts: std::mem::take(&mut accounts), summary: record });
                 }
@@ -81,9 +82,9 @@ impl Report {
         Ok(table)
     }
 
-    /// A number of the summary.
+    /// A number of the summary, which leaves out those that are 0.
     pub(crate) fn health(&self, name: &str) -> Result<u64> {
-        number(&self.summary, name)
+        if self.summary.get(name).is_none() { Ok(0) } else { number(&self.summary, name) }
     }
 }
 

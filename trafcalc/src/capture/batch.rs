@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Health;
+
 /// Payload bytes in the two directions, from this host's point of view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
@@ -78,35 +80,6 @@ pub struct Process {
     pub started_ns: u64,
     /// The last part of the path of its program.
     pub program: Arc<str>,
-}
-
-/// What could not be counted or attributed, and why. Every number counts from the start of the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
-    pub lost_events: u64,
-    /// Connections whose totals may be short, because what was lost was never made good.
-    pub gaps: u64,
-    /// Bytes credited to [`Owner::Other`] because a table was full.
-    pub overflow_bytes: u64,
-    /// Bytes whose owner is still being looked up: in no account yet.
-    pub pending_bytes: u64,
-    /// Bytes credited to the user of the listening socket, because the connection's own socket was gone.
-    pub listener_bytes: u64,
-    /// Packets that could not be understood.
-    pub malformed_packets: u64,
-    /// Owner look-ups that were put off because too many were waiting.
-    pub delayed_lookups: u64,
-    /// Connections older than the service, counted from its start (packet: from the first segment that it saw).
-    pub late_connections: u64,
-    /// Connections for which a table had no room: ebpf credits them when they end, packet to [`Owner::Other`].
-    pub unfollowed_connections: u64,
-    /// Bytes credited to a user of which it is not known what was asked for beyond the user.
-    pub coarse_bytes: u64,
-    /// Connections of which, at their end, the kernel was asked what they had moved.
-    pub audited: u64,
-    /// Those of which it said something else than was credited.
-    pub audit_mismatches: u64,
 }
 
 /// What a backend counted since it was last asked, and its health since it started.

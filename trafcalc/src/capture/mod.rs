@@ -12,14 +12,16 @@ mod ebpf;
 #[cfg(not(feature = "ebpf"))]
 #[path = "ebpf/disabled.rs"]
 mod ebpf;
+mod health;
 pub mod packet;
 mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
-pub use batch::{Batch, Bytes, Health, Owner, Process};
+pub use batch::{Batch, Bytes, Owner, Process};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, start};
+pub use health::Health;
 pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};
 

@@ -55,11 +55,12 @@ pub(super) struct LogSection {
     pub(super) path: PathBuf,
     #[serde(deserialize_with = "value::word")]
     pub(super) format: Format,
+    pub(super) host: Option<String>,
 }
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { path: DEFAULT_LOG.into(), format: Format::default() }
+        Self { path: DEFAULT_LOG.into(), format: Format::default(), host: None }
     }
 }
 

@@ -57,7 +57,7 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(file.capture.attach, Some(Attach::Kprobe));
     assert_eq!(file.capture.ebpf.method, Some(Method::Sweep));
     assert_eq!(file.interval, "5s".parse().unwrap());
-    assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json });
+    assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json, host: None });
 
     let overrides = Overrides {
         config: None,
@@ -83,7 +83,7 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(resolve_text("", &Overrides::default()).unwrap().capture.backend, None);
     assert_eq!(both.interval, "1s".parse().unwrap());
     assert_eq!(both.duration, Some("1h".parse().unwrap()));
-    assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt });
+    assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt, host: None });
     assert!(both.capture.loopback);
     assert_eq!(both.capture.by, By::Process);
     assert_eq!(both.capture.belonging, Belonging::Acting);
@@ -181,9 +181,9 @@ fn the_shipped_file_names_every_key_with_its_default() {
     let text = include_str!("../../dist/trafcalc.toml");
     let built_in = resolve_text("", &Overrides::default()).unwrap();
     assert_eq!(resolve_text(text, &Overrides::default()).unwrap(), built_in);
-    let uncommented = text.replace("#attach", "attach");
+    let uncommented = text.replace("#attach", "attach").replace("#host", "host");
     let settings = resolve_text(&uncommented, &Overrides::default()).unwrap();
-    assert_eq!(settings.capture.attach, Some(Attach::Fentry));
+    assert_eq!((settings.capture.attach, settings.log.host.as_deref()), (Some(Attach::Fentry), Some("web1")));
     for key in [
         "backend",
         "interval",
@@ -199,6 +199,7 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "[log]",
         "path",
         "format",
+        "host",
         "[status]",
         "socket",
         "[packet]",

@@ -167,7 +167,7 @@ impl<const MIN_MS: u64, const MAX_MS: u64> Span<MIN_MS, MAX_MS> {
 
 impl Default for Interval {
     fn default() -> Self {
-        Self(Duration::from_secs(10))
+        Self(Duration::from_mins(1))
     }
 }
 

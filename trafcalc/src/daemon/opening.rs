@@ -14,8 +14,8 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
         Box::new(LogFile::open(&settings.path)?)
     };
     Ok(match settings.format {
-        Format::Logfmt => Log::new(Box::new(Logfmt), destination),
-        Format::Json => Log::new(Box::new(Json), destination),
+        Format::Logfmt => Log::new(Logfmt, destination),
+        Format::Json => Log::new(Json, destination),
     })
 }
 

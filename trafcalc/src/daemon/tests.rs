@@ -1,8 +1,7 @@
 //! The loop with a scripted backend and a scripted log: no time passes, nothing sleeps.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Method, Owner};
 use crate::service::exit::Exit;
-use crate::sinks::{Destination, Json};
+use crate::sinks::{Destination, Json, Log, SinkError};
 
 struct Script(VecDeque<Result<Batch, CaptureError>>);
 
@@ -46,11 +45,11 @@ struct Paper {
     reopened: u32,
 }
 
-struct Shared(Rc<RefCell<Paper>>);
+struct Shared(Arc<Mutex<Paper>>);
 
 impl Destination for Shared {
     fn append(&mut self, records: &[u8]) -> Result<(), SinkError> {
-        let mut paper = self.0.borrow_mut();
+        let mut paper = self.0.lock().unwrap();
         if let Some(refusal) = paper.refuses {
             return Err(refusal());
         }
@@ -59,7 +58,7 @@ impl Destination for Shared {
     }
 
     fn reopen(&mut self) -> Result<(), SinkError> {
-        let mut paper = self.0.borrow_mut();
+        let mut paper = self.0.lock().unwrap();
         if paper.refuses_to_reopen {
             return Err(full_disk());
         }
@@ -81,20 +80,21 @@ fn batch(credits: &[(u32, u64, u64)]) -> Result<Batch, CaptureError> {
 /// A daemon, its log, and the two clocks.
 struct Bench {
     daemon: Daemon,
-    paper: Rc<RefCell<Paper>>,
+    paper: Arc<Mutex<Paper>>,
     now: Now,
 }
 
 impl Bench {
     fn new(script: impl IntoIterator<Item = Result<Batch, CaptureError>>) -> Self {
-        let paper = Rc::new(RefCell::new(Paper::default()));
+        let paper = Arc::new(Mutex::new(Paper::default()));
         let now = Now { wall: SystemTime::UNIX_EPOCH, monotonic: Instant::now(), since_boot: Duration::ZERO };
         let reason = CaptureError::NotBuilt;
         let started = Started {
             backend: Box::new(Script(script.into_iter().collect())),
             declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
         };
-        let daemon = Daemon::new(started, Log::new(Box::new(Json), Box::new(Shared(Rc::clone(&paper)))), now, By::User);
+        let log = Outlet::start(Log::new(Json, Box::new(Shared(Arc::clone(&paper)))), || ()).unwrap();
+        let daemon = Daemon::new(started, log, now, By::User, None);
         Self { daemon, paper, now }
     }
 
@@ -102,7 +102,14 @@ impl Bench {
     fn after_10s(&mut self, event: Event) -> Flow {
         self.now.wall += Duration::from_secs(10);
         self.now.monotonic += Duration::from_secs(10);
-        self.daemon.handle(event, self.now)
+        self.now.since_boot += Duration::from_secs(10);
+        let flow = self.daemon.handle(event, self.now);
+        self.daemon.log.settle();
+        flow
+    }
+
+    fn paper(&self) -> MutexGuard<'_, Paper> {
+        self.paper.lock().unwrap()
     }
 
     fn goes_on_after_10s(&mut self, event: Event) {
@@ -118,7 +125,7 @@ impl Bench {
 
     /// The records written since the last call.
     fn records(&self) -> Vec<Value> {
-        let text = std::mem::take(&mut self.paper.borrow_mut().text);
+        let text = std::mem::take(&mut self.paper().text);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -137,6 +144,7 @@ fn each_interval_tells_what_moved_and_the_last_report_tells_all() {
     let first = bench.records();
     assert_eq!(first.iter().map(numbers).collect::<Vec<_>>(), [(Some(1), [10, 20, 10, 20]), (None, [10, 20, 10, 20])]);
     assert_eq!(first[1]["declined"][0], "ebpf (kprobe): this trafcalc was built without it");
+    assert_eq!(first[0]["epoch"], 0, "milliseconds since 1970");
 
     bench.goes_on_after_10s(Event::ReportNow);
     assert_eq!(
@@ -145,7 +153,9 @@ fn each_interval_tells_what_moved_and_the_last_report_tells_all() {
     );
 
     bench.goes_on_after_10s(Event::Tick);
-    assert_eq!(bench.records().iter().map(numbers).collect::<Vec<_>>(), [(None, [0, 0, 15, 20])]);
+    let third = bench.records();
+    assert_eq!(third.iter().map(numbers).collect::<Vec<_>>(), [(None, [0, 0, 15, 20])]);
+    assert_eq!((third[0]["seq"].as_u64(), third[0].get("declined")), (Some(3), None), "told once");
 
     assert_eq!(bench.exit_after_10s(Event::Stop), Exit::Done);
     assert_eq!(
@@ -155,48 +165,71 @@ fn each_interval_tells_what_moved_and_the_last_report_tells_all() {
 }
 
 #[test]
-fn what_a_full_disk_refused_is_in_the_next_report_that_is_written() {
+fn what_a_full_disk_refused_is_written_when_there_is_room() {
     let mut bench = Bench::new([batch(&[(1, 1, 0)]), batch(&[(1, 2, 0)]), batch(&[(2, 4, 0)]), batch(&[(1, 8, 0)])]);
     bench.goes_on_after_10s(Event::Tick);
-    bench.paper.borrow_mut().refuses = Some(full_disk);
+    bench.paper().refuses = Some(full_disk);
     bench.goes_on_after_10s(Event::Tick);
     bench.goes_on_after_10s(Event::Tick);
-    bench.paper.borrow_mut().refuses = None;
+    bench.paper().refuses = None;
     bench.records();
 
     bench.goes_on_after_10s(Event::Tick);
     let records = bench.records();
     assert_eq!(
         records.iter().map(numbers).collect::<Vec<_>>(),
-        [(Some(1), [10, 0, 11, 0]), (Some(2), [4, 0, 4, 0]), (None, [14, 0, 15, 0])]
+        [
+            (Some(1), [2, 0, 3, 0]),
+            (None, [2, 0, 3, 0]),
+            (Some(2), [4, 0, 4, 0]),
+            (None, [4, 0, 7, 0]),
+            (Some(1), [8, 0, 11, 0]),
+            (None, [8, 0, 15, 0])
+        ]
     );
-    assert_eq!(records[0]["interval_s"], 30.0);
-    assert_eq!(records[2]["log_errors_total"], 2);
+    assert_eq!(records.iter().map(|record| record["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 2, 3, 3, 4, 4]);
+    assert_eq!(records[5]["log_errors_total"], 2);
 }
 
 #[test]
-fn the_length_of_an_interval_is_not_moved_by_setting_the_clock() {
+fn a_clock_that_is_set_is_told_and_moves_no_length_of_time() {
     let mut bench = Bench::new([]);
+    bench.goes_on_after_10s(Event::Tick);
+    bench.records();
     bench.now.wall += Duration::from_hours(1);
     bench.goes_on_after_10s(Event::Tick);
-    let summary = &bench.records()[0];
-    assert_eq!(summary["interval_s"], 10.0);
-    assert_eq!(summary["time"], "1970-01-01T01:00:10Z");
-    assert_eq!(summary["since"], "1970-01-01T00:00:00Z");
+    let records = bench.records();
+    assert_eq!((records[0]["type"].as_str(), records[0]["step_s"].as_f64()), (Some("clock"), Some(3_600.0)));
+    assert_eq!(records[1]["interval_s"], 10.0);
+    assert_eq!(records[1]["time"], "1970-01-01T01:00:20.000Z");
+    assert_eq!(records[1]["since"], "1970-01-01T01:00:00.000Z", "by the clock as it is set now");
+    assert_eq!(records[0]["seq"], records[1]["seq"]);
+
+    bench.now.wall -= Duration::from_hours(2);
+    bench.goes_on_after_10s(Event::Collect);
+    bench.now.wall += Duration::from_millis(300);
+    bench.goes_on_after_10s(Event::Tick);
+    let records = bench.records();
+    assert_eq!((records.len(), records[0]["step_s"].as_f64()), (2, Some(-7_200.0)), "a little is no step");
+    assert_eq!(records[1]["time"], "1969-12-31T23:00:40.300Z");
+    assert_eq!(records[1]["since"], "1969-12-31T23:00:00.000Z");
+
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records().len(), 1);
 }
 
 #[test]
 fn a_log_that_cannot_be_reopened_is_tried_again_at_each_report() {
     let mut bench = Bench::new([]);
-    bench.paper.borrow_mut().refuses_to_reopen = true;
+    bench.paper().refuses_to_reopen = true;
     bench.goes_on_after_10s(Event::Reopen);
     bench.goes_on_after_10s(Event::Tick);
-    assert_eq!(bench.records()[0]["log_errors_total"], 2);
-    bench.paper.borrow_mut().refuses_to_reopen = false;
+    assert_eq!(bench.records()[0]["log_errors_total"], 1);
+    bench.paper().refuses_to_reopen = false;
     bench.goes_on_after_10s(Event::Tick);
     bench.goes_on_after_10s(Event::Tick);
     assert_eq!(bench.records()[1]["log_errors_total"], 2);
-    assert_eq!(bench.paper.borrow().reopened, 1);
+    assert_eq!(bench.paper().reopened, 1);
 }
 
 #[test]
@@ -238,15 +271,16 @@ fn a_backend_that_cannot_finish_still_leaves_what_was_counted() {
 #[test]
 fn a_last_report_that_is_lost_is_not_a_good_end() {
     let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
-    bench.paper.borrow_mut().refuses = Some(full_disk);
+    bench.paper().refuses = Some(full_disk);
     assert_eq!(bench.exit_after_10s(Event::Stop), Exit::OutputLost);
 }
 
 #[test]
 fn a_reader_that_has_gone_ends_the_service_quietly() {
     let mut bench = Bench::new([]);
-    bench.paper.borrow_mut().refuses = Some(|| SinkError::ReaderGone);
-    assert_eq!(bench.exit_after_10s(Event::Tick), Exit::Done);
+    bench.paper().refuses = Some(|| SinkError::ReaderGone);
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.exit_after_10s(Event::ReaderGone), Exit::Done);
 }
 
 #[test]
@@ -283,8 +317,9 @@ fn whoever_asks_is_told_of_the_last_report_or_of_what_came_after() {
 #[test]
 fn whoever_asks_hears_at_once_of_a_log_that_cannot_be_written() {
     let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
-    bench.paper.borrow_mut().refuses = Some(full_disk);
+    bench.paper().refuses = Some(full_disk);
     bench.goes_on_after_10s(Event::Tick);
-    assert_eq!(bench.daemon.latest.get().log_errors_total, 1);
+    let condition = bench.daemon.log.watch().condition();
+    assert_eq!((condition.waiting, condition.errors_total), (1, 1));
     assert_eq!(told(&bench), (None, [1, 0, 1, 0]));
 }

@@ -18,8 +18,8 @@ pub struct Account {
     pub owner: Owner,
     /// All bytes since the start.
     pub total: Bytes,
-    /// Those since the last snapshot that was [marked as reported](Ledger::mark_reported).
-    pub unreported: Bytes,
+    /// Those since the last [report](Ledger::report).
+    pub moved: Bytes,
 }
 
 /// The state of the ledger at one moment.
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// The sum of all accounts since the start, of those that are gone, too.
     pub total: Bytes,
     /// The sum of all accounts since the last report.
-    pub unreported: Bytes,
+    pub moved: Bytes,
     /// What could not be counted or attributed since the start.
     pub health: Health,
 }
@@ -100,24 +100,24 @@ impl Ledger {
             ..Snapshot::default()
         };
         for (owner, row) in &self.rows {
-            let unreported = row.total - row.reported;
+            let moved = row.total - row.reported;
             snapshot.total += row.total;
-            snapshot.unreported += unreported;
-            snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, unreported });
+            snapshot.moved += moved;
+            snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, moved });
         }
         snapshot
     }
 
-    /// Notes that all of `snapshot` reached the log, so that the next one tells what came after it. Owners
-    /// that are gone leave the ledger with it; their bytes stay in the sum.
-    pub fn mark_reported(&mut self, snapshot: &Snapshot) {
-        for account in &snapshot.accounts {
-            if let Some(row) = self.rows.get_mut(&account.owner) {
-                row.reported = account.total;
-            }
+    /// The same, of which all is told now: the next one tells what came after it. Owners that are gone leave the ledger with it;
+    /// their bytes stay in the sum.
+    pub fn report(&mut self) -> Snapshot {
+        let snapshot = self.snapshot();
+        for row in self.rows.values_mut() {
+            row.reported = row.total;
         }
-        let gone = self.rows.extract_if(.., |_, row| row.is_gone && row.reported == row.total);
+        let gone = self.rows.extract_if(.., |_, row| row.is_gone);
         gone.for_each(|(_, row)| self.gone += row.total);
+        snapshot
     }
 }
 

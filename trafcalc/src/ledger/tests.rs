@@ -8,20 +8,20 @@ fn batch(credits: &[(Owner, u64, u64)]) -> Batch {
 }
 
 #[test]
-fn a_failed_report_is_made_good_by_the_next() {
+fn a_report_tells_what_came_after_the_last_one_and_a_look_moves_nothing() {
     let mut ledger = Ledger::default();
     ledger.apply(&batch(&[(Owner::User(1000), 10, 1)]));
-    let reported = ledger.snapshot();
-    ledger.mark_reported(&reported);
+    assert_eq!(ledger.report().moved, Bytes { sent: 10, received: 1 });
     ledger.apply(&batch(&[(Owner::User(1000), 5, 0)]));
-    let _lost = ledger.snapshot();
+    let _look = ledger.snapshot();
     ledger.apply(&batch(&[(Owner::User(1000), 7, 0), (Owner::Unattributed, 1, 1)]));
 
-    let snapshot = ledger.snapshot();
-    assert_eq!(snapshot.accounts[0].unreported, Bytes { sent: 12, received: 0 });
+    let snapshot = ledger.report();
+    assert_eq!(snapshot.accounts[0].moved, Bytes { sent: 12, received: 0 });
     assert_eq!(snapshot.accounts[0].total, Bytes { sent: 22, received: 1 });
     assert_eq!(snapshot.total, Bytes { sent: 23, received: 2 });
-    assert_eq!(snapshot.unreported, Bytes { sent: 13, received: 1 });
+    assert_eq!(snapshot.moved, Bytes { sent: 13, received: 1 });
+    assert_eq!(ledger.report().moved, Bytes::default());
 }
 
 #[test]
@@ -46,16 +46,14 @@ fn process(pid: u32) -> Owner {
 fn an_owner_that_is_gone_leaves_when_all_of_it_was_reported() {
     let mut ledger = Ledger::default();
     ledger.apply(&batch(&[(process(1), 10, 1), (process(2), 5, 0)]));
-    ledger.mark_reported(&ledger.snapshot());
+    ledger.report();
     ledger.apply(&Batch { gone: vec![process(1)], ..batch(&[(process(1), 2, 0)]) });
-    let last = ledger.snapshot();
-    assert_eq!(last.accounts[0].unreported, Bytes { sent: 2, received: 0 });
-    ledger.mark_reported(&last);
+    assert_eq!(ledger.report().accounts[0].moved, Bytes { sent: 2, received: 0 });
 
     let snapshot = ledger.snapshot();
     assert_eq!(snapshot.accounts.iter().map(|account| &account.owner).collect::<Vec<_>>(), [&process(2)]);
     assert_eq!(snapshot.total, Bytes { sent: 17, received: 1 });
-    assert_eq!(snapshot.unreported, Bytes::default());
+    assert_eq!(snapshot.moved, Bytes::default());
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(crate) fn start() -> SystemTime {
 /// A source that tells users apart, on a host started at the beginning.
 pub(crate) fn source() -> Source {
     Source {
+        host: None,
+        epoch: 7,
         since: start(),
         backend: "ebpf",
         attach: Some("fentry"),
@@ -40,18 +42,19 @@ impl Names for Told {
 /// Alice and the unattributed, after 310 seconds.
 pub(crate) fn report() -> Report {
     let bytes = |sent, received| Bytes { sent, received };
-    let account = |owner, unreported, total| Account { owner, total, unreported };
+    let account = |owner, moved, total| Account { owner, total, moved };
     let snapshot = Snapshot {
         accounts: vec![
             account(Owner::User(1000), bytes(123, 456), bytes(9123, 9456)),
             account(Owner::Unattributed, bytes(1, 2), bytes(3, 4)),
         ],
         total: bytes(9126, 9460),
-        unreported: bytes(124, 458),
+        moved: bytes(124, 458),
         health: Health::default(),
     };
     let source =
         Source { backend: "packet", attach: None, method: None, declined: vec!["ebpf: no".to_owned()], ..source() };
-    let period = Period { end: start() + Duration::from_secs(310), length: Duration::from_secs(10) };
+    let period =
+        Period { seq: 3, end: start() + Duration::from_secs(310), length: Duration::from_secs(10), step_s: None };
     Report::new(&snapshot, Scope::All, period, &source, 0, &mut Told)
 }

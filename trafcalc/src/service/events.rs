@@ -1,10 +1,13 @@
 //! Everything that can happen to the running service, as a closed list, and where it comes from.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Zoned;
+use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::capture::CaptureError;
@@ -22,6 +25,8 @@ pub enum Event {
     Stop,
     /// The backend can count no longer.
     BackendDied(CaptureError),
+    /// Whoever read the log has gone.
+    ReaderGone,
     /// Long since the backend was asked: it keeps what it counted, and its room is not endless; and the status is to be
     /// of now.
     Collect,
@@ -39,6 +44,7 @@ pub struct Events {
     /// error of the write instead.
     _file_size: Signal,
     deaths: mpsc::Receiver<CaptureError>,
+    no_reader: Arc<Notify>,
 }
 
 /// The backend is asked at least so often, however rare reports are.
@@ -46,7 +52,9 @@ const COLLECT_PERIOD: Duration = Duration::from_secs(10);
 
 /// When things happen by themselves.
 pub struct Timers {
-    tick: Interval,
+    interval: Duration,
+    zone: TimeZone,
+    tick: Instant,
     collect: Option<Interval>,
     watchdog: Option<Interval>,
     end: Option<Instant>,
@@ -62,7 +70,14 @@ impl Events {
             user1: signal(SignalKind::user_defined1())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
             deaths,
+            no_reader: Arc::default(),
         })
+    }
+
+    /// What the log calls when whoever reads it has gone.
+    pub fn reader_gone(&self) -> impl Fn() + Send + 'static {
+        let no_reader = Arc::clone(&self.no_reader);
+        move || no_reader.notify_one()
     }
 
     /// Waits for the next event; the end and deaths come before everything else.
@@ -72,12 +87,20 @@ impl Events {
             _ = self.terminate.recv() => Event::Stop,
             _ = self.interrupt.recv() => Event::Stop,
             Some(error) = self.deaths.recv() => Event::BackendDied(error),
+            () = self.no_reader.notified() => Event::ReaderGone,
             () = until(timers.end) => Event::Stop,
             () = next_tick(timers.watchdog.as_mut()) => Event::Watchdog,
             _ = self.hangup.recv() => Event::Reopen,
             _ = self.user1.recv() => Event::ReportNow,
-            _ = timers.tick.tick() => Event::Tick,
-            () = next_tick(timers.collect.as_mut()) => Event::Collect,
+            () = until(Some(timers.tick)) => {
+                timers.align();
+                Event::Tick
+            }
+            () = next_tick(timers.collect.as_mut()) => {
+                // The clock may have been set.
+                timers.align();
+                Event::Collect
+            }
         }
     }
 }
@@ -86,9 +109,11 @@ impl Timers {
     /// Starts all clocks now. Has to be called within a runtime.
     #[must_use]
     pub fn start(interval: Duration, watchdog: Option<Duration>, duration: Option<Duration>) -> Self {
-        let now = Instant::now();
+        let (now, zone) = (Instant::now(), TimeZone::system());
         Self {
-            tick: every(interval, now),
+            tick: now + until_next(&Zoned::now().with_time_zone(zone.clone()), interval),
+            interval,
+            zone,
             collect: (interval > COLLECT_PERIOD).then(|| every(COLLECT_PERIOD, now)),
             watchdog: watchdog.map(|period| every(period, now)),
             end: duration.map(|duration| now + duration),
@@ -96,7 +121,24 @@ impl Timers {
     }
 }
 
-/// A report that came late is not followed by a burst of them.
+impl Timers {
+    /// The next report comes when the wall clock, as it is set now, shows a multiple of the interval.
+    fn align(&mut self) {
+        let now = Zoned::now().with_time_zone(self.zone.clone());
+        self.tick = Instant::now() + until_next(&now, self.interval);
+    }
+}
+
+/// The time until the clock shows a multiple of `interval`, reckoned from midnight. One that is as good as now, or has just been,
+/// is passed over: timers are not exact.
+fn until_next(now: &Zoned, interval: Duration) -> Duration {
+    let since_midnight =
+        now.start_of_day().map_or(Duration::ZERO, |midnight| now.duration_since(&midnight).unsigned_abs());
+    let over = Duration::from_nanos_u128(since_midnight.as_nanos() % interval.as_nanos());
+    let left = interval.saturating_sub(over);
+    if left < interval / 16 { left + interval } else { left }
+}
+
 fn every(period: Duration, now: Instant) -> Interval {
     let mut interval = tokio::time::interval_at(now + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -116,5 +158,46 @@ async fn next_tick(interval: Option<&mut Interval>) {
             interval.tick().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(now: &str, interval: Duration) -> Duration {
+        until_next(&now.parse().unwrap(), interval)
+    }
+
+    #[test]
+    fn reports_come_on_multiples_of_the_interval() {
+        let minute = Duration::from_mins(1);
+        assert_eq!(left("2026-11-26T02:03:38.5[Europe/Vienna]", minute), Duration::from_millis(21_500));
+        assert_eq!(
+            left("2026-11-26T02:03:59.9[Europe/Vienna]", minute),
+            Duration::from_millis(60_100),
+            "as good as now"
+        );
+        assert_eq!(left("2026-11-26T02:04:00[Europe/Vienna]", minute), minute);
+        assert_eq!(
+            left("2026-11-26T02:03:38.55[Europe/Vienna]", Duration::from_millis(100)),
+            Duration::from_millis(50)
+        );
+    }
+
+    #[test]
+    fn hours_are_those_of_the_zone() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(left("2026-11-26T02:30:00[Asia/Kolkata]", hour), Duration::from_mins(30));
+        assert_eq!(
+            left("2026-11-26T02:30:00[Asia/Kolkata]", Duration::from_hours(24)),
+            Duration::from_mins(21 * 60 + 30)
+        );
+    }
+
+    #[test]
+    fn a_day_of_another_length_ends_at_a_multiple_all_the_same() {
+        // The night in which summer time ends: it is 02:30 twice.
+        assert_eq!(left("2026-10-25T02:30:00+01:00[Europe/Vienna]", Duration::from_hours(1)), Duration::from_mins(30));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+pub use tracing_appender::non_blocking::WorkerGuard as Messages;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 
 /// Says which messages are shown, as in `TRAFCALC_LOG=debug` or `TRAFCALC_LOG=info,trafcalc::capture=debug`.
@@ -24,18 +25,20 @@ enum FilterError {
     UnknownWord(String),
 }
 
-/// Starts showing messages. A filter that cannot be understood is no reason not to count: it is warned about, and the
-/// default is used.
-pub fn start() {
+/// Starts showing messages, as long as what it gives lives. They are written by a thread of their own: a terminal that is held, or
+/// a reader that has stopped, holds up nobody, and what it never takes is left out. A filter that cannot be understood is no
+/// reason not to count: it is warned about, and the default is used.
+pub fn start() -> Messages {
     let text = std::env::var_os(FILTER_VARIABLE).unwrap_or_default();
     let text = text.to_string_lossy();
     let (filter, error) = match filter(&text) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::default().add_directive(DEFAULT_LEVEL.into()), Some(error)),
     };
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let messages = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal());
     if is_journal() {
@@ -49,6 +52,7 @@ pub fn start() {
              {DEFAULT_LEVEL} is used"
         );
     }
+    guard
 }
 
 /// Reads a filter in the syntax of tracing-subscriber's `EnvFilter`, with or without spaces around commas.

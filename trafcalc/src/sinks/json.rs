@@ -1,5 +1,10 @@
 //! Records as JSON, one object a line.
 
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
 use super::Format;
 use crate::report::Report;
 
@@ -8,16 +13,44 @@ pub struct Json;
 
 impl Format for Json {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
-        for account in &report.accounts {
-            line(account, out);
-        }
+        report.steps.iter().for_each(|step| line(step, out));
+        report.accounts.iter().for_each(|account| line(account, out));
         line(&report.summary, out);
     }
 }
 
-fn line(record: &impl serde::Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(&mut *out, record).expect("records are plain data, and memory does not fail to be written");
+fn line(record: &impl Serialize, out: &mut Vec<u8>) {
+    value(record, out);
     out.push(b'\n');
+}
+
+/// Appends `value` as JSON on one line, for whoever splits lines, and harmless on a terminal.
+pub(super) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
+    let written = value.serialize(&mut Serializer::with_formatter(out, Escaping));
+    written.expect("records are plain data, and memory does not fail to be written");
+}
+
+/// Whether a character ends a line for some reader, or moves the cursor of a terminal or the direction of its text: all
+/// control characters, and Unicode's separators of lines and paragraphs and its invisible marks of direction.
+pub(super) fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// JSON without any blank, in which what [`is_unsafe`] is written as `\u` and four digits.
+struct Escaping;
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (plain, from) = rest.split_at(at);
+            let character = from.chars().next().expect("one was found");
+            write!(writer, "{plain}\\u{:04x}", u32::from(character))?;
+            rest = &from[character.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 #[cfg(test)]
@@ -33,16 +66,33 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[0],
-            r#"{"type":"account","time":"2026-11-23T02:05:10Z","interval_s":10.0,"uid":1000,"user":"alice","sent_bytes":123,"received_bytes":456,"sent_bytes_total":9123,"received_bytes_total":9456}"#
+            r#"{"type":"account","time":"2026-11-23T02:05:10.000Z","epoch":7,"seq":3,"interval_s":10.0,"uid":1000,"user":"alice","sent_bytes":123,"received_bytes":456,"sent_bytes_total":9123,"received_bytes_total":9456}"#
         );
         assert_eq!(
             lines[1],
-            r#"{"type":"account","time":"2026-11-23T02:05:10Z","interval_s":10.0,"uid":null,"user":null,"account":"(unattributed)","sent_bytes":1,"received_bytes":2,"sent_bytes_total":3,"received_bytes_total":4}"#
+            r#"{"type":"account","time":"2026-11-23T02:05:10.000Z","epoch":7,"seq":3,"interval_s":10.0,"uid":null,"user":null,"account":"(unattributed)","sent_bytes":1,"received_bytes":2,"sent_bytes_total":3,"received_bytes_total":4}"#
         );
         assert_eq!(
             lines[2],
-            r#"{"type":"summary","time":"2026-11-23T02:05:10Z","since":"2026-11-23T02:00:00Z","interval_s":10.0,"backend":"packet","accounts":2,"sent_bytes":124,"received_bytes":458,"sent_bytes_total":9126,"received_bytes_total":9460,"unattributed_bytes_total":7,"overflow_bytes_total":0,"lost_events_total":0,"gaps":0,"pending_bytes":0,"listener_bytes_total":0,"malformed_packets_total":0,"delayed_lookups_total":0,"late_connections_total":0,"unfollowed_connections_total":0,"coarse_bytes_total":0,"audited_total":0,"audit_mismatch_total":0,"log_errors_total":0,"declined":["ebpf: no"]}"#
+            r#"{"type":"summary","time":"2026-11-23T02:05:10.000Z","epoch":7,"seq":3,"since":"2026-11-23T02:00:00.000Z","interval_s":10.0,"backend":"packet","accounts":2,"sent_bytes":124,"received_bytes":458,"sent_bytes_total":9126,"received_bytes_total":9460,"unattributed_bytes_total":7,"declined":["ebpf: no"]}"#
         );
         assert_eq!(lines.len(), 3);
+    }
+    #[test]
+    fn no_name_ends_a_line_or_drives_a_terminal() {
+        for (name, written) in [
+            ("a\u{85}b", r"a\u0085b"),
+            ("a\u{2028}b\u{2029}", r"a\u2028b\u2029"),
+            ("\u{202e}txt.exe", r"\u202etxt.exe"),
+            ("\u{9b}2J\u{7f}", r"\u009b2J\u007f"),
+            ("\u{1b}[2J\n", r"\u001b[2J\n"),
+            ("jos\u{e9}", "jos\u{e9}"),
+        ] {
+            let mut out = Vec::new();
+            value(&name, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text, format!("\"{written}\""));
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), name, "what is read back is what was written");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
 use super::{Destination, SinkError, write_error};
 
 /// Permissions of a new log: who was on the line when is not everybody's business. A umask takes more away.
@@ -25,11 +27,19 @@ pub struct LogFile {
 impl LogFile {
     /// Opens or creates `path` and takes it for this process alone.
     pub fn open(path: &Path) -> Result<Self, SinkError> {
-        let failed = |source| SinkError::Open { path: path.to_owned(), source };
+        let failed = |source: std::io::Error| match source.raw_os_error() {
+            Some(libc::ELOOP) => SinkError::Link(path.to_owned()),
+            _ => SinkError::Open { path: path.to_owned(), source },
+        };
+        let is_sticky = is_sticky(path)?;
         let (file, created) = open(path).map_err(failed)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
+        let metadata = file.metadata().map_err(failed)?;
+        let kind = metadata.file_type();
         if !kind.is_file() && !kind.is_char_device() {
             return Err(SinkError::NotAFile(path.to_owned()));
+        }
+        if is_sticky && kind.is_file() && ![0, geteuid().as_raw()].contains(&metadata.uid()) {
+            return Err(SinkError::Foreign { path: path.to_owned(), uid: metadata.uid() });
         }
         let (path, regular) = (path.to_owned(), kind.is_file());
         let mut log = Self { path, file, regular, created, torn_at: None, unended: false };
@@ -43,6 +53,27 @@ impl LogFile {
             Err(error) => {
                 log.discard();
                 Err(error)
+            }
+        }
+    }
+
+    /// Begins a new log where the file was renamed or deleted and nobody has said so. Where none can be begun, what was renamed is
+    /// written on, and what was deleted is an error.
+    fn follow_path(&mut self) -> Result<(), SinkError> {
+        if !self.regular || self.is_current() {
+            return Ok(());
+        }
+        let is_deleted = self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        match self.reopen() {
+            Ok(()) => {
+                let what = if is_deleted { "deleted" } else { "renamed" };
+                tracing::warn!("{}: was {what}, and no SIGHUP came: a new one is begun", self.path.display());
+                Ok(())
+            }
+            Err(error) if is_deleted => Err(error),
+            Err(error) => {
+                tracing::warn!("{error}; what it was renamed to is written on");
+                Ok(())
             }
         }
     }
@@ -77,6 +108,7 @@ impl LogFile {
 
 impl Destination for LogFile {
     fn append(&mut self, records: &[u8]) -> Result<(), SinkError> {
+        self.follow_path()?;
         let written = if self.regular { self.append_to_regular(records) } else { self.file.write_all(records) };
         written.map_err(|source| write_error(&self.path, source))
     }
@@ -99,10 +131,26 @@ impl Destination for LogFile {
     }
 }
 
+/// Whether the folder of the log is one like `/tmp`, where everybody may make files and nobody may replace those of others. One
+/// where everybody may do both is refused.
+fn is_sticky(path: &Path) -> Result<bool, SinkError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // What is wrong with a folder that cannot be looked at is told when the log is opened.
+    let mode = std::fs::metadata(folder).map_or(0, |metadata| metadata.mode());
+    match (mode & libc::S_IWOTH != 0, mode & libc::S_ISVTX != 0) {
+        (false, _) => Ok(false),
+        (true, true) => Ok(true),
+        (true, false) => Err(SinkError::OpenFolder(path.to_owned())),
+    }
+}
+
 /// The file, and whether it is new. Does not wait for the other end of a pipe.
 fn open(path: &Path) -> std::io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
-    options.append(true).mode(MODE).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.append(true).mode(MODE).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
     match options.clone().create_new(true).open(path) {
         Ok(file) => Ok((file, true)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

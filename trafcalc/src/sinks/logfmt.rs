@@ -1,11 +1,9 @@
 //! Records as `key=value` pairs, one record a line, in the way of go-logfmt: a text is quoted where it would not be
 //! read back as itself, `null` stands for nothing.
 
-use std::io::Write;
-
 use serde_json::Value;
 
-use super::Format;
+use super::{Format, json};
 use crate::report::Report;
 
 /// The format `logfmt`.
@@ -13,9 +11,8 @@ pub struct Logfmt;
 
 impl Format for Logfmt {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
-        for account in &report.accounts {
-            line(account, out);
-        }
+        report.steps.iter().for_each(|step| line(step, out));
+        report.accounts.iter().for_each(|account| line(account, out));
         line(&report.summary, out);
     }
 }
@@ -35,19 +32,18 @@ fn line(record: &impl serde::Serialize, out: &mut Vec<u8>) {
 }
 
 fn write_value(value: &Value, out: &mut Vec<u8>) {
-    let written = match value {
-        Value::String(text) if is_plain(text) => out.write_all(text.as_bytes()),
+    match value {
+        Value::String(text) if is_plain(text) => out.extend_from_slice(text.as_bytes()),
         Value::Array(items) => {
             let texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
-            write!(out, "{}", Value::from(texts.join("; ")))
+            json::value(&texts.join("; "), out);
         }
-        other => write!(out, "{other}"),
-    };
-    written.expect("memory does not fail to be written");
+        other => json::value(other, out),
+    }
 }
 
 fn is_plain(text: &str) -> bool {
-    !matches!(text, "" | "null") && !text.contains(|c: char| c <= ' ' || matches!(c, '=' | '"' | '\\' | '\u{7f}'))
+    !matches!(text, "" | "null") && !text.contains(|c: char| json::is_unsafe(c) || matches!(c, ' ' | '=' | '"' | '\\'))
 }
 
 #[cfg(test)]
@@ -67,12 +63,16 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[0],
-            "type=account time=2026-11-23T02:05:10Z interval_s=10.0 uid=1000 user=alice sent_bytes=123 \
+            "type=account time=2026-11-23T02:05:10.000Z epoch=7 seq=3 interval_s=10.0 uid=1000 user=alice sent_bytes=123 \
              received_bytes=456 sent_bytes_total=9123 received_bytes_total=9456"
         );
         assert!(lines[1].contains(" uid=null user=null account=(unattributed) sent_bytes=1 "), "{}", lines[1]);
-        assert!(lines[2].starts_with("type=summary time=2026-11-23T02:05:10Z since=2026-11-23T02:00:00Z "));
-        assert!(lines[2].ends_with(r#" log_errors_total=0 declined="ebpf: no""#), "{}", lines[2]);
+        assert!(
+            lines[2].starts_with(
+                "type=summary time=2026-11-23T02:05:10.000Z epoch=7 seq=3 since=2026-11-23T02:00:00.000Z "
+            )
+        );
+        assert!(lines[2].ends_with(r#" unattributed_bytes_total=7 declined="ebpf: no""#), "{}", lines[2]);
         assert_eq!(lines.len(), 3);
     }
 
@@ -85,6 +85,9 @@ mod tests {
             ("a\nb", r#"user="a\nb" "#),
             ("", r#"user="" "#),
             ("null", r#"user="null" "#),
+            ("a\u{85}b", r#"user="a\u0085b" "#),
+            ("a\u{2028}b", r#"user="a\u2028b" "#),
+            ("\u{202e}b", r#"user="\u202eb" "#),
             ("jos\u{e9}", "user=jos\u{e9} "),
         ] {
             let mut report = samples::report();

@@ -5,25 +5,28 @@
 mod json;
 mod log_file;
 mod logfmt;
+mod outlet;
 mod stdout;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use json::Json;
 pub use log_file::LogFile;
 pub use logfmt::Logfmt;
+pub use outlet::{Condition, Outlet, Unwritten, Watch};
 pub use stdout::Stdout;
 
 use crate::report::Report;
 
 /// A way to write records.
-pub trait Format {
+pub trait Format: Send + Sync {
     /// Appends all records of `report` to `out`, one a line, each with its line end.
     fn encode(&self, report: &Report, out: &mut Vec<u8>);
 }
 
 /// A place for records.
-pub trait Destination {
+pub trait Destination: Send {
     /// Appends `records`, all or none of them.
     fn append(&mut self, records: &[u8]) -> Result<(), SinkError>;
 
@@ -38,34 +41,15 @@ pub trait Destination {
 
 /// A format and a destination.
 pub struct Log {
-    format: Box<dyn Format>,
+    format: Arc<dyn Format>,
     destination: Box<dyn Destination>,
-    buffer: Vec<u8>,
 }
 
 impl Log {
     /// Writes `format` to `destination`.
     #[must_use]
-    pub fn new(format: Box<dyn Format>, destination: Box<dyn Destination>) -> Self {
-        Self { format, destination, buffer: Vec::new() }
-    }
-
-    /// Writes all of `report` or nothing.
-    pub fn write(&mut self, report: &Report) -> Result<(), SinkError> {
-        self.buffer.clear();
-        self.format.encode(report, &mut self.buffer);
-        self.destination.append(&self.buffer)
-    }
-
-    /// What was last tried to be written.
-    #[must_use]
-    pub fn last_records(&self) -> &[u8] {
-        &self.buffer
-    }
-
-    /// Opens the destination anew, as after a rotation.
-    pub fn reopen(&mut self) -> Result<(), SinkError> {
-        self.destination.reopen()
+    pub fn new(format: impl Format + 'static, destination: Box<dyn Destination>) -> Self {
+        Self { format: Arc::new(format), destination }
     }
 
     /// The service did not start: takes back what opening has changed.
@@ -88,6 +72,20 @@ pub enum SinkError {
     /// It is a directory, a pipe or a socket.
     #[error("{}: is neither a file nor a character device", .0.display())]
     NotAFile(PathBuf),
+    /// The last part of its path is a symbolic link, which leads wherever its owner wants.
+    #[error("{}: is a symbolic link; name the file itself", .0.display())]
+    Link(PathBuf),
+    /// Others than its owner may put files beside it.
+    #[error("{}: everybody may make files in this folder, also one in the place of the log", .0.display())]
+    OpenFolder(PathBuf),
+    /// Others have made it.
+    #[error("{}: belongs to user {uid}, who could write it, too", path.display())]
+    Foreign {
+        /// The log.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// Another process holds it.
     #[error("{}: another trafcalc is writing to this log", .0.display())]
     Taken(PathBuf),
@@ -99,6 +97,9 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
+    /// It was not written in time.
+    #[error("what reads the log does not take it")]
+    Stuck,
     /// Whoever was reading has gone.
     #[error("the reader of standard output has gone")]
     ReaderGone,

@@ -4,52 +4,59 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Status;
 use super::socket::{Socket, SocketName, send};
 use crate::report::Summary;
+use crate::sinks::Watch;
 
 /// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The latest summary, which the service renews and whoever asks is told.
 #[derive(Clone, Debug)]
-pub struct Latest(Arc<Mutex<Summary>>);
+pub struct Latest(Arc<Mutex<(Summary, Instant)>>);
 
 impl Latest {
     /// With a first one.
     #[must_use]
     pub fn new(summary: Summary) -> Self {
-        Self(Arc::new(Mutex::new(summary)))
+        Self(Arc::new(Mutex::new((summary, Instant::now()))))
     }
 
     /// Replaces it.
     pub fn set(&self, summary: Summary) {
-        *self.lock() = summary;
+        *self.lock() = (summary, Instant::now());
     }
 
     /// What is told now.
     #[must_use]
     pub fn get(&self) -> Summary {
-        self.lock().clone()
+        self.lock().0.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Summary> {
+    /// How old it is.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.lock().1.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Summary, Instant)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Answers with `latest` until the process ends. As long as the name lives, clients find the socket.
+/// Answers with `latest`, and with how `log` does, until the process ends. As long as the name lives, clients find the socket.
 ///
 /// # Errors
 /// No thread can be started.
-pub fn answer(socket: Socket, latest: Latest) -> io::Result<SocketName> {
+pub fn answer(socket: Socket, latest: Latest, log: Watch) -> io::Result<SocketName> {
     let Socket { listener, name } = socket;
     let answering = move || {
         loop {
             match listener.accept() {
-                Ok((client, _)) => send(client, &Status::new(latest.get()).json()),
+                Ok((client, _)) => send(client, &Status::new(&latest, log.condition()).json()),
                 Err(error) => {
                     tracing::debug!("a client of the status socket cannot be accepted: {error}");
                     thread::sleep(ACCEPT_AGAIN);

@@ -12,6 +12,7 @@ mod table;
 use serde::Serialize;
 
 use crate::report::Summary;
+use crate::sinks::Condition;
 
 pub use answering::{Latest, answer};
 pub use client::{AskError, ask};
@@ -29,6 +30,10 @@ pub struct Status {
     /// What the service itself takes from the host.
     #[serde(flatten)]
     pub cost: Cost,
+    /// How old the summary is, in seconds.
+    pub age_s: f64,
+    /// How the log does.
+    pub log: Condition,
     /// Totals and health as in the log's summary, or later ones; the bytes of its period are those since a report.
     pub summary: Summary,
 }
@@ -36,8 +41,15 @@ pub struct Status {
 impl Status {
     /// Of this process, now.
     #[must_use]
-    pub fn new(summary: Summary) -> Self {
-        Self { version: env!("CARGO_PKG_VERSION"), pid: std::process::id(), cost: Cost::read(), summary }
+    pub fn new(latest: &Latest, log: Condition) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            cost: Cost::read(),
+            age_s: latest.age().as_secs_f64(),
+            log,
+            summary: latest.get(),
+        }
     }
 
     /// One line of JSON.

@@ -4,24 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What stands in the summary without being a matter of health.
-const NOT_HEALTH: [&str; 15] = [
-    "type",
-    "time",
-    "since",
-    "interval_s",
-    "backend",
-    "attach",
-    "method",
-    "accounts",
-    "sent_bytes",
-    "received_bytes",
-    "sent_bytes_total",
-    "received_bytes_total",
-    "pending_bytes",
-    "audited_total",
-    "declined",
-];
+use crate::capture::Health;
+
+/// Numbers of the summary that are no trouble.
+const NO_TROUBLE: [&str; 2] = ["pending_bytes", "audited_total"];
+
+/// A log that has waited for longer is in trouble, in seconds.
+const SLOW_S: f64 = 5.0;
 
 /// One line for each thing that was told.
 #[must_use]
@@ -34,12 +23,12 @@ pub fn table(status: &Value) -> String {
     lines.extend(summary["declined"].as_array().into_iter().flatten().map(|sentence| ("not", word(sentence))));
     lines.extend([
         ("since", word(&summary["since"])),
-        ("until", word(&summary["time"])),
+        ("until", format!("{}, {:.1} s ago", word(&summary["time"]), status["age_s"].as_f64().unwrap_or_default())),
         ("accounts", word(&summary["accounts"])),
         ("sent", format!("{} bytes", word(&summary["sent_bytes_total"]))),
         ("received", format!("{} bytes", word(&summary["received_bytes_total"]))),
-        ("pending", format!("{} bytes", word(&summary["pending_bytes"]))),
-        ("health", health(summary)),
+        ("pending", format!("{} bytes", summary["pending_bytes"].as_u64().unwrap_or_default())),
+        ("health", health(status)),
         ("cost", cost(status)),
     ]);
     let mut text = String::new();
@@ -55,11 +44,20 @@ fn backend(summary: &Value) -> String {
     if details.is_empty() { backend } else { format!("{backend} ({})", details.join(", ")) }
 }
 
-/// The numbers that are not 0.
-fn health(summary: &Value) -> String {
-    let fields = summary.as_object().into_iter().flatten();
-    let told = fields.filter(|(name, value)| !NOT_HEALTH.contains(&name.as_str()) && **value != 0);
-    let told: Vec<_> = told.map(|(name, value)| format!("{name}={}", word(value))).collect();
+/// The numbers that are not 0, and what keeps the log from being written.
+fn health(status: &Value) -> String {
+    let summary = &status["summary"];
+    let names = ["unattributed_bytes_total"].iter().chain(Health::NAMES).chain(&["log_errors_total"]);
+    let told = names
+        .filter(|name| !NO_TROUBLE.contains(name))
+        .filter_map(|name| Some((name, summary.get(*name).filter(|value| !value.is_null())?)));
+    let mut told: Vec<_> = told.map(|(name, value)| format!("{name}={}", word(value))).collect();
+    let log = &status["log"];
+    if let Some(error) = log.get("error") {
+        told.push(format!("log: {} reports wait: {}", word(&log["waiting"]), word(error)));
+    } else if let Some(waiting_s) = log["waiting_s"].as_f64().filter(|time| *time > SLOW_S) {
+        told.push(format!("log: {} reports wait, for {waiting_s:.0} s: nobody takes them", word(&log["waiting"])));
+    }
     if told.is_empty() { "nothing was lost, nothing was left out".to_owned() } else { told.join(" ") }
 }
 
@@ -80,10 +78,11 @@ fn word(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::report::samples;
-    use crate::status::Status;
+    use crate::sinks::Condition;
+    use crate::status::{Latest, Status};
 
     fn of(change: impl FnOnce(&mut Value)) -> String {
-        let status = Status::new(samples::report().summary);
+        let status = Status::new(&Latest::new(samples::report().summary), Condition::default());
         let mut value = serde_json::from_str(&status.json()).unwrap();
         change(&mut value);
         table(&value)
@@ -102,16 +101,14 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_is_told_of_health() {
-        let healthy = of(|value| {
-            for (name, number) in value["summary"].as_object_mut().unwrap() {
-                if !NOT_HEALTH.contains(&name.as_str()) {
-                    *number = 0.into();
-                }
-            }
-        });
+        let healthy = of(|value| value["summary"]["unattributed_bytes_total"] = Value::Null);
         assert!(healthy.contains("health    nothing was lost, nothing was left out\n"), "{healthy}");
         let ill = of(|value| value["summary"]["gaps"] = 3.into());
         assert!(ill.contains("gaps=3"), "{ill}");
+        let failing = of(|value| value["log"] = serde_json::json!({"waiting": 2, "error": "no room"}));
+        assert!(failing.contains("log: 2 reports wait: no room") && !failing.contains("nothing was lost"), "{failing}");
+        let stuck = of(|value| value["log"] = serde_json::json!({"waiting": 2, "waiting_s": 6.4}));
+        assert!(stuck.contains("log: 2 reports wait, for 6 s: nobody takes them"), "{stuck}");
     }
 
     #[test]

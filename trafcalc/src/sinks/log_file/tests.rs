@@ -58,11 +58,10 @@ fn a_rotated_log_is_opened_anew_and_another_is_kept() {
     log.reopen().unwrap();
     log.append(b"2\n").unwrap();
     fs::rename(&path, &rotated).unwrap();
-    log.append(b"3\n").unwrap();
     log.reopen().unwrap();
-    log.append(b"4\n").unwrap();
-    assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n2\n3\n");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "4\n");
+    log.append(b"3\n").unwrap();
+    assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n2\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
     LogFile::open(&rotated).expect("the old log is let go");
 }
 
@@ -77,6 +76,8 @@ fn a_failed_reopening_leaves_the_old_log_open() {
     assert!(matches!(log.reopen(), Err(SinkError::Open { .. })));
     log.append(b"1\n").unwrap();
     assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n");
+    fs::remove_file(&rotated).unwrap();
+    assert!(matches!(log.append(b"2\n"), Err(SinkError::Open { .. })), "nobody would find it in a file without a name");
 }
 
 #[test]
@@ -139,4 +140,38 @@ fn half_a_record_is_cut_off_again() {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     let expected = ["1".repeat(600), "3".repeat(100)].concat();
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+#[test]
+fn a_log_that_was_renamed_or_deleted_is_begun_anew() {
+    let folder = folder();
+    let (path, moved) = (folder.path().join("log"), folder.path().join("moved"));
+    let mut log = LogFile::open(&path).unwrap();
+    log.append(b"1\n").unwrap();
+    fs::rename(&path, &moved).unwrap();
+    log.append(b"2\n").unwrap();
+    fs::remove_file(&path).unwrap();
+    log.append(b"3\n").unwrap();
+    assert_eq!((fs::read_to_string(&moved).unwrap(), fs::read_to_string(&path).unwrap()), ("1\n".into(), "3\n".into()));
+}
+
+#[test]
+fn a_log_is_not_where_others_may_lead_it() {
+    let folder = folder();
+    let (path, target) = (folder.path().join("log"), folder.path().join("target"));
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let refused = |path: &Path| LogFile::open(path).map(|_| ()).unwrap_err().to_string();
+    assert!(refused(&path).ends_with("is a symbolic link; name the file itself"));
+    assert!(!target.exists());
+
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(refused(&open.join("log")).contains("everybody may make files in this folder"));
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    LogFile::open(&open.join("log")).unwrap();
+    if geteuid().is_root() {
+        nix::unistd::chown(&open.join("log"), Some(nix::unistd::Uid::from_raw(4_242)), None).unwrap();
+        assert!(refused(&open.join("log")).contains("belongs to user 4242"));
+    }
 }

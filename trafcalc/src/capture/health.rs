@@ -1,0 +1,63 @@
+//! What could not be counted or attributed, and why. Each number is defined here and nowhere else: batches, summaries, the status
+//! and README's table follow.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+macro_rules! health {
+    ($($(#[doc = $meaning:literal])+ $field:ident = $name:literal,)+) => {
+        /// What could not be counted or attributed, and why. Every number counts from the start of the service.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Health {
+            $($(#[doc = $meaning])+ pub $field: u64,)+
+        }
+
+        impl Health {
+            /// The name of each number in reports.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// Each number, by its name in reports.
+            pub fn numbers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($name, self.$field)),+].into_iter()
+            }
+        }
+    };
+}
+
+health! {
+    /// Bytes credited to [`Owner::Other`](super::Owner::Other) because a table was full.
+    overflow_bytes = "overflow_bytes_total",
+    /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
+    lost_events = "lost_events_total",
+    /// Connections whose totals may be short, because what was lost was never made good.
+    gaps = "gaps",
+    /// Bytes whose owner is still being looked up: in no account yet.
+    pending_bytes = "pending_bytes",
+    /// Bytes credited to the user of the listening socket, because the connection's own socket was gone.
+    listener_bytes = "listener_bytes_total",
+    /// Packets that could not be understood.
+    malformed_packets = "malformed_packets_total",
+    /// Owner look-ups that were put off because too many were waiting.
+    delayed_lookups = "delayed_lookups_total",
+    /// Connections older than the service, counted from its start (packet: from the first segment that it saw).
+    late_connections = "late_connections_total",
+    /// Connections for which a table had no room: ebpf credits them when they end, packet to
+    /// [`Owner::Other`](super::Owner::Other).
+    unfollowed_connections = "unfollowed_connections_total",
+    /// Bytes credited to a user of which it is not known what was asked for beyond the user.
+    coarse_bytes = "coarse_bytes_total",
+    /// Connections of which, at their end, the kernel was asked what they had moved.
+    audited = "audited_total",
+    /// Those of which it said something else than was credited.
+    audit_mismatches = "audit_mismatch_total",
+}
+
+impl Serialize for Health {
+    /// As a map without what is 0.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, number) in self.numbers().filter(|(_, number)| *number != 0) {
+            map.serialize_entry(name, &number)?;
+        }
+        map.end()
+    }
+}
