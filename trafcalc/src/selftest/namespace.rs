@@ -32,7 +32,7 @@ fn loopback_up() -> io::Result<()> {
     // SAFETY: ifreq is plain data for which zeros are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, &from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("small constants");
     // SAFETY: the pointer is to `request`, which outlives the call and is what this request takes.

@@ -1,4 +1,5 @@
-//! Packages of another suite than the machine's own, by apt with a configuration and lists of its own.
+//! Packages of another suite or for another processor than the machine's own, by apt with a configuration and lists of its
+//! own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::cache;
+use super::kernel::Processor;
 use crate::shell;
 
 /// One suite of one archive.
@@ -24,19 +26,19 @@ pub(super) struct Apt {
 }
 
 impl Apt {
-    /// With lists read today from the mirror that the machine itself uses.
-    pub(super) fn new(suite: Suite) -> Result<Self> {
-        let dir = cache().join("apt").join(suite.name);
+    /// With lists read today from the mirror that the machine itself uses, of packages for one processor.
+    pub(super) fn new(suite: Suite, processor: Processor) -> Result<Self> {
+        let dir = cache().join("apt").join(suite.name).join(processor.debian());
         for part in ["state", "cache", "parts"] {
             fs::create_dir_all(dir.join(part)).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let apt = Self { config: dir.join("apt.conf"), dir };
-        apt.configure(suite)?;
+        apt.configure(suite, processor)?;
         shell::run(apt.command("apt-get").args(["update", "--quiet=2"]))?;
         Ok(apt)
     }
 
-    fn configure(&self, suite: Suite) -> Result<()> {
+    fn configure(&self, suite: Suite, processor: Processor) -> Result<()> {
         let path = |name: &str| self.dir.join(name).display().to_string();
         let line = format!("deb [{}] {} {} main\n", signed_by(), mirror(suite.archive)?, suite.name);
         fs::write(path("sources.list"), line)?;
@@ -48,6 +50,7 @@ impl Apt {
             ("Dir::Etc::sourcelist", path("sources.list")),
             ("Dir::Etc::sourceparts", path("parts")),
             ("Acquire::Languages", "none".into()),
+            ("APT::Architecture", processor.debian().into()),
             // The user for downloads cannot enter our folder.
             ("APT::Sandbox::User", "root".into()),
         ];

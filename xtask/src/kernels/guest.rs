@@ -25,13 +25,16 @@ pub(super) struct Guest {
 const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:events";
 /// The tracepoint `sock_send_length` came with 6.3.
 const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
+/// Another processor may do in another order what both backends ask memory for.
+const ALL: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint,packet";
 
 const DEFAULT: Guest =
     Guest { name: "", source: Source::BOOKWORM_6_1, targets: EBPF_NEW, hides_btf: false, is_optional: false };
 
 /// All of them, in an order that keeps two processors busy to the end.
-pub(super) const GUESTS: [Guest; 6] = [
+pub(super) const GUESTS: [Guest; 7] = [
     Guest { name: "newest", source: Source::SID, is_optional: true, ..DEFAULT },
+    Guest { name: "arm64", source: Source::BOOKWORM_6_12_ARM64, targets: ALL, is_optional: true, ..DEFAULT },
     Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
     Guest { name: "6.1", source: Source::BOOKWORM_6_1, targets: EBPF_MIDDLE, ..DEFAULT },
     Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
@@ -40,7 +43,7 @@ pub(super) const GUESTS: [Guest; 6] = [
 ];
 
 /// Their names, for the command line.
-pub(super) const NAMES: [&str; 6] = ["newest", "6.12", "6.1", "6.1-nobtf", "5.10", "uml"];
+pub(super) const NAMES: [&str; 7] = ["newest", "arm64", "6.12", "6.1", "6.1-nobtf", "5.10", "uml"];
 
 /// What the scenarios need of modules; kTLS ciphers with four of them. Those that a kernel has built in are skipped.
 const MODULES: [&str; 11] =

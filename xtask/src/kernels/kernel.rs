@@ -8,6 +8,25 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::apt::{Apt, Suite};
 use super::cache;
+use super::payload::Tools;
+use crate::system;
+
+/// What a guest is run by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Processor {
+    X86,
+    Arm64,
+}
+
+impl Processor {
+    /// As Debian calls it.
+    pub(super) const fn debian(self) -> &'static str {
+        match self {
+            Self::X86 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
 
 /// Where a kernel comes from.
 #[derive(Clone, Copy)]
@@ -15,6 +34,7 @@ pub(super) struct Source {
     /// Its folder in the cache.
     folder: &'static str,
     suite: Suite,
+    pub(super) processor: Processor,
     /// Each package is the newest whose name begins and ends so, with nothing but a version between.
     packages: &'static [(&'static str, &'static str)],
     /// An ordinary program, and no image for a machine.
@@ -23,6 +43,21 @@ pub(super) struct Source {
 
 const BOOKWORM: Suite = Suite { archive: "debian", name: "bookworm" };
 const CLOUD: &str = "-cloud-amd64";
+const CLOUD_ARM64: &str = "-cloud-arm64";
+
+/// The shell, `ip`, and the libraries that this is linked with.
+const TOOLS: [(&str, &str); 10] = [
+    ("busybox-static", ""),
+    ("iproute2", ""),
+    ("libbpf1", ""),
+    ("libbsd0", ""),
+    ("libc6", ""),
+    ("libcap2", ""),
+    ("libelf1", ""),
+    ("libmd0", ""),
+    ("libmnl0", ""),
+    ("zlib1g", ""),
+];
 
 impl Source {
     pub(super) const BULLSEYE_5_10: Self = Self::image("5.10", "bullseye-security", &[("linux-image-5.10.0-", CLOUD)]);
@@ -33,14 +68,21 @@ impl Source {
         suite: Suite { archive: "debian", name: "sid" },
         ..Self::image("newest", "", &[("linux-binary-", CLOUD), ("linux-modules-", CLOUD)])
     };
+    pub(super) const BOOKWORM_6_12_ARM64: Self = Self {
+        processor: Processor::Arm64,
+        ..Self::image("arm64", "bookworm-security", &[("linux-image-6.12.", CLOUD_ARM64)])
+    };
     pub(super) const USER_MODE: Self =
         Self { suite: BOOKWORM, is_user_mode: true, ..Self::image("uml", "", &[("user-mode-linux", "")]) };
-    /// No kernel: the shell of all guests.
+    /// No kernel: the shell of guests.
     const BUSYBOX: Self = Self { suite: BOOKWORM, ..Self::image("busybox", "", &[("busybox-static", "")]) };
+    /// No kernel: the shell, and what other guests have from this machine.
+    const TOOLS_ARM64: Self =
+        Self { suite: BOOKWORM, processor: Processor::Arm64, ..Self::image("arm64-tools", "", &TOOLS) };
 
     const fn image(folder: &'static str, suite: &'static str, packages: &'static [(&str, &str)]) -> Self {
         let suite = Suite { archive: "debian-security", name: suite };
-        Self { folder, suite, packages, is_user_mode: false }
+        Self { folder, suite, processor: Processor::X86, packages, is_user_mode: false }
     }
 }
 
@@ -48,6 +90,7 @@ impl Source {
 pub(super) struct Kernel {
     files: Vec<PathBuf>,
     pub(super) image: PathBuf,
+    pub(super) processor: Processor,
     pub(super) is_user_mode: bool,
 }
 
@@ -59,13 +102,31 @@ pub(super) fn fetch(source: Source) -> Result<Kernel> {
         if source.is_user_mode { name == "linux.uml" } else { name.starts_with("vmlinuz") }
     };
     let image = files.iter().find(is_image).context("the packages have no kernel image")?.clone();
-    Ok(Kernel { files, image, is_user_mode: source.is_user_mode })
+    Ok(Kernel { files, image, processor: source.processor, is_user_mode: source.is_user_mode })
 }
 
-/// The program that is every command of the guests' shell.
-pub(super) fn busybox() -> Result<PathBuf> {
-    let files = unpacked(Source::BUSYBOX)?;
-    files.into_iter().find(|path| path.ends_with("bin/busybox")).context("the package has no busybox")
+/// What every guest of a processor needs, by its paths there: the program that is every command of its shell, `ip`, and
+/// libraries where this machine has none for it.
+pub(super) fn tools(processor: Processor) -> Result<Tools> {
+    let source = match processor {
+        Processor::X86 => Source::BUSYBOX,
+        Processor::Arm64 => Source::TOOLS_ARM64,
+    };
+    let files = unpacked(source)?;
+    let mut tools: Vec<_> = files.into_iter().filter_map(|path| Some((tool_in_guest(&path)?, path))).collect();
+    if processor == Processor::X86 {
+        tools.push(("/bin/ip".into(), system::find("ip").context("there is no ip (package iproute2) here")?));
+    }
+    Ok(tools)
+}
+
+/// Where a file of a package is in a guest. Libraries have the names that programs have in them: one number at the end.
+fn tool_in_guest(path: &Path) -> Option<String> {
+    let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
+    let number = name.split_once(".so.").map(|(_, number)| number);
+    let is_library = dir.ends_with("aarch64-linux-gnu") && number.is_some_and(|number| !number.contains('.'));
+    let is_program = dir.ends_with("bin") && ["busybox", "ip"].contains(&name);
+    if is_program { Some(format!("/bin/{name}")) } else { is_library.then(|| format!("/lib/{name}")) }
 }
 
 impl Kernel {
@@ -132,7 +193,7 @@ fn unpacked(source: Source) -> Result<Vec<PathBuf>> {
 
 /// Complete or not there at all: the folder gets its name when everything is in it.
 fn download(source: Source, dir: &Path) -> Result<()> {
-    let apt = Apt::new(source.suite)?;
+    let apt = Apt::new(source.suite, source.processor)?;
     let partial = cache().join(format!("{}.partial", source.folder));
     fs::create_dir_all(&partial)?;
     for (prefix, suffix) in source.packages {
@@ -175,6 +236,15 @@ mod tests {
     fn a_module_says_what_it_needs() {
         assert_eq!(needed_by(b"\x7fELF\0license=GPL\0depends=stp,llc\0name=bridge\0"), ["stp", "llc"]);
         assert!(needed_by(b"\0depends=\0name=llc\0").is_empty());
+    }
+
+    #[test]
+    fn of_a_library_only_the_name_that_programs_look_for_is_taken() {
+        let tool = |path| tool_in_guest(Path::new(path));
+        assert_eq!(tool("/t/bin/ip").as_deref(), Some("/bin/ip"));
+        assert_eq!(tool("/t/lib/aarch64-linux-gnu/libz.so.1").as_deref(), Some("/lib/libz.so.1"));
+        assert_eq!(tool("/t/lib/aarch64-linux-gnu/libz.so.1.2.13"), None);
+        assert_eq!(tool("/t/lib/aarch64-linux-gnu/tc/normal.dist"), None);
     }
 
     #[test]

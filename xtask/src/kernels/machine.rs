@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Processor};
+use super::payload::LINKER_ARM64;
 use crate::system;
 
 /// The line that a guest's first process writes at the end.
@@ -32,9 +33,19 @@ pub(super) struct Outcome {
     pub(super) left_out: Vec<String>,
 }
 
-/// Installs what emulates the machines.
-pub(super) fn ensure_installed() -> Result<()> {
-    system::ensure_programs(&[("qemu-system-x86_64", "qemu-system-x86"), ("xz", "xz-utils"), ("ip", "iproute2")])
+/// Installs what emulates the machines, and what links programs for them where this machine cannot.
+pub(super) fn ensure_installed(processor: Processor) -> Result<()> {
+    system::ensure_programs(&[("xz", "xz-utils")])?;
+    match processor {
+        Processor::X86 => system::ensure_programs(&[("qemu-system-x86_64", "qemu-system-x86"), ("ip", "iproute2")]),
+        Processor::Arm64 => {
+            system::ensure_programs(&[("qemu-system-aarch64", "qemu-system-arm")])?;
+            if Path::new("/usr/aarch64-linux-gnu/lib/libc.a").exists() && system::find(LINKER_ARM64).is_some() {
+                return Ok(());
+            }
+            system::install_packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])
+        }
+    }
 }
 
 /// What time is to a machine.
@@ -50,8 +61,11 @@ pub(super) enum Clock {
 /// Boots a kernel and waits until it has ended.
 pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Clock) -> Result<Outcome> {
     let log = File::create(console).with_context(|| format!("cannot write {}", console.display()))?;
-    let mut command =
-        if kernel.is_user_mode { user_mode(kernel, initramfs) } else { emulated(kernel, initramfs, clock) };
+    let mut command = match kernel.processor {
+        _ if kernel.is_user_mode => user_mode(kernel, initramfs),
+        Processor::X86 => emulated_x86(kernel, initramfs, clock),
+        Processor::Arm64 => emulated_arm64(kernel, initramfs),
+    };
     command.process_group(0).stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
     let mut child = command.spawn().context("cannot start the machine")?;
     let ended = wait(&mut child, PATIENCE);
@@ -59,25 +73,10 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Cloc
     ended.map(|()| outcome)
 }
 
-/// All in software, so that it works inside other machines. The simpler `microvm` hangs on 5.10 and 6.1. Copying by
-/// `rep movsb` would be emulated byte by byte.
-///
-/// Both processors are one thread: in two, one of them may go on running the breakpoint that the other has just replaced
-/// (kernels patch themselves at each probe), which has hung one run in many.
-fn emulated(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
-    let mut qemu = ending_with_us("qemu-system-x86_64");
-    qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
-    qemu.args([
-        "-accel",
-        "tcg,thread=single",
-        "-machine",
-        "q35",
-        "-cpu",
-        "max,la57=off,erms=off,fsrm=off",
-        "-m",
-        MEMORY,
-    ]);
-    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
+/// The simpler `microvm` hangs on 5.10 and 6.1. Copying by `rep movsb` would be emulated byte by byte.
+fn emulated_x86(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
+    let mut qemu = emulated("qemu-system-x86_64", kernel, initramfs);
+    qemu.args(["-machine", "q35", "-cpu", "max,la57=off,erms=off,fsrm=off"]);
     let append = match clock {
         Clock::Wall => {
             qemu.args(["-smp", "2"]);
@@ -88,12 +87,33 @@ fn emulated(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
             ""
         }
     };
-    qemu.args([
-        "-append",
-        &format!("console=ttyS0 quiet panic=-1 softlockup_panic=1 watchdog_thresh=60 reboot=t {append}"),
-    ]);
+    qemu.args(["-append", &format!("console=ttyS0 {KERNEL} reboot=t {append}")]);
     qemu
 }
+
+/// A processor that has atomic instructions, which eBPF then uses. Signing pointers as the architecture has it would take
+/// most of the time.
+fn emulated_arm64(kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut qemu = emulated("qemu-system-aarch64", kernel, initramfs);
+    qemu.args(["-machine", "virt,gic-version=3", "-cpu", "max,pauth-impdef=on", "-smp", "2"]);
+    qemu.args(["-append", &format!("console=ttyAMA0 {KERNEL} mitigations=off norandmaps")]);
+    qemu
+}
+
+/// All in software, so that it works inside other machines.
+///
+/// Both processors are one thread: in two, one of them may go on running the breakpoint that the other has just replaced
+/// (kernels patch themselves at each probe), which has hung one run in many.
+fn emulated(program: &str, kernel: &Kernel, initramfs: &Path) -> Command {
+    let mut qemu = ending_with_us(program);
+    qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    qemu.args(["-accel", "tcg,thread=single", "-m", MEMORY]);
+    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
+    qemu
+}
+
+/// To say little, and to end instead of hanging.
+const KERNEL: &str = "quiet panic=-1 softlockup_panic=1 watchdog_thresh=60";
 
 /// What takes an emulated machine a third of its time and changes nothing of what is counted: every indirect call by a
 /// detour, reading time from a device, and the same program translated anew for each process.

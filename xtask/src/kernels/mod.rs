@@ -23,14 +23,14 @@ use clap::Args;
 use crate::test::Found;
 use crate::{setup, shell, system};
 use guest::{GUESTS, Guest};
-use kernel::{Kernel, Source};
+use kernel::{Kernel, Processor, Source};
 use machine::{Clock, Outcome};
 use payload::Payload;
 
 /// Which guests, and what they run.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Guests by name; without one all but the newest kernel, which moves daily
+    /// Guests by name; without one all but the newest kernel, which moves daily, and arm64, which is built for apart
     #[arg(value_parser = guest::NAMES)]
     names: Vec<String>,
     /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
@@ -67,18 +67,37 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs every guest that was asked for and fails if one of them did. Adds to `found` what they said.
 pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
-    let shell = match machine::ensure_installed().and_then(|()| kernel::busybox()) {
-        Ok(shell) => shell,
+    let mut failed = Vec::new();
+    for processor in [Processor::X86, Processor::Arm64] {
+        let is_meant = |guest: &&Guest| guest.source.processor == processor && is_wanted(guest, &arguments.names);
+        let guests: Vec<_> = GUESTS.iter().filter(is_meant).collect();
+        if !guests.is_empty() {
+            failed.extend(all_of(processor, &guests, arguments, found)?);
+        }
+    }
+    ensure!(failed.is_empty(), "failed on these kernels: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Runs guests of one processor; gives the names of those that failed.
+fn all_of(
+    processor: Processor,
+    guests: &[&'static Guest],
+    arguments: &Arguments,
+    found: &mut Found,
+) -> Result<Vec<&'static str>> {
+    let tools = match machine::ensure_installed(processor).and_then(|()| kernel::tools(processor)) {
+        Ok(tools) => tools,
         Err(error) if arguments.allow_missing => {
             found.left_out.push(format!("the scenarios on other kernels: {error:#}"));
-            return Ok(());
+            return Ok(Vec::new());
         }
         Err(error) => return Err(error),
     };
-    let payload = Payload::build(shell, &run_dir("payload")?, &arguments.arguments)?;
+    let payload = Payload::build(processor, tools, &run_dir("payload")?, &arguments.arguments)?;
     let mut failed = Vec::new();
     let mut ready = Vec::new();
-    for guest in GUESTS.iter().filter(|guest| is_wanted(guest, &arguments.names)) {
+    for &guest in guests {
         match kernel::fetch(guest.source) {
             Ok(kernel) => ready.push((guest, kernel)),
             Err(error) if arguments.allow_missing => found.left_out.push(format!("kernel {}: {error:#}", guest.name)),
@@ -89,8 +108,7 @@ pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
         }
     }
     failed.extend(run_at_once(&ready, &payload, found));
-    ensure!(failed.is_empty(), "failed on these kernels: {}", failed.join(", "));
-    Ok(())
+    Ok(failed)
 }
 
 fn is_wanted(guest: &Guest, names: &[String]) -> bool {
@@ -150,7 +168,7 @@ pub(crate) enum Counted {
 impl Counted {
     /// Has it in the cache.
     pub(crate) fn fetch(self) -> Result<()> {
-        kernel::busybox()?;
+        kernel::tools(Processor::X86)?;
         kernel::fetch(self.source()).map(drop)
     }
 
@@ -170,9 +188,10 @@ pub(crate) fn counting_instructions(
     steps: &str,
 ) -> Result<String> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
-    machine::ensure_installed()?;
+    machine::ensure_installed(Processor::X86)?;
     let dir = run_dir(&format!("counted-{kernel:?}"))?;
-    let (kernel, payload) = (kernel::fetch(kernel.source())?, Payload::of(programs, kernel::busybox()?, &dir)?);
+    let (kernel, tools) = (kernel::fetch(kernel.source())?, kernel::tools(Processor::X86)?);
+    let payload = Payload::of(programs, tools, &dir)?;
     let initramfs = dir.join("initramfs.cpio");
     fs::write(&initramfs, guest::initramfs(&kernel, &payload, steps)?)?;
     let outcome = machine::run(&kernel, &initramfs, &dir.join("console.log"), Clock::Instructions)?;

@@ -8,42 +8,63 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::initramfs::Initramfs;
-use crate::{shell, system};
+use super::kernel::Processor;
+use crate::shell;
+use crate::toolchain::Compiler;
 
 /// The program under test, in the guest.
 pub(super) const PROGRAM: &str = "/test/trafcalc";
 /// The test program, in the guest.
 pub(super) const TESTS: &str = "/test/kernel";
 
-/// Programs with their path in the guest.
+/// Links programs for arm64.
+pub(super) const LINKER_ARM64: &str = "aarch64-linux-gnu-gcc";
+
+/// What builds the program and its tests for release: an emulated machine takes twice as long for what was not optimised.
+const BUILD: [&str; 8] = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
+
+/// Files by their paths in a guest.
+pub(super) type Tools = Vec<(String, PathBuf)>;
+
+/// Programs, and libraries where this machine has none for them.
 pub(super) struct Payload {
-    programs: Vec<(&'static str, PathBuf)>,
+    files: Tools,
     arguments: Vec<String>,
 }
 
 impl Payload {
-    /// These programs, and what every guest needs; what is made of them goes to `dir`.
-    pub(super) fn of(programs: &[(&'static str, PathBuf)], busybox: PathBuf, dir: &Path) -> Result<Self> {
-        let ip = system::find("ip").context("there is no ip (package iproute2) here")?;
-        let small =
-            |(path, program): &(&'static str, PathBuf)| Ok((*path, without_debug_information(path, program, dir)?));
-        let mut programs = programs.iter().map(small).collect::<Result<Vec<_>>>()?;
-        programs.extend([("/bin/ip", ip), ("/bin/busybox", busybox)]);
-        Ok(Self { programs, arguments: Vec::new() })
+    /// These programs, and what every guest needs; what is made of them goes to `dir`. All for this machine's processor.
+    pub(super) fn of(programs: &[(&'static str, PathBuf)], tools: Tools, dir: &Path) -> Result<Self> {
+        let mut files = tools;
+        for (path, program) in programs {
+            files.push(((*path).into(), without_debug_information(path, program, dir)?));
+        }
+        Ok(Self { files, arguments: Vec::new() })
     }
 
-    /// Builds the program and its tests for release: an emulated machine takes twice as long for what was not optimised.
-    pub(super) fn build(busybox: PathBuf, dir: &Path, arguments: &[String]) -> Result<Self> {
-        let what = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
-        let built = shell::executables(&mut shell::cargo(what))?;
+    /// Builds the program and its tests.
+    pub(super) fn build(processor: Processor, tools: Tools, dir: &Path, arguments: &[String]) -> Result<Self> {
+        let mut cargo = match processor {
+            Processor::X86 => shell::cargo(BUILD),
+            Processor::Arm64 => cargo_arm64()?,
+        };
+        let built = shell::executables(&mut cargo)?;
         let programs =
             [(PROGRAM, shell::executable_of(&built, "trafcalc")?), (TESTS, shell::executable_of(&built, "kernel")?)];
-        Ok(Self { arguments: arguments.to_vec(), ..Self::of(&programs, busybox, dir)? })
+        let mut payload = match processor {
+            Processor::X86 => Self::of(&programs, tools, dir)?,
+            Processor::Arm64 => {
+                let programs = programs.map(|(path, program)| (path.to_owned(), program));
+                Self { files: tools.into_iter().chain(programs).collect(), arguments: Vec::new() }
+            }
+        };
+        payload.arguments = arguments.to_vec();
+        Ok(payload)
     }
 
     /// Adds the programs and the libraries they are linked with.
     pub(super) fn pack(&self, files: &mut Initramfs) -> Result<()> {
-        for (path, program) in &self.programs {
+        for (path, program) in &self.files {
             files.file(path, 0o755, &read(program)?);
             for library in libraries(program) {
                 files.file(&library, 0o755, &read(Path::new(&library))?);
@@ -61,6 +82,18 @@ impl Payload {
         let quoted = self.arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''")));
         quoted.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Builds for arm64, with everything linked in. No toolchain has to have the standard library for it: the compiler of the
+/// kernel half has its source.
+fn cargo_arm64() -> Result<Command> {
+    let compiler = Compiler::find().context("no compiler here has the source of the standard library")?;
+    let mut cargo = Command::new(compiler.program("cargo"));
+    cargo.current_dir(shell::workspace()).args(BUILD).args(["-Zbuild-std", "--target", "aarch64-unknown-linux-gnu"]);
+    cargo.env("RUSTC", compiler.program("rustc")).env("RUSTC_BOOTSTRAP", "1");
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER_ARM64);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    Ok(cargo)
 }
 
 /// A guest unpacks its files into memory, and debug information is most of a program.
