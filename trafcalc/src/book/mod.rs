@@ -154,3 +154,6 @@ fn trim(book: &Connection, now: SystemTime) -> rusqlite::Result<Trimmed> {
 fn database_error(path: &Path, doing: &'static str, source: rusqlite::Error) -> BookError {
     BookError::Database { path: path.to_owned(), doing, source }
 }
+
+#[cfg(test)]
+mod tests;
