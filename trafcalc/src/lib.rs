@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use config::{Overrides, Settings};
 use service::exit::Exit;
 
+pub mod book;
 pub mod capture;
 pub mod cli;
 pub mod config;

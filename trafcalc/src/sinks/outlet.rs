@@ -1,8 +1,8 @@
-//! A log that is written in a thread of its own, so that nobody waits for a reader who has stopped, a terminal that is held, or a
-//! disk that is full.
+//! A sink that has a thread of its own, so that nobody waits for a reader who has stopped, a terminal that is held, or a disk that
+//! is full.
 //!
-//! Reports wait in a bounded queue, in order. What cannot be written stays at its head and is tried again with the next one;
-//! when the queue is full, its last two become one. So no byte is lost as long as the service lives.
+//! What it has to take waits in a bounded queue, in order. What it cannot take stays at the head and is tried again with the next
+//! one; when the queue is full, its last two become one. So no byte is lost as long as the service lives.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,73 +13,91 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Format, Log, SinkError};
-use crate::report::Report;
+use super::SinkError;
 
-/// Most reports that wait apart.
+/// Most that wait apart.
 const MAX_WAITING: usize = 64;
 
-/// How a log does.
+/// What a sink takes.
+pub trait Item: Clone + Send + Sync + 'static {
+    /// Takes in the next one; gives it back where that cannot be.
+    fn merge(&mut self, next: Self) -> Option<Self>;
+}
+
+/// Whoever takes what was counted.
+pub trait Sink<T>: Send + 'static {
+    /// What it is, in a word, for messages.
+    fn name(&self) -> &'static str;
+
+    /// Takes all of it, or nothing.
+    fn take(&mut self, item: &T) -> Result<(), SinkError>;
+
+    /// What else there is to do, before it takes something: opens anew what was rotated, and the like.
+    fn refresh(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// How a sink does.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Condition {
-    /// Reports that wait to be written.
+    /// Reports that wait to be taken.
     pub waiting: usize,
-    /// Since when the oldest of them has waited, in seconds.
+    /// For how long the oldest of them has waited, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_s: Option<f64>,
-    /// Why the last one that was tried was not written.
+    /// Why the last one that was tried was not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Reports that could not be written at once, and failed reopenings, since the start.
+    /// How often it failed since the start.
     pub errors_total: u64,
 }
 
-/// What did not reach the log at the end.
+/// What was not taken at the end.
 #[derive(Debug)]
-pub struct Unwritten {
-    /// Its records.
-    pub records: Vec<u8>,
+pub struct Untaken<T> {
+    /// All of it, the oldest first.
+    pub items: Vec<T>,
     /// Why.
     pub reason: SinkError,
 }
 
-/// A log, and the thread that writes it.
-pub struct Outlet {
-    shared: Arc<Shared>,
-    format: Arc<dyn Format>,
+/// A sink, and the thread in which it works.
+pub struct Outlet<T> {
+    shared: Arc<Shared<T>>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct Shared<T> {
+    state: Mutex<State<T>>,
     /// Something was asked for, or done.
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Waiting>,
-    reopen: bool,
+struct State<T> {
+    waiting: VecDeque<Waiting<T>>,
+    refresh: bool,
     /// Nothing comes any more.
     is_closed: bool,
     /// How often something was asked for, and how often that was tried.
     asked: u64,
     tried: u64,
-    is_over: bool,
+    /// Whoever read has gone.
+    is_gone: bool,
     errors: u64,
     failure: Option<SinkError>,
 }
 
-struct Waiting {
-    report: Arc<Report>,
+struct Waiting<T> {
+    item: Arc<T>,
     since: Instant,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, what: impl FnOnce(&mut State)) {
+    fn ask(&self, what: impl FnOnce(&mut State<T>)) {
         let mut state = self.lock();
         what(&mut state);
         state.asked += 1;
@@ -87,38 +105,48 @@ impl Shared {
     }
 }
 
-impl Outlet {
-    /// Writes to `log` from now on, in a thread of its own, which calls `gone` when whoever reads has gone.
+impl<T: Item> Outlet<T> {
+    /// Has `sink` work in a thread of its own, which calls `gone` when whoever reads has gone.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(log: Log, gone: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
-        let format = Arc::clone(&log.format);
-        let writer = Writer { shared: Arc::clone(&shared), log, buffer: Vec::new() };
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&gone))?;
-        Ok(Self { shared, format })
+    pub fn start(sink: impl Sink<T>, gone: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let state = State {
+            waiting: VecDeque::new(),
+            refresh: false,
+            is_closed: false,
+            asked: 0,
+            tried: 0,
+            is_gone: false,
+            errors: 0,
+            failure: None,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let (name, worker) = (sink.name().to_owned(), Worker { shared: Arc::clone(&shared), sink });
+        thread::Builder::new().name(name).spawn(move || worker.run(&gone))?;
+        Ok(Self { shared })
     }
 
-    /// Has `report` written. Never waits.
-    pub fn tell(&self, report: Report) {
+    /// Has `item` taken. Never waits.
+    pub fn tell(&self, item: T) {
         self.shared.ask(|state| {
-            if state.waiting.len() >= MAX_WAITING
-                && let Some(last) = state.waiting.back_mut()
-            {
-                Arc::make_mut(&mut last.report).merge(report);
-            } else {
-                state.waiting.push_back(Waiting { report: Arc::new(report), since: Instant::now() });
+            let is_full = state.waiting.len() >= MAX_WAITING;
+            let rest = match state.waiting.back_mut().filter(|_| is_full) {
+                Some(last) => Arc::make_mut(&mut last.item).merge(item),
+                None => Some(item),
+            };
+            if let Some(item) = rest {
+                state.waiting.push_back(Waiting { item: Arc::new(item), since: Instant::now() });
             }
         });
     }
 
-    /// Has the log opened anew, as after a rotation.
-    pub fn reopen(&self) {
-        self.shared.ask(|state| state.reopen = true);
+    /// Has the sink do what else there is to do.
+    pub fn refresh(&self) {
+        self.shared.ask(|state| state.refresh = true);
     }
 
-    /// Reports that could not be written at once, and failed reopenings, since the start.
+    /// How often it failed since the start.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.shared.lock().errors
@@ -127,120 +155,122 @@ impl Outlet {
     /// How it does now, for whoever asks, in whatever thread.
     #[must_use]
     pub fn watch(&self) -> Watch {
-        Watch(Arc::clone(&self.shared))
+        let shared = Arc::clone(&self.shared);
+        Watch(Arc::new(move || shared.lock().condition()))
     }
 
-    /// Waits until everything is written, or `time` is over.
+    /// Waits until all that was asked for is done, or `time` is over.
     ///
     /// # Errors
-    /// What was not written, which may have been in part.
-    pub fn finish(&self, time: Duration) -> Result<(), Unwritten> {
-        self.shared.ask(|state| state.is_closed = true);
+    /// What was not taken, which may have been in part.
+    pub fn finish(&self, time: Duration) -> Result<(), Untaken<T>> {
+        // What failed before is tried once more.
+        self.shared.ask(|_| ());
         let state = self.shared.lock();
-        let (mut state, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(state, time, |state| !state.is_over)
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.waiting.is_empty() || matches!(state.failure, Some(SinkError::ReaderGone)) {
+        let waits = |state: &mut State<T>| state.tried < state.asked && !state.is_gone;
+        let (mut state, _) =
+            self.shared.changed.wait_timeout_while(state, time, waits).unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() || state.is_gone {
             return Ok(());
         }
-        let mut records = Vec::new();
-        state.waiting.iter().for_each(|waiting| self.format.encode(&waiting.report, &mut records));
-        let failure = state.failure.take();
-        Err(Unwritten { records, reason: if state.is_over { failure } else { None }.unwrap_or(SinkError::Stuck) })
+        let is_stuck = state.tried < state.asked;
+        let items = state.waiting.iter().map(|waiting| T::clone(&waiting.item)).collect();
+        let reason = state.failure.take().filter(|_| !is_stuck).unwrap_or(SinkError::Stuck);
+        Err(Untaken { items, reason })
     }
 
     /// Waits until what was asked for was tried.
     #[cfg(test)]
     pub(crate) fn settle(&self) {
         let state = self.shared.lock();
-        drop(self.shared.changed.wait_while(state, |state| state.tried < state.asked && !state.is_over).unwrap());
+        drop(self.shared.changed.wait_while(state, |state| state.tried < state.asked && !state.is_gone).unwrap());
+    }
+}
+
+impl<T> Drop for Outlet<T> {
+    fn drop(&mut self) {
+        self.shared.ask(|state| state.is_closed = true);
+    }
+}
+
+impl<T> State<T> {
+    fn condition(&self) -> Condition {
+        Condition {
+            waiting: self.waiting.len(),
+            waiting_s: self.waiting.front().map(|waiting| waiting.since.elapsed().as_secs_f64()),
+            error: self.failure.as_ref().map(ToString::to_string),
+            errors_total: self.errors,
+        }
     }
 }
 
 /// A view of an outlet.
 #[derive(Clone)]
-pub struct Watch(Arc<Shared>);
+pub struct Watch(Arc<dyn Fn() -> Condition + Send + Sync>);
 
 impl Watch {
-    /// How the log does now.
+    /// How it does now.
     #[must_use]
     pub fn condition(&self) -> Condition {
-        let state = self.0.lock();
-        Condition {
-            waiting: state.waiting.len(),
-            waiting_s: state.waiting.front().map(|waiting| waiting.since.elapsed().as_secs_f64()),
-            error: state.failure.as_ref().map(ToString::to_string),
-            errors_total: state.errors,
-        }
+        (self.0)()
     }
 }
 
 /// The thread.
-struct Writer {
-    shared: Arc<Shared>,
-    log: Log,
-    buffer: Vec<u8>,
+struct Worker<T, S> {
+    shared: Arc<Shared<T>>,
+    sink: S,
 }
 
-impl Writer {
+impl<T, S: Sink<T>> Worker<T, S> {
     fn run(mut self, gone: &dyn Fn()) {
         let mut tried = 0;
         loop {
             let state = self.shared.lock();
-            let state = self
-                .shared
-                .changed
-                .wait_while(state, |state| state.asked == tried)
-                .unwrap_or_else(PoisonError::into_inner);
-            let (asked, is_closed, reopen) = (state.asked, state.is_closed, state.reopen);
+            let idle = |state: &mut State<T>| state.asked == tried;
+            let state = self.shared.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let (asked, is_closed, refresh) = (state.asked, state.is_closed, state.refresh);
             drop(state);
-            if reopen {
-                self.reopen();
+            if refresh {
+                self.refresh();
             }
-            let is_gone = self.write_all().is_break();
+            let is_gone = self.take_all().is_break();
             if is_gone {
                 gone();
             }
             tried = asked;
             let mut state = self.shared.lock();
-            state.tried = tried;
-            // What came meanwhile is written first.
-            state.is_over = is_gone || (is_closed && state.asked == tried);
-            let is_over = state.is_over;
+            (state.tried, state.is_gone) = (tried, is_gone);
             drop(state);
             self.shared.changed.notify_all();
-            if is_over {
+            if is_gone || is_closed {
                 return;
             }
         }
     }
 
-    /// Writes what waits, the oldest first, up to the first that fails; breaks when whoever read has gone.
-    fn write_all(&mut self) -> ControlFlow<()> {
+    /// Takes what waits, the oldest first, up to the first that fails; breaks when whoever read has gone.
+    fn take_all(&mut self) -> ControlFlow<()> {
         loop {
-            let Some(report) = self.shared.lock().waiting.front().map(|waiting| Arc::clone(&waiting.report)) else {
+            let Some(item) = self.shared.lock().waiting.front().map(|waiting| Arc::clone(&waiting.item)) else {
                 return ControlFlow::Continue(());
             };
-            self.buffer.clear();
-            self.log.format.encode(&report, &mut self.buffer);
-            drop(report);
-            let written = self.log.destination.append(&self.buffer);
-            match written {
-                Ok(()) => self.written(),
+            let taken = self.sink.take(&item);
+            drop(item);
+            match taken {
+                Ok(()) => self.taken(),
                 Err(error) => return self.failed(error),
             }
         }
     }
 
-    fn written(&self) {
+    fn taken(&self) {
         let mut state = self.shared.lock();
         state.waiting.pop_front();
         let failure = state.failure.take();
         drop(state);
         if failure.is_some() {
-            tracing::info!("the log is written again, with all that waited");
+            tracing::info!("the {} is written again, with all that waited", self.sink.name());
         }
     }
 
@@ -260,13 +290,13 @@ impl Writer {
         ControlFlow::Continue(())
     }
 
-    /// Opens the log anew; what has not worked is tried again with the next report.
-    fn reopen(&mut self) {
-        match self.log.destination.reopen() {
-            Ok(()) => self.shared.lock().reopen = false,
+    /// What does not work is tried again with the next report.
+    fn refresh(&mut self) {
+        match self.sink.refresh() {
+            Ok(()) => self.shared.lock().refresh = false,
             Err(error) => {
                 self.shared.lock().errors += 1;
-                tracing::error!("{error}; the old log is written on, and each report tries again");
+                tracing::error!("{error}; the old {} is written on, and each report tries again", self.sink.name());
             }
         }
     }

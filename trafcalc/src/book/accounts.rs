@@ -1,0 +1,143 @@
+//! Which row of `account` bytes belong to. Remembers what it found, because each report asks for the same.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// Most accounts remembered; beyond it all are looked up again. Twice as many as a ledger has; 300 bytes each, 40 MB.
+const MAX_REMEMBERED: usize = 131_072;
+
+/// What an account is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountKind {
+    /// A user; where more was asked for, those of his bytes of which no more is known.
+    User,
+    /// A process.
+    Process,
+    /// A program.
+    Program,
+    /// A systemd unit or container.
+    Unit,
+    /// Local connections whose owner could not be found.
+    Unattributed,
+    /// Bytes for which there was no room to keep an owner.
+    Other,
+}
+
+/// All kinds; the place of each is its number in the book, which never changes.
+const KINDS: [AccountKind; 6] = [
+    AccountKind::User,
+    AccountKind::Process,
+    AccountKind::Program,
+    AccountKind::Unit,
+    AccountKind::Unattributed,
+    AccountKind::Other,
+];
+
+/// Whom an account is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey {
+    /// What it is of.
+    pub kind: AccountKind,
+    /// The user's number, if it belongs to one.
+    pub uid: Option<u32>,
+    /// The user's name. `None` means that it is not known *yet*: such bytes go to the account with the name that this
+    /// uid had last, or wait for its first name in one without. Where the system says that a uid has no name, give one
+    /// that says so (the number): who is given that uid later must not get its bytes.
+    pub user: Option<String>,
+    /// The program, the unit, or the process as it is told.
+    pub name: Option<Arc<str>>,
+}
+
+/// What is remembered of the tables `account` and `uid`.
+#[derive(Default)]
+pub(super) struct Accounts {
+    ids: HashMap<AccountKey, i64>,
+    users: HashMap<u32, Option<String>>,
+}
+
+impl Accounts {
+    /// After a transaction that failed: what was remembered in it may not be in the book.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes the name of each user, before anything is booked by it. The accounts of a uid that had none take the first.
+    pub fn learn<'a>(&mut self, book: &Connection, keys: impl Iterator<Item = &'a AccountKey>) -> rusqlite::Result<()> {
+        if self.ids.len() > MAX_REMEMBERED {
+            self.forget();
+        }
+        for key in keys {
+            let (Some(uid), Some(user)) = (key.uid, &key.user) else { continue };
+            if self.user(book, uid)? == Some(user) {
+                continue;
+            }
+            book.prepare_cached("INSERT OR REPLACE INTO uid(uid, user) VALUES(?1, ?2)")?.execute(params![uid, user])?;
+            book.prepare_cached("UPDATE account SET user = ?2 WHERE uid = ?1 AND user IS NULL")?
+                .execute(params![uid, user])?;
+            self.users.insert(uid, Some(user.clone()));
+        }
+        Ok(())
+    }
+
+    /// The row of the account; made if there is none.
+    pub fn id(&mut self, book: &Connection, key: &AccountKey, now_us: i64) -> rusqlite::Result<i64> {
+        let key = self.with_last_name(book, key)?;
+        if let Some(id) = self.ids.get(&*key) {
+            return Ok(*id);
+        }
+        let id = match find(book, &key)? {
+            Some(id) => id,
+            None => insert(book, &key, now_us)?,
+        };
+        self.ids.insert(key.into_owned(), id);
+        Ok(id)
+    }
+
+    fn with_last_name<'a>(&mut self, book: &Connection, key: &'a AccountKey) -> rusqlite::Result<Cow<'a, AccountKey>> {
+        if let AccountKey { uid: Some(uid), user: None, .. } = key
+            && let Some(user) = self.user(book, *uid)?
+        {
+            return Ok(Cow::Owned(AccountKey { user: Some(user.clone()), ..key.clone() }));
+        }
+        Ok(Cow::Borrowed(key))
+    }
+
+    /// The name this uid had when it was last known.
+    fn user(&mut self, book: &Connection, uid: u32) -> rusqlite::Result<Option<&String>> {
+        let known = match self.users.entry(uid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let mut ask = book.prepare_cached("SELECT user FROM uid WHERE uid = ?1")?;
+                place.insert(ask.query_row([uid], |row| row.get(0)).optional()?)
+            }
+        };
+        Ok(known.as_ref())
+    }
+}
+
+fn find(book: &Connection, key: &AccountKey) -> rusqlite::Result<Option<i64>> {
+    // Written as in the index, which is not used otherwise.
+    let mut ask = book.prepare_cached(
+        "SELECT id FROM account WHERE kind = ?1 AND ifnull(uid, -1) = ifnull(?2, -1) AND ifnull(user, 0) = ifnull(?3, 0) \
+         AND ifnull(name, 0) = ifnull(?4, 0)",
+    )?;
+    ask.query_row(params![number(key.kind), key.uid, key.user, key.name.as_deref()], |row| row.get(0)).optional()
+}
+
+fn insert(book: &Connection, key: &AccountKey, now_us: i64) -> rusqlite::Result<i64> {
+    book.prepare_cached("INSERT INTO account(kind, uid, user, name, first_us) VALUES(?1, ?2, ?3, ?4, ?5)")?
+        .insert(params![number(key.kind), key.uid, key.user, key.name.as_deref(), now_us])
+}
+
+const fn number(kind: AccountKind) -> i64 {
+    kind as i64
+}
+
+/// The kind with this number, [`AccountKind::Other`] for one that no version has written.
+pub(super) fn kind(number: i64) -> AccountKind {
+    usize::try_from(number).ok().and_then(|place| KINDS.get(place).copied()).unwrap_or(AccountKind::Other)
+}

@@ -1,0 +1,83 @@
+//! Where one row of the book ends and the next begins: five minutes, and the hours and days of a time zone.
+//!
+//! Pure arithmetic: no clock, no I/O.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+/// Length of the finest rows.
+const FINE_S: i64 = 300;
+const HOUR_S: i64 = 3600;
+
+/// The rows that one moment belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// Start of its five minutes, in seconds since 1970.
+    pub fine_s: i64,
+    /// Start of its hour in the zone, in seconds since 1970. An hour that is cut by a change of the offset begins
+    /// there, so that rows never overlap.
+    pub hour_s: i64,
+    /// Its date in the zone, `YYYY-MM-DD`.
+    pub date: String,
+}
+
+/// The rows for a report that ended at `end`: those of the last microsecond before it.
+pub(super) fn rows_before(end: SystemTime, zone: &TimeZone) -> Rows {
+    let last = timestamp(micros(end).saturating_sub(1));
+    let offset = zone.to_offset(last);
+    let second = floor_second(last);
+    // The first transition at or before this moment; `preceding` leaves out one that is at it.
+    let next = Timestamp::from_second(second + 1).unwrap_or(Timestamp::MAX);
+    let changed_s = zone.preceding(next).next().map_or(i64::MIN, |transition| floor_second(transition.timestamp()));
+    Rows {
+        fine_s: floor(second, FINE_S),
+        hour_s: hour_start(second, offset).max(changed_s),
+        date: offset.to_datetime(last).date().to_string(),
+    }
+}
+
+/// The first moment after `at` at which a row ends: a report must be cut there, because its bytes go into one row.
+#[must_use]
+pub fn next_border(at: SystemTime, zone: &TimeZone) -> SystemTime {
+    let at = timestamp(micros(at));
+    let second = floor_second(at);
+    let fine_s = floor(second, FINE_S) + FINE_S;
+    let hour_s = hour_start(second, zone.to_offset(at)) + HOUR_S;
+    let changes_s = zone.following(at).next().map_or(i64::MAX, |transition| floor_second(transition.timestamp()));
+    time(fine_s.min(hour_s).min(changes_s).saturating_mul(1_000_000))
+}
+
+fn hour_start(second: i64, offset: Offset) -> i64 {
+    let east_s = i64::from(offset.seconds());
+    floor(second + east_s, HOUR_S) - east_s
+}
+
+const fn floor(second: i64, step: i64) -> i64 {
+    second.div_euclid(step) * step
+}
+
+/// Whole seconds, rounded down before 1970, too.
+fn floor_second(at: Timestamp) -> i64 {
+    at.as_microsecond().div_euclid(1_000_000)
+}
+
+/// Times that no calendar has are taken for the first or last that it has (years -9999 to 9999).
+fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// Microseconds since 1970, rounded down; negative before it. Beyond 292,000 years, the last one there is.
+pub(super) fn micros(at: SystemTime) -> i64 {
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1000)).map_or(i64::MIN, |micros| -micros),
+    }
+}
+
+/// The moment so many microseconds after 1970.
+pub(super) fn time(micros: i64) -> SystemTime {
+    let distance = Duration::from_micros(micros.unsigned_abs());
+    if micros < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
+}

@@ -1,0 +1,180 @@
+//! One report into the book: all of it in one transaction, or nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+
+use super::accounts::{AccountKey, Accounts};
+use super::borders::{micros, rows_before};
+use crate::capture::Bytes;
+
+/// A report as it is booked.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Its number in this epoch; none is used twice.
+    pub seq: u64,
+    /// When it began, by the wall clock.
+    pub start: SystemTime,
+    /// When it ended. Its bytes are booked in the rows of the microsecond before, so it must be cut at each
+    /// [border](super::next_border).
+    pub end: SystemTime,
+    /// How long it took, by a clock that is never set.
+    pub monotonic: Duration,
+    /// What moved; an account may come more than once.
+    pub moved: Vec<Moved>,
+    /// The kernel's counters that this was taken from.
+    pub baseline: Option<Baseline>,
+    /// What could not be counted, as JSON.
+    pub health: String,
+    /// What sinks have to tell of it.
+    pub records: Option<String>,
+    /// Times that were not counted.
+    pub gaps: Vec<Gap>,
+    /// Whether the service has ended with this report.
+    pub ended: bool,
+}
+
+/// Bytes of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Whose.
+    pub account: AccountKey,
+    /// How many, in this report. Sums stop at 2^63 - 1, which a link of 100 Gbit/s reaches in 23 years.
+    pub bytes: Bytes,
+}
+
+/// The kernel's own counters as far as they are booked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// Which map they are of; rows of another one are forgotten.
+    pub map: Arc<str>,
+    /// Rows of the map that changed, with all they ever counted. A row with nothing is forgotten.
+    pub rows: Vec<(u32, Bytes)>,
+}
+
+/// A time that was not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Its beginning.
+    pub from: SystemTime,
+    /// Its end.
+    pub to: SystemTime,
+    /// Why.
+    pub cause: String,
+}
+
+/// A row of bytes: account, sent, received.
+type Row = (i64, i64, i64);
+
+/// Books all of `commit`; the caller ends the transaction.
+pub(super) fn book(
+    book: &Connection,
+    epoch: i64,
+    zone: &TimeZone,
+    accounts: &mut Accounts,
+    commit: &Commit,
+) -> rusqlite::Result<()> {
+    let rows = account_rows(book, accounts, commit)?;
+    report(book, epoch, &rows, commit)?;
+    let place = rows_before(commit.end, zone);
+    add(book, "INSERT INTO fine VALUES(?4, ?1, 0, ?2, ?3)", &rows, Some(&place.fine_s))?;
+    add(book, "INSERT INTO hour VALUES(?4, ?1, 0, ?2, ?3)", &rows, Some(&place.hour_s))?;
+    add(book, "INSERT INTO day VALUES(?4, ?1, 0, ?2, ?3)", &rows, Some(&place.date))?;
+    add(book, "INSERT INTO total VALUES(?1, 0, ?2, ?3)", &rows, None)?;
+    if let Some(read) = &commit.baseline {
+        baseline(book, read)?;
+    }
+    for gap in &commit.gaps {
+        book.prepare_cached("INSERT INTO gap VALUES(?1, ?2, ?3, ?4)")?.execute(params![
+            epoch,
+            micros(gap.from),
+            micros(gap.to),
+            gap.cause
+        ])?;
+    }
+    if let Some(records) = &commit.records {
+        // Kept for nobody where there is no sink.
+        book.prepare_cached("INSERT INTO outbox SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM sink)")?
+            .execute(params![epoch, number(commit.seq), records])?;
+    }
+    if commit.ended {
+        book.prepare_cached("UPDATE epoch SET ended_us = ?2 WHERE id = ?1")?
+            .execute(params![epoch, micros(commit.end)])?;
+    }
+    Ok(())
+}
+
+/// The rows that `commit` adds to, in their order on the disk, each once.
+fn account_rows(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> rusqlite::Result<Vec<Row>> {
+    accounts.learn(book, commit.moved.iter().map(|moved| &moved.account))?;
+    let end_us = micros(commit.end);
+    let mut rows: Vec<Row> = Vec::with_capacity(commit.moved.len());
+    for Moved { account, bytes } in &commit.moved {
+        if !bytes.is_zero() {
+            rows.push((accounts.id(book, account, end_us)?, number(bytes.sent), number(bytes.received)));
+        }
+    }
+    rows.sort_unstable_by_key(|row| row.0);
+    rows.dedup_by(|row, into| {
+        let is_same = row.0 == into.0;
+        if is_same {
+            *into = (into.0, into.1.saturating_add(row.1), into.2.saturating_add(row.2));
+        }
+        is_same
+    });
+    Ok(rows)
+}
+
+fn report(book: &Connection, epoch: i64, rows: &[Row], commit: &Commit) -> rusqlite::Result<()> {
+    let sent = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.1));
+    let received = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.2));
+    let monotonic_us = i64::try_from(commit.monotonic.as_micros()).unwrap_or(i64::MAX);
+    let (start_us, end_us) = (micros(commit.start), micros(commit.end));
+    book.prepare_cached("INSERT INTO report VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![epoch, number(commit.seq), start_us, end_us, monotonic_us, sent, received, commit.health])
+        .map(drop)
+}
+
+/// Adds `rows` to what is in a table. Where the sum does not fit, `+` gives a floating-point number, which is the greater.
+fn add(book: &Connection, insert: &str, rows: &[Row], place: Option<&dyn ToSql>) -> rusqlite::Result<()> {
+    let mut statement = book.prepare_cached(&format!(
+        "{insert} ON CONFLICT DO UPDATE SET sent = min(sent + excluded.sent, 0x7fffffffffffffff), \
+         received = min(received + excluded.received, 0x7fffffffffffffff)"
+    ))?;
+    if let Some(place) = place {
+        statement.raw_bind_parameter(4, place)?;
+    }
+    for (account, sent, received) in rows {
+        statement.raw_bind_parameter(1, account)?;
+        statement.raw_bind_parameter(2, sent)?;
+        statement.raw_bind_parameter(3, received)?;
+        statement.raw_execute()?;
+    }
+    Ok(())
+}
+
+fn baseline(book: &Connection, read: &Baseline) -> rusqlite::Result<()> {
+    let mut ask = book.prepare_cached("SELECT value FROM meta WHERE key = 'map'")?;
+    let known: Option<String> = ask.query_row([], |row| row.get(0)).optional()?;
+    if known.as_deref() != Some(&*read.map) {
+        book.execute("DELETE FROM baseline", [])?;
+        book.execute("INSERT OR REPLACE INTO meta VALUES('map', ?1)", [&*read.map])?;
+    }
+    let mut keep = book.prepare_cached("INSERT OR REPLACE INTO baseline VALUES(?1, ?2, ?3)")?;
+    let mut forget = book.prepare_cached("DELETE FROM baseline WHERE row = ?1")?;
+    for (row, bytes) in &read.rows {
+        if bytes.is_zero() {
+            forget.execute([row])?;
+        } else {
+            keep.execute(params![row, bytes.sent.cast_signed(), bytes.received.cast_signed()])?;
+        }
+    }
+    Ok(())
+}
+
+/// The greatest number a column holds stands for greater ones.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,159 @@
+//! The accounts on disk: what was counted, for ever, whatever happens to the service. Shared by nobody but the thread
+//! that writes it.
+//!
+//! Each report is one transaction, with the kernel's counters that it was taken from and what sinks have to tell of it,
+//! so after a kill at any moment all of it is there, or nothing. The only place that knows `SQLite`; it must never know
+//! where bytes come from, ask for a name, or read a clock.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, Transaction};
+
+mod accounts;
+mod borders;
+mod commit;
+mod error;
+mod opened;
+mod outbox;
+mod persist_wal;
+mod schema;
+
+pub use accounts::{AccountKey, AccountKind};
+pub use borders::next_border;
+pub use commit::{Baseline, Commit, Gap, Moved};
+pub use error::{BookError, Trouble};
+pub use opened::{Last, Opened, Opening};
+pub use outbox::{Mark, Outgoing};
+pub use schema::SetAside;
+
+use accounts::Accounts;
+
+/// How long rows of five minutes, single reports, and what a sink has not told are kept.
+pub const FINE_KEPT: Duration = Duration::from_hours(35 * 24);
+/// How long rows of hours are kept.
+pub const HOURS_KEPT: Duration = Duration::from_hours(3 * 366 * 24);
+/// Most that one call of [`Book::trim`] removes of each: this much time. So no call takes long, and a clock that is
+/// wrong for an hour does not cost all of it.
+const TRIMMED_AT_ONCE_S: i64 = 24 * 3600;
+
+/// The book, open. One process at a time has it.
+pub struct Book {
+    path: PathBuf,
+    connection: Connection,
+    zone: TimeZone,
+    epoch: i64,
+    accounts: Accounts,
+    /// Declared behind the connection, so that it is released after that is closed.
+    _lock: schema::Lock,
+}
+
+/// What [`Book::trim`] removed, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Rows of five minutes.
+    pub fine: usize,
+    /// Rows of hours.
+    pub hours: usize,
+    /// Single reports; their bytes stay.
+    pub reports: usize,
+    /// Reports that a sink had still to tell, and will not any more.
+    pub untold: usize,
+}
+
+impl Book {
+    /// Opens or makes the book and begins a new epoch in it. What is no sound book is set aside, never overwritten, and
+    /// [`Opened`] tells so; one of a newer version or of another program is an error.
+    pub fn open(opening: &Opening<'_>) -> Result<(Self, Opened), BookError> {
+        let schema::Files { mut connection, lock, set_aside } = schema::open(opening.path, opening.now)?;
+        let begun = opened::begin(&mut connection, opening, set_aside);
+        let opened = begun.map_err(|source| database_error(opening.path, "beginning an epoch", source))?;
+        let book = Self {
+            path: opening.path.to_owned(),
+            connection,
+            zone: opening.zone.clone(),
+            epoch: opened.epoch,
+            accounts: Accounts::default(),
+            _lock: lock,
+        };
+        Ok((book, opened))
+    }
+
+    /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.
+    pub fn commit(&mut self, commit: &Commit) -> Result<(), BookError> {
+        let (epoch, zone, accounts) = (self.epoch, &self.zone, &mut self.accounts);
+        let done = transact(&mut self.connection, |book| commit::book(book, epoch, zone, accounts, commit));
+        if done.is_err() {
+            self.accounts.forget();
+        }
+        done.map_err(|source| database_error(&self.path, "booking a report", source))
+    }
+
+    /// What `sink` has still to tell, in order, at most `limit` reports. Nothing for a sink that [`Opening`] did not name.
+    pub fn outbox(&self, sink: &str, limit: usize) -> Result<Vec<Outgoing>, BookError> {
+        let asked = outbox::outbox(&self.connection, sink, limit);
+        asked.map_err(|source| database_error(&self.path, "reading what a sink has to tell", source))
+    }
+
+    /// Notes that `sink` told everything up to `mark`. What every sink has told is removed.
+    pub fn told(&mut self, sink: &str, mark: &Mark) -> Result<(), BookError> {
+        match transact(&mut self.connection, |book| outbox::told(book, sink, mark)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(BookError::UnknownSink { path: self.path.clone(), sink: sink.to_owned() }),
+            Err(source) => Err(database_error(&self.path, "noting what a sink told", source)),
+        }
+    }
+
+    /// How far `sink` has come; nothing if it never told anything.
+    pub fn mark(&self, sink: &str) -> Result<Option<Mark>, BookError> {
+        let asked = outbox::mark(&self.connection, sink);
+        asked.map_err(|source| database_error(&self.path, "reading what a sink told", source))
+    }
+
+    /// Removes what is kept for a time only, the oldest day of it. To be called now and then, at least every few hours.
+    pub fn trim(&mut self, now: SystemTime) -> Result<Trimmed, BookError> {
+        let trimmed = transact(&mut self.connection, |book| trim(book, now));
+        trimmed.map_err(|source| database_error(&self.path, "removing old rows", source))
+    }
+}
+
+/// Does all of `work`, or nothing.
+fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = schema::write(connection)?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+fn trim(book: &Connection, now: SystemTime) -> rusqlite::Result<Trimmed> {
+    let before = |kept: Duration| borders::micros(now).div_euclid(1_000_000).saturating_sub_unsigned(kept.as_secs());
+    let remove = |sql: &str, before_s: i64| book.prepare_cached(sql)?.execute([before_s, TRIMMED_AT_ONCE_S]);
+    let (fine_s, hours_s) = (before(FINE_KEPT), before(HOURS_KEPT));
+    Ok(Trimmed {
+        fine: remove("DELETE FROM fine WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM fine))", fine_s)?,
+        hours: remove("DELETE FROM hour WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM hour))", hours_s)?,
+        // The last one says how far the book goes.
+        reports: remove(
+            "DELETE FROM report WHERE end_us < 1000000 * min(?1, ?2 + (SELECT min(end_us) / 1000000 FROM report)) \
+             AND (epoch, seq) < (SELECT epoch, seq FROM report ORDER BY epoch DESC, seq DESC LIMIT 1)",
+            fine_s,
+        )?,
+        untold: book
+            .prepare_cached(
+                "DELETE FROM outbox WHERE NOT EXISTS \
+                 (SELECT 1 FROM report WHERE report.epoch = outbox.epoch AND report.seq = outbox.seq)",
+            )?
+            .execute([])?,
+    })
+}
+
+fn database_error(path: &Path, doing: &'static str, source: rusqlite::Error) -> BookError {
+    BookError::Database { path: path.to_owned(), doing, source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The beginning of a life of the service: what it brings to the book, and what it finds there.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::accounts::{AccountKey, kind};
+use super::borders::{micros, time};
+use super::commit::Baseline;
+use super::outbox::set_sinks;
+use super::schema::SetAside;
+use super::transact;
+use crate::capture::Bytes;
+
+/// Which book, and who opens it.
+#[derive(Clone, Debug)]
+pub struct Opening<'a> {
+    /// Where the book is. Its folder is made if it is missing.
+    pub path: &'a Path,
+    /// What hours and days are reckoned in.
+    pub zone: TimeZone,
+    /// Of this boot of the host: the kernel's counters end with it.
+    pub boot_id: &'a str,
+    /// The program's version.
+    pub version: &'a str,
+    /// Who counts.
+    pub backend: &'a str,
+    /// How it is hooked in.
+    pub attach: Option<&'a str>,
+    /// How it comes to look at connections.
+    pub method: Option<&'a str>,
+    /// The settings that decide what is counted.
+    pub settings: &'a str,
+    /// Who will be told what is booked. One that was here before and is no more is forgotten.
+    pub sinks: &'a [&'a str],
+    /// The time by the wall clock.
+    pub now: SystemTime,
+}
+
+/// What is in a book that was opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// This life of the service. Greater than all before; where it can be, the time in seconds since 1970, so that a
+    /// book that was begun anew does not repeat the numbers of the former.
+    pub epoch: i64,
+    /// When the book was begun: totals are since then.
+    pub begun: SystemTime,
+    /// What each account moved since then.
+    pub totals: Vec<(AccountKey, Bytes)>,
+    /// The kernel's counters that were booked last.
+    pub baseline: Option<Baseline>,
+    /// The last report in the book.
+    pub last: Option<Last>,
+    /// What was in the place of the book and is none.
+    pub set_aside: Option<SetAside>,
+}
+
+/// The last report in a book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The life it was counted in.
+    pub epoch: i64,
+    /// Its number in that life.
+    pub seq: u64,
+    /// When it ended.
+    pub end: SystemTime,
+    /// Of the boot it was counted in.
+    pub boot_id: String,
+    /// Whether that life ended with it.
+    pub ended: bool,
+}
+
+/// Begins an epoch.
+pub(super) fn begin(
+    connection: &mut Connection,
+    opening: &Opening<'_>,
+    set_aside: Option<SetAside>,
+) -> rusqlite::Result<Opened> {
+    transact(connection, |book| {
+        let now_us = micros(opening.now);
+        let epoch = new_epoch(book, now_us)?;
+        book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [now_us])?;
+        let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
+        let (totals, baseline, last) = (totals(book)?, baseline(book)?, last(book)?);
+        book.execute(
+            "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)",
+            params![
+                epoch,
+                opening.boot_id,
+                now_us,
+                opening.version,
+                opening.backend,
+                opening.attach,
+                opening.method,
+                opening.settings,
+                opening.zone.iana_name(),
+            ],
+        )?;
+        set_sinks(book, epoch, opening.sinks)?;
+        Ok(Opened { epoch, begun: time(begun_us), totals, baseline, last, set_aside })
+    })
+}
+
+fn new_epoch(book: &Connection, now_us: i64) -> rusqlite::Result<i64> {
+    let last: Option<i64> = book.query_row("SELECT max(id) FROM epoch", [], |row| row.get(0))?;
+    Ok(now_us.div_euclid(1_000_000).max(last.unwrap_or(0) + 1))
+}
+
+fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
+    book.prepare(
+        "SELECT kind, uid, user, name, sum(sent), sum(received) FROM account JOIN total ON account = account.id \
+         GROUP BY account.id",
+    )?
+    .query_map([], |row| {
+        let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, name: row.get(3)? };
+        Ok((key, Bytes { sent: row.get(4)?, received: row.get(5)? }))
+    })?
+    .collect()
+}
+
+fn baseline(book: &Connection) -> rusqlite::Result<Option<Baseline>> {
+    let map =
+        book.query_row("SELECT value FROM meta WHERE key = 'map'", [], |row| row.get::<_, String>(0)).optional()?;
+    let Some(map) = map else { return Ok(None) };
+    let rows = book
+        .prepare("SELECT row, sent, received FROM baseline ORDER BY row")?
+        .query_map([], |row| Ok((row.get(0)?, Bytes { sent: counter(row, 1)?, received: counter(row, 2)? })))?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Baseline { map: map.into(), rows }))
+}
+
+fn counter(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}
+
+fn last(book: &Connection) -> rusqlite::Result<Option<Last>> {
+    book.query_row(
+        "SELECT epoch, seq, end_us, boot_id, ended_us IS NOT NULL FROM report JOIN epoch ON epoch.id = report.epoch \
+         ORDER BY epoch DESC, seq DESC LIMIT 1",
+        [],
+        |row| {
+            Ok(Last {
+                epoch: row.get(0)?,
+                seq: row.get(1)?,
+                end: time(row.get(2)?),
+                boot_id: row.get(3)?,
+                ended: row.get(4)?,
+            })
+        },
+    )
+    .optional()
+}

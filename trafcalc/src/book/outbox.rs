@@ -1,0 +1,75 @@
+//! Reports that sinks have still to tell, and how far each sink has come.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// A report as a sink tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The life of the service that counted it.
+    pub epoch: i64,
+    /// Its number in that life.
+    pub seq: u64,
+    /// What to tell.
+    pub records: String,
+}
+
+/// How far a sink has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The last report it told, by its epoch...
+    pub epoch: i64,
+    /// ...and number.
+    pub seq: u64,
+    /// What it noted with it.
+    pub note: String,
+}
+
+/// Sinks that are not in `sinks` any more keep nothing for themselves; a new one is told what comes from now on.
+pub(super) fn set_sinks(book: &Connection, epoch: i64, sinks: &[&str]) -> rusqlite::Result<()> {
+    let known: Vec<String> =
+        book.prepare("SELECT name FROM sink")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for name in known.iter().filter(|name| !sinks.contains(&name.as_str())) {
+        book.execute("DELETE FROM sink WHERE name = ?1", [name])?;
+    }
+    for name in sinks {
+        book.execute("INSERT OR IGNORE INTO sink VALUES(?1, ?2, ?3, NULL)", params![name, epoch - 1, i64::MAX])?;
+    }
+    forget_told(book, sinks.is_empty())
+}
+
+pub(super) fn outbox(book: &Connection, sink: &str, limit: usize) -> rusqlite::Result<Vec<Outgoing>> {
+    let mut ask = book.prepare_cached(
+        "SELECT epoch, seq, records FROM outbox WHERE (epoch, seq) > (SELECT epoch, seq FROM sink WHERE name = ?1) \
+         ORDER BY epoch, seq LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    ask.query_map(params![sink, limit], |row| {
+        Ok(Outgoing { epoch: row.get(0)?, seq: row.get(1)?, records: row.get(2)? })
+    })?
+    .collect()
+}
+
+/// Gives whether there is such a sink. Its cursor never goes back.
+pub(super) fn told(book: &Connection, sink: &str, mark: &Mark) -> rusqlite::Result<bool> {
+    let seq = i64::try_from(mark.seq).unwrap_or(i64::MAX);
+    let told = book
+        .prepare_cached("UPDATE sink SET epoch = ?2, seq = ?3, mark = ?4 WHERE name = ?1 AND (epoch, seq) <= (?2, ?3)")?
+        .execute(params![sink, mark.epoch, seq, mark.note])?;
+    forget_told(book, false)?;
+    Ok(told > 0 || book.prepare_cached("SELECT 1 FROM sink WHERE name = ?1")?.exists([sink])?)
+}
+
+pub(super) fn mark(book: &Connection, sink: &str) -> rusqlite::Result<Option<Mark>> {
+    book.prepare_cached("SELECT epoch, seq, mark FROM sink WHERE name = ?1 AND mark IS NOT NULL")?
+        .query_row([sink], |row| Ok(Mark { epoch: row.get(0)?, seq: row.get(1)?, note: row.get(2)? }))
+        .optional()
+}
+
+/// Removes what every sink has told; all of it where there is none.
+fn forget_told(book: &Connection, all: bool) -> rusqlite::Result<()> {
+    book.prepare_cached(
+        "DELETE FROM outbox WHERE ?1 OR (epoch, seq) <= (SELECT epoch, seq FROM sink ORDER BY epoch, seq LIMIT 1)",
+    )?
+    .execute([all])
+    .map(drop)
+}

@@ -1,0 +1,211 @@
+//! The files of the book: making, locking and checking them, and setting aside what is no sound book.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::borders::micros;
+use super::error::{BookError, Trouble, of_database};
+use super::persist_wal::persist_wal;
+
+/// Each takes the book from the version before it to the next; the first from nothing to 1. Only ever appended to.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// "trfc", at a fixed place of the file.
+pub(super) const APPLICATION_ID: i64 = 0x7472_6663;
+
+/// How long to wait for somebody who writes into the book by hand.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The `-wal` file is cut to this length when all of it is in the book: it stays after a clean stop.
+const WAL_LIMIT_BYTES: u64 = 16 << 20;
+/// As many statements as there are in this module, so that none is prepared twice.
+const CACHED_STATEMENTS: usize = 32;
+
+/// What was no sound book, and was put out of the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is now, with what belongs to it beside it (`-wal`, `-shm`).
+    pub path: PathBuf,
+    /// What was wrong with it.
+    pub why: String,
+}
+
+/// An open book of this version.
+pub(super) struct Files {
+    pub connection: Connection,
+    /// Held as long as the connection is. A file of its own, which only its owner can open: a lock on the book itself
+    /// could be taken by everybody who may read it.
+    pub lock: Lock,
+    pub set_aside: Option<SetAside>,
+}
+
+/// The right to write a book.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was just forked has the descriptor, too, until it runs its program.
+        let _ = self.0.unlock();
+    }
+}
+
+enum Refused {
+    Damaged(String),
+    Error(BookError),
+}
+
+pub(super) fn open(path: &Path, now: SystemTime) -> Result<Files, BookError> {
+    make_folder(path).map_err(|source| file_error(path, "making its folder", source))?;
+    let lock = lock(path)?;
+    match connect(path) {
+        Ok(connection) => Ok(Files { connection, lock, set_aside: None }),
+        Err(Refused::Error(error)) => Err(error),
+        Err(Refused::Damaged(why)) => {
+            let aside = set_aside(path, now).map_err(|source| file_error(path, "setting it aside", source))?;
+            match connect(path) {
+                Ok(connection) => Ok(Files { connection, lock, set_aside: Some(SetAside { path: aside, why }) }),
+                Err(Refused::Error(error)) => Err(error),
+                Err(Refused::Damaged(why)) => Err(file_error(path, "beginning a new one", io::Error::other(why))),
+            }
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => DirBuilder::new().recursive(true).mode(0o750).create(folder),
+        _ => Ok(()),
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, BookError> {
+    let name = beside(path, "-lock");
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name);
+    let lock = opened.map_err(|source| file_error(path, "opening its lock", source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Lock(lock)),
+        Err(TryLockError::WouldBlock) => Err(BookError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(file_error(path, "locking it", source)),
+    }
+}
+
+/// Makes the file if there is none, so that it has its mode before anything is in it. `SQLite` gives the mode and owner
+/// of the book to what it makes beside it.
+fn make_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
+        Ok(made) => made.set_permissions(Permissions::from_mode(0o640)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Refused> {
+    let refuse = |doing| {
+        move |source: rusqlite::Error| match of_database(&source) {
+            Trouble::Corrupt => Refused::Damaged(source.to_string()),
+            _ => Refused::Error(BookError::Database { path: path.to_owned(), doing, source }),
+        }
+    };
+    make_file(path).map_err(|source| Refused::Error(file_error(path, "making it", source)))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(refuse("opening it"))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(refuse("opening it"))?;
+    let version = check(&connection, path, refuse("checking it"))?;
+    set_up(&connection).map_err(refuse("setting it up"))?;
+    migrate(&mut connection, version, &MIGRATIONS).map_err(refuse("bringing it to this version"))?;
+    Ok(connection)
+}
+
+/// Gives the version of a sound book, 0 for one that is still empty.
+fn check(
+    connection: &Connection,
+    path: &Path,
+    refuse: impl Fn(rusqlite::Error) -> Refused + Copy,
+) -> Result<usize, Refused> {
+    let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(refuse);
+    let (application, version) = (ask("PRAGMA application_id")?, ask("PRAGMA user_version")?);
+    let is_empty = application == 0 && version == 0 && ask("SELECT count(*) FROM sqlite_schema")? == 0;
+    if !is_empty {
+        let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(refuse)?;
+        if said != "ok" {
+            return Err(Refused::Damaged(said));
+        }
+        if application != APPLICATION_ID {
+            return Err(Refused::Error(BookError::Foreign { path: path.to_owned() }));
+        }
+    }
+    match usize::try_from(version) {
+        Ok(known) if known <= MIGRATIONS.len() => Ok(known),
+        _ => {
+            let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+            Err(Refused::Error(BookError::Newer { path: path.to_owned(), found: version, known }))
+        }
+    }
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    persist_wal(connection)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Two that answer with a row, which `pragma_update` takes for an error.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}"), [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// All steps or none.
+pub(super) fn migrate(connection: &mut Connection, version: usize, migrations: &[&str]) -> rusqlite::Result<()> {
+    let steps = migrations.get(version..).unwrap_or_default();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let transaction = write(connection)?;
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", i64::try_from(migrations.len()).unwrap_or(i64::MAX))?;
+    transaction.commit()
+}
+
+/// Begins a transaction that will write: waits for others at its beginning, where that costs nothing.
+pub(super) fn write(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new(connection, TransactionBehavior::Immediate)
+}
+
+/// Renames the book and what belongs to it, to a name that nothing has.
+fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
+    let second = jiff::Timestamp::from_microsecond(micros(now)).unwrap_or_default();
+    let name = format!(".corrupt-{}", second.strftime("%Y%m%dT%H%M%SZ"));
+    let mut aside = beside(path, &name);
+    for copy in 1.. {
+        if !aside.try_exists()? {
+            break;
+        }
+        aside = beside(path, &format!("{name}.{copy}"));
+    }
+    // The book first: a log without a book is removed by whoever makes the next one, a book without its log looks sound.
+    fs::rename(path, &aside)?;
+    for end in ["-wal", "-shm"] {
+        match fs::rename(beside(path, end), beside(&aside, end)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// The file whose name has `end` behind that of `path`.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+fn file_error(path: &Path, doing: &'static str, source: io::Error) -> BookError {
+    BookError::File { path: path.to_owned(), doing, source }
+}

@@ -1,0 +1,225 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::unistd::Uid;
+use rusqlite::OpenFlags;
+
+use super::super::schema::{APPLICATION_ID, migrate};
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_book_that_is_no_book_is_set_aside_and_kept() {
+    let sound = {
+        let (_folder, path) = folder();
+        let (mut book, _) = open(&path);
+        for seq in 0..400 {
+            book.commit(&commit(
+                seq,
+                at(BEGIN_S),
+                &[(user(u32::try_from(seq).unwrap(), Some("some name")), bytes(1, 1))],
+            ))
+            .unwrap();
+        }
+        drop(book);
+        fs::read(&path).unwrap()
+    };
+    let mut holed = sound.clone();
+    holed[8192..40_000].fill(0xa5);
+    let cases = [b"no book\n".to_vec(), vec![b'x'; 100_000], sound[..sound.len() / 2].to_vec(), holed];
+    for (case, damaged) in cases.into_iter().enumerate() {
+        let (_folder, path) = folder();
+        fs::write(&path, &damaged).unwrap();
+        let opened = open(&path).1;
+        let aside = opened.set_aside.unwrap_or_else(|| panic!("case {case} was taken for a book"));
+        assert_eq!(aside.path, beside(&path, ".corrupt-20261126T010000Z"));
+        assert!(fs::read(&aside.path).unwrap() == damaged, "case {case}: {}", aside.why);
+        assert_eq!(opened.totals, []);
+        // Once more in the same second.
+        fs::write(&path, "again").unwrap();
+        let again = open(&path).1.set_aside.unwrap();
+        assert_eq!(again.path, beside(&path, ".corrupt-20261126T010000Z.1"));
+        assert!(fs::read(&aside.path).unwrap() == damaged);
+    }
+}
+
+#[test]
+fn what_a_removed_book_left_beside_it_does_no_harm() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
+    fs::remove_file(&path).unwrap();
+    // As after a kill: nothing is tidied up.
+    let log = fs::read(beside(&path, "-wal")).unwrap();
+    drop(book);
+    fs::write(beside(&path, "-wal"), log).unwrap();
+    let opened = open(&path).1;
+    assert_eq!((opened.totals, opened.set_aside), (vec![], None));
+}
+
+#[test]
+fn a_book_is_safe_from_a_loss_of_power() {
+    let (_folder, path) = folder();
+    let (book, _) = open(&path);
+    assert_eq!(number(&book, "PRAGMA synchronous"), 2);
+    let mode: String = book.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[test]
+fn a_book_that_breaks_while_it_is_open_says_so_and_is_set_aside_by_the_next() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    for seq in 0..400 {
+        book.commit(&commit(seq, at(BEGIN_S), &[(user(u32::try_from(seq).unwrap(), Some("some name")), bytes(1, 1))]))
+            .unwrap();
+    }
+    drop(book);
+    let (mut book, _) = open(&path);
+    let length = fs::metadata(&path).unwrap().len();
+    book.connection.pragma_update(None, "cache_size", 0).unwrap();
+    book.connection.release_memory().unwrap();
+    fs::write(&path, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+    let error = book.commit(&commit(0, at(BEGIN_S), &[(user(1, Some("some name")), bytes(1, 1))])).unwrap_err();
+    assert_eq!(error.trouble(), Trouble::Corrupt, "{error}");
+    drop(book);
+    assert!(open(&path).1.set_aside.is_some());
+}
+
+#[test]
+fn what_others_wrote_is_left_alone() {
+    let (_folder, path) = folder();
+    drop(open(&path));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let newer = Book::open(&opening(&path)).err().unwrap();
+    assert!(matches!(newer, BookError::Newer { found: 99, known: 1, .. }), "{newer}");
+    assert_eq!(newer.trouble(), Trouble::NotOurs);
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs(a); INSERT INTO theirs VALUES(1)").unwrap();
+    let before = fs::read(&path).unwrap();
+    let foreign = Book::open(&opening(&path)).err().unwrap();
+    assert!(matches!(foreign, BookError::Foreign { .. }), "{foreign}");
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn a_second_service_is_refused_until_the_first_has_ended() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    let refused = Book::open(&opening(&path)).err().unwrap();
+    assert_eq!(
+        (refused.trouble(), refused.to_string().contains("in use by another trafcalc")),
+        (Trouble::Locked, true)
+    );
+    book.commit(&commit(1, at(BEGIN_S), &[])).unwrap();
+    // Somebody writes by hand: an error after a second, and then it goes on.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = book.commit(&commit(2, at(BEGIN_S), &[])).unwrap_err();
+    assert_eq!(error.trouble(), Trouble::Locked, "{error}");
+    other.execute_batch("ROLLBACK").unwrap();
+    book.commit(&commit(2, at(BEGIN_S), &[])).unwrap();
+    drop(book);
+    open(&path);
+}
+
+#[test]
+fn a_reader_holds_up_no_report() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    let reader = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM total").unwrap();
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
+}
+
+/// The book as version 1 wrote it is understood, and a new one has the same tables: that version is not edited.
+#[test]
+fn schema_1_is_as_it_was_released() {
+    let (_folder, path) = folder();
+    let (_old_folder, old_path) = folder();
+    let old = Connection::open(&old_path).unwrap();
+    old.execute_batch(include_str!("schema_1_dump.sql")).unwrap();
+    drop(old);
+    let (new, _) = open(&path);
+    let (mut old, opened) = open(&old_path);
+    assert_eq!(opened.set_aside, None);
+    let root = AccountKey { kind: AccountKind::Unit, name: Some("ssh.service".into()), ..user(0, Some("root")) };
+    assert_eq!(opened.totals, [(user(1000, Some("ada")), bytes(100, 200)), (root, bytes(7, 0))]);
+    assert_eq!(opened.baseline, Some(Baseline { map: "map 1".into(), rows: vec![(3, bytes(100, 200))] }));
+    assert_eq!((opened.last.unwrap().seq, old.outbox("log", 9).unwrap().len()), (2, 1));
+    old.commit(&commit(1, at(BEGIN_S), &[(user(1000, Some("ada")), bytes(1, 1))])).unwrap();
+    assert_eq!(tables(&old.connection), tables(&new.connection));
+    assert_eq!(number(&new, "PRAGMA user_version"), 1);
+}
+
+fn tables(book: &Connection) -> Vec<String> {
+    let mut ask = book.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    ask.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn migrations_are_made_in_order_from_where_a_book_is_and_all_or_none() {
+    let steps = ["CREATE TABLE a(x)", "INSERT INTO a VALUES(2)", "INSERT INTO a VALUES(3)"];
+    let mut book = Connection::open_in_memory().unwrap();
+    migrate(&mut book, 0, &steps[..1]).unwrap();
+    let ask = |book: &Connection, sql: &str| book.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((ask(&book, "PRAGMA user_version"), ask(&book, "PRAGMA application_id")), (1, APPLICATION_ID));
+    migrate(&mut book, 1, &[steps[0], steps[1], "no SQL"]).unwrap_err();
+    assert_eq!((ask(&book, "PRAGMA user_version"), ask(&book, "SELECT count(*) FROM a")), (1, 0));
+    migrate(&mut book, 1, &steps).unwrap();
+    assert_eq!((ask(&book, "PRAGMA user_version"), ask(&book, "SELECT sum(x) FROM a")), (3, 5));
+    migrate(&mut book, 3, &steps).unwrap();
+    assert_eq!(ask(&book, "SELECT count(*) FROM a"), 2);
+}
+
+const READER: &str = "TRAFCALC_TEST_READ_BOOK";
+
+/// A member of the group reads while the service runs, and when it has ended.
+#[test]
+fn the_group_may_read_a_book_and_nobody_else() {
+    const GROUP: u32 = 54_321;
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("var/lib");
+    let path = home.join("book.db");
+    let (mut book, _) = open(&path);
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(42, 1))])).unwrap();
+    assert_eq!((mode(&home), mode(&path)), (0o750, 0o640));
+    assert_eq!((mode(&beside(&path, "-wal")), mode(&beside(&path, "-shm"))), (0o640, 0o640));
+    assert_eq!(mode(&beside(&path, "-lock")), 0o600);
+    drop(book);
+    assert!(beside(&path, "-wal").exists() && beside(&path, "-shm").exists());
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can read as somebody else");
+        return;
+    }
+    for folder in [folder.path(), &folder.path().join("var")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    chown(&home, None, Some(GROUP)).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        chown(beside(&path, end), None, Some(GROUP)).unwrap();
+    }
+    let reads = |group: u32| {
+        let mut reader = Command::new("/proc/self/exe");
+        reader.args(["--exact", "book::tests::files::reader", "--ignored"]).env(READER, &path);
+        reader.uid(65_534).gid(group).output().unwrap().status.success()
+    };
+    assert_eq!((reads(GROUP), reads(GROUP + 1)), (true, false), "after a clean stop");
+    let (mut book, _) = open(&path);
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
+    assert_eq!((reads(GROUP), reads(GROUP + 1)), (true, false), "while it is written");
+}
+
+#[test]
+#[ignore = "run by the test above, as another user"]
+fn reader() {
+    let Some(path) = std::env::var_os(READER) else { return };
+    let book = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let sent: i64 = book.query_row("SELECT sum(sent) FROM total", [], |row| row.get(0)).unwrap();
+    assert!(sent >= 42);
+}
