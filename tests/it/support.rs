@@ -12,6 +12,9 @@ use caps::{CapSet, Capability};
 pub(crate) fn trafcalc(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trafcalc"));
     command.args(args);
+    if args.first() == Some(&"run") && !args.iter().any(|arg| arg.starts_with("--book")) {
+        command.arg("--book=none");
+    }
     for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "TRAFCALC_LOG"] {
         command.env_remove(variable);
     }

@@ -219,7 +219,12 @@ fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<
     let config = dir.join("config.toml");
     std::fs::write(&config, &options.config)?;
     let mut command = Command::new(program());
-    command.arg("run").args(target.arguments()).args(["--interval", options.interval, "--format", "json"]);
+    command.args(["run", "--book", "none"]).args(target.arguments()).args([
+        "--interval",
+        options.interval,
+        "--format",
+        "json",
+    ]);
     command.args(["--duration", LONGEST_RUN]);
     command.arg("--config").arg(config).arg("--log").arg(log).args(&options.arguments);
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));

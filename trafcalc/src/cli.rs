@@ -138,7 +138,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "METHOD")]
     method: Option<MethodChoice>,
 
-    /// Time between two reports, 100ms to 1d [default: 10s]
+    /// Time between two reports, 100ms to 1d [default: 1m]
     #[arg(long, value_name = "TIME")]
     interval: Option<Interval>,
 
@@ -149,6 +149,10 @@ pub struct RunArgs {
     /// File that reports are appended to; - is standard output [default: /var/log/traffic]
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
+
+    /// File in which the accounts are kept; none: nowhere [default: /var/lib/trafcalc/book.db, and none with --log -]
+    #[arg(long, value_name = "PATH")]
+    book: Option<PathBuf>,
 
     /// How reports are written [default: logfmt]
     #[arg(long, value_name = "FORMAT")]
@@ -215,6 +219,7 @@ impl From<RunArgs> for Overrides {
             interval,
             duration,
             log,
+            book,
             format,
             status_socket,
             loopback,
@@ -231,6 +236,7 @@ impl From<RunArgs> for Overrides {
             interval,
             duration,
             log,
+            book,
             format,
             status_socket,
             loopback,

@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, Method, PacketSettings, Wanted};
 
 mod file;
@@ -23,6 +25,10 @@ pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
 /// Where reports go when nobody says otherwise.
 pub const DEFAULT_LOG: &str = "/var/log/traffic";
+/// Where the book is when nobody says otherwise, and reports go to a log.
+pub const DEFAULT_BOOK: &str = "/var/lib/trafcalc/book.db";
+/// What stands for no book.
+pub const NO_BOOK: &str = "none";
 /// Where the service tells its status when nobody says otherwise.
 pub const DEFAULT_STATUS: &str = "/run/trafcalc/status.sock";
 /// Stands for standard output where a log's path is asked for.
@@ -53,8 +59,21 @@ pub struct Settings {
     pub duration: Option<RunTime>,
     /// Where reports go.
     pub log: Log,
+    /// Where the accounts are kept.
+    pub book: Option<Book>,
     /// The socket at which the service tells its status.
     pub status: Option<PathBuf>,
+}
+
+/// Where the accounts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Book {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether somebody asked for it. If nobody did, none is no reason not to count.
+    pub is_asked_for: bool,
+    /// What hours and days are reckoned in.
+    pub zone: TimeZone,
 }
 
 /// Whose traffic is wanted, as it was written; what it means is up to the system (`identity::wanted`). Where a list is
@@ -105,6 +124,8 @@ pub struct Overrides {
     pub log: Option<PathBuf>,
     /// `--format`
     pub format: Option<Format>,
+    /// `--book`
+    pub book: Option<PathBuf>,
     /// `--status-socket`
     pub status_socket: Option<PathBuf>,
     /// `--loopback`
@@ -288,6 +309,12 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     if overrides.only.children && overrides.only.pids.is_empty() {
         return Err(ConfigError::ChildrenOfNobody);
     }
+    let log = Log {
+        path: overrides.log.clone().unwrap_or(file.log.path),
+        format: overrides.format.unwrap_or(file.log.format),
+        host: file.log.host.map(Arc::from),
+    };
+    let book = book(overrides.book.clone().or(file.book.path), file.book.zone, &log);
     Ok(Settings {
         only,
         subordinate: file.subordinate,
@@ -316,14 +343,20 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         },
         interval: overrides.interval.unwrap_or(file.interval),
         duration: overrides.duration,
-        log: Log {
-            path: overrides.log.clone().unwrap_or(file.log.path),
-            format: overrides.format.unwrap_or(file.log.format),
-            host: file.log.host.map(Arc::from),
-        },
+        log,
+        book,
         status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
             .filter(|path| !path.as_os_str().is_empty()),
     })
+}
+
+/// The book that is asked for; where nothing is said of it, the default one if reports go to a log, and none if they are only
+/// looked at.
+fn book(path: Option<PathBuf>, zone: Option<TimeZone>, log: &Log) -> Option<Book> {
+    let is_asked_for = path.is_some();
+    let path = path.or_else(|| (log.path != Path::new(STDOUT)).then(|| DEFAULT_BOOK.into()))?;
+    let zone = zone.unwrap_or_else(TimeZone::system);
+    (path != Path::new(NO_BOOK)).then_some(Book { path, is_asked_for, zone })
 }
 
 /// What the packet backend cannot do must not be asked of it. An attach mode or a method that is only in the file is for

@@ -9,22 +9,25 @@ use anyhow::Context;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
+use crate::book::{self, Gap, Opened};
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::{Identity, subordinate, wanted};
-use crate::ledger::{Ledger, Snapshot};
-use crate::report::{Period, Report, Scope, Source, Summary};
-use crate::service::events::{Event, Events, Timers};
+use crate::ledger::Ledger;
+use crate::report::{Errors, GapRecord, Period, Report, Scope, Source, Summary};
+use crate::service::events::{Borders, Event, Events, Timers};
 use crate::service::{last_words, notify, privileges};
-use crate::sinks::{Outlet, Unwritten};
 use crate::status::{self, Latest, Socket, SocketName};
 
+mod booking;
 mod clock;
 mod failure;
 mod opening;
+mod writing;
 
 use clock::Clock;
 pub use failure::{Failure, Tried};
+pub use writing::Writing;
 
 /// Counts and reports until it is told to stop.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
@@ -36,6 +39,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+    let now = Now::read();
+    let kept = opening::book(settings, now)?;
     let mut log = opening::log(&settings.log)?;
     let status = match opening::status(settings.status.as_deref()) {
         Ok(status) => status,
@@ -52,8 +57,10 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
                 return Err(failure);
             }
         };
-        let outlet = Outlet::start(log, events.reader_gone()).context("starting the thread of the log")?;
-        let daemon = Daemon::new(started, outlet, Now::read(), settings.capture.by, settings.log.host.clone());
+        let (keeping, opened) = kept.unzip();
+        let writing = Writing::start(log, keeping, events.reader_gone())?;
+        let daemon =
+            Daemon::new(started, writing, opened.flatten(), now, settings.capture.by, settings.log.host.clone());
         let _name = status.and_then(|socket| answer(socket, &daemon));
         turn(daemon, events, settings).await
     })
@@ -61,7 +68,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
 
 /// As long as what it gives lives, whoever asks is answered. That nobody can be is no reason not to count.
 fn answer(socket: Socket, daemon: &Daemon) -> Option<SocketName> {
-    let answered = status::answer(socket, daemon.latest.clone(), daemon.log.watch());
+    let answered = status::answer(socket, daemon.latest.clone(), daemon.writing.watch());
     answered.inspect_err(|error| tracing::warn!("{error}; trafcalc status cannot ask this service")).ok()
 }
 
@@ -78,8 +85,12 @@ fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
 }
 
 async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Result<(), Failure> {
-    let mut timers =
-        Timers::start(settings.interval.get(), notify::watchdog_period(), settings.duration.map(config::RunTime::get));
+    let borders = settings.book.as_ref().filter(|_| daemon.writing.has_book()).map(|book| {
+        let zone = book.zone.clone();
+        Box::new(move |at| book::next_border(at, &zone)) as Borders
+    });
+    let duration = settings.duration.map(config::RunTime::get);
+    let mut timers = Timers::start(settings.interval.get(), borders, notify::watchdog_period(), duration);
     for sentence in &daemon.source.declined {
         tracing::info!("did not start {sentence}");
     }
@@ -112,15 +123,15 @@ impl Now {
     }
 }
 
-/// How long the end of the service waits for its log. With what else there is to say it ends within five seconds.
-const LAST_WRITES: Duration = Duration::from_secs(2);
+/// A part of a period that is shorter than this is not booked by itself: a report has just been made.
+const SHORT: Duration = Duration::from_millis(50);
 
 /// The running service. What happens next, and when it is, it is told.
 pub struct Daemon {
     backend: Box<dyn Backend>,
     ledger: Ledger,
     identity: Identity,
-    log: Outlet,
+    writing: Writing,
     source: Source,
     clock: Clock,
     /// By how much the clock was set since the last report.
@@ -128,6 +139,12 @@ pub struct Daemon {
     /// The number of the last report, and when it was made.
     seq: u64,
     reported_at: Instant,
+    /// When the book was cut last.
+    cut_at: Instant,
+    /// Times that were not counted, which nobody was told of yet.
+    gaps: Vec<Gap>,
+    /// When the book was begun, if totals are since then.
+    begun: Option<SystemTime>,
     /// For whoever asks for the status.
     latest: Latest,
 }
@@ -137,14 +154,22 @@ type Flow = ControlFlow<Result<(), Failure>>;
 impl Daemon {
     /// A service that has reported nothing yet, and counts since `begin`.
     #[must_use]
-    pub fn new(started: Started, log: Outlet, begin: Now, by: By, host: Option<Arc<str>>) -> Self {
+    pub fn new(
+        started: Started,
+        writing: Writing,
+        opened: Option<Opened>,
+        begin: Now,
+        by: By,
+        host: Option<Arc<str>>,
+    ) -> Self {
         let Started { backend, declined } = started;
         let (attach, method) = backend.way().unzip();
         let clock = Clock::new(begin);
+        let life = Life::new(opened, begin);
         let source = Source {
             host,
-            epoch: epoch(begin.wall),
-            since: clock.since(),
+            epoch: life.epoch,
+            since: life.begun.unwrap_or_else(|| clock.since()),
             backend: backend.kind().name(),
             attach: attach.map(capture::Attach::name),
             method: method.map(capture::Method::name),
@@ -153,17 +178,20 @@ impl Daemon {
             booted: clock.booted(),
         };
         let nothing = Period { seq: 0, end: begin.wall, length: Duration::ZERO, step_s: None };
-        let latest = Latest::new(Summary::new(&Snapshot::default(), nothing, &source, 0));
+        let latest = Latest::new(Summary::new(&life.ledger.snapshot(), nothing, &source, Errors::default()));
         Self {
             backend,
-            ledger: Ledger::default(),
+            ledger: life.ledger,
             identity: Identity::default(),
-            log,
+            writing,
             source,
             clock,
             step_s: None,
             seq: 0,
             reported_at: begin.monotonic,
+            cut_at: begin.monotonic,
+            gaps: life.gaps,
+            begun: life.begun,
             latest,
         }
     }
@@ -182,9 +210,10 @@ impl Daemon {
         self.reckon(now);
         match event {
             Event::Tick | Event::ReportNow => self.report(now),
+            Event::Border => self.cut(now),
             Event::Collect => self.look(now),
             Event::Reopen => {
-                self.log.reopen();
+                self.writing.reopen();
                 Flow::Continue(())
             }
             Event::Watchdog => {
@@ -202,7 +231,8 @@ impl Daemon {
             tracing::warn!("the clock was set by {step_s} s");
             self.step_s = Some(self.step_s.unwrap_or_default() + step_s);
         }
-        (self.source.since, self.source.booted) = (self.clock.since(), self.clock.booted());
+        self.source.booted = self.clock.booted();
+        self.source.since = self.begun.unwrap_or_else(|| self.clock.since());
     }
 
     /// Asks the backend what it counted.
@@ -219,7 +249,7 @@ impl Daemon {
     /// Renews the status. Nothing that is reported changes by it.
     fn look(&mut self, now: Now) -> Flow {
         self.collect(now)?;
-        let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.log.errors());
+        let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.writing.errors());
         self.latest.set(summary);
         Flow::Continue(())
     }
@@ -236,13 +266,24 @@ impl Daemon {
         Flow::Continue(())
     }
 
+    /// A row of the book ends: what moved until now belongs to it.
+    fn cut(&mut self, now: Now) -> Flow {
+        if now.monotonic.saturating_duration_since(self.cut_at) < SHORT {
+            return Flow::Continue(());
+        }
+        self.collect(now)?;
+        self.seq += 1;
+        self.keep(None, false, now);
+        Flow::Continue(())
+    }
+
     fn stop(&mut self, now: Now) -> Result<(), Failure> {
         notify::stopping();
         let finished = self.finish();
         self.tell(Scope::All, now);
-        match self.log.finish(LAST_WRITES) {
+        match self.writing.finish() {
             Ok(()) => finished.map_err(Failure::BackendDied),
-            Err(Unwritten { records, reason }) => {
+            Err((records, reason)) => {
                 // Better in the journal than nowhere.
                 last_words::say(records);
                 Err(Failure::LastReportLost(reason))
@@ -266,18 +307,64 @@ impl Daemon {
         Ok(())
     }
 
-    /// Has what moved since the last report written.
+    /// Has what moved since the last report written; all accounts at the end.
     fn tell(&mut self, scope: Scope, now: Now) {
         self.seq += 1;
-        let (snapshot, period) = (self.ledger.report(), self.period(now));
-        (self.reported_at, self.step_s) = (now.monotonic, None);
+        let (snapshot, period) = (self.ledger.snapshot(), self.period(now));
         let names = &mut self.identity.at(now.monotonic);
-        let mut report = Report::new(&snapshot, scope, period, &self.source, self.log.errors(), names);
+        let mut report = Report::new(&snapshot, scope, period, &self.source, self.writing.errors(), names);
         self.latest.set(report.summary.clone());
         if self.seq > 1 {
             report.summary.declined.clear();
         }
-        self.log.tell(report);
+        let gap = |gap: &Gap| GapRecord {
+            stamp: period.stamp(&self.source),
+            from: gap.from,
+            to: gap.to,
+            cause: gap.cause.clone(),
+        };
+        report.gaps = self.gaps.iter().map(gap).collect();
+        self.keep(Some(report), scope == Scope::All, now);
+        self.ledger.mark_reported();
+        (self.reported_at, self.step_s) = (now.monotonic, None);
+    }
+
+    /// Has what moved since the book was cut booked, and `report` written behind it.
+    fn keep(&mut self, report: Option<Report>, ended: bool, now: Now) {
+        let (moved, health) = (self.ledger.cut(), self.ledger.snapshot().health);
+        let length = now.monotonic.saturating_duration_since(self.cut_at);
+        let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
+        let (gaps, source) = (std::mem::take(&mut self.gaps), &self.source);
+        let names = &mut self.identity.at(now.monotonic);
+        self.writing.tell(report, || booking::commit(&moved, &health, &period, source, gaps, ended, names));
+        self.cut_at = now.monotonic;
+    }
+}
+
+/// What a life of the counting goes on from.
+struct Life {
+    epoch: u64,
+    begun: Option<SystemTime>,
+    ledger: Ledger,
+    gaps: Vec<Gap>,
+}
+
+impl Life {
+    fn new(opened: Option<Opened>, begin: Now) -> Self {
+        let Some(Opened { epoch, begun, totals, last, .. }) = opened else {
+            return Self { epoch: epoch(begin.wall), begun: None, ledger: Ledger::default(), gaps: Vec::new() };
+        };
+        let (former, others) = booking::owners(totals);
+        let gap = last.map(|last| {
+            let cause = if last.ended { "the service was stopped" } else { "the service was killed, or the host" };
+            Gap { from: last.end, to: begin.wall, cause: cause.to_owned() }
+        });
+        Self {
+            epoch: epoch.unsigned_abs(),
+            begun: Some(begun),
+            ledger: Ledger::going_on_from(former, others),
+            gaps: gap.into_iter().collect(),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::ledger::{Account, Snapshot};
 /// What is written at once: a record for each account, and one for all, which comes last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
+    /// Times that were not counted and end in the period.
+    pub gaps: Vec<GapRecord>,
     /// Where the clock was set in the period.
     pub steps: Vec<ClockStep>,
     /// One for each account that is told about.
@@ -45,6 +47,23 @@ pub struct ClockStep {
     pub stamp: Stamp,
     /// By how many seconds; less than 0 if it was set back.
     pub step_s: f64,
+}
+
+/// A time that was not counted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "gap")]
+pub struct GapRecord {
+    /// Of which report it is.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// When it began.
+    #[serde(serialize_with = "rfc3339")]
+    pub from: SystemTime,
+    /// When it ended.
+    #[serde(serialize_with = "rfc3339")]
+    pub to: SystemTime,
+    /// Why.
+    pub cause: String,
 }
 
 /// One account over one period.
@@ -142,9 +161,12 @@ pub struct Summary {
     /// What else could not be counted or attributed.
     #[serde(flatten)]
     pub health: Health,
-    /// Reports that could not be written at once, and logs that could not be reopened.
+    /// Writes to the log that failed, and logs that could not be reopened.
     #[serde(skip_serializing_if = "is_zero")]
     pub log_errors_total: u64,
+    /// Writes to the book that failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub book_errors_total: u64,
     /// Better backends that did not start, a sentence each: in the first report, and wherever it changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub declined: Vec<String>,
@@ -173,6 +195,15 @@ pub struct Source {
     pub booted: SystemTime,
 }
 
+/// How often something could not be written, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// To the log.
+    pub log: u64,
+    /// To the book.
+    pub book: u64,
+}
+
 /// Who knows the names of numbers.
 pub trait Names {
     /// The name of a user.
@@ -196,7 +227,9 @@ pub struct Period {
 }
 
 impl Period {
-    fn stamp(&self, source: &Source) -> Stamp {
+    /// What the records of its report begin with.
+    #[must_use]
+    pub fn stamp(&self, source: &Source) -> Stamp {
         Stamp { time: self.end, host: source.host.clone(), epoch: source.epoch, seq: self.seq }
     }
 }
@@ -217,15 +250,16 @@ impl Report {
         scope: Scope,
         period: Period,
         source: &Source,
-        log_errors: u64,
+        errors: Errors,
         names: &mut impl Names,
     ) -> Self {
         let told = snapshot.accounts.iter().filter(|account| scope == Scope::All || !account.moved.is_zero());
         let step = |step_s| ClockStep { stamp: period.stamp(source), step_s };
         Self {
+            gaps: Vec::new(),
             steps: period.step_s.map(step).into_iter().collect(),
             accounts: told.map(|account| AccountRecord::new(account, period, source, names)).collect(),
-            summary: Summary::new(snapshot, period, source, log_errors),
+            summary: Summary::new(snapshot, period, source, errors),
         }
     }
 }
@@ -275,7 +309,7 @@ impl Detail {
 impl Summary {
     /// Sums and health of `snapshot`.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, period: Period, source: &Source, log_errors: u64) -> Self {
+    pub fn new(snapshot: &Snapshot, period: Period, source: &Source, errors: Errors) -> Self {
         let Snapshot { accounts, total, moved, health } = snapshot;
         let unattributed = accounts.iter().filter(|account| account.owner == Owner::Unattributed);
         Self {
@@ -292,7 +326,8 @@ impl Summary {
             received_bytes_total: total.received,
             unattributed_bytes_total: unattributed.map(|account| account.total.sent + account.total.received).sum(),
             health: *health,
-            log_errors_total: log_errors,
+            log_errors_total: errors.log,
+            book_errors_total: errors.book,
             declined: source.declined.clone(),
         }
     }

@@ -80,6 +80,13 @@ impl Book {
         Ok((book, opened))
     }
 
+    /// Notes who counts in this epoch, how it is hooked in, and how it comes to look at connections.
+    pub fn counts_with(&mut self, backend: &str, attach: Option<&str>, method: Option<&str>) -> Result<(), BookError> {
+        let sql = "UPDATE epoch SET backend = ?2, attach = ?3, method = ?4 WHERE id = ?1";
+        let noted = self.connection.execute(sql, rusqlite::params![self.epoch, backend, attach, method]).map(drop);
+        noted.map_err(|source| database_error(&self.path, "noting who counts", source))
+    }
+
     /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), BookError> {
         let (epoch, zone, accounts) = (self.epoch, &self.zone, &mut self.accounts);

@@ -25,12 +25,6 @@ pub struct Opening<'a> {
     pub boot_id: &'a str,
     /// The program's version.
     pub version: &'a str,
-    /// Who counts.
-    pub backend: &'a str,
-    /// How it is hooked in.
-    pub attach: Option<&'a str>,
-    /// How it comes to look at connections.
-    pub method: Option<&'a str>,
     /// The settings that decide what is counted.
     pub settings: &'a str,
     /// Who will be told what is booked. One that was here before and is no more is forgotten.
@@ -42,7 +36,7 @@ pub struct Opening<'a> {
 /// What is in a book that was opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
-    /// This life of the service. Greater than all before; where it can be, the time in seconds since 1970, so that a
+    /// This life of the service. Greater than all before; where it can be, the time in milliseconds since 1970, so that a
     /// book that was begun anew does not repeat the numbers of the former.
     pub epoch: i64,
     /// When the book was begun: totals are since then.
@@ -85,18 +79,8 @@ pub(super) fn begin(
         let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
         let (totals, baseline, last) = (totals(book)?, baseline(book)?, last(book)?);
         book.execute(
-            "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)",
-            params![
-                epoch,
-                opening.boot_id,
-                now_us,
-                opening.version,
-                opening.backend,
-                opening.attach,
-                opening.method,
-                opening.settings,
-                opening.zone.iana_name(),
-            ],
+            "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
+            params![epoch, opening.boot_id, now_us, opening.version, opening.settings, opening.zone.iana_name(),],
         )?;
         set_sinks(book, epoch, opening.sinks)?;
         Ok(Opened { epoch, begun: time(begun_us), totals, baseline, last, set_aside })
@@ -105,7 +89,7 @@ pub(super) fn begin(
 
 fn new_epoch(book: &Connection, now_us: i64) -> rusqlite::Result<i64> {
     let last: Option<i64> = book.query_row("SELECT max(id) FROM epoch", [], |row| row.get(0))?;
-    Ok(now_us.div_euclid(1_000_000).max(last.unwrap_or(0) + 1))
+    Ok(now_us.div_euclid(1_000).max(last.unwrap_or(0) + 1))
 }
 
 fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {

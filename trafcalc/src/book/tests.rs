@@ -19,6 +19,8 @@ mod zones;
 
 /// 2026-11-26T01:00:00Z.
 const BEGIN_S: u64 = 1_795_654_800;
+/// The first epoch of a book that is begun then.
+const EPOCH: i64 = BEGIN_S.cast_signed() * 1_000;
 const SINKS: &[&str] = &["log"];
 
 fn at(seconds: u64) -> SystemTime {
@@ -37,9 +39,6 @@ fn opening(path: &Path) -> Opening<'_> {
         zone: TimeZone::UTC,
         boot_id: "boot",
         version: "0.1.0",
-        backend: "ebpf",
-        attach: Some("fentry"),
-        method: None,
         settings: "{}",
         sinks: SINKS,
         now: at(BEGIN_S),
@@ -95,7 +94,7 @@ fn assert_all_sums(book: &Book, truth: Bytes) {
 fn the_next_life_finds_what_was_booked() {
     let (_folder, path) = folder();
     let (mut book, opened) = open(&path);
-    assert_eq!((opened.epoch, opened.begun), (i64::try_from(BEGIN_S).unwrap(), at(BEGIN_S)));
+    assert_eq!((opened.epoch, opened.begun), (EPOCH, at(BEGIN_S)));
     assert_eq!((opened.totals, opened.baseline, opened.last, opened.set_aside), (vec![], None, None, None));
     let unit = AccountKey { kind: AccountKind::Unit, name: Some("ssh.service".into()), ..user(0, Some("root")) };
     let moved = [(user(7, Some("ada")), bytes(1, 2)), (unit.clone(), bytes(3, 4)), (user(7, Some("ada")), bytes(5, 6))];
@@ -111,15 +110,11 @@ fn the_next_life_finds_what_was_booked() {
 
     let (_book, opened) = Book::open(&Opening { now: at(BEGIN_S - 10), boot_id: "next", ..opening(&path) }).unwrap();
     assert_eq!(opened.begun, at(BEGIN_S));
-    assert_eq!(
-        opened.epoch,
-        i64::try_from(BEGIN_S + 1).unwrap(),
-        "an epoch is later than all before, whatever the clock says"
-    );
+    assert_eq!(opened.epoch, EPOCH + 1, "an epoch is later than all before, whatever the clock says");
     assert_eq!(opened.totals, [(user(7, Some("ada")), bytes(16, 18)), (unit, bytes(3, 4))]);
     let rows = vec![(3, bytes(u64::MAX, 1)), (9, bytes(4, 2))];
     assert_eq!(opened.baseline, Some(Baseline { map: "one".into(), rows }));
-    let (epoch, end) = (i64::try_from(BEGIN_S).unwrap(), at(BEGIN_S + 120));
+    let (epoch, end) = (EPOCH, at(BEGIN_S + 120));
     assert_eq!(opened.last, Some(Last { epoch, seq: 2, end, boot_id: "boot".to_owned(), ended: true }));
 }
 

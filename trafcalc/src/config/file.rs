@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) subordinate: Subordinate,
     pub(super) only: OnlySection,
     pub(super) log: LogSection,
+    pub(super) book: BookSection,
     pub(super) status: StatusSection,
     pub(super) packet: PacketSection,
     pub(super) ebpf: EbpfSection,
@@ -62,6 +64,14 @@ impl Default for LogSection {
     fn default() -> Self {
         Self { path: DEFAULT_LOG.into(), format: Format::default(), host: None }
     }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BookSection {
+    pub(super) path: Option<PathBuf>,
+    #[serde(deserialize_with = "value::zone")]
+    pub(super) zone: Option<TimeZone>,
 }
 
 #[derive(serde::Deserialize)]

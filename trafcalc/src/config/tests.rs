@@ -67,6 +67,7 @@ fn the_command_line_comes_before_the_file() {
         interval: Some("1s".parse().unwrap()),
         duration: Some("1h".parse().unwrap()),
         log: Some(STDOUT.into()),
+        book: Some("/c".into()),
         format: Some(Format::Logfmt),
         status_socket: Some("/b".into()),
         loopback: true,
@@ -181,7 +182,8 @@ fn the_shipped_file_names_every_key_with_its_default() {
     let text = include_str!("../../dist/trafcalc.toml");
     let built_in = resolve_text("", &Overrides::default()).unwrap();
     assert_eq!(resolve_text(text, &Overrides::default()).unwrap(), built_in);
-    let uncommented = text.replace("#attach", "attach").replace("#host", "host");
+    let uncommented =
+        text.replace("#attach", "attach").replace("#host", "host").replace("#path", "path").replace("#zone", "zone");
     let settings = resolve_text(&uncommented, &Overrides::default()).unwrap();
     assert_eq!((settings.capture.attach, settings.log.host.as_deref()), (Some(Attach::Fentry), Some("web1")));
     for key in [
@@ -200,6 +202,8 @@ fn the_shipped_file_names_every_key_with_its_default() {
         "path",
         "format",
         "host",
+        "[book]",
+        "zone",
         "[status]",
         "socket",
         "[packet]",

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{Backend, MethodChoice, Subordinate};
@@ -256,4 +257,11 @@ pub(super) fn within<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usi
         Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
         _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
     }
+}
+/// Reads the name of a time zone, as in `Europe/Vienna`.
+pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeZone>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    TimeZone::get(&name)
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("{name:?} is no time zone such as Europe/Vienna")))
 }

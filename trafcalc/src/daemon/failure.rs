@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::book::BookError;
 use crate::capture::{CaptureError, Declined};
 use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
@@ -18,6 +19,9 @@ pub enum Failure {
     /// Somebody is to be counted who is not there.
     #[error(transparent)]
     Wanted(#[from] WantedError),
+    /// The book is another's.
+    #[error(transparent)]
+    Book(#[from] BookError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] SinkError),
@@ -55,7 +59,7 @@ impl Failure {
         match self {
             Self::Privilege(_) => Exit::Privilege,
             Self::Wanted(_) => Exit::Usage,
-            Self::Log(_) | Self::Status(_) => Exit::Config,
+            Self::Log(_) | Self::Book(_) | Self::Status(_) => Exit::Config,
             Self::NoBackend(Tried(declined)) => match declined.last() {
                 // The least demanding one was refused for want of a privilege, so granting it helps.
                 Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,

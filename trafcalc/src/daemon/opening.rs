@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use super::writing::{Keeping, OpenBook};
+use super::{Failure, Now};
+use crate::book::{Book, Opened, Opening, Trouble};
 use crate::config::{self, Format};
-use crate::sinks::{Destination, Json, Log, LogFile, Logfmt, SinkError, Stdout};
+use crate::sinks::{Destination, Json, LOG, Log, LogFile, Logfmt, SinkError, Stdout};
 use crate::status::{Socket, SocketError};
 
 /// Where reports go.
@@ -17,6 +20,53 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
         Format::Logfmt => Log::new(Logfmt, destination),
         Format::Json => Log::new(Json, destination),
     })
+}
+
+/// The book, what is in it, and how to open it again. One that is in trouble is opened as soon as it can be, and counting goes on;
+/// one that is another's is an error, unless nobody asked for it.
+pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keeping, Option<Opened>)>, Failure> {
+    let Some(config::Book { path, is_asked_for, zone }) = settings.book.clone() else { return Ok(None) };
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let counted = format!("{:?}", settings.capture);
+    let open: OpenBook = Box::new(move || {
+        Book::open(&Opening {
+            path: &path,
+            zone: zone.clone(),
+            boot_id: boot_id.trim(),
+            version: env!("CARGO_PKG_VERSION"),
+            settings: &counted,
+            sinks: &[LOG],
+            now: now.wall,
+        })
+    });
+    match open() {
+        Ok((book, opened)) => {
+            if let Some(aside) = &opened.set_aside {
+                tracing::error!(
+                    "the book {} was no sound one ({}); it is now {}, and a new one is begun",
+                    path_of(settings),
+                    aside.why,
+                    aside.path.display()
+                );
+            }
+            Ok(Some((Keeping { book: Some(book), open }, Some(opened))))
+        }
+        Err(error) if matches!(error.trouble(), Trouble::Locked | Trouble::NotOurs) => {
+            if is_asked_for {
+                return Err(error.into());
+            }
+            tracing::warn!("{error}; counting goes on without a book");
+            Ok(None)
+        }
+        Err(error) => {
+            tracing::error!("{error}; counting goes on, and each report tries again");
+            Ok(Some((Keeping { book: None, open }, None)))
+        }
+    }
+}
+
+fn path_of(settings: &config::Settings) -> impl std::fmt::Display {
+    settings.book.as_ref().map_or_else(String::new, |book| book.path.display().to_string())
 }
 
 /// Where nobody asked for a socket, none is no reason not to count.

@@ -93,8 +93,9 @@ impl Bench {
             backend: Box::new(Script(script.into_iter().collect())),
             declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
         };
-        let log = Outlet::start(Log::new(Json, Box::new(Shared(Arc::clone(&paper)))), || ()).unwrap();
-        let daemon = Daemon::new(started, log, now, By::User, None);
+        let log = Log::new(Json, Box::new(Shared(Arc::clone(&paper))));
+        let writing = Writing::start(log, None, || ()).unwrap_or_else(|error| panic!("{error}"));
+        let daemon = Daemon::new(started, writing, None, now, By::User, None);
         Self { daemon, paper, now }
     }
 
@@ -104,7 +105,7 @@ impl Bench {
         self.now.monotonic += Duration::from_secs(10);
         self.now.since_boot += Duration::from_secs(10);
         let flow = self.daemon.handle(event, self.now);
-        self.daemon.log.settle();
+        self.daemon.writing.settle();
         flow
     }
 
@@ -319,7 +320,7 @@ fn whoever_asks_hears_at_once_of_a_log_that_cannot_be_written() {
     let mut bench = Bench::new([batch(&[(1, 1, 0)])]);
     bench.paper().refuses = Some(full_disk);
     bench.goes_on_after_10s(Event::Tick);
-    let condition = bench.daemon.log.watch().condition();
+    let condition = bench.daemon.writing.watch().0.condition();
     assert_eq!((condition.waiting, condition.errors_total), (1, 1));
     assert_eq!(told(&bench), (None, [1, 0, 1, 0]));
 }

@@ -18,7 +18,7 @@ pub struct Account {
     pub owner: Owner,
     /// All bytes since the start.
     pub total: Bytes,
-    /// Those since the last [report](Ledger::report).
+    /// Those since the last [report](Ledger::mark_reported).
     pub moved: Bytes,
 }
 
@@ -39,6 +39,7 @@ pub struct Snapshot {
 struct Row {
     total: Bytes,
     reported: Bytes,
+    cut: Bytes,
     is_gone: bool,
 }
 
@@ -51,9 +52,21 @@ pub struct Ledger {
     coarse_bytes: u64,
     /// The totals of owners that are gone and were told about.
     gone: Bytes,
+    /// What owners without a row moved in former lives.
+    former: BTreeMap<Owner, Bytes>,
 }
 
 impl Ledger {
+    /// A ledger whose totals go on from those of former lives; `others` are of owners that never come again.
+    #[must_use]
+    pub fn going_on_from(former: impl IntoIterator<Item = (Owner, Bytes)>, others: Bytes) -> Self {
+        let mut ledger = Self { gone: others, ..Self::default() };
+        for (owner, bytes) in former {
+            *ledger.former.entry(owner).or_default() += bytes;
+        }
+        ledger
+    }
+
     /// Books what a backend counted.
     pub fn apply(&mut self, batch: &Batch) {
         for (owner, bytes) in &batch.credits {
@@ -78,13 +91,20 @@ impl Ledger {
                 self.overflow_bytes += bytes.sent + bytes.received;
                 self.credit(&Owner::Other, bytes);
             }
-            (Owner::User(_), _) => drop(self.rows.insert(owner.clone(), Row { total: bytes, ..Row::default() })),
+            (Owner::User(_), _) => self.open(owner, bytes),
             (_, Some(uid)) if self.rows.len() >= MAX_FINE_ACCOUNTS => {
                 self.coarse_bytes += bytes.sent + bytes.received;
                 self.credit(&Owner::User(uid), bytes);
             }
-            _ => drop(self.rows.insert(owner.clone(), Row { total: bytes, ..Row::default() })),
+            _ => self.open(owner, bytes),
         }
+    }
+
+    fn open(&mut self, owner: &Owner, bytes: Bytes) {
+        let former = self.former.remove(owner).unwrap_or_default();
+        let mut total = former;
+        total += bytes;
+        self.rows.insert(owner.clone(), Row { total, reported: former, cut: former, is_gone: false });
     }
 
     /// All accounts as they are now.
@@ -99,6 +119,7 @@ impl Ledger {
             total: self.gone,
             ..Snapshot::default()
         };
+        self.former.values().for_each(|bytes| snapshot.total += *bytes);
         for (owner, row) in &self.rows {
             let moved = row.total - row.reported;
             snapshot.total += row.total;
@@ -108,16 +129,27 @@ impl Ledger {
         snapshot
     }
 
-    /// The same, of which all is told now: the next one tells what came after it. Owners that are gone leave the ledger with it;
-    /// their bytes stay in the sum.
-    pub fn report(&mut self) -> Snapshot {
-        let snapshot = self.snapshot();
+    /// What each account moved since the last cut.
+    pub fn cut(&mut self) -> Vec<(Owner, Bytes)> {
+        let mut moved = Vec::new();
+        for (owner, row) in &mut self.rows {
+            let bytes = row.total - row.cut;
+            if !bytes.is_zero() {
+                row.cut = row.total;
+                moved.push((owner.clone(), bytes));
+            }
+        }
+        moved
+    }
+
+    /// A report was made of all there is: the next one tells what came after it. Owners that are gone leave the ledger with it, if
+    /// they are cut; their bytes stay in the sum.
+    pub fn mark_reported(&mut self) {
         for row in self.rows.values_mut() {
             row.reported = row.total;
         }
-        let gone = self.rows.extract_if(.., |_, row| row.is_gone);
+        let gone = self.rows.extract_if(.., |_, row| row.is_gone && row.cut == row.total);
         gone.for_each(|(_, row)| self.gone += row.total);
-        snapshot
     }
 }
 

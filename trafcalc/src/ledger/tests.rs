@@ -1,6 +1,14 @@
 use super::*;
 use crate::capture::Process;
 
+/// What a report tells.
+fn report(ledger: &mut Ledger) -> Snapshot {
+    let snapshot = ledger.snapshot();
+    ledger.cut();
+    ledger.mark_reported();
+    snapshot
+}
+
 fn batch(credits: &[(Owner, u64, u64)]) -> Batch {
     let credits =
         credits.iter().map(|(owner, sent, received)| (owner.clone(), Bytes { sent: *sent, received: *received }));
@@ -11,17 +19,17 @@ fn batch(credits: &[(Owner, u64, u64)]) -> Batch {
 fn a_report_tells_what_came_after_the_last_one_and_a_look_moves_nothing() {
     let mut ledger = Ledger::default();
     ledger.apply(&batch(&[(Owner::User(1000), 10, 1)]));
-    assert_eq!(ledger.report().moved, Bytes { sent: 10, received: 1 });
+    assert_eq!(report(&mut ledger).moved, Bytes { sent: 10, received: 1 });
     ledger.apply(&batch(&[(Owner::User(1000), 5, 0)]));
     let _look = ledger.snapshot();
     ledger.apply(&batch(&[(Owner::User(1000), 7, 0), (Owner::Unattributed, 1, 1)]));
 
-    let snapshot = ledger.report();
+    let snapshot = report(&mut ledger);
     assert_eq!(snapshot.accounts[0].moved, Bytes { sent: 12, received: 0 });
     assert_eq!(snapshot.accounts[0].total, Bytes { sent: 22, received: 1 });
     assert_eq!(snapshot.total, Bytes { sent: 23, received: 2 });
     assert_eq!(snapshot.moved, Bytes { sent: 13, received: 1 });
-    assert_eq!(ledger.report().moved, Bytes::default());
+    assert_eq!(report(&mut ledger).moved, Bytes::default());
 }
 
 #[test]
@@ -46,9 +54,9 @@ fn process(pid: u32) -> Owner {
 fn an_owner_that_is_gone_leaves_when_all_of_it_was_reported() {
     let mut ledger = Ledger::default();
     ledger.apply(&batch(&[(process(1), 10, 1), (process(2), 5, 0)]));
-    ledger.report();
+    report(&mut ledger);
     ledger.apply(&Batch { gone: vec![process(1)], ..batch(&[(process(1), 2, 0)]) });
-    assert_eq!(ledger.report().accounts[0].moved, Bytes { sent: 2, received: 0 });
+    assert_eq!(report(&mut ledger).accounts[0].moved, Bytes { sent: 2, received: 0 });
 
     let snapshot = ledger.snapshot();
     assert_eq!(snapshot.accounts.iter().map(|account| &account.owner).collect::<Vec<_>>(), [&process(2)]);
@@ -68,4 +76,30 @@ fn processes_beyond_the_limit_are_counted_for_their_users() {
     assert_eq!(snapshot.health.coarse_bytes, 15);
     assert_eq!(snapshot.accounts[0].owner, Owner::User(1000));
     assert_eq!(snapshot.accounts[0].total, Bytes { sent: 5, received: 10 });
+}
+
+#[test]
+fn totals_go_on_from_former_lives_and_only_what_is_new_has_moved() {
+    let bytes = |sent, received| Bytes { sent, received };
+    let former = [(Owner::User(1), bytes(10, 20)), (Owner::User(2), bytes(1, 2)), (Owner::User(2), bytes(1, 2))];
+    let mut ledger = Ledger::going_on_from(former, bytes(100, 100));
+    assert_eq!(ledger.snapshot().total, bytes(112, 124));
+    ledger.apply(&batch(&[(Owner::User(2), 5, 0), (Owner::User(3), 1, 1)]));
+    let snapshot = report(&mut ledger);
+    let told: Vec<_> =
+        snapshot.accounts.iter().map(|account| (account.owner.uid(), account.moved, account.total)).collect();
+    assert_eq!(told, [(Some(2), bytes(5, 0), bytes(7, 4)), (Some(3), bytes(1, 1), bytes(1, 1))]);
+    assert_eq!((snapshot.total, snapshot.moved), (bytes(118, 125), bytes(6, 1)));
+}
+
+#[test]
+fn what_is_cut_is_neither_told_less_nor_cut_again() {
+    let bytes = |sent, received| Bytes { sent, received };
+    let mut ledger = Ledger::default();
+    ledger.apply(&batch(&[(Owner::User(1), 10, 0), (Owner::User(2), 1, 0)]));
+    assert_eq!(ledger.cut(), [(Owner::User(1), bytes(10, 0)), (Owner::User(2), bytes(1, 0))]);
+    ledger.apply(&batch(&[(Owner::User(1), 5, 5)]));
+    assert_eq!(ledger.snapshot().moved, bytes(16, 5));
+    assert_eq!(ledger.cut(), [(Owner::User(1), bytes(5, 5))]);
+    assert_eq!(ledger.cut(), []);
 }

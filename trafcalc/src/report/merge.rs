@@ -63,6 +63,10 @@ impl Report {
             record.interval_s = self.summary.interval_s;
         }
         self.accounts = records;
+        self.gaps.extend(next.gaps);
+        for gap in &mut self.gaps {
+            gap.stamp = self.summary.stamp.clone();
+        }
         self.steps.extend(next.steps);
         for step in &mut self.steps {
             step.stamp = self.summary.stamp.clone();

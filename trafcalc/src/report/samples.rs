@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Names, Period, Report, Scope, Source};
+use super::{Errors, Names, Period, Report, Scope, Source};
 use crate::capture::{By, Bytes, Health, Owner, Process};
 use crate::ledger::{Account, Snapshot};
 
@@ -56,5 +56,5 @@ pub(crate) fn report() -> Report {
         Source { backend: "packet", attach: None, method: None, declined: vec!["ebpf: no".to_owned()], ..source() };
     let period =
         Period { seq: 3, end: start() + Duration::from_secs(310), length: Duration::from_secs(10), step_s: None };
-    Report::new(&snapshot, Scope::All, period, &source, 0, &mut Told)
+    Report::new(&snapshot, Scope::All, period, &source, Errors::default(), &mut Told)
 }

@@ -4,7 +4,7 @@ use crate::ledger::Ledger;
 
 fn report(ledger: &Ledger, scope: Scope) -> Report {
     let period = Period { seq: 1, end: samples::start(), length: Duration::from_millis(1_500), step_s: None };
-    Report::new(&ledger.snapshot(), scope, period, &samples::source(), 3, &mut samples::Told)
+    Report::new(&ledger.snapshot(), scope, period, &samples::source(), Errors { log: 3, book: 0 }, &mut samples::Told)
 }
 
 #[test]
@@ -12,7 +12,7 @@ fn only_accounts_that_moved_are_told_about_until_all_are_asked_for() {
     let mut ledger = Ledger::default();
     let bytes = Bytes { sent: 1, received: 0 };
     ledger.apply(&Batch { credits: vec![(Owner::User(1), bytes)], ..Batch::default() });
-    ledger.report();
+    ledger.mark_reported();
     ledger.apply(&Batch { credits: vec![(Owner::User(2), bytes)], ..Batch::default() });
 
     let uids = |report: &Report| report.accounts.iter().map(|account| account.uid).collect::<Vec<_>>();
@@ -60,7 +60,7 @@ fn a_record_tells_the_process_where_that_was_asked_for() {
     ledger.apply(&Batch { credits, ..Batch::default() });
     let period = Period { seq: 1, end: samples::start(), length: Duration::from_secs(1), step_s: None };
     let source = Source { by: By::Process, ..samples::source() };
-    let report = Report::new(&ledger.snapshot(), Scope::All, period, &source, 0, &mut samples::Told);
+    let report = Report::new(&ledger.snapshot(), Scope::All, period, &source, Errors::default(), &mut samples::Told);
     let records: Vec<_> = report.accounts.iter().map(|account| serde_json::to_string(account).unwrap()).collect();
     assert!(records[0].contains(r#""user":"alice","pid":null,"start_time":null,"program":null,"exe":null,"sent"#));
     let told = r#""pid":7,"start_time":"2026-11-23T02:00:01.250Z","program":"nginx","exe":"/usr/bin/nginx","sent"#;
@@ -90,7 +90,7 @@ fn of_users(seq: u64, users: &[(u32, u64)]) -> Report {
     ledger.apply(&Batch { credits, ..Batch::default() });
     let period =
         Period { seq, end: samples::start(), length: Duration::from_millis(100), step_s: (seq == 2).then_some(-5.0) };
-    Report::new(&ledger.report(), Scope::Moved, period, &samples::source(), 0, &mut samples::Told)
+    Report::new(&ledger.snapshot(), Scope::Moved, period, &samples::source(), Errors::default(), &mut samples::Told)
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use jiff::Zoned;
+use jiff::ZonedDateTime as Zoned;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -19,6 +19,8 @@ pub enum Event {
     Tick,
     /// A report is wanted at once (SIGUSR1).
     ReportNow,
+    /// A row of the book ends.
+    Border,
     /// The log was rotated (SIGHUP).
     Reopen,
     /// The end is wanted (SIGTERM, SIGINT), or the time is over (`--duration`).
@@ -50,11 +52,16 @@ pub struct Events {
 /// The backend is asked at least so often, however rare reports are.
 const COLLECT_PERIOD: Duration = Duration::from_secs(10);
 
+/// The first moment after this one at which a row of the book ends.
+pub type Borders = Box<dyn Fn(SystemTime) -> SystemTime>;
+
 /// When things happen by themselves.
 pub struct Timers {
     interval: Duration,
     zone: TimeZone,
     tick: Instant,
+    /// Where the book has borders, what they follow from, and the next one.
+    borders: Option<(Borders, Instant)>,
     collect: Option<Interval>,
     watchdog: Option<Interval>,
     end: Option<Instant>,
@@ -96,6 +103,10 @@ impl Events {
                 timers.align();
                 Event::Tick
             }
+            () = until(timers.borders.as_ref().map(|borders| borders.1)) => {
+                timers.align();
+                Event::Border
+            }
             () = next_tick(timers.collect.as_mut()) => {
                 // The clock may have been set.
                 timers.align();
@@ -108,12 +119,21 @@ impl Events {
 impl Timers {
     /// Starts all clocks now. Has to be called within a runtime.
     #[must_use]
-    pub fn start(interval: Duration, watchdog: Option<Duration>, duration: Option<Duration>) -> Self {
+    pub fn start(
+        interval: Duration,
+        borders: Option<Borders>,
+        watchdog: Option<Duration>,
+        duration: Option<Duration>,
+    ) -> Self {
         let (now, zone) = (Instant::now(), TimeZone::system());
         Self {
             tick: now + until_next(&Zoned::now().with_time_zone(zone.clone()), interval),
             interval,
             zone,
+            borders: borders.map(|borders| {
+                let next = now + until_border(&borders);
+                (borders, next)
+            }),
             collect: (interval > COLLECT_PERIOD).then(|| every(COLLECT_PERIOD, now)),
             watchdog: watchdog.map(|period| every(period, now)),
             end: duration.map(|duration| now + duration),
@@ -126,7 +146,17 @@ impl Timers {
     fn align(&mut self) {
         let now = Zoned::now().with_time_zone(self.zone.clone());
         self.tick = Instant::now() + until_next(&now, self.interval);
+        if let Some((borders, next)) = &mut self.borders {
+            *next = Instant::now() + until_border(borders);
+        }
     }
+}
+
+/// The time until a row of the book ends. A report that comes a moment early would end in the row before, so it comes a moment
+/// late.
+fn until_border(borders: &Borders) -> Duration {
+    let now = SystemTime::now();
+    borders(now).duration_since(now).unwrap_or_default() + Duration::from_millis(1)
 }
 
 /// The time until the clock shows a multiple of `interval`, reckoned from midnight. One that is as good as now, or has just been,

@@ -13,9 +13,14 @@ pub struct Json;
 
 impl Format for Json {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
+        report.gaps.iter().for_each(|gap| line(gap, out));
         report.steps.iter().for_each(|step| line(step, out));
         report.accounts.iter().for_each(|account| line(account, out));
         line(&report.summary, out);
+    }
+
+    fn encode_json(&self, records: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(records.as_bytes());
     }
 }
 

@@ -113,6 +113,47 @@ impl Destination for LogFile {
         written.map_err(|source| write_error(&self.path, source))
     }
 
+    fn mark(&self) -> Option<String> {
+        let metadata = self.file.metadata().ok().filter(|_| self.regular)?;
+        Some(format!("{}:{}:{}", metadata.dev(), metadata.ino(), metadata.len()))
+    }
+
+    fn resume(&mut self, mark: &str, reports: &[Vec<u8>]) -> Result<usize, SinkError> {
+        let Some((file, length)) = mark.rsplit_once(':') else { return Ok(0) };
+        let Ok(length) = length.parse() else { return Ok(0) };
+        let is_it = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok();
+            metadata.is_some_and(|metadata| format!("{}:{}", metadata.dev(), metadata.ino()) == file)
+        };
+        let mut rotated = self.path.clone().into_os_string();
+        rotated.push(".1");
+        let (path, is_current) = match &self.path {
+            path if is_it(path) => (path.clone(), true),
+            _ if is_it(Path::new(&rotated)) => (PathBuf::from(rotated), false),
+            _ => return Ok(0),
+        };
+        let failed = |source| write_error(&path, source);
+        let mut tail = Vec::new();
+        File::open(&path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::Start(length))?;
+                file.read_to_end(&mut tail)
+            })
+            .map_err(failed)?;
+        let mut rest = tail.as_slice();
+        let mut there = 0;
+        while let Some(after) = reports.get(there).and_then(|report| rest.strip_prefix(report.as_slice())) {
+            (rest, there) = (after, there + 1);
+        }
+        // What is left is a part of the next one, or nobody of ours has written it.
+        if is_current && !rest.is_empty() && reports.get(there).is_some_and(|next| next.starts_with(rest)) {
+            let end = length + u64::try_from(tail.len() - rest.len()).unwrap_or_default();
+            self.file.set_len(end).map_err(failed)?;
+            self.unended = false;
+        }
+        Ok(there)
+    }
+
     fn reopen(&mut self) -> Result<(), SinkError> {
         match Self::open(&self.path) {
             Ok(new) => *self = new,

@@ -11,9 +11,18 @@ pub struct Logfmt;
 
 impl Format for Logfmt {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
+        report.gaps.iter().for_each(|gap| line(gap, out));
         report.steps.iter().for_each(|step| line(step, out));
         report.accounts.iter().for_each(|account| line(account, out));
         line(&report.summary, out);
+    }
+
+    fn encode_json(&self, records: &str, out: &mut Vec<u8>) {
+        // What is no JSON was written by nobody of ours.
+        records
+            .lines()
+            .filter_map(|text| serde_json::from_str::<Value>(text).ok())
+            .for_each(|record| line(&record, out));
     }
 }
 

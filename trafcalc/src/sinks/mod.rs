@@ -2,33 +2,52 @@
 //!
 //! A sink sees nothing but the report: never a backend, the ledger, or a clock.
 
+mod book;
 mod json;
+mod log;
 mod log_file;
 mod logfmt;
 mod outlet;
 mod stdout;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+pub use book::{BookSink, Booking, LOG};
 pub use json::Json;
+pub use log::{Former, Log, Piece, Told};
 pub use log_file::LogFile;
 pub use logfmt::Logfmt;
-pub use outlet::{Condition, Outlet, Unwritten, Watch};
+pub use outlet::{Condition, Item, Outlet, Sink, Untaken, Watch};
 pub use stdout::Stdout;
 
+use crate::book::BookError;
 use crate::report::Report;
 
 /// A way to write records.
 pub trait Format: Send + Sync {
     /// Appends all records of `report` to `out`, one a line, each with its line end.
     fn encode(&self, report: &Report, out: &mut Vec<u8>);
+
+    /// The same for records that were written as [`Json`] before.
+    fn encode_json(&self, records: &str, out: &mut Vec<u8>);
 }
 
 /// A place for records.
 pub trait Destination: Send {
     /// Appends `records`, all or none of them.
     fn append(&mut self, records: &[u8]) -> Result<(), SinkError>;
+
+    /// How far it has been written, for [`Destination::resume`]; `None` where that cannot be told.
+    fn mark(&self) -> Option<String> {
+        None
+    }
+
+    /// How many of `reports`, which may have been appended after `mark` and before a crash, are there. One of which only a
+    /// part is there is taken away.
+    fn resume(&mut self, mark: &str, reports: &[Vec<u8>]) -> Result<usize, SinkError> {
+        let _ = (mark, reports);
+        Ok(0)
+    }
 
     /// Lets go of what was opened before and opens it anew, where that means something. On failure the old one stays.
     fn reopen(&mut self) -> Result<(), SinkError> {
@@ -37,25 +56,6 @@ pub trait Destination: Send {
 
     /// The service did not start: takes back what opening has changed.
     fn discard(&mut self) {}
-}
-
-/// A format and a destination.
-pub struct Log {
-    format: Arc<dyn Format>,
-    destination: Box<dyn Destination>,
-}
-
-impl Log {
-    /// Writes `format` to `destination`.
-    #[must_use]
-    pub fn new(format: impl Format + 'static, destination: Box<dyn Destination>) -> Self {
-        Self { format: Arc::new(format), destination }
-    }
-
-    /// The service did not start: takes back what opening has changed.
-    pub fn discard(&mut self) {
-        self.destination.discard();
-    }
 }
 
 /// Why a report was not written, or a log not opened.
@@ -98,8 +98,11 @@ pub enum SinkError {
         source: std::io::Error,
     },
     /// It was not written in time.
-    #[error("what reads the log does not take it")]
+    #[error("it was not taken in time")]
     Stuck,
+    /// The book was not written.
+    #[error(transparent)]
+    Book(#[from] BookError),
     /// Whoever was reading has gone.
     #[error("the reader of standard output has gone")]
     ReaderGone,

@@ -47,16 +47,18 @@ impl Latest {
     }
 }
 
-/// Answers with `latest`, and with how `log` does, until the process ends. As long as the name lives, clients find the socket.
+/// Answers with `latest`, and with how `log` and `book` do, until the process ends. As long as the name lives, clients find the socket.
 ///
 /// # Errors
 /// No thread can be started.
-pub fn answer(socket: Socket, latest: Latest, log: Watch) -> io::Result<SocketName> {
+pub fn answer(socket: Socket, latest: Latest, (log, book): (Watch, Option<Watch>)) -> io::Result<SocketName> {
     let Socket { listener, name } = socket;
     let answering = move || {
         loop {
             match listener.accept() {
-                Ok((client, _)) => send(client, &Status::new(&latest, log.condition()).json()),
+                Ok((client, _)) => {
+                    send(client, &Status::new(&latest, log.condition(), book.as_ref().map(Watch::condition)).json())
+                }
                 Err(error) => {
                     tracing::debug!("a client of the status socket cannot be accepted: {error}");
                     thread::sleep(ACCEPT_AGAIN);

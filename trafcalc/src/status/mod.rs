@@ -34,6 +34,9 @@ pub struct Status {
     pub age_s: f64,
     /// How the log does.
     pub log: Condition,
+    /// How the book does, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub book: Option<Condition>,
     /// Totals and health as in the log's summary, or later ones; the bytes of its period are those since a report.
     pub summary: Summary,
 }
@@ -41,13 +44,14 @@ pub struct Status {
 impl Status {
     /// Of this process, now.
     #[must_use]
-    pub fn new(latest: &Latest, log: Condition) -> Self {
+    pub fn new(latest: &Latest, log: Condition, book: Option<Condition>) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             cost: Cost::read(),
             age_s: latest.age().as_secs_f64(),
             log,
+            book,
             summary: latest.get(),
         }
     }

@@ -47,18 +47,24 @@ fn backend(summary: &Value) -> String {
 /// The numbers that are not 0, and what keeps the log from being written.
 fn health(status: &Value) -> String {
     let summary = &status["summary"];
-    let names = ["unattributed_bytes_total"].iter().chain(Health::NAMES).chain(&["log_errors_total"]);
+    let names =
+        ["unattributed_bytes_total"].iter().chain(Health::NAMES).chain(&["log_errors_total", "book_errors_total"]);
     let told = names
         .filter(|name| !NO_TROUBLE.contains(name))
         .filter_map(|name| Some((name, summary.get(*name).filter(|value| !value.is_null())?)));
     let mut told: Vec<_> = told.map(|(name, value)| format!("{name}={}", word(value))).collect();
-    let log = &status["log"];
-    if let Some(error) = log.get("error") {
-        told.push(format!("log: {} reports wait: {}", word(&log["waiting"]), word(error)));
-    } else if let Some(waiting_s) = log["waiting_s"].as_f64().filter(|time| *time > SLOW_S) {
-        told.push(format!("log: {} reports wait, for {waiting_s:.0} s: nobody takes them", word(&log["waiting"])));
-    }
+    told.extend(["book", "log"].into_iter().filter_map(|name| trouble(name, &status[name])));
     if told.is_empty() { "nothing was lost, nothing was left out".to_owned() } else { told.join(" ") }
+}
+
+/// What keeps the log or the book from being written.
+fn trouble(name: &str, condition: &Value) -> Option<String> {
+    let waiting = || word(&condition["waiting"]);
+    if let Some(error) = condition.get("error") {
+        return Some(format!("{name}: {} reports wait: {}", waiting(), word(error)));
+    }
+    let waiting_s = condition["waiting_s"].as_f64().filter(|time| *time > SLOW_S)?;
+    Some(format!("{name}: {} reports wait, for {waiting_s:.0} s: nobody takes them", waiting()))
 }
 
 fn cost(status: &Value) -> String {
@@ -82,7 +88,7 @@ mod tests {
     use crate::status::{Latest, Status};
 
     fn of(change: impl FnOnce(&mut Value)) -> String {
-        let status = Status::new(&Latest::new(samples::report().summary), Condition::default());
+        let status = Status::new(&Latest::new(samples::report().summary), Condition::default(), None);
         let mut value = serde_json::from_str(&status.json()).unwrap();
         change(&mut value);
         table(&value)

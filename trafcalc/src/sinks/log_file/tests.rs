@@ -175,3 +175,33 @@ fn a_log_is_not_where_others_may_lead_it() {
         assert!(refused(&open.join("log")).contains("belongs to user 4242"));
     }
 }
+
+#[test]
+fn what_was_written_before_a_crash_is_not_written_again() {
+    let folder = folder();
+    let (path, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
+    let reports: Vec<_> = ["one\n1\n", "two\n2\n", "three\n3\n"].map(|text| text.as_bytes().to_vec()).into();
+    for (tail, there, left) in [
+        ("", 0, "old\n"),
+        ("one\n1\n", 1, "old\none\n1\n"),
+        ("one\n1\ntwo\n2\n", 2, "old\none\n1\ntwo\n2\n"),
+        ("one\n1\ntw", 1, "old\none\n1\n"),
+        ("on", 0, "old\n"),
+        ("another's\n", 0, "old\nanother's\n"),
+    ] {
+        let _ = fs::remove_file(&path);
+        let mut log = LogFile::open(&path).unwrap();
+        log.append(b"old\n").unwrap();
+        let mark = log.mark().unwrap();
+        log.append(tail.as_bytes()).unwrap();
+        drop(log);
+        let mut log = LogFile::open(&path).unwrap();
+        assert_eq!(log.resume(&mark, &reports).unwrap(), there, "{tail:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), left);
+        if there == 1 {
+            fs::rename(&path, &rotated).unwrap();
+            log.reopen().unwrap();
+            assert_eq!(log.resume(&mark, &reports).unwrap(), there, "where it was rotated meanwhile");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The log: a format and a destination.
+
+use std::sync::{Arc, mpsc};
+
+use super::outlet::{Item, Sink};
+use super::{Destination, Format, SinkError};
+use crate::report::Report;
+
+/// What is written to a log.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// A report.
+    Report(Report),
+    /// What a former life of the service had still to write, and how far it had come.
+    Resume {
+        /// What the log noted when it was last told of, as in [`Told`].
+        mark: Option<String>,
+        /// The oldest first.
+        former: Vec<Former>,
+    },
+}
+
+/// A report of a former life of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Its life.
+    pub epoch: u64,
+    /// Its number in it.
+    pub seq: u64,
+    /// Its records, as [`Json`](super::Json) writes them.
+    pub records: String,
+}
+
+/// A report has been written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its life.
+    pub epoch: u64,
+    /// Its number in it.
+    pub seq: u64,
+    /// How far the log has been written with it.
+    pub mark: String,
+}
+
+impl Item for Piece {
+    fn merge(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Report(report), Self::Report(next)) => {
+                report.merge(next);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
+}
+
+/// A format and a destination.
+pub struct Log {
+    format: Arc<dyn Format>,
+    destination: Box<dyn Destination>,
+    told: Option<mpsc::Sender<Told>>,
+    buffer: Vec<u8>,
+}
+
+impl Log {
+    /// Writes `format` to `destination`.
+    #[must_use]
+    pub fn new(format: impl Format + 'static, destination: Box<dyn Destination>) -> Self {
+        Self { format: Arc::new(format), destination, told: None, buffer: Vec::new() }
+    }
+
+    /// Has `told` hear of each report that was written.
+    #[must_use]
+    pub fn telling(self, told: mpsc::Sender<Told>) -> Self {
+        Self { told: Some(told), ..self }
+    }
+
+    /// How it writes.
+    #[must_use]
+    pub fn format(&self) -> Arc<dyn Format> {
+        Arc::clone(&self.format)
+    }
+
+    /// The service did not start: takes back what opening has changed.
+    pub fn discard(&mut self) {
+        self.destination.discard();
+    }
+
+    fn note(&self, epoch: u64, seq: u64) {
+        if let Some(told) = &self.told {
+            let mark = self.destination.mark().unwrap_or_default();
+            // Where nobody listens any more the service ends.
+            let _ = told.send(Told { epoch, seq, mark });
+        }
+    }
+
+    fn resume(&mut self, mark: Option<&str>, former: &[Former]) -> Result<(), SinkError> {
+        let Some(last) = former.last() else { return Ok(()) };
+        let encoded: Vec<_> = former
+            .iter()
+            .map(|report| {
+                let mut out = Vec::new();
+                self.format.encode_json(&report.records, &mut out);
+                out
+            })
+            .collect();
+        let there = match mark {
+            Some(mark) => self.destination.resume(mark, &encoded)?,
+            None => 0,
+        };
+        self.destination.append(&encoded[there..].concat())?;
+        self.note(last.epoch, last.seq);
+        Ok(())
+    }
+}
+
+impl Sink<Piece> for Log {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn take(&mut self, piece: &Piece) -> Result<(), SinkError> {
+        match piece {
+            Piece::Report(report) => {
+                self.buffer.clear();
+                self.format.encode(report, &mut self.buffer);
+                self.destination.append(&self.buffer)?;
+                self.note(report.summary.stamp.epoch, report.summary.stamp.seq);
+                Ok(())
+            }
+            Piece::Resume { mark, former } => self.resume(mark.as_deref(), former),
+        }
+    }
+
+    fn refresh(&mut self) -> Result<(), SinkError> {
+        self.destination.reopen()
+    }
+}
