@@ -154,7 +154,12 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}"), [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Of one report; in memory, and gone with the connection.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.execute_batch(
+        "CREATE TEMP TABLE moved(account INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL) STRICT",
+    )
 }
 
 /// All steps or none.
