@@ -34,6 +34,7 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "--children",
         "--program <NAME>",
         "--unit <NAME>",
+        "--later",
         "[possible values: socket, acting]",
         "[possible values: user, process, program, unit]",
         "--status-socket <PATH>",

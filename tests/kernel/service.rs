@@ -1,5 +1,6 @@
 //! The service under test: started, signalled, stopped, and what it wrote.
 
+mod directory;
 mod log;
 mod mounts;
 mod readiness;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::target::Target;
 use crate::world::Namespace;
+pub(crate) use directory::{Directory, no_directory};
 pub(crate) use log::Log;
 use readiness::Readiness;
 
@@ -42,6 +44,8 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// What the service finds in /etc/subuid, if not the host's.
     pub(crate) subuid: Option<String>,
+    /// A directory of users beside the host's; it has to live as long as the service.
+    pub(crate) directory: Option<Directory>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
 }
@@ -49,7 +53,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (arguments, environment) = (Vec::new(), Vec::new());
-        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, log: None }
+        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, directory: None, log: None }
     }
 }
 
@@ -206,6 +210,10 @@ fn spawn(command: &mut Command, subuid: &Path, options: &Options) -> Result<Chil
     if let Some(ranges) = &options.subuid {
         std::fs::write(subuid, ranges)?;
         mounts::see_instead(subuid, SUBUID)?;
+    }
+    if let Some(directory) = &options.directory {
+        mounts::see_instead(&directory.switch(), directory::NSSWITCH)?;
+        command.env("LD_LIBRARY_PATH", directory.modules());
     }
     command.spawn().context("cannot start trafcalc")
 }

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings, Subordinate};
-use crate::identity::{Identity, subordinate, wanted};
+use crate::identity::waiting::Waiting;
+use crate::identity::{Identity, directory, subordinate, wanted};
 use crate::ledger::{Ledger, Snapshot};
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
@@ -31,7 +32,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         Subordinate::User => subordinate::read(Path::new(subordinate::FILE)),
         Subordinate::Apart => Vec::new(),
     };
-    let wanted = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates)?;
+    let (wanted, waiting) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
     let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
@@ -46,7 +47,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     runtime.block_on(async {
         match start(&capture) {
             Ok((started, events)) => {
-                let daemon = Daemon::new(started, log, Now::read(), settings.capture.by);
+                let mut daemon = Daemon::new(started, log, Now::read(), settings.capture.by);
+                daemon.wait_for(waiting);
                 let _name = status.and_then(|socket| answer(socket, &daemon));
                 turn(daemon, events, settings).await
             }
@@ -116,6 +118,7 @@ pub struct Daemon {
     backend: Box<dyn Backend>,
     ledger: Ledger,
     identity: Identity,
+    waiting: Waiting,
     log: Log,
     source: Source,
     /// When the last report that was written ended.
@@ -140,6 +143,7 @@ impl Daemon {
             backend: backend.kind().name(),
             attach: attach.map(capture::Attach::name),
             method: method.map(capture::Method::name),
+            waiting_for: Vec::new(),
             declined: declined.iter().map(ToString::to_string).collect(),
             by,
             booted: begin.wall - begin.since_boot,
@@ -150,6 +154,7 @@ impl Daemon {
             backend,
             ledger: Ledger::default(),
             identity: Identity::default(),
+            waiting: Waiting::default(),
             log,
             source,
             reported_at: begin.monotonic,
@@ -158,6 +163,13 @@ impl Daemon {
             log_works: true,
             reopen_wanted: false,
         }
+    }
+
+    /// Counts those who are waited for when they come.
+    fn wait_for(&mut self, waiting: Waiting) {
+        self.source.waiting_for = waiting.names().collect();
+        self.latest.set(Summary { waiting_for: self.source.waiting_for.clone(), ..self.latest.get() });
+        self.waiting = waiting;
     }
 
     /// What runs, in a few words.
@@ -177,6 +189,7 @@ impl Daemon {
             Event::Reopen => {
                 self.reopen_wanted = true;
                 self.reopen();
+                self.waiting.hurry();
                 Flow::Continue(())
             }
             Event::Watchdog => {
@@ -188,10 +201,18 @@ impl Daemon {
         }
     }
 
+    /// Has those counted who were waited for and have come.
+    fn admit(&mut self) -> Result<(), CaptureError> {
+        let users = self.waiting.come();
+        if users.is_empty() { Ok(()) } else { self.backend.want(&users) }
+    }
+
     /// Asks the backend what it counted.
     fn collect(&mut self, now: Now) -> Flow {
-        match self.backend.collect() {
+        match self.admit().and_then(|()| self.backend.collect()) {
             Ok(batch) => {
+                self.source.waiting_for = self.waiting.names().collect();
+                self.source.waiting_for.extend(batch.absent_interfaces.iter().map(|name| format!("interface {name}")));
                 self.ledger.apply(&self.identity.name_units(batch));
                 Flow::Continue(())
             }

@@ -11,7 +11,9 @@ mod big_tcp;
 mod bridged;
 mod bulk_3gb;
 mod cast;
+mod comes_later;
 pub(crate) mod counted;
+mod directory_down;
 mod disconnected;
 mod eight_threads;
 mod fast_open;
@@ -66,6 +68,7 @@ mod setuid_after_accept;
 mod several_users;
 mod short_connections_20k;
 mod short_connections_2k;
+mod slow_directory;
 mod small_writes_300k;
 mod splice;
 mod spoofed_by_lo;
@@ -113,6 +116,8 @@ pub(crate) static ALL: &[Scenario] = &[
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
     cast::SCENARIO,
+    comes_later::SCENARIO,
+    directory_down::SCENARIO,
     disconnected::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,
@@ -167,6 +172,7 @@ pub(crate) static ALL: &[Scenario] = &[
     several_users::SCENARIO,
     short_connections_20k::SCENARIO,
     short_connections_2k::SCENARIO,
+    slow_directory::SCENARIO,
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
     spoofed_by_lo::SCENARIO,
@@ -243,6 +249,11 @@ fn no_host_pids(_: Family) -> Option<&'static str> {
     const FIRST: &str = "pid:[4026531836]";
     let is_first = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own.as_os_str() == FIRST);
     (!is_first).then_some("this is not the host's own pid namespace")
+}
+
+/// Whether the service cannot be given a directory of users of its own.
+fn no_directory(_: Family) -> Option<&'static str> {
+    crate::service::no_directory()
 }
 
 /// Whether no cgroup can be made.

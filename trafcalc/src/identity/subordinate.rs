@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-use super::users;
+use super::directory::{self, Answer};
 use crate::capture::SubordinateRange;
 
 /// Where the system keeps them.
@@ -68,11 +68,14 @@ struct System;
 
 impl Directory for System {
     fn uid(&self, name: &str) -> Option<u32> {
-        users::uid(name)
+        match directory::uid(name) {
+            Answer::Known(uid) => Some(uid),
+            Answer::NoSuchUser | Answer::Failed(_) => name.parse().ok(),
+        }
     }
 
     fn is_user(&self, uid: u32) -> bool {
-        users::look_up(uid).is_some()
+        matches!(directory::name(uid), Answer::Known(_))
     }
 }
 

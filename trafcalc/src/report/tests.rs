@@ -80,3 +80,22 @@ fn a_record_tells_the_process_where_that_was_asked_for() {
     assert!(records[1].contains(told), "{}", records[1]);
     assert!(records[2].contains(r#""uid":null,"user":null,"account":"(other)","pid":null"#), "{}", records[2]);
 }
+
+#[test]
+fn a_user_is_told_by_number_where_there_is_no_name_yet_or_at_all() {
+    assert_eq!(UserName::Known("alice".to_owned()).or_number(7), "alice");
+    assert_eq!(UserName::NoSuchUser.or_number(7), "7");
+    assert_eq!(UserName::NotKnownYet.or_number(7), "7");
+}
+
+#[test]
+fn what_is_waited_for_is_in_the_summary_only_while_it_is() {
+    let summary = |waiting_for: &[&str]| {
+        let waiting_for = waiting_for.iter().map(|&name| name.to_owned()).collect();
+        let source = Source { waiting_for, ..samples::source() };
+        let period = Period { end: samples::start(), length: Duration::ZERO };
+        serde_json::to_value(Summary::new(&Ledger::default().snapshot(), period, &source, 0)).unwrap()
+    };
+    assert_eq!(summary(&["user alice"])["waiting_for"], serde_json::json!(["user alice"]));
+    assert_eq!(summary(&[]).get("waiting_for"), None);
+}
