@@ -275,8 +275,11 @@ impl Daemon {
         self.reopen();
         let snapshot = self.ledger.snapshot();
         let period = self.period(now);
-        let names = &mut self.identity.at(now.monotonic);
-        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, names);
+        let mut names = match scope {
+            Scope::Moved => self.identity.at(now.monotonic),
+            Scope::All => self.identity.at_the_end(now.monotonic),
+        };
+        let report = Report::new(&snapshot, scope, period, &self.source, self.log_errors, &mut names);
         let written = self.log.write(&report);
         match &written {
             Ok(()) => {

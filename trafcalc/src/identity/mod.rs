@@ -61,6 +61,12 @@ impl Identity {
         self.users.catch_up(now);
         Known { identity: self, now }
     }
+
+    /// The same for the last report, which waits longer for names that are not known yet.
+    pub fn at_the_end(&mut self, now: Instant) -> Known<'_> {
+        self.users.catch_up_at_the_end(now);
+        Known { identity: self, now }
+    }
 }
 
 /// The names at one moment.

@@ -25,6 +25,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How long a report waits for answers to new questions, once, so that names from a file are in the first report. While
 /// a directory takes longer, no report waits.
 const GRACE: Duration = Duration::from_millis(2);
+/// How long the last report does, however slow the directory is: there is no later one to have the names.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// Names of users, asked for once in a while.
 pub struct Users {
@@ -83,12 +85,25 @@ impl Users {
     /// Takes the answers that there are, and waits a moment for those that are expected at once.
     pub fn catch_up(&mut self, now: Instant) {
         self.take_answers(now);
-        let end = Instant::now() + GRACE;
-        while self.open > 0 && !self.is_slow {
-            match self.answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok((uid, answer)) => self.learn(uid, answer, now),
-                Err(_) => self.is_slow = true,
-            }
+        if !self.is_slow {
+            self.wait(GRACE, now);
+        }
+    }
+
+    /// The same before the last report.
+    pub fn catch_up_at_the_end(&mut self, now: Instant) {
+        self.wait(LAST_GRACE, now);
+    }
+
+    fn wait(&mut self, grace: Duration, now: Instant) {
+        let end = Instant::now() + grace;
+        while self.open > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok((uid, answer)) = self.answers.recv_timeout(left) else {
+                self.is_slow = true;
+                return;
+            };
+            self.learn(uid, answer, now);
         }
     }
 
@@ -281,12 +296,8 @@ mod tests {
         let now = Instant::now();
         users.expect(0);
         users.expect(3_999_999_999);
-        let patience = Instant::now() + Duration::from_secs(20);
         // On a machine that is busy with something else a moment may be too short.
-        while users.open > 0 && Instant::now() < patience {
-            users.is_slow = false;
-            users.catch_up(now);
-        }
+        users.wait(Duration::from_secs(20), now);
         assert_eq!(users.name(0, now), known("root"));
         assert_eq!(users.name(3_999_999_999, now), UserName::NoSuchUser);
     }
@@ -315,6 +326,26 @@ mod tests {
         users.expect(1);
         users.catch_up(now);
         assert_eq!(users.name(1, now), UserName::NotKnownYet);
+    }
+
+    #[test]
+    fn the_last_report_waits_longer_but_not_for_ever() {
+        let mut played = Played::with_room(8);
+        played.users.expect(1);
+        played.users.catch_up(played.now);
+        assert!(played.users.is_slow);
+        let answer = played.answer.clone();
+        let late = thread::spawn(move || {
+            thread::sleep(GRACE * 5);
+            answer.send((1, Answer::Known("alice".to_owned()))).unwrap();
+        });
+        played.users.catch_up_at_the_end(played.now);
+        assert_eq!(played.name(1), known("alice"));
+        late.join().unwrap();
+        played.users.expect(2);
+        let start = Instant::now();
+        played.users.catch_up_at_the_end(played.now);
+        assert!((LAST_GRACE..LAST_GRACE * 8).contains(&start.elapsed()));
     }
 
     #[test]
