@@ -7,16 +7,11 @@ use serde_json::json;
 use super::{CLIENT, Counters, SERVER, Scenario, Test, finish_all, no_directory, run_all};
 use crate::running::Running;
 use crate::service::{Directory, Options, Service};
-use crate::target::Target;
 use crate::traffic::spec::{CHUNK, Program, Step, receive_all, send};
 use crate::truth::{Account, Bytes, Table};
 use crate::world::{World, address_of, listen_at};
 
-/// With the method `events` a connection that was found to be unwanted stays so.
-pub(super) const SCENARIO: Scenario = Scenario::new("directory_down", run)
-    .targets(|target| !matches!(target, Target::Events(_)))
-    .behind_the_hooks()
-    .needs(no_directory);
+pub(super) const SCENARIO: Scenario = Scenario::new("directory_down", run).needs(no_directory);
 
 const OTHER: u32 = 70_020_091;
 const BEFORE: u64 = 300_000;
