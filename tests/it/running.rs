@@ -177,6 +177,40 @@ fn it_ends_quietly_when_nobody_reads_any_more() {
     assert!(!stderr(&output).contains("ERROR"), "{}", stderr(&output));
 }
 
+/// What is not there yet is waited for: with a warning and in the summary.
+#[test]
+fn it_starts_although_what_is_configured_is_not_there_yet() {
+    if !can_capture("it_starts_although_what_is_configured_is_not_there_yet") {
+        return;
+    }
+    let waits = |config: &str, args: &[&str], told: &str, waiting_for: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.toml"), config).unwrap();
+        let output = trafcalc(&["run", "--backend=packet", "--interval=100ms", "--duration=350ms", "--format=json"])
+            .arg("--config")
+            .arg(folder.path().join("config.toml"))
+            .arg("--log")
+            .arg(folder.path().join("log"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let count = stderr(&output).matches(told).count();
+        assert_eq!(count, 1, "{told:?} is not once in {:?}", stderr(&output));
+        let records = records(&folder.path().join("log"));
+        assert_eq!(records.last().unwrap()["waiting_for"], serde_json::json!([waiting_for]));
+        assert!(records.iter().all(|record| record["type"] == "summary"), "nobody else is counted: {records:?}");
+    };
+    let user = ("waits for the user \"no-such-user\"", "user no-such-user");
+    waits("[only]\nusers = ['no-such-user']\n", &[], user.0, user.1);
+    waits("", &["--user=no-such-user", "--later"], user.0, user.1);
+    let unit = ("there is no unit or cgroup \"no-such.service\" yet", "unit no-such.service");
+    waits("[only]\nunits = ['no-such.service']\n", &[], unit.0, unit.1);
+    waits("", &["--unit=no-such.service", "--later"], unit.0, unit.1);
+    let interface = ("there is no network interface \"no-such-link\" yet", "interface no-such-link");
+    waits("[packet]\ninterfaces = ['no-such-link']\n", &[], interface.0, interface.1);
+}
+
 #[test]
 fn variables_for_tests_are_warned_about() {
     if !can_capture("variables_for_tests_are_warned_about") {

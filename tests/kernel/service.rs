@@ -1,5 +1,6 @@
 //! The service under test: started, signalled, stopped, and what it wrote.
 
+mod directory;
 mod log;
 mod mounts;
 mod readiness;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::target::Target;
 use crate::world::Namespace;
+pub(crate) use directory::{Directory, no_directory};
 pub(crate) use log::Log;
 use readiness::Readiness;
 
@@ -42,6 +44,10 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// What the service finds in /etc/subuid, if not the host's.
     pub(crate) subuid: Option<String>,
+    /// A directory of users beside the host's; it has to live as long as the service.
+    pub(crate) directory: Option<Directory>,
+    /// Where the book is; there is none if not given.
+    pub(crate) book: Option<PathBuf>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
 }
@@ -49,7 +55,16 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (arguments, environment) = (Vec::new(), Vec::new());
-        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, log: None }
+        Self {
+            interval: "1s",
+            arguments,
+            config: String::new(),
+            environment,
+            subuid: None,
+            directory: None,
+            book: None,
+            log: None,
+        }
     }
 }
 
@@ -176,6 +191,13 @@ impl Service {
         Ok(log)
     }
 
+    /// Kills it, and gives what it has written.
+    pub(crate) fn kill(mut self) -> Result<Log> {
+        self.signal(Signal::SIGKILL)?;
+        self.wait()?;
+        if self.log.exists() { self.log() } else { Ok(Log::default()) }
+    }
+
     fn wait(&mut self) -> Result<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -207,6 +229,10 @@ fn spawn(command: &mut Command, subuid: &Path, options: &Options) -> Result<Chil
         std::fs::write(subuid, ranges)?;
         mounts::see_instead(subuid, SUBUID)?;
     }
+    if let Some(directory) = &options.directory {
+        mounts::see_instead(&directory.switch(), directory::NSSWITCH)?;
+        command.env("LD_LIBRARY_PATH", directory.modules());
+    }
     command.spawn().context("cannot start trafcalc")
 }
 
@@ -219,7 +245,8 @@ fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<
     let config = dir.join("config.toml");
     std::fs::write(&config, &options.config)?;
     let mut command = Command::new(program());
-    command.args(["run", "--book", "none"]).args(target.arguments()).args([
+    let book = options.book.as_deref().unwrap_or(Path::new("none"));
+    command.args(["run", "--book"]).arg(book).args(target.arguments()).args([
         "--interval",
         options.interval,
         "--format",

@@ -200,12 +200,16 @@ struct OnlyArgs {
     /// Count this systemd unit or container only, or one of these
     #[arg(long = "unit", value_name = "NAME")]
     units: Vec<LastPart>,
+
+    /// With --user and --unit: wait for those that are not there yet, as for those in the configuration file
+    #[arg(long)]
+    later: bool,
 }
 
 impl From<OnlyArgs> for Only {
     fn from(args: OnlyArgs) -> Self {
-        let OnlyArgs { users, pids, children, programs, units } = args;
-        Self { users, pids, children, programs, units, later: false }
+        let OnlyArgs { users, pids, children, programs, units, later } = args;
+        Self { users, pids, children, programs, units, later_users: later, later_units: later }
     }
 }
 

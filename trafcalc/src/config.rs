@@ -90,8 +90,10 @@ pub struct Only {
     pub programs: Vec<LastPart>,
     /// Units, or other cgroups.
     pub units: Vec<LastPart>,
-    /// Units may appear later.
-    pub later: bool,
+    /// Users who are not there yet are waited for.
+    pub later_users: bool,
+    /// Units that are not there yet are waited for.
+    pub later_units: bool,
 }
 
 /// Where reports go.
@@ -134,7 +136,7 @@ pub struct Overrides {
     pub by: Option<By>,
     /// `--owner`
     pub owner: Option<Belonging>,
-    /// `--user`, `--pid`, `--children`, `--program`, `--unit`
+    /// `--user`, `--pid`, `--children`, `--program`, `--unit`, `--later`
     pub only: Only,
 }
 
@@ -375,7 +377,8 @@ fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), Confi
     Ok(())
 }
 
-/// Of each list that of the command line, if there is one.
+/// Of each list that of the command line, if there is one. Who is in a list of the file may come later: a configuration that
+/// is right tomorrow is not wrong today.
 fn merge_only(typed: &Only, file: &file::OnlySection) -> Only {
     fn first<T: Clone>(typed: &[T], written: &[T]) -> Vec<T> {
         if typed.is_empty() { written.to_vec() } else { typed.to_vec() }
@@ -386,7 +389,8 @@ fn merge_only(typed: &Only, file: &file::OnlySection) -> Only {
         children: typed.children,
         programs: first(&typed.programs, &file.programs),
         units: first(&typed.units, &file.units),
-        later: file.later,
+        later_users: typed.later_users || file.later || typed.users.is_empty(),
+        later_units: typed.later_units || file.later || typed.units.is_empty(),
     }
 }
 

@@ -9,14 +9,16 @@ use anyhow::Context;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
-use crate::book::{self, Gap, Opened};
+use crate::book::{self, Gap, Last, Opened};
 use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
 use crate::config::{self, Settings, Subordinate};
-use crate::identity::{Identity, subordinate, wanted};
+use crate::identity::waiting::Waiting;
+use crate::identity::{Identity, directory, subordinate, wanted};
 use crate::ledger::Ledger;
 use crate::report::{Errors, GapRecord, Period, Report, Scope, Source, Summary};
 use crate::service::events::{Borders, Event, Events, Timers};
 use crate::service::{last_words, notify, privileges};
+use crate::sinks::Counting;
 use crate::status::{self, Latest, Socket, SocketName};
 
 mod booking;
@@ -35,7 +37,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         Subordinate::User => subordinate::read(Path::new(subordinate::FILE)),
         Subordinate::Apart => Vec::new(),
     };
-    let wanted = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates)?;
+    let (wanted, waiting) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
     let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
@@ -58,9 +60,10 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             }
         };
         let (keeping, opened) = kept.unzip();
-        let writing = Writing::start(log, keeping, events.reader_gone())?;
-        let daemon =
+        let writing = Writing::start(log, keeping, counting(&*started.backend), events.reader_gone())?;
+        let mut daemon =
             Daemon::new(started, writing, opened.flatten(), now, settings.capture.by, settings.log.host.clone());
+        daemon.wait_for(waiting);
         let _name = status.and_then(|socket| answer(socket, &daemon));
         turn(daemon, events, settings).await
     })
@@ -132,6 +135,7 @@ pub struct Daemon {
     ledger: Ledger,
     identity: Identity,
     writing: Writing,
+    waiting: Waiting,
     source: Source,
     clock: Clock,
     /// By how much the clock was set since the last report.
@@ -163,16 +167,17 @@ impl Daemon {
         host: Option<Arc<str>>,
     ) -> Self {
         let Started { backend, declined } = started;
-        let (attach, method) = backend.way().unzip();
+        let Counting { backend: name, attach, method } = counting(&*backend);
         let clock = Clock::new(begin);
         let life = Life::new(opened, begin);
         let source = Source {
             host,
             epoch: life.epoch,
             since: life.begun.unwrap_or_else(|| clock.since()),
-            backend: backend.kind().name(),
-            attach: attach.map(capture::Attach::name),
-            method: method.map(capture::Method::name),
+            backend: name,
+            attach,
+            method,
+            waiting_for: Vec::new(),
             declined: declined.iter().map(ToString::to_string).collect(),
             by,
             booted: clock.booted(),
@@ -184,6 +189,7 @@ impl Daemon {
             ledger: life.ledger,
             identity: Identity::default(),
             writing,
+            waiting: Waiting::default(),
             source,
             clock,
             step_s: None,
@@ -194,6 +200,13 @@ impl Daemon {
             begun: life.begun,
             latest,
         }
+    }
+
+    /// Counts those who are waited for when they come.
+    fn wait_for(&mut self, waiting: Waiting) {
+        self.source.waiting_for = waiting.names().collect();
+        self.latest.set(Summary { waiting_for: self.source.waiting_for.clone(), ..self.latest.get() });
+        self.waiting = waiting;
     }
 
     /// What runs, in a few words.
@@ -214,6 +227,7 @@ impl Daemon {
             Event::Collect => self.look(now),
             Event::Reopen => {
                 self.writing.reopen();
+                self.waiting.hurry();
                 Flow::Continue(())
             }
             Event::Watchdog => {
@@ -235,10 +249,18 @@ impl Daemon {
         self.source.since = self.begun.unwrap_or_else(|| self.clock.since());
     }
 
+    /// Has those counted who were waited for and have come.
+    fn admit(&mut self) -> Result<(), CaptureError> {
+        let users = self.waiting.come();
+        if users.is_empty() { Ok(()) } else { self.backend.want(&users) }
+    }
+
     /// Asks the backend what it counted.
     fn collect(&mut self, now: Now) -> Flow {
-        match self.backend.collect() {
+        match self.admit().and_then(|()| self.backend.collect()) {
             Ok(batch) => {
+                self.source.waiting_for = self.waiting.names().collect();
+                self.source.waiting_for.extend(batch.absent_interfaces.iter().map(|name| format!("interface {name}")));
                 self.ledger.apply(&self.identity.name_units(batch));
                 Flow::Continue(())
             }
@@ -311,8 +333,11 @@ impl Daemon {
     fn tell(&mut self, scope: Scope, now: Now) {
         self.seq += 1;
         let (snapshot, period) = (self.ledger.snapshot(), self.period(now));
-        let names = &mut self.identity.at(now.monotonic);
-        let mut report = Report::new(&snapshot, scope, period, &self.source, self.writing.errors(), names);
+        let mut names = match scope {
+            Scope::Moved => self.identity.at(now.monotonic),
+            Scope::All => self.identity.at_the_end(now.monotonic),
+        };
+        let mut report = Report::new(&snapshot, scope, period, &self.source, self.writing.errors(), &mut names);
         self.latest.set(report.summary.clone());
         if self.seq > 1 {
             report.summary.declined.clear();
@@ -334,9 +359,9 @@ impl Daemon {
         let (moved, health) = (self.ledger.cut(), self.ledger.snapshot().health);
         let length = now.monotonic.saturating_duration_since(self.cut_at);
         let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
-        let (gaps, source) = (std::mem::take(&mut self.gaps), &self.source);
+        let gaps = std::mem::take(&mut self.gaps);
         let names = &mut self.identity.at(now.monotonic);
-        self.writing.tell(report, || booking::commit(&moved, &health, &period, source, gaps, ended, names));
+        self.writing.tell(report, || booking::commit(&moved, &health, &period, gaps, ended, names));
         self.cut_at = now.monotonic;
     }
 }
@@ -356,7 +381,11 @@ impl Life {
         };
         let (former, others) = booking::owners(totals);
         let gap = last.map(|last| {
-            let cause = if last.ended { "the service was stopped" } else { "the service was killed, or the host" };
+            let cause = match last {
+                Last { ended: true, .. } => "the service was stopped",
+                Last { is_of_this_boot: true, .. } => "the service was killed",
+                _ => "the host went down",
+            };
             Gap { from: last.end, to: begin.wall, cause: cause.to_owned() }
         });
         Self {
@@ -365,6 +394,15 @@ impl Life {
             ledger: Ledger::going_on_from(former, others),
             gaps: gap.into_iter().collect(),
         }
+    }
+}
+
+fn counting(backend: &dyn Backend) -> Counting {
+    let (attach, method) = backend.way().unzip();
+    Counting {
+        backend: backend.kind().name(),
+        attach: attach.map(capture::Attach::name),
+        method: method.map(capture::Method::name),
     }
 }
 

@@ -77,7 +77,7 @@ pub struct AccountRecord {
     pub interval_s: f64,
     /// The user's number.
     pub uid: Option<u32>,
-    /// The user's name, or the number where there is no name.
+    /// The user's name; the number where there is no name, or none is known yet.
     pub user: Option<String>,
     /// The name of an account that belongs to no user.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +167,9 @@ pub struct Summary {
     /// Writes to the book that failed.
     #[serde(skip_serializing_if = "is_zero")]
     pub book_errors_total: u64,
+    /// What is configured and not there yet: users, units, interfaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
     /// Better backends that did not start, a sentence each: in the first report, and wherever it changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub declined: Vec<String>,
@@ -187,6 +190,8 @@ pub struct Source {
     pub attach: Option<&'static str>,
     /// How the eBPF program comes to look at connections.
     pub method: Option<&'static str>,
+    /// What is configured and not there yet.
+    pub waiting_for: Vec<String>,
     /// Better backends that did not start, a sentence each.
     pub declined: Vec<String>,
     /// What accounts are told apart by.
@@ -204,10 +209,31 @@ pub struct Errors {
     pub book: u64,
 }
 
-/// Who knows the names of numbers.
+/// What is known of a user's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserName {
+    /// The name, or the last one that was known.
+    Known(String),
+    /// The directory of users knows nobody of this number.
+    NoSuchUser,
+    /// The directory of users has not answered yet.
+    NotKnownYet,
+}
+
+impl UserName {
+    /// What a record has: the name, or else the number.
+    fn or_number(self, uid: u32) -> String {
+        match self {
+            Self::Known(name) => name,
+            Self::NoSuchUser | Self::NotKnownYet => uid.to_string(),
+        }
+    }
+}
+
+/// Who knows the names of numbers. It answers at once.
 pub trait Names {
     /// The name of a user.
-    fn user(&mut self, uid: u32) -> String;
+    fn user(&mut self, uid: u32) -> UserName;
 
     /// The path of a process's program, if it is still running and may be looked at.
     fn exe(&mut self, process: &Process) -> Option<String>;
@@ -276,7 +302,7 @@ impl AccountRecord {
             stamp: period.stamp(source),
             interval_s: seconds(period.length),
             uid,
-            user: uid.map(|uid| names.user(uid)),
+            user: uid.map(|uid| names.user(uid).or_number(uid)),
             account: label,
             detail: Detail::new(&account.owner, source, names),
             sent_bytes: account.moved.sent,
@@ -328,6 +354,7 @@ impl Summary {
             health: *health,
             log_errors_total: errors.log,
             book_errors_total: errors.book,
+            waiting_for: source.waiting_for.clone(),
             declined: source.declined.clone(),
         }
     }

@@ -11,7 +11,9 @@ mod big_tcp;
 mod bridged;
 mod bulk_3gb;
 mod cast;
+mod comes_later;
 pub(crate) mod counted;
+mod directory_down;
 mod disconnected;
 mod eight_threads;
 mod fast_open;
@@ -25,6 +27,7 @@ mod gone_5000;
 mod half_close;
 mod idle_floods;
 mod io_uring;
+mod killed_book;
 mod ktls;
 mod loopback_counted;
 mod loopback_left_out;
@@ -66,6 +69,7 @@ mod setuid_after_accept;
 mod several_users;
 mod short_connections_20k;
 mod short_connections_2k;
+mod slow_directory;
 mod small_writes_300k;
 mod splice;
 mod spoofed_by_lo;
@@ -113,6 +117,8 @@ pub(crate) static ALL: &[Scenario] = &[
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
     cast::SCENARIO,
+    comes_later::SCENARIO,
+    directory_down::SCENARIO,
     disconnected::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,
@@ -122,6 +128,7 @@ pub(crate) static ALL: &[Scenario] = &[
     forked_workers::SCENARIO,
     forwarded::SCENARIO,
     full_disk::SCENARIO,
+    killed_book::SCENARIO,
     gone_5000::SCENARIO,
     half_close::SCENARIO,
     idle_floods::SCENARIO,
@@ -167,6 +174,7 @@ pub(crate) static ALL: &[Scenario] = &[
     several_users::SCENARIO,
     short_connections_20k::SCENARIO,
     short_connections_2k::SCENARIO,
+    slow_directory::SCENARIO,
     small_writes_300k::SCENARIO,
     splice::SCENARIO,
     spoofed_by_lo::SCENARIO,
@@ -243,6 +251,11 @@ fn no_host_pids(_: Family) -> Option<&'static str> {
     const FIRST: &str = "pid:[4026531836]";
     let is_first = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own.as_os_str() == FIRST);
     (!is_first).then_some("this is not the host's own pid namespace")
+}
+
+/// Whether the service cannot be given a directory of users of its own.
+fn no_directory(_: Family) -> Option<&'static str> {
+    crate::service::no_directory()
 }
 
 /// Whether no cgroup can be made.

@@ -60,8 +60,8 @@ pub struct Last {
     pub seq: u64,
     /// When it ended.
     pub end: SystemTime,
-    /// Of the boot it was counted in.
-    pub boot_id: String,
+    /// Whether it was counted since the host was started last.
+    pub is_of_this_boot: bool,
     /// Whether that life ended with it.
     pub ended: bool,
 }
@@ -77,7 +77,7 @@ pub(super) fn begin(
         let epoch = new_epoch(book, now_us)?;
         book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [now_us])?;
         let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
-        let (totals, baseline, last) = (totals(book)?, baseline(book)?, last(book)?);
+        let (totals, baseline, last) = (totals(book)?, baseline(book)?, last(book, opening.boot_id)?);
         book.execute(
             "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
             params![epoch, opening.boot_id, now_us, opening.version, opening.settings, opening.zone.iana_name(),],
@@ -119,17 +119,17 @@ fn counter(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 
-fn last(book: &Connection) -> rusqlite::Result<Option<Last>> {
+fn last(book: &Connection, boot_id: &str) -> rusqlite::Result<Option<Last>> {
     book.query_row(
-        "SELECT epoch, seq, end_us, boot_id, ended_us IS NOT NULL FROM report JOIN epoch ON epoch.id = report.epoch \
+        "SELECT epoch, seq, end_us, boot_id = ?1, ended_us IS NOT NULL FROM report JOIN epoch ON epoch.id = report.epoch \
          ORDER BY epoch DESC, seq DESC LIMIT 1",
-        [],
+        [boot_id],
         |row| {
             Ok(Last {
                 epoch: row.get(0)?,
                 seq: row.get(1)?,
                 end: time(row.get(2)?),
-                boot_id: row.get(3)?,
+                is_of_this_boot: row.get(3)?,
                 ended: row.get(4)?,
             })
         },

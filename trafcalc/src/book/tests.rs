@@ -115,7 +115,7 @@ fn the_next_life_finds_what_was_booked() {
     let rows = vec![(3, bytes(u64::MAX, 1)), (9, bytes(4, 2))];
     assert_eq!(opened.baseline, Some(Baseline { map: "one".into(), rows }));
     let (epoch, end) = (EPOCH, at(BEGIN_S + 120));
-    assert_eq!(opened.last, Some(Last { epoch, seq: 2, end, boot_id: "boot".to_owned(), ended: true }));
+    assert_eq!(opened.last, Some(Last { epoch, seq: 2, end, is_of_this_boot: false, ended: true }));
 }
 
 #[test]

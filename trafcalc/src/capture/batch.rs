@@ -91,4 +91,6 @@ pub struct Batch {
     pub gone: Vec<Owner>,
     /// Health since the start.
     pub health: Health,
+    /// Interfaces that were named and are not there now.
+    pub absent_interfaces: Vec<String>,
 }

@@ -30,6 +30,14 @@ impl Hierarchy {
         std::fs::metadata(folder).ok().map(|metadata| metadata.ino())
     }
 
+    /// Whether there is a cgroup now, anywhere in the hierarchy, whose folder has the name; for each of `names`.
+    #[must_use]
+    pub fn has_parts(&self, names: &[String]) -> Vec<bool> {
+        let cgroups = self.cgroups();
+        let has = |name: &String| cgroups.values().any(|path| path.split('/').any(|part| part == name));
+        names.iter().map(has).collect()
+    }
+
     /// The cgroups that there are now, by their ids: their paths from the root, which is `/`. The id of a cgroup is the
     /// number of its folder's inode.
     #[must_use]

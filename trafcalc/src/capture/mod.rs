@@ -36,6 +36,9 @@ pub trait Backend: Send {
     /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;
 
+    /// Counts these users, too, from now on. They were among the [users to come](Wanted::users_to_come).
+    fn want(&mut self, users: &[u32]) -> Result<(), CaptureError>;
+
     /// The last batch: stops counting, and decides every owner that was still being looked up.
     fn finish(&mut self) -> Result<Batch, CaptureError>;
 }
@@ -224,9 +227,6 @@ pub enum CaptureError {
         /// The capability's name as capabilities(7) has it.
         capability: &'static str,
     },
-    /// A named interface does not exist.
-    #[error("there is no network interface {0:?} in this network namespace")]
-    NoInterface(String),
     /// A program of the eBPF backend could not be loaded or attached.
     #[error("hooking {hook} failed: {source}")]
     Hook {

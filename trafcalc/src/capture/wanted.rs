@@ -7,6 +7,8 @@ use super::Process;
 pub struct Wanted {
     /// Users.
     pub users: Vec<u32>,
+    /// How many users may be wanted besides, later on; where there are any, not everybody is wanted.
+    pub users_to_come: usize,
     /// Processes.
     pub processes: Vec<Process>,
     /// With those that they forked and fork later.
@@ -18,6 +20,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether it depends on the user.
+    #[must_use]
+    pub const fn chooses_users(&self) -> bool {
+        !self.users.is_empty() || self.users_to_come > 0
+    }
+
     /// Whether it depends on the process, and not on the user alone.
     #[must_use]
     pub const fn chooses_processes(&self) -> bool {

@@ -1,23 +1,21 @@
 //! What the book is told of a report. Pure.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use crate::book::{AccountKey, AccountKind, Commit, Gap, Moved};
 use crate::capture::{Bytes, Health, Owner};
-use crate::report::{Names, Period, Source};
+use crate::report::{Names, Period, UserName};
 
 /// What `moved` in `period`, which is the last one of the service if it `ended`.
 pub(super) fn commit(
     moved: &[(Owner, Bytes)],
     health: &Health,
     period: &Period,
-    source: &Source,
     gaps: Vec<Gap>,
     ended: bool,
     names: &mut impl Names,
 ) -> Commit {
-    let moved = moved.iter().map(|(owner, bytes)| Moved { account: key(owner, source, names), bytes: *bytes });
+    let moved = moved.iter().map(|(owner, bytes)| Moved { account: key(owner, names), bytes: *bytes });
     Commit {
         seq: period.seq,
         start: period.end.checked_sub(period.length).unwrap_or(period.end),
@@ -32,23 +30,23 @@ pub(super) fn commit(
     }
 }
 
-fn key(owner: &Owner, source: &Source, names: &mut impl Names) -> AccountKey {
+fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
     let (kind, name): (_, Option<Arc<str>>) = match owner {
         Owner::User(_) | Owner::Cgroup(..) => (AccountKind::User, None),
-        Owner::Process(_, process) => {
-            let started = source.booted + Duration::from_nanos(process.started_ns);
-            (AccountKind::Process, Some(format!("{}[{}] {}", process.program, process.pid, rfc3339(started)).into()))
-        }
+        // Of processes there is no end, so the book keeps their programs; the log tells them apart.
+        Owner::Process(_, process) => (AccountKind::Program, Some(Arc::clone(&process.program))),
         Owner::Program(_, name) => (AccountKind::Program, Some(Arc::clone(name))),
         Owner::Unit(_, name) => (AccountKind::Unit, Some(Arc::clone(name))),
         Owner::Unattributed => (AccountKind::Unattributed, None),
         Owner::Other => (AccountKind::Other, None),
     };
-    AccountKey { kind, uid: owner.uid(), user: owner.uid().map(|uid| names.user(uid)), name }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map_or_else(|_| "?".to_owned(), |time| format!("{time:.3}"))
+    let user = owner.uid().and_then(|uid| match names.user(uid) {
+        UserName::Known(name) => Some(name),
+        // Whoever is given this number later must not inherit what is booked now.
+        UserName::NoSuchUser => Some(uid.to_string()),
+        UserName::NotKnownYet => None,
+    });
+    AccountKey { kind, uid: owner.uid(), user, name }
 }
 
 /// Whose the totals of a book are; what belongs to owners that never come again is summed up.

@@ -27,7 +27,14 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
 pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keeping, Option<Opened>)>, Failure> {
     let Some(config::Book { path, is_asked_for, zone }) = settings.book.clone() else { return Ok(None) };
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let counted = format!("{:?}", settings.capture);
+    let config::Settings { capture, only, .. } = settings;
+    let counted = serde_json::json!({
+        "by": capture.by.name(),
+        "owner": capture.belonging.name(),
+        "loopback": capture.loopback,
+        "only": format!("{only:?}"),
+    })
+    .to_string();
     let open: OpenBook = Box::new(move || {
         Book::open(&Opening {
             path: &path,

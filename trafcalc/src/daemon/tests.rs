@@ -32,6 +32,10 @@ impl Backend for Script {
         self.next()
     }
 
+    fn want(&mut self, _: &[u32]) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         self.next()
     }
@@ -94,7 +98,8 @@ impl Bench {
             declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
         };
         let log = Log::new(Json, Box::new(Shared(Arc::clone(&paper))));
-        let writing = Writing::start(log, None, || ()).unwrap_or_else(|error| panic!("{error}"));
+        let writing = Writing::start(log, None, counting(&Script(VecDeque::new())), || ())
+            .unwrap_or_else(|error| panic!("{error}"));
         let daemon = Daemon::new(started, writing, None, now, By::User, None);
         Self { daemon, paper, now }
     }
@@ -291,7 +296,7 @@ fn a_missing_privilege_counts_where_the_least_demanding_backend_wants_it() {
     let exit = |declined| Failure::NoBackend(Tried(declined)).exit();
     let ebpf = || declined(BackendKind::Ebpf, privilege());
     assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, privilege())]), Exit::Privilege);
-    let elsewhere = CaptureError::NoInterface("eth9".to_owned());
+    let elsewhere = CaptureError::NoKprobes;
     assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, elsewhere)]), Exit::Unavailable);
 }
 
@@ -323,4 +328,14 @@ fn whoever_asks_hears_at_once_of_a_log_that_cannot_be_written() {
     let condition = bench.daemon.writing.watch().0.condition();
     assert_eq!((condition.waiting, condition.errors_total), (1, 1));
     assert_eq!(told(&bench), (None, [1, 0, 1, 0]));
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_told_while_it_is_not() {
+    let absent = Batch { absent_interfaces: vec!["eth9".to_owned()], ..Batch::default() };
+    let mut bench = Bench::new([Ok(absent), batch(&[])]);
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records()[0]["waiting_for"], serde_json::json!(["interface eth9"]));
+    bench.goes_on_after_10s(Event::Tick);
+    assert_eq!(bench.records()[0].get("waiting_for"), None);
 }

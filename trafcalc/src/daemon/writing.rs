@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::Failure;
 use crate::book::{Book, BookError, Commit, Opened};
 use crate::report::{Errors, Report};
-use crate::sinks::{BookSink, Booking, Format, Log, Outlet, Piece, Told, Untaken, Watch};
+use crate::sinks::{BookSink, Booking, Counting, Format, Log, Outlet, Piece, Told, Untaken, Watch};
 
 /// How long the end of the service waits for its book, and then for its log. With what else there is to say it ends within five
 /// seconds.
@@ -34,14 +34,19 @@ pub struct Writing {
 
 impl Writing {
     /// Writes to `log`, which calls `gone` when whoever reads it has gone, and before that to the book, if there is to be one.
-    pub(super) fn start(log: Log, keeping: Option<Keeping>, gone: impl Fn() + Send + 'static) -> Result<Self, Failure> {
+    pub(super) fn start(
+        log: Log,
+        keeping: Option<Keeping>,
+        counting: Counting,
+        gone: impl Fn() + Send + 'static,
+    ) -> Result<Self, Failure> {
         let (tell, told) = mpsc::channel::<Told>();
         let format = log.format();
         let log = if keeping.is_some() { log.telling(tell) } else { log };
         let log = Arc::new(Outlet::start(log, gone).context("starting the thread of the log")?);
         let book = match keeping {
             Some(Keeping { book, open }) => {
-                let sink = BookSink::new(book, open, Arc::clone(&log), told)?;
+                let sink = BookSink::new(book, open, counting, Arc::clone(&log), told)?;
                 Some(Outlet::start(sink, || ()).context("starting the thread of the book")?)
             }
             None => None,

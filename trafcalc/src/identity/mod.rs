@@ -1,9 +1,11 @@
 //! Who a number is. Asks the system and remembers for a while; never decides what is counted.
 
+pub mod directory;
 mod processes;
 pub mod subordinate;
 mod units;
 mod users;
+pub mod waiting;
 pub mod wanted;
 
 use std::path::Path;
@@ -14,7 +16,7 @@ pub use units::{Cgroups, Units};
 pub use users::Users;
 
 use crate::capture::{Batch, Hierarchy, Owner, Process};
-use crate::report::Names;
+use crate::report::{Names, UserName};
 
 /// All that is known by name.
 pub struct Identity {
@@ -31,10 +33,14 @@ impl Default for Identity {
 }
 
 impl Identity {
-    /// Puts names to the cgroups in `batch`: a unit is the same when it is started again, a cgroup is not.
+    /// Puts names to the cgroups in `batch`: a unit is the same when it is started again, a cgroup is not. Names of users
+    /// are asked for, so that they are known when a report needs them.
     pub fn name_units(&mut self, mut batch: Batch) -> Batch {
         let now = Cgroups::new();
         for (owner, _) in &mut batch.credits {
+            if let Some(uid) = owner.uid() {
+                self.users.expect(uid);
+            }
             if let Owner::Cgroup(uid, id) = *owner {
                 *owner = Owner::Unit(uid, self.units.name(uid, id, &now));
             }
@@ -51,7 +57,14 @@ impl Identity {
     }
 
     /// The names as they are believed to be at this moment.
-    pub const fn at(&mut self, now: Instant) -> Known<'_> {
+    pub fn at(&mut self, now: Instant) -> Known<'_> {
+        self.users.catch_up(now);
+        Known { identity: self, now }
+    }
+
+    /// The same for the last report, which waits longer for names that are not known yet.
+    pub fn at_the_end(&mut self, now: Instant) -> Known<'_> {
+        self.users.catch_up_at_the_end(now);
         Known { identity: self, now }
     }
 }
@@ -63,8 +76,8 @@ pub struct Known<'a> {
 }
 
 impl Names for Known<'_> {
-    fn user(&mut self, uid: u32) -> String {
-        self.identity.users.name(uid, self.now).to_owned()
+    fn user(&mut self, uid: u32) -> UserName {
+        self.identity.users.name(uid, self.now)
     }
 
     fn exe(&mut self, process: &Process) -> Option<String> {

@@ -7,12 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::users;
+use super::directory::{self, Answer};
 use crate::capture::SubordinateRange;
 
 /// Where the system keeps them.
 pub const FILE: &str = "/etc/subuid";
+/// How long the start waits for the directory of users.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes read of the file: some 40,000 lines, and at most 4 MB of ranges.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -32,7 +37,7 @@ pub fn read(path: &Path) -> Vec<SubordinateRange> {
             return Vec::new();
         }
     };
-    let (ranges, skipped) = parse(&text, &System);
+    let (ranges, skipped) = parse(&text, &System::within(PATIENCE));
     if let Some(first) = skipped.first() {
         let (path, lines) = (path.display(), skipped.len());
         tracing::warn!(
@@ -63,16 +68,50 @@ trait Directory {
     fn is_user(&self, uid: u32) -> bool;
 }
 
-/// The users of this system.
-struct System;
+/// The users of this system, as far as its directory tells them in time: it may be a server, for which the start does not
+/// wait longer.
+struct System {
+    /// One at a time.
+    questions: SyncSender<Box<dyn FnOnce() + Send>>,
+    deadline: Instant,
+}
+
+impl System {
+    /// Asks in a thread of its own, which ends with its last question; nobody waits for it.
+    fn within(patience: Duration) -> Self {
+        let (questions, asked) = sync_channel::<Box<dyn FnOnce() + Send>>(1);
+        let ask = move || asked.into_iter().for_each(|ask| ask());
+        if let Err(error) = thread::Builder::new().name("subuid".to_owned()).spawn(ask) {
+            tracing::warn!("starting a thread failed: {error}; subordinate users are accounts of their own");
+        }
+        Self { questions, deadline: Instant::now() + patience }
+    }
+
+    /// What the directory answers; nothing if it takes too long.
+    fn ask<T: Send + 'static>(&self, look_up: impl FnOnce() -> Answer<T> + Send + 'static) -> Option<Answer<T>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let (tell, answer) = sync_channel(1);
+        // Whoever asked may not listen any more.
+        self.questions.send(Box::new(move || drop(tell.send(look_up())))).ok()?;
+        answer.recv_timeout(left).ok()
+    }
+}
 
 impl Directory for System {
     fn uid(&self, name: &str) -> Option<u32> {
-        users::uid(name)
+        let asked = name.to_owned();
+        match self.ask(move || directory::uid(&asked)) {
+            Some(Answer::Known(uid)) => Some(uid),
+            _ => name.parse().ok(),
+        }
     }
 
     fn is_user(&self, uid: u32) -> bool {
-        users::look_up(uid).is_some()
+        // Where nobody can say, bytes are rather his own than another's.
+        self.ask(move || directory::name(uid)).is_none_or(|answer| answer != Answer::NoSuchUser)
     }
 }
 
@@ -227,6 +266,24 @@ mod tests {
         }
         assert_eq!(parse(&text, &directory).1.len(), 499);
         assert_eq!(directory.asked.get(), 2);
+    }
+
+    #[test]
+    fn a_directory_that_hangs_is_not_waited_for() {
+        let moment = Duration::from_millis(20);
+        let system = System::within(moment);
+        let (hang, hangs) = sync_channel::<()>(1);
+        let start = Instant::now();
+        let answer = system.ask(move || {
+            let _ = hangs.recv();
+            Answer::Known(7)
+        });
+        assert_eq!(answer, None);
+        assert!(start.elapsed() >= moment);
+        assert_eq!(system.uid("root"), None, "the time is over");
+        assert_eq!(system.uid("1007"), Some(1007));
+        assert!(system.is_user(3_999_999_999), "it is left his own");
+        drop(hang);
     }
 
     #[test]

@@ -1,112 +1,372 @@
-//! The names of users.
+//! The names of users, as far as they are known. The questions are asked by a thread of their own, because a directory
+//! server may take seconds for each; who asks here is never held up by them.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Uid, User};
+use super::directory::{self, Answer};
+use crate::report::UserName;
 
 /// Most names remembered; beyond it all are asked for again. As many as there are accounts at most: of fewer, a report of
 /// all accounts would find none remembered. A name takes some 100 bytes, so all take 7 MB.
 const MAX_NAMES: usize = 65_536;
+/// Most questions that wait for the directory (64 KB); a further one is asked at the next report.
+const MAX_QUESTIONS: usize = 4096;
+/// Most answers that wait to be taken, which happens at each report; the thread waits with more. 64 KB.
+const MAX_ANSWERS: usize = 1024;
 /// How long a name is believed: users are renamed and removed, but asking a directory server at each report is rude.
 const MAX_AGE: Duration = Duration::from_mins(5);
+/// How long it is believed that a number has no name: some directories say so while they start.
+const NOBODY_AGE: Duration = Duration::from_mins(1);
+/// When a question is asked again that the directory could not answer.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a report waits for answers to new questions, once, so that names from a file are in the first report. While
+/// a directory takes longer, no report waits.
+const GRACE: Duration = Duration::from_millis(2);
+/// How long the last report does, however slow the directory is: there is no later one to have the names.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// Names of users, asked for once in a while.
 pub struct Users {
-    known: HashMap<u32, Known>,
-    look_up: fn(u32) -> Option<String>,
+    known: HashMap<u32, Entry>,
+    questions: SyncSender<u32>,
+    answers: Receiver<(u32, Answer<String>)>,
+    /// Questions that were asked and not answered yet.
+    open: usize,
+    /// Whether the directory took longer than [`GRACE`], and has not caught up yet.
+    is_slow: bool,
+    /// Whether the last answer was that there is none.
+    is_failing: bool,
 }
 
-struct Known {
-    name: String,
-    since: Instant,
+struct Entry {
+    name: UserName,
+    /// When to ask again; `None` while the question is open.
+    ask_at: Option<Instant>,
 }
 
 impl Default for Users {
+    /// The users of this system. The thread ends after its last question; nobody waits for it.
     fn default() -> Self {
-        Self { known: HashMap::new(), look_up }
+        let (questions, asked) = sync_channel(MAX_QUESTIONS);
+        let (answer, answers) = sync_channel(MAX_ANSWERS);
+        let ask = move || {
+            for uid in asked {
+                if answer.send((uid, directory::name(uid))).is_err() {
+                    break;
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("names".to_owned()).spawn(ask) {
+            tracing::warn!("starting a thread failed: {error}; users are told by number");
+        }
+        Self::asking(questions, answers)
     }
 }
 
 impl Users {
-    /// The name of the user `uid`; the number itself where the system knows no such user, or cannot say.
-    pub fn name(&mut self, uid: u32, now: Instant) -> &str {
-        if self.known.len() >= MAX_NAMES && !self.known.contains_key(&uid) {
+    fn asking(questions: SyncSender<u32>, answers: Receiver<(u32, Answer<String>)>) -> Self {
+        Self { known: HashMap::new(), questions, answers, open: 0, is_slow: false, is_failing: false }
+    }
+
+    /// Asks for a user's name if nothing is known of it, so that it is there when it is needed.
+    pub fn expect(&mut self, uid: u32) {
+        if self.known.contains_key(&uid) || !self.ask(uid) {
+            return;
+        }
+        if self.known.len() >= MAX_NAMES {
             self.known.clear();
         }
-        let fresh = || Known { name: (self.look_up)(uid).unwrap_or_else(|| uid.to_string()), since: now };
-        let known = self.known.entry(uid).or_insert_with(fresh);
-        if now.saturating_duration_since(known.since) > MAX_AGE {
-            *known = fresh();
-        }
-        &known.name
+        self.known.insert(uid, Entry { name: UserName::NotKnownYet, ask_at: None });
     }
-}
 
-/// The number of the user who has this name, or else this number, by `getpwnam_r(3)`, which may ask a directory server.
-pub(super) fn uid(name: &str) -> Option<u32> {
-    let known = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-    known.or_else(|| name.parse().ok())
-}
+    /// Takes the answers that there are, and waits a moment for those that are expected at once.
+    pub fn catch_up(&mut self, now: Instant) {
+        self.take_answers(now);
+        if !self.is_slow {
+            self.wait(GRACE, now);
+        }
+    }
 
-/// Asks the system (`getpwuid_r(3)`, which may ask a directory server).
-pub(super) fn look_up(uid: u32) -> Option<String> {
-    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+    /// The same before the last report.
+    pub fn catch_up_at_the_end(&mut self, now: Instant) {
+        self.wait(LAST_GRACE, now);
+    }
+
+    fn wait(&mut self, grace: Duration, now: Instant) {
+        let end = Instant::now() + grace;
+        while self.open > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok((uid, answer)) = self.answers.recv_timeout(left) else {
+                self.is_slow = true;
+                return;
+            };
+            self.learn(uid, answer, now);
+        }
+    }
+
+    /// What is known of a user's name. A name that is old is used until there is a newer one.
+    pub fn name(&mut self, uid: u32, now: Instant) -> UserName {
+        self.expect(uid);
+        let is_due = self.known.get(&uid).and_then(|entry| entry.ask_at).is_some_and(|at| now >= at);
+        let is_asked = is_due && self.ask(uid);
+        let Some(entry) = self.known.get_mut(&uid) else { return UserName::NotKnownYet };
+        if is_asked {
+            entry.ask_at = None;
+        }
+        entry.name.clone()
+    }
+
+    /// Puts a question, if there is room.
+    fn ask(&mut self, uid: u32) -> bool {
+        let is_asked = self.questions.try_send(uid).is_ok();
+        self.open += usize::from(is_asked);
+        is_asked
+    }
+
+    fn take_answers(&mut self, now: Instant) {
+        while let Ok((uid, answer)) = self.answers.try_recv() {
+            self.learn(uid, answer, now);
+        }
+    }
+
+    fn learn(&mut self, uid: u32, answer: Answer<String>, now: Instant) {
+        self.open = self.open.saturating_sub(1);
+        self.is_slow &= self.open > 0;
+        self.note_state(&answer);
+        let Some(entry) = self.known.get_mut(&uid) else { return };
+        let age = match answer {
+            Answer::Known(name) => {
+                entry.name = UserName::Known(name);
+                MAX_AGE
+            }
+            Answer::NoSuchUser => {
+                entry.name = UserName::NoSuchUser;
+                NOBODY_AGE
+            }
+            Answer::Failed(_) => RETRY,
+        };
+        entry.ask_at = Some(now + age);
+    }
+
+    /// Says so once, when the directory fails and when it answers again.
+    fn note_state(&mut self, answer: &Answer<String>) {
+        match answer {
+            Answer::Failed(errno) if !self.is_failing => tracing::warn!(
+                "the directory of users does not answer: {errno}; known names stay, other users are told by number"
+            ),
+            Answer::Known(_) | Answer::NoSuchUser if self.is_failing => {
+                tracing::info!("the directory of users answers again");
+            }
+            _ => {}
+        }
+        self.is_failing = matches!(answer, Answer::Failed(_));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use nix::errno::Errno;
 
     use super::*;
 
-    static ASKED: AtomicU32 = AtomicU32::new(0);
+    const SECOND: Duration = Duration::from_secs(1);
 
-    /// Renames the first user at each question; knows no other.
-    fn rename_at_each_question(uid: u32) -> Option<String> {
-        (uid == 1).then(|| format!("name{}", ASKED.fetch_add(1, Ordering::Relaxed)))
+    /// The users of a directory that is played by the test.
+    struct Played {
+        users: Users,
+        asked: Receiver<u32>,
+        answer: SyncSender<(u32, Answer<String>)>,
+        now: Instant,
+    }
+
+    impl Played {
+        fn with_room(questions: usize) -> Self {
+            let (questions, asked) = sync_channel(questions);
+            let (answer, answers) = sync_channel(MAX_ANSWERS);
+            Self { users: Users::asking(questions, answers), asked, answer, now: Instant::now() }
+        }
+
+        fn after(&mut self, time: Duration) -> &mut Self {
+            self.now += time;
+            self
+        }
+
+        fn name(&mut self, uid: u32) -> UserName {
+            self.users.name(uid, self.now)
+        }
+
+        fn asked(&self) -> Vec<u32> {
+            self.asked.try_iter().collect()
+        }
+
+        fn answers(&mut self, uid: u32, answer: Answer<&str>) {
+            let answer = match answer {
+                Answer::Known(name) => Answer::Known(name.to_owned()),
+                Answer::NoSuchUser => Answer::NoSuchUser,
+                Answer::Failed(errno) => Answer::Failed(errno),
+            };
+            self.answer.send((uid, answer)).unwrap();
+            self.users.take_answers(self.now);
+        }
+    }
+
+    fn known(name: &str) -> UserName {
+        UserName::Known(name.to_owned())
     }
 
     #[test]
-    fn root_has_a_name_and_an_unknown_uid_is_its_number() {
+    fn a_name_is_not_known_until_it_is_answered_and_asked_for_once() {
+        let mut played = Played::with_room(8);
+        assert_eq!(played.name(1), UserName::NotKnownYet);
+        assert_eq!(played.after(MAX_AGE * 2).name(1), UserName::NotKnownYet);
+        assert_eq!(played.asked(), [1]);
+        played.answers(1, Answer::Known("alice"));
+        assert_eq!(played.name(1), known("alice"));
+        assert!(played.asked().is_empty());
+    }
+
+    #[test]
+    fn an_old_name_is_used_while_it_is_asked_for_again() {
+        let mut played = Played::with_room(8);
+        played.name(1);
+        played.answers(1, Answer::Known("alice"));
+        assert_eq!(played.after(MAX_AGE.saturating_sub(SECOND)).name(1), known("alice"));
+        assert_eq!(played.asked(), [1], "only the first time");
+        assert_eq!(played.after(SECOND).name(1), known("alice"));
+        assert_eq!(played.after(MAX_AGE).name(1), known("alice"));
+        assert_eq!(played.asked(), [1]);
+        played.answers(1, Answer::Known("alicia"));
+        assert_eq!(played.name(1), known("alicia"));
+    }
+
+    #[test]
+    fn an_error_keeps_the_last_name_and_is_asked_again_soon() {
+        let mut played = Played::with_room(8);
+        played.name(1);
+        played.answers(1, Answer::Failed(Errno::ETIMEDOUT));
+        assert_eq!(played.name(1), UserName::NotKnownYet, "an error is not a missing user");
+        assert_eq!(played.after(RETRY).name(1), UserName::NotKnownYet);
+        assert_eq!(played.asked(), [1, 1]);
+        played.answers(1, Answer::Known("alice"));
+        assert_eq!(played.after(MAX_AGE).name(1), known("alice"));
+        played.answers(1, Answer::Failed(Errno::EIO));
+        assert_eq!(played.after(RETRY.saturating_sub(SECOND)).name(1), known("alice"));
+        assert_eq!(played.asked(), [1]);
+        assert_eq!(played.after(SECOND).name(1), known("alice"));
+        assert_eq!(played.asked(), [1]);
+    }
+
+    #[test]
+    fn that_there_is_no_such_user_is_believed_for_a_shorter_time() {
+        let mut played = Played::with_room(8);
+        played.name(1);
+        played.answers(1, Answer::NoSuchUser);
+        assert_eq!(played.after(NOBODY_AGE.saturating_sub(SECOND)).name(1), UserName::NoSuchUser);
+        assert_eq!(played.asked(), [1]);
+        assert_eq!(played.after(SECOND).name(1), UserName::NoSuchUser);
+        assert_eq!(played.asked(), [1]);
+    }
+
+    #[test]
+    fn a_question_for_which_there_is_no_room_is_asked_at_the_next_report() {
+        let mut played = Played::with_room(2);
+        for uid in 1..=3 {
+            assert_eq!(played.name(uid), UserName::NotKnownYet);
+        }
+        assert_eq!(played.asked(), [1, 2]);
+        for uid in 1..=3 {
+            played.name(uid);
+        }
+        assert_eq!(played.asked(), [3]);
+        played.answers(1, Answer::Known("alice"));
+        played.after(MAX_AGE).users.expect(4);
+        played.users.expect(5);
+        assert_eq!(played.name(1), known("alice"), "there is no room");
+        assert_eq!(played.asked(), [4, 5]);
+        assert_eq!(played.name(1), known("alice"));
+        assert_eq!(played.asked(), [1]);
+    }
+
+    #[test]
+    fn names_from_a_file_are_in_the_first_report() {
         let mut users = Users::default();
         let now = Instant::now();
-        assert_eq!(users.name(0, now), "root");
-        assert_eq!(users.name(3_999_999_999, now), "3999999999");
+        users.expect(0);
+        users.expect(3_999_999_999);
+        // On a machine that is busy with something else a moment may be too short.
+        users.wait(Duration::from_secs(20), now);
+        assert_eq!(users.name(0, now), known("root"));
+        assert_eq!(users.name(3_999_999_999, now), UserName::NoSuchUser);
     }
 
     #[test]
-    fn a_name_is_believed_for_a_while_and_then_asked_for_again() {
-        let mut users = Users { known: HashMap::new(), look_up: rename_at_each_question };
+    fn a_report_waits_for_a_slow_directory_a_moment_and_only_once() {
+        let mut played = Played::with_room(8);
+        played.users.expect(1);
         let start = Instant::now();
-        let first = users.name(1, start).to_owned();
-        assert_eq!(users.name(1, start + MAX_AGE), first);
-        assert_ne!(users.name(1, start + MAX_AGE + Duration::from_secs(1)), first);
+        played.users.catch_up(played.now);
+        assert!(start.elapsed() >= GRACE);
+        assert!(played.users.is_slow);
+        played.users.expect(2);
+        played.answers(1, Answer::Known("alice"));
+        assert!(played.users.is_slow, "there is another question");
+        played.answers(2, Answer::NoSuchUser);
+        assert!(!played.users.is_slow);
     }
 
     #[test]
-    fn memory_is_bounded() {
-        let mut users = Users { known: HashMap::new(), look_up: |_| None };
+    fn without_a_thread_users_are_told_by_number() {
+        let (questions, _) = sync_channel(8);
+        let (_, answers) = sync_channel(8);
+        let mut users = Users::asking(questions, answers);
         let now = Instant::now();
-        for uid in 0..70_000 {
-            assert_eq!(users.name(uid, now), uid.to_string());
-            assert!(users.known.len() <= MAX_NAMES);
-        }
+        users.expect(1);
+        users.catch_up(now);
+        assert_eq!(users.name(1, now), UserName::NotKnownYet);
     }
 
     #[test]
-    fn a_report_of_all_accounts_asks_for_each_name_once() {
-        static ASKED: AtomicU32 = AtomicU32::new(0);
-        fn count(_: u32) -> Option<String> {
-            ASKED.fetch_add(1, Ordering::Relaxed);
-            None
-        }
-        let mut users = Users { known: HashMap::new(), look_up: count };
-        let now = Instant::now();
+    fn the_last_report_waits_longer_but_not_for_ever() {
+        let mut played = Played::with_room(8);
+        played.users.expect(1);
+        played.users.catch_up(played.now);
+        assert!(played.users.is_slow);
+        let answer = played.answer.clone();
+        let late = thread::spawn(move || {
+            thread::sleep(GRACE * 5);
+            answer.send((1, Answer::Known("alice".to_owned()))).unwrap();
+        });
+        played.users.catch_up_at_the_end(played.now);
+        assert_eq!(played.name(1), known("alice"));
+        late.join().unwrap();
+        played.users.expect(2);
+        let start = Instant::now();
+        played.users.catch_up_at_the_end(played.now);
+        assert!((LAST_GRACE..LAST_GRACE * 8).contains(&start.elapsed()));
+    }
+
+    #[test]
+    fn a_report_of_all_accounts_asks_for_each_name_once_and_memory_is_bounded() {
         let accounts = u32::try_from(crate::ledger::MAX_ACCOUNTS).unwrap();
-        for _report in 0..2 {
-            (0..accounts).for_each(|uid| drop(users.name(uid, now).to_owned()));
+        let mut played = Played::with_room(MAX_QUESTIONS);
+        let mut asked = 0;
+        for _report in 0..(accounts as usize / MAX_QUESTIONS + 2) {
+            for uid in 0..accounts {
+                played.name(uid);
+            }
+            for uid in played.asked() {
+                asked += 1;
+                played.answers(uid, Answer::NoSuchUser);
+            }
         }
-        assert_eq!(ASKED.load(Ordering::Relaxed), accounts);
+        assert_eq!(asked, accounts);
+        for uid in accounts..accounts + 5_000 {
+            played.name(uid);
+            assert!(played.users.known.len() <= MAX_NAMES);
+            played.asked();
+        }
     }
 }

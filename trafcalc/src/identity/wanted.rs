@@ -1,17 +1,27 @@
-//! Whose traffic is wanted: what the user wrote, in the numbers of this system.
+//! Whose traffic is wanted: what the user wrote, in the numbers of this system. Who is not there yet is waited for, unless
+//! the command line names him: a name that is mistyped there is told at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use super::users;
+use super::directory::Answer;
+use super::waiting::{LookUp, Waiting};
 use crate::capture::{Hierarchy, Process, SubordinateRange, Wanted, owner_of, stat};
 use crate::config::{LastPart, Only};
+
+/// How long the start waits for the directory of users; those that it has not answered for by then are waited for while
+/// others are counted.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why it cannot be known who is meant.
 #[derive(Debug, thiserror::Error)]
 pub enum WantedError {
     /// No such user.
-    #[error("there is no user {0:?} on this host; who has no name here may be given by number")]
+    #[error(
+        "there is no user {0:?} on this host; who has no name here may be given by number, and who may appear later is \
+         waited for with --later"
+    )]
     NoUser(String),
     /// A user who has no account.
     #[error(
@@ -31,33 +41,63 @@ pub enum WantedError {
     #[error("{0} is a thread of process {1}: give that")]
     Thread(u32, u32),
     /// No such cgroup.
-    #[error(
-        "there is no unit or cgroup {0:?} on this host; if it may appear later, set `later = true` under [only] in the \
-         configuration file"
-    )]
+    #[error("there is no unit or cgroup {0:?} on this host; if it may appear later, add --later")]
     NoUnit(String),
 }
 
-/// What `only` means on the host whose `/proc` is at `proc`. A user is wanted with his `subordinates`.
+/// What `only` means on the host whose `/proc` is at `proc`, and who is waited for. A user is wanted with his
+/// `subordinates`.
 ///
 /// # Errors
-/// Somebody is meant who is not there.
-pub fn resolve(only: &Only, proc: &Path, subordinates: &[SubordinateRange]) -> Result<Wanted, WantedError> {
-    let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect();
-    require_units(only, proc)?;
-    Ok(Wanted {
-        users: only.users.iter().map(|name| user(name, subordinates)).collect::<Result<_, _>>()?,
-        processes: processes(only, proc)?,
-        children: only.children,
-        programs: names(&only.programs),
-        units: names(&only.units),
-    })
+/// Somebody is meant who is not there, and is not waited for.
+pub fn resolve(
+    only: &Only,
+    proc: &Path,
+    subordinates: &[SubordinateRange],
+    look_up: LookUp,
+) -> Result<(Wanted, Waiting), WantedError> {
+    let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
+    let processes = processes(only, proc)?;
+    let mounts = proc.join("mounts");
+    let units = names(&only.units);
+    let absent_units = absent_units(only, &units, &mounts)?;
+    let (mut waiting, answers) = Waiting::start(&only.users, &absent_units, mounts, subordinates, look_up, PATIENCE);
+    let mut users = Vec::new();
+    for (name, answer) in answers {
+        match user(&name, answer, subordinates)? {
+            Some(uid) => users.push(uid),
+            None if answer == Some(Answer::NoSuchUser) && !only.later_users => return Err(WantedError::NoUser(name)),
+            None => {
+                warn_of_absent_user(&name, answer);
+                waiting.add_user(&name);
+            }
+        }
+    }
+    let users_to_come = waiting.users();
+    let programs = names(&only.programs);
+    Ok((Wanted { users, users_to_come, processes, children: only.children, programs, units }, waiting))
 }
 
-fn user(name: &str, subordinates: &[SubordinateRange]) -> Result<u32, WantedError> {
-    let uid = users::uid(name).ok_or_else(|| WantedError::NoUser(name.to_owned()))?;
+/// The user who has this name, or else this number.
+fn user(
+    name: &str,
+    answer: Option<Answer<u32>>,
+    subordinates: &[SubordinateRange],
+) -> Result<Option<u32>, WantedError> {
+    let known = if let Some(Answer::Known(uid)) = answer { Some(uid) } else { name.parse().ok() };
+    let Some(uid) = known else { return Ok(None) };
     let owner = owner_of(subordinates, uid);
-    if owner == uid { Ok(uid) } else { Err(WantedError::Subordinate { uid, owner }) }
+    if owner == uid { Ok(Some(uid)) } else { Err(WantedError::Subordinate { uid, owner }) }
+}
+
+fn warn_of_absent_user(name: &str, answer: Option<Answer<u32>>) {
+    match answer {
+        Some(Answer::Failed(errno)) => {
+            tracing::warn!("the directory of users does not answer ({errno}): trafcalc waits for the user {name:?}");
+        }
+        None => tracing::warn!("the directory of users does not answer: trafcalc waits for the user {name:?}"),
+        Some(_) => tracing::warn!("there is no such user yet: trafcalc waits for the user {name:?}"),
+    }
 }
 
 /// The processes that were named. Their children are for whoever counts to find, who knows since when it counts.
@@ -81,19 +121,21 @@ fn leader(proc: &Path, pid: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
-fn require_units(only: &Only, proc: &Path) -> Result<(), WantedError> {
-    if only.units.is_empty() {
-        return Ok(());
+/// The units that are waited for.
+fn absent_units(only: &Only, units: &[String], mounts: &Path) -> Result<Vec<String>, WantedError> {
+    if units.is_empty() {
+        return Ok(Vec::new());
     }
-    let cgroups = Hierarchy::mounted(&proc.join("mounts")).cgroups();
-    let is_there = |unit: &LastPart| cgroups.values().any(|path| path.split('/').any(|part| part == unit.as_str()));
-    match only.units.iter().find(|unit| !is_there(unit)) {
-        Some(unit) if only.later => {
-            tracing::warn!("there is no unit or cgroup {:?} yet", unit.as_str());
-            Ok(())
+    let is_there = Hierarchy::mounted(mounts).has_parts(units);
+    let absent: Vec<_> = units.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(unit, _)| unit).collect();
+    match absent.first() {
+        Some(&unit) if !only.later_units => Err(WantedError::NoUnit(unit.clone())),
+        _ => {
+            for unit in &absent {
+                tracing::warn!("there is no unit or cgroup {unit:?} yet: trafcalc waits for it");
+            }
+            Ok(absent.into_iter().cloned().collect())
         }
-        Some(unit) => Err(WantedError::NoUnit(unit.as_str().to_owned())),
-        None => Ok(()),
     }
 }
 
@@ -118,8 +160,27 @@ mod tests {
         proc
     }
 
+    /// What is wanted of `only`, and who is waited for.
+    fn of(only: &Only, ranges: &[SubordinateRange]) -> Result<(Wanted, Vec<String>), WantedError> {
+        let (wanted, waiting) = resolve(only, host().path(), ranges, directory)?;
+        Ok((wanted, waiting.names().collect()))
+    }
+
+    /// A directory that knows root and fails for one name.
+    fn directory(name: &str) -> Answer<u32> {
+        match name {
+            "root" => Answer::Known(0),
+            "unanswered" => Answer::Failed(nix::errno::Errno::ETIMEDOUT),
+            _ => Answer::NoSuchUser,
+        }
+    }
+
+    fn of_user(name: &str) -> Only {
+        Only { users: vec![name.to_owned()], ..Only::default() }
+    }
+
     fn pids(only: &Only) -> Result<Vec<(u32, u64)>, WantedError> {
-        let wanted = resolve(only, host().path(), &[])?;
+        let (wanted, _) = of(only, &[])?;
         Ok(wanted.processes.iter().map(|process| (process.pid, process.started_ns)).collect())
     }
 
@@ -136,10 +197,7 @@ mod tests {
 
     #[test]
     fn a_user_is_meant_by_name_or_number() {
-        let users = |name: &str| {
-            resolve(&Only { users: vec![name.to_owned()], ..Only::default() }, host().path(), &[])
-                .map(|wanted| wanted.users)
-        };
+        let users = |name: &str| of(&of_user(name), &[]).map(|(wanted, _)| wanted.users);
         assert_eq!(users("root").unwrap(), [0]);
         assert_eq!(users("70020001").unwrap(), [70_020_001]);
         for nobody in ["no such user", "", "-1", "4294967296"] {
@@ -148,12 +206,27 @@ mod tests {
     }
 
     #[test]
+    fn a_user_who_may_come_later_is_waited_for_and_nobody_else_is_wanted_meanwhile() {
+        let only = Only { users: vec!["root".to_owned(), "alice".to_owned()], later_users: true, ..Only::default() };
+        let (wanted, waiting) = of(&only, &[]).unwrap();
+        assert_eq!((wanted.users, wanted.users_to_come), (vec![0], 1));
+        assert_eq!(waiting, ["user alice"]);
+        let (wanted, _) = of(&Only { later_users: true, ..of_user("alice") }, &[]).unwrap();
+        assert!(wanted.chooses_users() && wanted.users.is_empty());
+        assert!(!of(&Only::default(), &[]).unwrap().0.chooses_users());
+    }
+
+    #[test]
+    fn a_directory_that_does_not_answer_is_no_missing_user() {
+        let (wanted, waiting) = of(&of_user("unanswered"), &[]).unwrap();
+        assert_eq!((wanted.users, wanted.users_to_come), (Vec::new(), 1));
+        assert_eq!(waiting, ["user unanswered"]);
+    }
+
+    #[test]
     fn a_subordinate_user_is_refused_with_the_one_who_has_his_bytes() {
         let ranges = [SubordinateRange { first: 70_020_000, count: 10, owner: 0 }];
-        let users = |name: &str| {
-            let only = Only { users: vec![name.to_owned()], ..Only::default() };
-            resolve(&only, host().path(), &ranges).map(|wanted| wanted.users)
-        };
+        let users = |name: &str| of(&of_user(name), &ranges).map(|(wanted, _)| wanted.users);
         assert_eq!(users("root").unwrap(), [0]);
         assert_eq!(users("70020010").unwrap(), [70_020_010]);
         assert!(matches!(users("70020009"), Err(WantedError::Subordinate { uid: 70_020_009, owner: 0 })));
@@ -161,13 +234,13 @@ mod tests {
 
     #[test]
     fn a_unit_has_to_be_there_unless_it_may_come_later() {
-        let units = |name: &str, later| {
-            let only = Only { units: vec![name.parse().unwrap()], later, ..Only::default() };
-            resolve(&only, host().path(), &[]).map(|wanted| wanted.units)
+        let units = |name: &str, later_units| {
+            let only = Only { units: vec![name.parse().unwrap()], later_units, ..Only::default() };
+            of(&only, &[]).map(|(wanted, waiting)| (wanted.units, waiting.len()))
         };
-        assert_eq!(units("a.service", false).unwrap(), ["a.service"]);
-        assert_eq!(units("system.slice", false).unwrap(), ["system.slice"]);
+        assert_eq!(units("a.service", false).unwrap(), (vec!["a.service".to_owned()], 0));
+        assert_eq!(units("system.slice", false).unwrap(), (vec!["system.slice".to_owned()], 0));
         assert!(matches!(units("b.service", false), Err(WantedError::NoUnit(_))));
-        assert_eq!(units("b.service", true).unwrap(), ["b.service"]);
+        assert_eq!(units("b.service", true).unwrap(), (vec!["b.service".to_owned()], 1));
     }
 }

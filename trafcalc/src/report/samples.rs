@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Errors, Names, Period, Report, Scope, Source};
+use super::{Errors, Names, Period, Report, Scope, Source, UserName};
 use crate::capture::{By, Bytes, Health, Owner, Process};
 use crate::ledger::{Account, Snapshot};
 
@@ -20,6 +20,7 @@ pub(crate) fn source() -> Source {
         backend: "ebpf",
         attach: Some("fentry"),
         method: Some("sweep"),
+        waiting_for: Vec::new(),
         declined: Vec::new(),
         by: By::User,
         booted: start(),
@@ -30,8 +31,8 @@ pub(crate) fn source() -> Source {
 pub(crate) struct Told;
 
 impl Names for Told {
-    fn user(&mut self, _: u32) -> String {
-        "alice".to_owned()
+    fn user(&mut self, _: u32) -> UserName {
+        UserName::Known("alice".to_owned())
     }
 
     fn exe(&mut self, process: &Process) -> Option<String> {

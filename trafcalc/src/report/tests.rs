@@ -105,3 +105,22 @@ fn a_report_that_takes_in_the_next_is_about_both_periods() {
     assert_eq!((merged.summary.stamp.seq, merged.summary.sent_bytes, merged.summary.received_bytes), (3, 36, 72));
     assert_eq!(merged.steps.iter().map(|step| (step.stamp.seq, step.step_s)).collect::<Vec<_>>(), [(3, -5.0)]);
 }
+
+#[test]
+fn a_user_is_told_by_number_where_there_is_no_name_yet_or_at_all() {
+    assert_eq!(UserName::Known("alice".to_owned()).or_number(7), "alice");
+    assert_eq!(UserName::NoSuchUser.or_number(7), "7");
+    assert_eq!(UserName::NotKnownYet.or_number(7), "7");
+}
+
+#[test]
+fn what_is_waited_for_is_in_the_summary_only_while_it_is() {
+    let summary = |waiting_for: &[&str]| {
+        let waiting_for = waiting_for.iter().map(|&name| name.to_owned()).collect();
+        let source = Source { waiting_for, ..samples::source() };
+        let period = Period { seq: 1, end: samples::start(), length: Duration::ZERO, step_s: None };
+        serde_json::to_value(Summary::new(&Ledger::default().snapshot(), period, &source, Errors::default())).unwrap()
+    };
+    assert_eq!(summary(&["user alice"])["waiting_for"], serde_json::json!(["user alice"]));
+    assert_eq!(summary(&[]).get("waiting_for"), None);
+}

@@ -56,10 +56,22 @@ impl Item for Booking {
 /// Opens the book, as at the start; called again where that failed then.
 pub type Open = Box<dyn Fn() -> Result<(Book, Opened), BookError> + Send>;
 
+/// Who counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting {
+    /// The backend.
+    pub backend: &'static str,
+    /// How it is hooked in.
+    pub attach: Option<&'static str>,
+    /// How it comes to look at connections.
+    pub method: Option<&'static str>,
+}
+
 /// The book, and the log that follows it.
 pub struct BookSink {
     book: Option<Book>,
     open: Open,
+    counting: Counting,
     log: Arc<Outlet<Piece>>,
     told: mpsc::Receiver<Told>,
     trimmed: Option<SystemTime>,
@@ -74,17 +86,20 @@ impl BookSink {
     pub fn new(
         book: Option<Book>,
         open: Open,
+        counting: Counting,
         log: Arc<Outlet<Piece>>,
         told: mpsc::Receiver<Told>,
     ) -> Result<Self, BookError> {
-        let mut sink = Self { book: None, open, log, told, trimmed: None };
+        let mut sink = Self { book: None, open, counting, log, told, trimmed: None };
         if let Some(book) = book {
             sink.begin(book)?;
         }
         Ok(sink)
     }
 
-    fn begin(&mut self, book: Book) -> Result<(), BookError> {
+    fn begin(&mut self, mut book: Book) -> Result<(), BookError> {
+        let Counting { backend, attach, method } = self.counting;
+        book.counts_with(backend, attach, method)?;
         let mark = book.mark(LOG)?.map(|mark| mark.note);
         let former = book.outbox(LOG, MAX_FORMER)?;
         if !former.is_empty() {

@@ -12,7 +12,7 @@ mod stdout;
 
 use std::path::{Path, PathBuf};
 
-pub use book::{BookSink, Booking, LOG};
+pub use book::{BookSink, Booking, Counting, LOG};
 pub use json::Json;
 pub use log::{Former, Log, Piece, Told};
 pub use log_file::LogFile;

@@ -1,5 +1,5 @@
-//! Answering whoever asks, in a thread of its own: the service's loop may be waiting for its backend, its log, or a
-//! directory of users, and nobody who only wants to look should wait with it.
+//! Answering whoever asks, in a thread of its own: the service's loop may be waiting for its backend or its log,
+//! and nobody who only wants to look should wait with it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -34,7 +34,7 @@ use self::counters::Counters;
 use self::log::Messages;
 use self::mismatches::Mismatches;
 use self::offsets::Layout;
-use self::plan::Plan;
+use self::plan::{Plan, WantedUsers};
 use self::programs::Programs;
 use self::tables::Tables;
 use super::{
@@ -145,6 +145,8 @@ struct EbpfBackend {
     settings: EbpfSettings,
     programs: Programs,
     tables: Tables,
+    /// Where not everybody is wanted.
+    wanted_users: Option<WantedUsers>,
     /// Where it matters who acts.
     actors: Option<Actors>,
     counters: Counters,
@@ -183,6 +185,7 @@ impl EbpfBackend {
         let messages = programs.messages()?;
         let tables = Tables::of(&mut programs, &settings.ebpf)?;
         let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
+        let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
         let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
         subordinates::fill(&mut programs, &settings.subordinates)?;
         programs.attach(settings)?;
@@ -194,6 +197,7 @@ impl EbpfBackend {
             settings: settings.ebpf.clone(),
             programs,
             tables,
+            wanted_users,
             actors,
             counters: Counters::default(),
             coarse_bytes: 0,
@@ -262,6 +266,10 @@ impl Backend for EbpfBackend {
 
     fn collect(&mut self) -> Result<Batch, CaptureError> {
         self.read(false)
+    }
+
+    fn want(&mut self, users: &[u32]) -> Result<(), CaptureError> {
+        self.wanted_users.as_mut().map_or(Ok(()), |wanted| wanted.add(users))
     }
 
     /// The programs are detached when the backend is dropped: the kernel takes its time for that, and the last report

@@ -74,7 +74,7 @@ impl Plan {
 
 fn filters(wanted: &Wanted) -> u32 {
     let bit = |is_empty: bool, bit| if is_empty { 0 } else { bit };
-    bit(wanted.users.is_empty(), filter::USERS)
+    bit(!wanted.chooses_users(), filter::USERS)
         | bit(wanted.processes.is_empty(), filter::PROCESSES)
         | bit(wanted.programs.is_empty(), filter::PROGRAMS)
         | bit(wanted.units.is_empty(), filter::UNITS)
@@ -85,7 +85,7 @@ pub(super) fn filter_entries(wanted: &Wanted) -> [(&'static str, u32); 4] {
     let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
     let processes = if wanted.children { MAX_PROCESSES } else { entries(wanted.processes.len()) };
     [
-        ("WANTED_USERS", entries(wanted.users.len())),
+        ("WANTED_USERS", entries(wanted.users.len() + wanted.users_to_come)),
         ("WANTED_PROCESSES", processes),
         ("WANTED_PROGRAMS", entries(wanted.programs.len())),
         ("WANTED_UNITS", entries(wanted.units.len())),
@@ -105,12 +105,31 @@ pub(super) fn add_children(map: Option<WantedProcesses>, wanted: &Wanted) -> Res
     starts.try_for_each(|(pid, start)| map.insert(pid, start, 0)).map_err(|error| unreadable(&error))
 }
 
-/// Tells the program what is wanted; gives the map of processes, where some are.
+/// The users that are wanted.
+pub(super) struct WantedUsers(HashMap<MapData, u32, u32>);
+
+impl WantedUsers {
+    /// Those of `wanted`, where not everybody is.
+    pub(super) fn of(programs: &mut Programs, wanted: &Wanted) -> Result<Option<Self>, CaptureError> {
+        if !wanted.chooses_users() {
+            return Ok(None);
+        }
+        let mut users = Self(take(programs, "WANTED_USERS")?);
+        users.add(&wanted.users)?;
+        Ok(Some(users))
+    }
+
+    /// Wants these, too.
+    pub(super) fn add(&mut self, users: &[u32]) -> Result<(), CaptureError> {
+        users.iter().try_for_each(|uid| self.0.insert(uid, 1, 0)).map_err(|error| unreadable(&error))
+    }
+}
+
+/// Tells the program what is wanted beside users; gives the map of processes, where some are.
 pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<Option<WantedProcesses>, CaptureError> {
     let starts: Vec<_> =
         wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS)).collect();
     let names = |names: &[String]| names.iter().map(|name| (name_words(name.as_bytes()), 1_u32)).collect::<Vec<_>>();
-    fill(programs, "WANTED_USERS", wanted.users.iter().map(|&uid| (uid, 1_u32)).collect())?;
     fill(programs, "WANTED_PROGRAMS", names(&wanted.programs))?;
     fill(programs, "WANTED_UNITS", names(&wanted.units))?;
     fill(programs, "WANTED_PROCESSES", starts)
@@ -151,6 +170,9 @@ mod tests {
             assert_eq!(hooks(&plan), [""; 0]);
         }
         assert_eq!((plain.filters, filtered.filters), (0, filter::USERS));
+        let awaiting = Wanted { users_to_come: 2, ..Wanted::default() };
+        assert_eq!(Plan::of(By::User, &awaiting, Belonging::Socket).filters, filter::USERS, "not everybody");
+        assert_eq!(filter_entries(&awaiting)[0], ("WANTED_USERS", 2));
     }
 
     #[test]

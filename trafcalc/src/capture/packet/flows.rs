@@ -106,6 +106,19 @@ impl Flows {
         is_searching
     }
 
+    /// Counts these users, too, from now on. Whose the connections are that nobody wanted so far is asked once more; of more
+    /// than a sweep may ask about, when they move.
+    pub fn want(&mut self, users: &[u32]) {
+        self.searches.want(users);
+        let unwanted = |flow: &Flow| flow.holder == Holder::Unwanted && !flow.is_over();
+        for (endpoints, flow) in self.table.iter_mut().filter(|(_, flow)| unwanted(flow)) {
+            flow.holder = Holder::Pending(Pending::default());
+            if self.questions.len() < MAX_QUESTIONS_PER_SWEEP {
+                self.questions.push(question(endpoints, flow));
+            }
+        }
+    }
+
     /// Takes notice of a packet that could not be understood.
     pub const fn observe_malformed(&mut self) {
         self.health.malformed_packets += 1;

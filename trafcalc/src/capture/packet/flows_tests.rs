@@ -452,3 +452,26 @@ fn a_connection_from_before_the_start_is_asked_about_where_its_socket_is_bound()
     let question = Question { endpoints: sent.endpoints, birth: sent.seq, interface: 7 };
     assert_eq!(bench.flows.take_questions(IDLE_CHECK_MS), [question]);
 }
+
+#[test]
+fn a_user_who_comes_later_is_counted_from_then_on_also_on_an_open_connection() {
+    use crate::capture::{By, Wanted};
+
+    let searches = Searches::new(By::User, &Wanted { users_to_come: 1, ..Wanted::default() });
+    let mut bench = Bench { flows: Flows::new(16, searches), time_ns: 1, now_ms: 0 };
+    let (open, over) = (with_port(syn(100), 7001), with_port(syn(100), 7002));
+    for first in [open, over] {
+        bench.see(first);
+        bench.learn(question_about(&first), Standing::Owned(UID));
+        bench.see(with_port(segment(101, 501, 40), first.endpoints.local_port));
+    }
+    bench.learn(question_about(&over), Standing::Gone);
+    bench.flows.take_questions(bench.now_ms);
+    assert_eq!(bench.credits(), []);
+    bench.flows.want(&[UID]);
+    assert_eq!(bench.flows.take_questions(bench.now_ms), [question_about(&open)], "the other one moves no more");
+    bench.see(with_port(segment(141, 501, 60), 7001));
+    bench.learn(question_about(&open), Standing::Owned(UID));
+    bench.see(with_port(segment(201, 501, 1), 7001));
+    assert_eq!(bench.credits(), [(Owner::User(UID), 61, 0)]);
+}

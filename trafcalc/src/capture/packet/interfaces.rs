@@ -28,15 +28,10 @@ pub struct Interfaces {
 const SYSFS: &str = "/sys/class/net";
 
 impl Interfaces {
-    /// Watches the interfaces that `settings` name, or all when there are none.
-    ///
-    /// # Errors
-    /// [`CaptureError::NoInterface`] for a name that no interface has.
-    pub fn new(settings: &PacketSettings, loopback: bool) -> Result<Self, CaptureError> {
+    /// Watches the interfaces that `settings` name, or all when there are none. One that is not there yet is watched when it
+    /// comes.
+    pub fn new(settings: &PacketSettings, loopback: bool) -> Self {
         let names = settings.interfaces.clone();
-        if let Some(unknown) = names.iter().find(|name| if_nametoindex(name.as_str()).is_err()) {
-            return Err(CaptureError::NoInterface(unknown.clone()));
-        }
         let scope = Scope {
             loopback,
             interfaces: indices(&names),
@@ -44,7 +39,17 @@ impl Interfaces {
             lose_fins: settings.test_lose_fins,
         };
         let bridge_ports = bridge_ports(Path::new(SYSFS));
-        Ok(Self { names, scope, watched_by: Vec::new(), bridge_ports })
+        let interfaces = Self { names, scope, watched_by: Vec::new(), bridge_ports };
+        for name in interfaces.absent() {
+            tracing::warn!("there is no network interface {name:?} yet: trafcalc waits for it");
+        }
+        interfaces
+    }
+
+    /// Those that were named and are not there, as far as is known since the last look.
+    pub fn absent(&self) -> impl Iterator<Item = &str> {
+        let named = self.names.iter().zip(&self.scope.interfaces);
+        named.filter(|&(_, &index)| index == ABSENT).map(|(name, _)| name.as_str())
     }
 
     /// Opens a socket that passes what `filter` keeps, and keeps it up to date.
@@ -68,12 +73,29 @@ impl Interfaces {
         }
         let interfaces = indices(&self.names);
         if interfaces != self.scope.interfaces {
+            self.tell_changes(&interfaces);
             self.scope.interfaces = interfaces;
             for (socket, filter) in &self.watched_by {
                 socket.set_filter(&filter(&self.scope))?;
             }
         }
         Ok(())
+    }
+
+    /// Says which of the named interfaces came and went since the last look.
+    fn tell_changes(&self, interfaces: &[u32]) {
+        let before_and_now = self.scope.interfaces.iter().zip(interfaces);
+        for (name, (&before, &now)) in self.names.iter().zip(before_and_now) {
+            match (before, now) {
+                (ABSENT, now) if now != ABSENT => {
+                    tracing::info!("the network interface {name:?} is there, and is counted");
+                }
+                (before, ABSENT) if before != ABSENT => {
+                    tracing::warn!("the network interface {name:?} is gone: trafcalc waits for it");
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -87,9 +109,12 @@ fn bridge_ports(sysfs: &Path) -> HashSet<u32> {
     interfaces.filter_map(index_of_port).collect()
 }
 
-/// Indices of those that exist. No interface has index 0: with it, a list of none is not taken for all.
+/// No interface has this index. With it, a list of none is not taken for all.
+const ABSENT: u32 = 0;
+
+/// Their indices, each at its place.
 fn indices(names: &[String]) -> Vec<u32> {
-    names.iter().map(|name| if_nametoindex(name.as_str()).unwrap_or(0)).collect()
+    names.iter().map(|name| if_nametoindex(name.as_str()).unwrap_or(ABSENT)).collect()
 }
 
 #[cfg(test)]

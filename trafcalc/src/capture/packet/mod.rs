@@ -72,9 +72,9 @@ impl PacketBackend {
     /// Starts capturing.
     ///
     /// # Errors
-    /// What is missing: a capability, an interface, memory for the ring.
+    /// What is missing: a capability, memory for the ring.
     pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Self, CaptureError> {
-        let mut interfaces = Interfaces::new(&settings.packet, settings.loopback)?;
+        let mut interfaces = Interfaces::new(&settings.packet, settings.loopback);
         // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
         // the owner thread hears of it.
         let openings = interfaces.open_socket(filter::openings)?;
@@ -155,6 +155,10 @@ impl Backend for PacketBackend {
 
     fn collect(&mut self) -> Result<Batch, CaptureError> {
         self.request(Request::Collect)
+    }
+
+    fn want(&mut self, users: &[u32]) -> Result<(), CaptureError> {
+        self.requests.send(Request::Want(users.to_vec())).map_err(|_| CaptureError::ThreadEnded(READER))
     }
 
     fn finish(&mut self) -> Result<Batch, CaptureError> {

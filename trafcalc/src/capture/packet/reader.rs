@@ -44,6 +44,8 @@ pub enum Request {
     Collect(SyncSender<Batch>),
     /// The same, with every owner decided; then the reader ends.
     Finish(SyncSender<Batch>),
+    /// To count these users, too.
+    Want(Vec<u32>),
 }
 
 /// The two rings with their sockets.
@@ -231,6 +233,10 @@ impl Reader {
                 let _ = reply.send(self.batch());
                 Task::Nothing
             }
+            Task::CatchUp { request: Request::Want(users), .. } => {
+                self.flows.want(&users);
+                Task::Nothing
+            }
             Task::CatchUp { request: Request::Finish(reply), .. } => {
                 let questions = self.flows.open_questions();
                 self.ask(questions);
@@ -267,7 +273,8 @@ impl Reader {
     fn batch(&mut self) -> Batch {
         self.flows.sweep(self.now_ms());
         let (credits, gone) = (self.flows.take_credits(), self.flows.take_gone());
-        Batch { credits, gone, health: self.flows.health() }
+        let absent_interfaces = self.interfaces.absent().map(str::to_owned).collect();
+        Batch { credits, gone, health: self.flows.health(), absent_interfaces }
     }
 
     fn now_ms(&self) -> u64 {
@@ -321,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_damaged_packet_is_counted_in_health_and_in_no_account() {
-        let interfaces = Interfaces::new(&settings(), false).unwrap();
+        let interfaces = Interfaces::new(&settings(), false);
         let mut flows = Flows::new(16, Searches::default());
         let whole = PacketSpec::default().bytes();
         for captured_bytes in [0, 1, 19, 20, 33] {

@@ -17,7 +17,8 @@ const MAX_OWNERS: usize = 32_768;
 #[derive(Debug, Default)]
 pub struct Searches {
     by: By,
-    users: Vec<u32>,
+    /// Those who are wanted, where not all are.
+    users: Option<Vec<u32>>,
     /// Whether it depends on the process what is wanted.
     chooses_processes: bool,
     /// One for all connections of an owner. Those of owners without any are kept until the owner is gone.
@@ -30,7 +31,8 @@ impl Searches {
     #[must_use]
     pub fn new(by: By, wanted: &Wanted) -> Self {
         let chooses_processes = wanted.chooses_processes();
-        Self { by, users: wanted.users.clone(), chooses_processes, ..Self::default() }
+        let users = wanted.chooses_users().then(|| wanted.users.clone());
+        Self { by, users, chooses_processes, ..Self::default() }
     }
 
     /// Whether the user is not all that has to be known.
@@ -84,7 +86,14 @@ impl Searches {
     }
 
     fn wants(&self, uid: u32) -> bool {
-        self.users.is_empty() || self.users.contains(&uid)
+        self.users.as_ref().is_none_or(|users| users.contains(&uid))
+    }
+
+    /// Wants these, too, where not all are.
+    pub fn want(&mut self, more: &[u32]) {
+        if let Some(users) = &mut self.users {
+            users.extend_from_slice(more);
+        }
     }
 
     /// Takes out owners without a connection that are gone; looks at them once in a while only.

@@ -101,3 +101,15 @@ fn where_processes_are_chosen_a_connection_without_one_is_not_decided() {
     assert_eq!(searches.end(UID, &Outcome::Unwanted), Holder::Unwanted);
     assert_eq!(searches.end(UID, &Outcome::Owner(Owner::User(UID))), Holder::User(UID));
 }
+
+#[test]
+fn while_users_are_to_come_nobody_else_is_counted() {
+    let mut searches = Searches::new(By::User, &Wanted { users_to_come: 1, ..Wanted::default() });
+    assert_eq!(searches.begin(UID, sent(7)), Holder::Unwanted);
+    searches.want(&[UID]);
+    assert_eq!(searches.begin(UID, sent(7)), Holder::User(UID));
+    assert_eq!(searches.begin(UID + 1, sent(7)), Holder::Unwanted);
+    let mut all = Searches::default();
+    all.want(&[UID]);
+    assert_eq!(all.begin(UID + 1, sent(7)), Holder::User(UID + 1));
+}

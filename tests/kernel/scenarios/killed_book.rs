@@ -1,0 +1,90 @@
+//! A service with a book is killed again and again while it counts: the book and the log have the same, each report once, and the
+//! next totals go on from the last ones.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+use super::{CLIENT, Scenario, Test, run_all};
+use crate::service::{Log, Options, Service};
+use crate::traffic::spec::{CHUNK, Step, receive_all, send};
+use crate::truth::Bytes;
+use crate::world::World;
+
+pub(super) const SCENARIO: Scenario = Scenario::new("killed_book", run).behind_the_hooks();
+
+/// How often it is killed.
+const KILLS: u32 = 12;
+/// So long it lives, plus up to as long again.
+const LIFE: Duration = Duration::from_millis(700);
+/// One of many writes, which take longer than all lives.
+const WRITE: u64 = 10_000;
+
+fn run(test: &Test) -> Result<()> {
+    let world = World::new()?;
+    let folder = TempDir::with_prefix("trafcalc-test-")?;
+    let options = Options {
+        interval: "100ms",
+        log: Some(folder.path().join("traffic")),
+        book: Some(folder.path().join("book.db")),
+        ..Options::default()
+    };
+    let steps: Vec<_> = (0..1_500).flat_map(|_| [send(WRITE, CHUNK), Step::Pause(10)]).collect();
+    let (client, server) = (test.client(steps), test.server([receive_all()]));
+    let log = scope(|scope| {
+        let traffic = scope.spawn(|| run_all([(&world.far, server), (&world.near, client)]));
+        for number in 0..KILLS {
+            let service = Service::start(test.target, &world.near, &options)?;
+            sleep(LIFE + LIFE * (number * 7 % 10) / 10);
+            service.kill()?;
+        }
+        let service = Service::start(test.target, &world.near, &options)?;
+        sleep(LIFE);
+        let log = service.stop()?;
+        traffic.join().expect("the traffic does not panic")?;
+        anyhow::Ok(log)
+    })?;
+    compare(&log, &folder.path().join("book.db"))
+}
+
+fn compare(log: &Log, path: &Path) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for report in &log.reports {
+        let name = |name: &str| report.summary[name].as_u64();
+        *seen.entry((name("epoch"), name("seq"))).or_insert(0) += 1;
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    ensure!(twice.is_empty(), "reports that are in the log more than once: {twice:?}");
+    let book = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let number =
+        |sql: &str| -> Result<u64> { Ok(book.query_row(sql, [], |row| row.get::<_, Option<u64>>(0))?.unwrap_or(0)) };
+    let sums = |table: &str| -> Result<Bytes> {
+        let sum = |column: &str| number(&format!("SELECT sum({column}) FROM {table}"));
+        Ok(Bytes { sent: sum("sent")?, received: sum("received")? })
+    };
+    let reports = number("SELECT count(*) FROM report")?;
+    ensure!(
+        seen.len() as u64 <= reports && reports > u64::from(KILLS),
+        "{} reports, {reports} in the book",
+        seen.len()
+    );
+    let epochs = number("SELECT count(DISTINCT epoch) FROM report")?;
+    ensure!(epochs > u64::from(KILLS) / 2, "only {epochs} lives have booked anything");
+    let gaps = number("SELECT count(*) FROM gap")?;
+    ensure!(gaps + 1 == epochs, "{gaps} gaps between {epochs} lives");
+    let logged = log.sum_of_intervals()?.user(CLIENT);
+    ensure!(logged.sent > 0, "nothing moved");
+    for table in ["total", "fine", "hour", "day", "report"] {
+        let booked = sums(table)?;
+        ensure!(booked == logged, "{table}: {booked:?}, the log {logged:?}");
+    }
+    let last = log.last()?.totals()?.user(CLIENT);
+    ensure!(last == logged, "the last totals are {last:?}, the sum of the intervals {logged:?}");
+    ensure!(number("SELECT count(*) FROM outbox")? == 0, "the log has not been told everything");
+    Ok(())
+}
