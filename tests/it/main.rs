@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod help;
+mod house;
 mod running;
 mod shipped;
 mod status;

@@ -10,7 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
 use crate::book::{self, Gap, Last, Opened};
-use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started};
+use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started, Tried};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::waiting::Waiting;
 use crate::identity::{Identity, directory, subordinate, wanted};
@@ -28,7 +28,7 @@ mod opening;
 mod writing;
 
 use clock::Clock;
-pub use failure::{Failure, Tried};
+pub use failure::Failure;
 pub use writing::Writing;
 
 /// Counts and reports until it is told to stop.

@@ -84,3 +84,12 @@ fn start_packet(settings: &Settings, alarm: &Alarm) -> Result<PacketBackend, Cap
     }
     PacketBackend::start(settings, alarm)
 }
+/// The backends that were tried.
+#[derive(Debug)]
+pub struct Tried(pub Vec<Declined>);
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|declined| write!(f, "\n  {declined}"))
+    }
+}

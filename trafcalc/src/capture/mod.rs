@@ -20,7 +20,7 @@ mod wanted;
 pub use alive::{Stat, stat};
 pub use batch::{Batch, Bytes, Owner, Process};
 pub use cgroups::Hierarchy;
-pub use choice::{Declined, Started, start};
+pub use choice::{Declined, Started, Tried, start};
 pub use health::Health;
 pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};

@@ -1,9 +1,7 @@
 //! Why the service did not start, or did not end well, and the exit code for it.
 
-use std::fmt;
-
 use crate::book::BookError;
-use crate::capture::{CaptureError, Declined};
+use crate::capture::{CaptureError, Declined, Tried};
 use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
 use crate::service::privileges;
@@ -40,16 +38,6 @@ pub enum Failure {
     /// Something that has no reason to fail.
     #[error("{0:#}")]
     Unexpected(#[from] anyhow::Error),
-}
-
-/// The backends that were tried.
-#[derive(Debug)]
-pub struct Tried(pub Vec<Declined>);
-
-impl fmt::Display for Tried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|declined| write!(f, "\n  {declined}"))
-    }
 }
 
 impl Failure {

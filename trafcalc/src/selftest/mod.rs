@@ -14,8 +14,7 @@ mod traffic;
 mod users;
 mod verdict;
 
-use crate::capture::{self, CaptureError};
-use crate::daemon::Tried;
+use crate::capture::{self, CaptureError, Tried};
 use crate::service::exit::Exit;
 use crate::service::privileges::{self, SelftestPrivilege};
 
