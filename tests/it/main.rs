@@ -3,6 +3,7 @@
 //! Those in `running` need `CAP_NET_RAW` and are left out by name where it is missing. No test makes traffic.
 
 mod bad_input;
+mod book;
 mod help;
 mod house;
 mod running;

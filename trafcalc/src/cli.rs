@@ -150,13 +150,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
 
-    /// File in which the accounts are kept; none: nowhere [default: /var/lib/trafcalc/book.db, and none with --log -]
-    #[arg(long, value_name = "PATH")]
-    book: Option<PathBuf>,
-
     /// How reports are written [default: logfmt]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+
+    /// File in which the accounts are kept; none: nowhere [default: /var/lib/trafcalc/book.db, and none with --log -]
+    #[arg(long, value_name = "PATH")]
+    book: Option<PathBuf>,
 
     /// Where the status is told; empty: nowhere [default: /run/trafcalc/status.sock]
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
@@ -223,8 +223,8 @@ impl From<RunArgs> for Overrides {
             interval,
             duration,
             log,
-            book,
             format,
+            book,
             status_socket,
             loopback,
             by,
@@ -240,8 +240,8 @@ impl From<RunArgs> for Overrides {
             interval,
             duration,
             log,
-            book,
             format,
+            book,
             status_socket,
             loopback,
             by,

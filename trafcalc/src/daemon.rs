@@ -37,7 +37,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         Subordinate::User => subordinate::read(Path::new(subordinate::FILE)),
         Subordinate::Apart => Vec::new(),
     };
-    let (wanted, waiting) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
+    let (wanted, awaited) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
     let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
@@ -63,7 +63,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         let writing = Writing::start(log, keeping, counting(&*started.backend), events.reader_gone())?;
         let mut daemon =
             Daemon::new(started, writing, opened.flatten(), now, settings.capture.by, settings.log.host.clone());
-        daemon.wait_for(waiting);
+        daemon.wait_for(awaited);
         let _name = status.and_then(|socket| answer(socket, &daemon));
         turn(daemon, events, settings).await
     })

@@ -61,7 +61,7 @@ impl Writing {
                 let commit = commit();
                 book.tell(Booking { commit, report });
             }
-            (None, Some(report)) => self.log.tell(Piece::Report(report)),
+            (None, Some(report)) => self.log.tell(Piece::Report(Box::new(report))),
             (None, None) => {}
         }
     }

@@ -150,7 +150,7 @@ impl Sink<Booking> for BookSink {
         });
         book.commit(&Commit { records, ..booking.commit.clone() })?;
         if let Some(report) = &booking.report {
-            self.log.tell(Piece::Report(report.clone()));
+            self.log.tell(Piece::Report(Box::new(report.clone())));
         }
         if let Err(error) = self.trim(booking.commit.end) {
             tracing::warn!("{error}; old rows stay for now");

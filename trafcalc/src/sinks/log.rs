@@ -10,7 +10,7 @@ use crate::report::Report;
 #[derive(Clone, Debug)]
 pub enum Piece {
     /// A report.
-    Report(Report),
+    Report(Box<Report>),
     /// What a former life of the service had still to write, and how far it had come.
     Resume {
         /// What the log noted when it was last told of, as in [`Told`].
@@ -46,7 +46,7 @@ impl Item for Piece {
     fn merge(&mut self, next: Self) -> Option<Self> {
         match (self, next) {
             (Self::Report(report), Self::Report(next)) => {
-                report.merge(next);
+                report.merge(*next);
                 None
             }
             (_, next) => Some(next),

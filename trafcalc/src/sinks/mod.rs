@@ -102,10 +102,16 @@ pub enum SinkError {
     Stuck,
     /// The book was not written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(Box<BookError>),
     /// Whoever was reading has gone.
     #[error("the reader of standard output has gone")]
     ReaderGone,
+}
+
+impl From<BookError> for SinkError {
+    fn from(error: BookError) -> Self {
+        Self::Book(Box::new(error))
+    }
 }
 
 fn write_error(path: &Path, source: std::io::Error) -> SinkError {

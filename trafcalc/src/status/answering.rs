@@ -57,7 +57,7 @@ pub fn answer(socket: Socket, latest: Latest, (log, book): (Watch, Option<Watch>
         loop {
             match listener.accept() {
                 Ok((client, _)) => {
-                    send(client, &Status::new(&latest, log.condition(), book.as_ref().map(Watch::condition)).json())
+                    send(client, &Status::new(&latest, log.condition(), book.as_ref().map(Watch::condition)).json());
                 }
                 Err(error) => {
                     tracing::debug!("a client of the status socket cannot be accepted: {error}");

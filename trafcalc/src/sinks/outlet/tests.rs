@@ -39,7 +39,7 @@ impl Bench {
     fn tell(&self, seq: u64) {
         let mut report = samples::report();
         report.summary.stamp.seq = seq;
-        self.outlet.tell(Piece::Report(report));
+        self.outlet.tell(Piece::Report(Box::new(report)));
     }
 
     /// The number of each report that was written, and the bytes that all of them say alice has sent.

@@ -1,0 +1,191 @@
+//! The book of a running service, in trouble and out of it. The packet backend counts, nobody makes traffic.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+
+use super::support::{can_capture, leave_out, trafcalc};
+
+/// Longest anything here may take, on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service with a book, that reports every 100 ms.
+struct Service {
+    child: Child,
+    folder: PathBuf,
+    book: PathBuf,
+}
+
+impl Service {
+    fn start(folder: &Path, book: &Path) -> Self {
+        let child = trafcalc(&["run", "--backend=packet", "--interval=100ms", "--format=json"])
+            .args(["--book".as_ref(), book.as_os_str()])
+            .args(["--log".as_ref(), folder.join("log").as_os_str()])
+            .args(["--status-socket".as_ref(), folder.join("status").as_os_str()])
+            .stderr(Stdio::from(fs::File::create(folder.join("messages")).unwrap()))
+            .spawn()
+            .unwrap();
+        Self { child, folder: folder.to_owned(), book: book.to_owned() }
+    }
+
+    fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !condition(self) {
+            assert!(start.elapsed() < PATIENCE, "{what} never comes: {}", self.messages());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn messages(&self) -> String {
+        fs::read_to_string(self.folder.join("messages")).unwrap_or_default()
+    }
+
+    /// The numbers of the reports in the log.
+    fn logged(&self) -> Vec<u64> {
+        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.filter(|record| record["type"] == "summary").map(|record| record["seq"].as_u64().unwrap()).collect()
+    }
+
+    /// The numbers of the reports in the book that the log is told.
+    fn booked(&self) -> Vec<u64> {
+        let book = Connection::open_with_flags(&self.book, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let mut ask = book.prepare("SELECT seq FROM report ORDER BY epoch, seq").unwrap();
+        ask.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn status(&self) -> String {
+        let output = trafcalc(&["status", "--status-socket"]).arg(self.folder.join("status")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn stop(mut self) -> (Option<i32>, Self) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        (self.child.wait().unwrap().code(), self)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_book_that_is_corrupt_is_set_aside_and_another_is_begun() {
+    if !can_capture("a_book_that_is_corrupt_is_set_aside_and_another_is_begun") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book.db");
+    fs::write(&book, "this is no book\n".repeat(1_000)).unwrap();
+    let service = Service::start(folder.path(), &book);
+    service.wait_for("a report", |service| !service.logged().is_empty());
+    let aside = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<_> = aside.filter(|path| path.to_str().unwrap().contains("corrupt")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(fs::read_to_string(&aside[0]).unwrap().starts_with("this is no book"));
+    assert!(service.messages().contains(aside[0].to_str().unwrap()), "{}", service.messages());
+    let (code, service) = service.stop();
+    assert_eq!(code, Some(0));
+    assert_eq!(service.booked(), service.logged());
+}
+
+#[test]
+fn a_second_service_may_not_write_the_same_book() {
+    if !can_capture("a_second_service_may_not_write_the_same_book") {
+        return;
+    }
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let book = folder.path().join("book.db");
+    let service = Service::start(folder.path(), &book);
+    service.wait_for("a report", |service| !service.logged().is_empty());
+    let mut second = Service::start(other.path(), &book);
+    assert_eq!(second.child.wait().unwrap().code(), Some(78));
+    assert!(second.messages().contains("is in use by another trafcalc"), "{}", second.messages());
+    assert_eq!(service.stop().0, Some(0));
+}
+
+/// Runs `test` in a file system of its own of so many bytes, which nobody else sees.
+fn on_a_small_disk(name: &str, bytes: usize, test: impl FnOnce(&Path) + Send) {
+    if !can_capture(name) {
+        return;
+    }
+    if !geteuid().is_root() {
+        leave_out(name, "needs root, to mount a small disk");
+        return;
+    }
+    let run = || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        let disk = tempfile::tempdir().unwrap();
+        let size = format!("size={bytes}");
+        mount(none, disk.path(), Some("tmpfs"), MsFlags::empty(), Some(size.as_str())).unwrap();
+        test(disk.path());
+        umount2(disk.path(), MntFlags::MNT_DETACH).unwrap();
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap());
+}
+
+#[test]
+fn a_book_whose_disk_is_full_is_made_good_when_there_is_room() {
+    on_a_small_disk("a_book_whose_disk_is_full_is_made_good_when_there_is_room", 1 << 20, |disk| {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start(folder.path(), &disk.join("book.db"));
+        service.wait_for("a report", |service| !service.logged().is_empty());
+        let waste = disk.join("waste");
+        let chunk = vec![1; 4_096];
+        let mut filled = fs::File::create(&waste).unwrap();
+        while std::io::Write::write_all(&mut filled, &chunk).is_ok() {}
+        drop(filled);
+        service.wait_for("trouble", |service| service.messages().contains("counting goes on"));
+        service.wait_for("its mention in the status", |service| {
+            let status = service.status();
+            status.contains("book: ") && !status.contains("nothing was lost")
+        });
+        let before = service.logged().len();
+        sleep(Duration::from_millis(500));
+        fs::remove_file(&waste).unwrap();
+        service.wait_for("the book", |service| service.messages().contains("the book is written again"));
+        service.wait_for("the log", |service| service.logged().len() > before + 5);
+        let (code, service) = service.stop();
+        assert_eq!(code, Some(0), "{}", service.messages());
+        let logged = service.logged();
+        assert_eq!(service.booked(), logged);
+        assert!(logged.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{logged:?}");
+    });
+}
+
+#[test]
+fn a_book_that_cannot_be_written_yet_is_begun_when_it_can() {
+    on_a_small_disk("a_book_that_cannot_be_written_yet_is_begun_when_it_can", 1 << 20, |disk| {
+        let none: Option<&str> = None;
+        let remount = |flags| mount(none, disk, none, MsFlags::MS_REMOUNT | flags, none).unwrap();
+        remount(MsFlags::MS_RDONLY);
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start(folder.path(), &disk.join("book.db"));
+        service.wait_for("trouble", |service| service.messages().contains("each report tries again"));
+        sleep(Duration::from_millis(500));
+        assert!(service.logged().is_empty(), "the log follows the book");
+        remount(MsFlags::empty());
+        service.wait_for("the log", |service| service.logged().len() > 5);
+        let (code, service) = service.stop();
+        assert_eq!(code, Some(0), "{}", service.messages());
+        let logged = service.logged();
+        assert_eq!(service.booked(), logged);
+        assert_eq!(logged.first(), Some(&1), "what was counted before is in it, too");
+        assert_eq!(fs::metadata(disk.join("book.db")).unwrap().permissions().mode() & 0o137, 0);
+    });
+}
