@@ -3,6 +3,7 @@
 mod log;
 mod mounts;
 mod readiness;
+mod store;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,6 +21,7 @@ use crate::target::Target;
 use crate::world::Namespace;
 pub(crate) use log::Log;
 use readiness::Readiness;
+pub(crate) use store::{Objects, Store};
 
 /// Longest time the service may take to start, to report, or to stop. It needs well under a second natively; an
 /// emulated machine takes some seconds to read the kernel's BTF and verify a program.
@@ -44,12 +46,15 @@ pub(crate) struct Options {
     pub(crate) subuid: Option<String>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
+    /// Keeps descriptors for it.
+    pub(crate) store: Store,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (arguments, environment) = (Vec::new(), Vec::new());
-        Self { interval: "1s", arguments, config: String::new(), environment, subuid: None, log: None }
+        let (config, store) = (String::new(), Store::default());
+        Self { interval: "1s", arguments, config, environment, subuid: None, log: None, store }
     }
 }
 
@@ -63,6 +68,11 @@ impl Options {
         self.config += line;
         self.config.push('\n');
         self
+    }
+
+    /// The same with its log at this path.
+    pub(crate) fn log_to(self, path: PathBuf) -> Self {
+        Self { log: Some(path), ..self }
     }
 
     pub(crate) fn subuid(self, line: &str) -> Self {
@@ -95,7 +105,7 @@ impl Service {
     pub(crate) fn spawn(target: Target, namespace: &Namespace, options: &Options) -> Result<Self> {
         let dir = TempDir::with_prefix("trafcalc-test-")?;
         let log = options.log.clone().unwrap_or_else(|| dir.path().join("traffic"));
-        let readiness = Readiness::new(&dir.path().join("notify"))?;
+        let readiness = Readiness::new(&dir.path().join("notify"), options.store.clone())?;
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
         let subuid = dir.path().join("subuid");
@@ -154,6 +164,13 @@ impl Service {
     /// The number of its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Kills it, and gives what it wrote to standard error.
+    pub(crate) fn kill(mut self) -> Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.stderr())
     }
 
     /// Asks it to stop.
@@ -218,7 +235,7 @@ pub(crate) fn program() -> OsString {
 fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<Command> {
     let config = dir.join("config.toml");
     std::fs::write(&config, &options.config)?;
-    let mut command = Command::new(program());
+    let mut command = options.store.command(program());
     command.arg("run").args(target.arguments()).args(["--interval", options.interval, "--format", "json"]);
     command.args(["--duration", LONGEST_RUN]);
     command.arg("--config").arg(config).arg("--log").arg(log).args(&options.arguments);

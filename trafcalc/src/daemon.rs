@@ -16,6 +16,7 @@ use crate::identity::{Identity, subordinate, wanted};
 use crate::ledger::{Ledger, Snapshot};
 use crate::report::{Period, Report, Scope, Source, Summary};
 use crate::service::events::{Event, Events, Timers};
+use crate::service::keep::Keeper;
 use crate::service::{notify, privileges};
 use crate::sinks::{Log, SinkError};
 use crate::status::{self, Latest, Socket, SocketName};
@@ -32,8 +33,10 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         Subordinate::Apart => Vec::new(),
     };
     let wanted = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates)?;
-    let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
+    let mut capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
+    let keeper = opening::keeper(settings.keep.as_ref())?;
+    capture.ebpf.keep = keeper.as_ref().map(Keeper::folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let mut log = opening::log(&settings.log)?;
     let status = match opening::status(settings.status.as_deref()) {
@@ -260,6 +263,7 @@ impl Daemon {
         match &written {
             Ok(()) => {
                 self.ledger.mark_reported(&snapshot);
+                self.backend.reported();
                 self.reported_at = now.monotonic;
                 self.note_log_works();
             }

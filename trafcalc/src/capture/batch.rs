@@ -80,7 +80,8 @@ pub struct Process {
     pub program: Arc<str>,
 }
 
-/// What could not be counted or attributed, and why. Every number counts from the start of the service.
+/// What could not be counted or attributed, and why. Every number counts from the start of the service; where the counting goes
+/// on without one, those that the kernel half keeps count from the start of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
@@ -109,6 +110,16 @@ pub struct Health {
     pub audit_mismatches: u64,
 }
 
+/// Where the counters of the kernel stood, so that whoever keeps the bytes of a batch can keep, in the same transaction, what they
+/// were taken from: then the next process knows what of these counters is still to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// Which counters: those of another name all began at 0, and what is kept of the former can be forgotten.
+    pub map: String,
+    /// The rows that changed, by number, as they stand now.
+    pub rows: Vec<(u32, Bytes)>,
+}
+
 /// What a backend counted since it was last asked, and its health since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -118,4 +129,6 @@ pub struct Batch {
     pub gone: Vec<Owner>,
     /// Health since the start.
     pub health: Health,
+    /// What this batch's bytes were taken from, where counters outlive the process.
+    pub baseline: Option<Baseline>,
 }

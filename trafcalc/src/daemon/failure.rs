@@ -5,6 +5,7 @@ use std::fmt;
 use crate::capture::{CaptureError, Declined};
 use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
+use crate::service::keep::KeepError;
 use crate::service::privileges;
 use crate::sinks::SinkError;
 use crate::status::SocketError;
@@ -24,6 +25,9 @@ pub enum Failure {
     /// The status socket that was asked for cannot be made.
     #[error(transparent)]
     Status(#[from] SocketError),
+    /// The folder that was asked for cannot keep anything.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// Each backend that was tried, and why it did not start.
     #[error("no backend could start:{0}")]
     NoBackend(Tried),
@@ -55,7 +59,7 @@ impl Failure {
         match self {
             Self::Privilege(_) => Exit::Privilege,
             Self::Wanted(_) => Exit::Usage,
-            Self::Log(_) | Self::Status(_) => Exit::Config,
+            Self::Log(_) | Self::Status(_) | Self::Keep(_) => Exit::Config,
             Self::NoBackend(Tried(declined)) => match declined.last() {
                 // The least demanding one was refused for want of a privilege, so granting it helps.
                 Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::{self, Format};
+use crate::service::keep::{KeepError, Keeper};
 use crate::sinks::{Destination, Json, Log, LogFile, Logfmt, SinkError, Stdout};
 use crate::status::{Socket, SocketError};
 
@@ -17,6 +18,18 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
         Format::Logfmt => Log::new(Box::new(Logfmt), destination),
         Format::Json => Log::new(Box::new(Json), destination),
     })
+}
+
+/// Who keeps what counts. That systemd does not is no reason not to count.
+pub(super) fn keeper(keep: Option<&config::Keep>) -> Result<Option<Keeper>, KeepError> {
+    match keep {
+        None => Ok(None),
+        Some(config::Keep::Folder(folder)) => Keeper::in_folder(folder).map(Some),
+        Some(config::Keep::Systemd) => {
+            let kept = Keeper::systemd();
+            Ok(kept.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok())
+        }
+    }
 }
 
 /// Where nobody asked for a socket, none is no reason not to count.

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod exit;
+pub mod keep;
 pub mod logging;
 pub mod notify;
 pub mod privileges;

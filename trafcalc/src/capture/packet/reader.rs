@@ -267,7 +267,7 @@ impl Reader {
     fn batch(&mut self) -> Batch {
         self.flows.sweep(self.now_ms());
         let (credits, gone) = (self.flows.take_credits(), self.flows.take_gone());
-        Batch { credits, gone, health: self.flows.health() }
+        Batch { credits, gone, health: self.flows.health(), baseline: None }
     }
 
     fn now_ms(&self) -> u64 {
