@@ -35,18 +35,20 @@ pub(crate) fn before(sk: Sock, old: u32, new: u32) {
     if change == Change::Nothing || loopback::has_local_peer_to_leave_out(sk) {
         return;
     }
-    if table::find(sk.key()).is_none() {
-        claim_or_note(sk.key(), old, (change == Change::Ends).into());
-    }
+    claim_or_note(sk.key(), old, (change == Change::Ends).into());
 }
 
 /// Exported, as those below, which has the verifier go through it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn claim_or_note(key: u64, old: u32, ends: u32) -> i32 {
+    let is_there = table::find(key).is_some();
     if let Some(stream) = claim(key) {
-        keep(key, &stream);
-    } else if ends != 0 {
+        // Where another program has seen the event before, its stream is the one to go on with.
+        if !is_there {
+            keep(key, &stream);
+        }
+    } else if ends != 0 && !is_there {
         let base = sent_base(&Sock::of(key).numbers());
         let _ = ENDED.insert(key, u64::from(base) << 32 | u64::from(old), ANY);
         // The note is there before the table is looked at again.

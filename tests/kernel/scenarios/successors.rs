@@ -48,7 +48,7 @@ impl Succession {
         let (world, logs) = (World::new()?, TempDir::with_prefix("trafcalc-successors-")?);
         let (store, log) = (Store::default(), logs.path().join("traffic"));
         let options = |turn: u32| self.options(turn, &store).log_to(log.clone());
-        let mut service = Service::start(test.target, &world.near, &options(0))?;
+        let mut service = self.start(test, &world, &options(0))?;
         let programs = self.start_traffic(test, &world)?;
         let mut random = Random::new();
         let mut said = Vec::new();
@@ -59,7 +59,13 @@ impl Succession {
                 End::Stop => said.push(service.stop()?.stderr),
             }
             sleep(random.up_to(Duration::from_millis(self.longest_pause_ms)));
-            service = Service::start(test.target, &world.near, &options(turn))?;
+            if self.ends == End::Kill && turn % 2 == 0 {
+                // In the middle of its start, or soon after it.
+                let starting = self.spawn(test, &world, &options(turn / 2))?;
+                sleep(random.up_to(Duration::from_millis(test.volume(400, 3_000))));
+                said.push(starting.kill()?);
+            }
+            service = self.start(test, &world, &options(turn))?;
         }
         let truth = finish_actors(programs.into_iter().map(|program| (&world.far, program)))?.by(self.by);
         world.near.wait_until_closed()?;
@@ -76,6 +82,20 @@ impl Succession {
         ensure!(counted.last()?.health("gaps")? == 0, "there are gaps\n{}", said());
         ensure!(truth.total().sent > PORTION, "hardly any traffic: {truth:?}");
         Ok((store, objects))
+    }
+
+    fn start(&self, test: &Test, world: &World, options: &Options) -> Result<Service> {
+        let mut service = self.spawn(test, world, options)?;
+        service.wait_until_ready()?;
+        Ok(service)
+    }
+
+    /// As systemd starts it, which runs another program before.
+    fn spawn(&self, test: &Test, world: &World, options: &Options) -> Result<Service> {
+        if self.folder.is_none() {
+            options.store.prepare()?;
+        }
+        Service::spawn(test.target, &world.near, options)
     }
 
     fn options(&self, turn: u32, store: &Store) -> Options {

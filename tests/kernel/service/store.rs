@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::{Result, ensure};
 use nix::libc;
+use tempfile::TempDir;
+
+use super::readiness::Readiness;
 
 /// A store; all clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +20,9 @@ impl Store {
     /// What a service said, and the descriptors that came with it.
     pub(super) fn note(&self, lines: &[&[u8]], descriptors: &[i32]) {
         // SAFETY: the kernel has just opened them for us.
-        let descriptors = descriptors.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) });
+        let opened = |&number: &i32| unsafe { OwnedFd::from_raw_fd(number) };
+        // All of them, so that those that are not kept are closed.
+        let descriptors: Vec<_> = descriptors.iter().map(opened).collect();
         let name = lines.iter().find_map(|line| line.strip_prefix(b"FDNAME="));
         let name = String::from_utf8_lossy(name.unwrap_or(b"stored")).into_owned();
         let is_told = |what: &[u8]| lines.contains(&what);
@@ -26,7 +32,7 @@ impl Store {
         }
         // systemd takes some kinds for closed unless it is told not to look.
         if is_told(b"FDSTORE=1") && is_told(b"FDPOLL=0") {
-            kept.extend(descriptors.map(|descriptor| (name.clone(), descriptor)));
+            kept.extend(descriptors.into_iter().map(|descriptor| (name.clone(), descriptor)));
         }
     }
 
@@ -49,9 +55,26 @@ impl Store {
         path.into()
     }
 
-    /// How many descriptors there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// Has the program under test put a new file system into it, as the unit does before each start.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        let folder = TempDir::with_prefix("trafcalc-store-")?;
+        let socket = folder.path().join("notify");
+        let readiness = Readiness::new(&socket, self.clone())?;
+        let mut child = Command::new(super::program()).arg("store").env("NOTIFY_SOCKET", &socket).spawn()?;
+        loop {
+            // It waits until its last message is read.
+            readiness.is_ready()?;
+            if let Some(status) = child.try_wait()? {
+                ensure!(status.success(), "trafcalc store ended with {status}");
+                return Ok(());
+            }
+        }
+    }
+
+    /// The names of the descriptors in it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Closes all.

@@ -63,7 +63,7 @@ impl Actors {
         Ok(Self { accounts, seats, free, by, hierarchy, taken: BTreeMap::new(), opened: 0 })
     }
 
-    /// Adds to `batch` what the rows gained, of a generation of programs that has ended.
+    /// Adds to `batch` what the rows gained, of a generation of programs that has ended, and who is gone.
     pub(super) fn read_former(
         &mut self,
         tables: &Tables,
@@ -71,8 +71,12 @@ impl Actors {
         batch: &mut Batch,
     ) -> Result<(), CaptureError> {
         self.update(tables)?;
+        let cgroups = OnceCell::new();
         for (&row, taken) in &self.taken {
             credit(batch, &taken.owner, counters.gain(row, tables.shares(row)?));
+            if is_gone(Path::new("/proc"), &taken.owner, || cgroups.get_or_init(|| self.hierarchy.cgroups())) {
+                batch.gone.push(taken.owner.clone());
+            }
         }
         Ok(())
     }

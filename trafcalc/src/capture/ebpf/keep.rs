@@ -130,8 +130,7 @@ impl Kept {
             generations.extend(Generation::parse(entry.map_err(failed)?.path()));
         }
         generations.sort_by_key(|generation| generation.number);
-        let number =
-            current(root)?.map_or(Ok(0), |current| current.get(&0, 0)).map_err(|error| unkept(root, &error))?;
+        let number = acting(root)?;
         let mut kept = Self { root: root.to_owned(), acting: None, former: Vec::new() };
         for generation in generations {
             match generation.number.cmp(&number) {
@@ -165,20 +164,21 @@ impl Kept {
         self.root.join(CURRENT)
     }
 
-    /// The number of the next generation.
-    pub(super) fn next_number(&self) -> u32 {
-        self.acting.as_ref().map_or(1, |acting| acting.number + 1)
+    /// The number of the next generation: one that no program of another has.
+    pub(super) fn next_number(&self) -> Result<u32, CaptureError> {
+        acting(&self.root).map(|number| number + 1)
     }
 
     /// Gives the next generation, which is complete, its name.
     pub(super) fn complete(
         &self,
+        number: u32,
         identity: u64,
         (by, bucket_bits, loopback): (By, u32, bool),
     ) -> Result<Generation, CaptureError> {
         let mut generation = Generation {
             folder: PathBuf::new(),
-            number: self.next_number(),
+            number,
             is_known: true,
             identity,
             counters: RandomState::new().build_hasher().finish(),
@@ -222,6 +222,11 @@ fn membarrier() {
     const GLOBAL: libc::c_int = 1;
     // SAFETY: takes two numbers, and touches no memory.
     unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0) };
+}
+
+/// The number of the generation that acts; 0 if there is none.
+fn acting(root: &Path) -> Result<u32, CaptureError> {
+    current(root)?.map_or(Ok(0), |current| current.get(&0, 0)).map_err(|error| unkept(root, &error))
 }
 
 fn current(root: &Path) -> Result<Option<Array<MapData, u32>>, CaptureError> {
@@ -309,7 +314,7 @@ mod tests {
     fn what_was_never_complete_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let kept = Kept::open(root.path()).unwrap();
-        assert_eq!((kept.next_number(), kept.acting.is_none()), (1, true));
+        assert_eq!((kept.next_number().unwrap(), kept.acting.is_none()), (1, true));
         let folder = kept.begin().unwrap();
         assert!(folder.join(LINKS).is_dir());
         Kept::open(root.path()).unwrap();
@@ -321,7 +326,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let kept = Kept::open(root.path()).unwrap();
         kept.begin().unwrap();
-        let generation = kept.complete(1, (By::User, 3, false)).unwrap();
+        let generation = kept.complete(1, 9, (By::User, 3, false)).unwrap();
         assert!(generation.folder.is_dir());
         assert!(Kept::open(root.path()).unwrap().acting.is_none());
         assert!(!generation.folder.exists());

@@ -230,7 +230,7 @@ impl EbpfBackend {
     ) -> Result<Self, CaptureError> {
         candidate.check()?;
         let Some(kept) = kept else {
-            let beginning = begin(&candidate, kernel, settings, None)?;
+            let beginning = begin(&candidate, kernel, settings)?;
             return Self::new(candidate, settings, beginning, None);
         };
         let identity = programs::identity(&candidate, kernel, settings);
@@ -329,14 +329,8 @@ impl EbpfBackend {
 }
 
 /// Loads programs and has them called from now on.
-fn begin(
-    candidate: &Candidate,
-    kernel: &Kernel,
-    settings: &Settings,
-    place: Option<&Place<'_>>,
-) -> Result<Beginning, CaptureError> {
-    let (beginning, processes) = attach(candidate, kernel, settings, place)?;
-    let mut beginning = beginning;
+fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
+    let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
     beginning.programs.act()?;
     sweep::adopt(&mut beginning.programs)?;
     plan::add_children(processes, &settings.wanted)?;
@@ -371,17 +365,31 @@ fn begin_kept(
 ) -> Result<(Beginning, Generation), CaptureError> {
     handover::finish_former(kept)?;
     let former = kept.acting.as_ref().filter(|acting| acting.is_known);
-    let place = Place { kept, folder: kept.begin()?, former };
+    let place = Place { kept, folder: kept.begin()?, number: kept.next_number()?, former };
     let (mut beginning, processes) = attach(candidate, kernel, settings, Some(&place))?;
     let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
-    let generation = kept.complete(identity, (settings.by, bits, settings.loopback))?;
-    kept.act(&generation)?;
+    let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
+    let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
+    // Two generations that act would count twice.
+    took_over.inspect_err(|_| drop(generation.remove()))?;
+    plan::add_children(processes, &settings.wanted)?;
+    Ok((beginning, generation))
+}
+
+/// Has the new generation act, and take over the streams of the former.
+fn take_over(
+    programs: &mut Programs,
+    settings: &Settings,
+    Place { kept, former, .. }: &Place<'_>,
+    generation: &Generation,
+) -> Result<(), CaptureError> {
+    kept.act(generation)?;
     if let Some(acting) = &kept.acting {
         acting.detach()?;
     }
     match (former, &kept.acting) {
         (Some(former), _) => {
-            let left = sweep::take_over(&mut beginning.programs, former.bucket_bits)?;
+            let left = sweep::take_over(programs, former.bucket_bits)?;
             tracing::info!(left, "took over the connections that a former process counted");
         }
         (None, Some(unknown)) => {
@@ -392,10 +400,9 @@ fn begin_kept(
     }
     // What the former has counted is taken over; what it left out may be wanted now.
     if former.is_none_or(|former| settings.loopback && !former.loopback) {
-        sweep::adopt(&mut beginning.programs)?;
+        sweep::adopt(programs)?;
     }
-    plan::add_children(processes, &settings.wanted)?;
-    Ok((beginning, generation))
+    Ok(())
 }
 
 /// Goes on with the programs that a former process attached.

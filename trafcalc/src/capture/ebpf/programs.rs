@@ -37,6 +37,8 @@ pub(super) struct Place<'a> {
     pub(super) kept: &'a Kept,
     /// The folder of the new generation.
     pub(super) folder: PathBuf,
+    /// Its number.
+    pub(super) number: u32,
     /// The generation whose streams it is to take over.
     pub(super) former: Option<&'a Generation>,
 }
@@ -317,7 +319,7 @@ fn load_object(
         loader.map_pin_path("OLD_BUCKETS", former.folder.join("BUCKETS"));
         loader.map_pin_path("OLD_SPILL", former.folder.join("SPILL"));
     }
-    let generation = place.map_or(1, |place| place.kept.next_number());
+    let generation = place.map_or(1, |place| place.number);
     let old_bucket_bits = former.map_or(0, |former| former.bucket_bits);
     loader
         .override_global("OFFSETS", &words, true)
