@@ -12,7 +12,7 @@ pub(super) const SCENARIO: Scenario =
     Scenario::new("killed_and_followed_by_another", run).targets(|target| target != Target::Packet);
 
 fn run(test: &Test) -> Result<()> {
-    let configs = &["", "[ebpf]\nmax_connections = 5000", "[ebpf]\nmax_accounts = 300"];
+    let configs = &["", "[ebpf]\nmax_connections = 5000", "[ebpf]\nmethod = 'events'", "[ebpf]\nmax_accounts = 300"];
     let times = test.volume(20, 3);
     let kills = Succession { ends: End::Kill, by: By::User, folder: None, configs, times, longest_pause_ms: 300 };
     let (store, objects) = kills.run(test)?;
