@@ -59,7 +59,7 @@ impl Handover {
             }
             all_told |= told.is_some_and(|told| told.map == former.map());
         }
-        let to_take = opened.last().map(|_| u32::MAX);
+        let to_take = (generation.takes_over() && !opened.is_empty()).then_some(u32::MAX);
         Ok((Self { generation, reports, former: opened, to_take }, counters))
     }
 
@@ -149,7 +149,8 @@ fn reported(generation: &Generation, reports: &Reports, told: Option<&Baseline>)
 
 /// Takes over what streams the generation that acts has still to take over of the one before, as far as it can be now.
 pub(super) fn finish_former(kept: &Kept) -> Result<(), CaptureError> {
-    if let (Some(acting), Some(former)) = (&kept.acting, kept.former.last()) {
+    let has_begun = |acting: &&Generation| acting.takes_over();
+    if let (Some(acting), Some(former)) = (kept.acting.as_ref().filter(has_begun), kept.former.last()) {
         former.detach()?;
         let mut programs = Programs::of_former(acting, std::iter::empty())?;
         sweep::take_over(&mut programs, former.bucket_bits)?;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use aya::maps::{Array, Map, MapData};
 
+use super::hooks::TAKE_OVER;
 use super::programs::system;
 use crate::capture::{By, CaptureError};
 
@@ -96,6 +97,11 @@ impl Generation {
         open(&self.folder.join(name))
     }
 
+    /// Whether it has programs that take over streams of the generation before it.
+    pub(super) fn takes_over(&self) -> bool {
+        self.folder.join(PROGRAMS).join(TAKE_OVER).exists()
+    }
+
     /// Has its programs called no more.
     pub(super) fn detach(&self) -> Result<(), CaptureError> {
         for folder in [LINKS, PROGRAMS] {
@@ -140,6 +146,15 @@ impl Kept {
             }
         }
         Ok(kept)
+    }
+
+    /// Frees what former processes left, where nobody goes on with it: else what this one counts would be told again by the
+    /// next one that does.
+    pub(super) fn abandon(self) -> Result<(), CaptureError> {
+        if self.acting.is_some() {
+            tracing::warn!("what a former process counted and did not report is lost");
+        }
+        release(&self.root)
     }
 
     /// The folder in which the next generation is made.

@@ -94,7 +94,9 @@ fn start_kept(
     match EbpfBackend::start(attach, kernel, settings, kept.as_ref()) {
         Err(error @ CaptureError::Keep { .. }) => {
             tracing::warn!("{error}; the count ends with this process");
-            *kept = None;
+            if let Some(Err(error)) = kept.take().map(Kept::abandon) {
+                tracing::warn!("{error}");
+            }
             EbpfBackend::start(attach, kernel, settings, None)
         }
         result => result,
