@@ -27,6 +27,7 @@ fn help_names_every_option_of_the_contract_and_its_default() {
         "--log <PATH>",
         "--book <PATH>",
         "--format <FORMAT>",
+        "--keep <systemd|DIR>",
         "--loopback",
         "--by <WHAT>",
         "--owner <WHOSE>",
@@ -56,10 +57,10 @@ fn help_names_every_option_of_the_contract_and_its_default() {
 #[test]
 fn help_names_every_command_but_the_hidden_one() {
     let help = printed(&["--help"]);
-    for command in ["  run ", "  selftest ", "  status "] {
+    for command in ["  run ", "  release ", "  selftest ", "  status "] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
-    assert!(!help.contains("selftest-traffic"));
+    assert!(!help.contains("selftest-traffic") && !help.contains("  store "));
 }
 
 #[test]

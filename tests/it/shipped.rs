@@ -64,6 +64,20 @@ fn the_unit_grants_what_counting_needs_and_nothing_takes_it_away() {
 }
 
 #[test]
+fn the_unit_has_systemd_keep_what_is_counted() {
+    let unit = read("trafcalc.service");
+    assert!(setting(&unit, "ExecStart").ends_with(" run --keep systemd"));
+    // What is made is handed over by another process than the main one, with the privileges that this has not got.
+    assert_eq!(setting(&unit, "ExecStartPre"), format!("-+{PROGRAM} store"));
+    assert_eq!(setting(&unit, "NotifyAccess"), "exec");
+    assert!(setting(&unit, "FileDescriptorStoreMax").parse::<u32>().unwrap() >= 2);
+    // Else stopping would not free it.
+    assert!(!unit.contains("FileDescriptorStorePreserve"));
+    let output = trafcalc(&["store"]).env_remove("NOTIFY_SOCKET").output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_unit_does_not_start_again_what_cannot_get_better() {
     let unit = read("trafcalc.service");
     assert_eq!(setting(&unit, "RestartPreventExitStatus"), "64 77 78");

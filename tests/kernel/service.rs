@@ -4,6 +4,7 @@ mod directory;
 mod log;
 mod mounts;
 mod readiness;
+mod store;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,6 +23,7 @@ use crate::world::Namespace;
 pub(crate) use directory::{Directory, no_directory};
 pub(crate) use log::Log;
 use readiness::Readiness;
+pub(crate) use store::{Objects, Store};
 
 /// Longest time the service may take to start, to report, or to stop. It needs well under a second natively; an
 /// emulated machine takes some seconds to read the kernel's BTF and verify a program.
@@ -50,11 +52,14 @@ pub(crate) struct Options {
     pub(crate) book: Option<PathBuf>,
     /// Where the log goes; a directory of the service's own if not given.
     pub(crate) log: Option<PathBuf>,
+    /// Keeps descriptors for it.
+    pub(crate) store: Store,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (arguments, environment) = (Vec::new(), Vec::new());
+        let store = Store::default();
         Self {
             interval: "1s",
             arguments,
@@ -64,6 +69,7 @@ impl Default for Options {
             directory: None,
             book: None,
             log: None,
+            store,
         }
     }
 }
@@ -78,6 +84,11 @@ impl Options {
         self.config += line;
         self.config.push('\n');
         self
+    }
+
+    /// The same with its log at this path.
+    pub(crate) fn log_to(self, path: PathBuf) -> Self {
+        Self { log: Some(path), ..self }
     }
 
     pub(crate) fn subuid(self, line: &str) -> Self {
@@ -110,7 +121,7 @@ impl Service {
     pub(crate) fn spawn(target: Target, namespace: &Namespace, options: &Options) -> Result<Self> {
         let dir = TempDir::with_prefix("trafcalc-test-")?;
         let log = options.log.clone().unwrap_or_else(|| dir.path().join("traffic"));
-        let readiness = Readiness::new(&dir.path().join("notify"))?;
+        let readiness = Readiness::new(&dir.path().join("notify"), options.store.clone())?;
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
         let subuid = dir.path().join("subuid");
@@ -171,6 +182,13 @@ impl Service {
         self.child.id()
     }
 
+    /// Kills it, and gives what it wrote to standard error.
+    pub(crate) fn kill(mut self) -> Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.stderr())
+    }
+
     /// Asks it to stop.
     pub(crate) fn terminate(&self) -> Result<()> {
         self.signal(Signal::SIGTERM)
@@ -189,13 +207,6 @@ impl Service {
         let mut log = self.log()?;
         log.stderr = self.stderr();
         Ok(log)
-    }
-
-    /// Kills it, and gives what it has written.
-    pub(crate) fn kill(mut self) -> Result<Log> {
-        self.signal(Signal::SIGKILL)?;
-        self.wait()?;
-        if self.log.exists() { self.log() } else { Ok(Log::default()) }
     }
 
     fn wait(&mut self) -> Result<ExitStatus> {
@@ -244,7 +255,7 @@ pub(crate) fn program() -> OsString {
 fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<Command> {
     let config = dir.join("config.toml");
     std::fs::write(&config, &options.config)?;
-    let mut command = Command::new(program());
+    let mut command = options.store.command(program());
     let book = options.book.as_deref().unwrap_or(Path::new("none"));
     command.args(["run", "--book"]).arg(book).args(target.arguments()).args([
         "--interval",

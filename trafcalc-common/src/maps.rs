@@ -125,6 +125,26 @@ pub struct Tally {
     pub received: u64,
 }
 
+/// What the service noted of a row. It writes this through a mapping of the map's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Reported {
+    /// Sent bytes of the row that are in a report.
+    pub sent: u64,
+    /// Received bytes of the row that are in a report.
+    pub received: u64,
+    /// 0, or, while the row has been taken from its user and is not yet free, the user's number and 1 in the upper half.
+    pub left_by: u64,
+    /// For later.
+    pub spare: u64,
+}
+
+/// What a run that takes over streams gives where another generation acts.
+pub const NOT_ACTING: u32 = u32::MAX;
+
+/// Most connections that can end without a stream while streams are taken over, which takes some milliseconds.
+pub const MAX_ENDED: u32 = 16_384;
+
 /// Indices of the per-CPU array of rare events.
 pub mod event {
     /// Connections that were older than the program.
@@ -139,8 +159,10 @@ pub mod event {
     pub const AUDITED: u32 = 4;
     /// Those whose stream was not what the kernel says.
     pub const MISMATCHED: u32 = 5;
+    /// Connections that a new generation of programs took over and had no room for: what they moved since is not counted.
+    pub const LOST: u32 = 6;
     /// Number of indices.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }
 
 #[cfg(test)]

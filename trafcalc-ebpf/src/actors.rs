@@ -64,6 +64,8 @@ mod sweep;
 #[cfg(target_arch = "bpf")]
 mod table;
 #[cfg(target_arch = "bpf")]
+mod takeover;
+#[cfg(target_arch = "bpf")]
 #[path = "actors/task.rs"]
 mod task;
 #[cfg(target_arch = "bpf")]

@@ -96,8 +96,9 @@ fn first(sk: Sock, old: u32, change: Change) -> Stream {
     if change == Change::Opens { OPENING } else { begun(&sk.numbers(), old == state::SYN_SENT) }
 }
 
+/// The connection of `stream` ends, from state `old`.
 #[inline(always)]
-fn ends(sk: Sock, stream: *mut Stream, old: u32) {
+pub(crate) fn ends(sk: Sock, stream: *mut Stream, old: u32) {
     last_look(sk, stream, old);
     credit::leaves(stream);
     table::remove(sk.key());

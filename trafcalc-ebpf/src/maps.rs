@@ -1,11 +1,11 @@
 //! The maps, and the constants that the loader sets. Sizes here are defaults; the loader overrides them.
 #![expect(unsafe_code, reason = "constants are replaced behind the compiler's back")]
 
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
-use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table};
+use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, Reported, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table};
 use trafcalc_common::offsets::{Offsets, SweepOffsets};
 
 /// The streams of connections, by the address of their socket.
@@ -77,6 +77,27 @@ pub(crate) static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(event
 #[map]
 pub(crate) static EVIDENCE: PerCpuArray<[u64; EVIDENCE_WORDS]> = PerCpuArray::with_max_entries(1, 0);
 
+/// The number of the generation of programs that acts. The programs of all others do nothing: see [`is_acting`].
+#[map]
+pub(crate) static CURRENT: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What of each row's bytes was reported. The programs do not use it: it is here so that it is kept with the other maps.
+#[map]
+pub(crate) static REPORTED: Array<Reported> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The streams of the generation before this one. The loader puts the maps of that generation here: see [`crate::takeover`].
+#[map]
+pub(crate) static OLD_BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
+
+/// Those of its streams for which their bucket had no room.
+#[map]
+pub(crate) static OLD_SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
+
+/// Connections that ended while streams are taken over and that had none, by the address of their socket: see
+/// [`crate::takeover`].
+#[map]
+pub(crate) static ENDED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1, 0);
+
 /// Where to find what in this kernel's structures.
 #[unsafe(no_mangle)]
 pub(crate) static OFFSETS: Offsets = Offsets::UNSET;
@@ -108,6 +129,14 @@ static FIRST_SUBORDINATE: u32 = 0;
 /// There are 2 to the power of this many buckets.
 #[unsafe(no_mangle)]
 static BUCKET_BITS: u32 = 0;
+
+/// The number of this generation of programs.
+#[unsafe(no_mangle)]
+static GENERATION: u32 = 0;
+
+/// The generation before had 2 to the power of this many buckets.
+#[unsafe(no_mangle)]
+static OLD_BUCKET_BITS: u32 = 0;
 
 /// One of the offsets.
 macro_rules! offset {
@@ -169,4 +198,18 @@ pub(crate) fn user_rows() -> u32 {
 #[inline(always)]
 pub(crate) fn first_subordinate() -> u32 {
     constant(&FIRST_SUBORDINATE)
+}
+
+/// The number of buckets of the generation before, as a power of 2.
+#[inline(always)]
+pub(crate) fn old_bucket_bits() -> u32 {
+    constant(&OLD_BUCKET_BITS)
+}
+
+/// Whether this generation of programs is the one that acts. Asked first by every program: a service that takes over attaches
+/// its own programs beside those of the former service, and then has them act by one store.
+#[inline(always)]
+pub(crate) fn is_acting() -> bool {
+    // SAFETY: points to a map value.
+    CURRENT.get_ptr(0).is_some_and(|acting| unsafe { core::ptr::read_volatile(acting) } == constant(&GENERATION))
 }

@@ -11,7 +11,7 @@ use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Stream, table as wor
 
 use crate::atomic;
 use crate::look;
-use crate::maps::{BUCKETS, OCCUPIED, SPILL, STEPS, WORD_STEPS};
+use crate::maps::{BUCKETS, OCCUPIED, SPILL, STEPS, WORD_STEPS, is_acting};
 use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
@@ -36,6 +36,9 @@ struct Buckets {
 /// when it begins with the first word, at those in the hash.
 #[raw_tracepoint]
 pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
+    if !is_acting() {
+        return 0;
+    }
     let (first, end): (u32, u32) = (context.arg(0), context.arg(1));
     let mut is_last = context.arg::<u32>(2) != 0;
     if first == 0 && table::word(words::SPILLED) != 0 {

@@ -161,8 +161,9 @@ pub(crate) fn holder(bucket: *mut Bucket, index: usize) -> u64 {
     unsafe { read_volatile(place(bucket, index)) }
 }
 
+/// Where the key of a place stands.
 #[inline(always)]
-fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
+pub(crate) fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
     // SAFETY: `bucket` points to a map value, and `index` is less than the number of keys.
     unsafe { (&raw mut (*bucket).keys).cast::<u64>().add(index) }
 }

@@ -51,6 +51,8 @@ mod steps;
 mod sweep;
 #[cfg(target_arch = "bpf")]
 mod table;
+#[cfg(target_arch = "bpf")]
+mod takeover;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

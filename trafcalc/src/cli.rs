@@ -6,7 +6,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::{Attach, Belonging, By};
-use crate::config::{Backend, Format, Interval, LastPart, MethodChoice, Only, Overrides, Pid, RunTime, Word};
+use crate::config::{Backend, Format, Interval, Keep, LastPart, MethodChoice, Only, Overrides, Pid, RunTime, Word};
 use crate::selftest;
 
 /// Counts the TCP payload that each user of this host sent and received, to the byte.
@@ -36,9 +36,24 @@ pub enum Command {
     /// own, between users whom nobody else is. Exits with 0 only if every difference is 0 bytes. Needs root.
     Selftest(SelftestArgs),
 
+    /// Free what a service kept in a folder (run --keep DIR): its programs count no longer
+    Release(ReleaseArgs),
+
+    /// Have systemd keep a BPF file system for `run --keep systemd`: for the unit, before it starts the service.
+    #[command(hide = true)]
+    Store,
+
     /// The traffic of the self-test.
     #[command(hide = true)]
     SelftestTraffic(TrafficArgs),
+}
+
+/// The options of `release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// The options of `status`.
@@ -162,6 +177,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     status_socket: Option<PathBuf>,
 
+    /// Go on counting when the service ends, for the next one: systemd, or a folder of a BPF file system [default: end]
+    #[arg(long, value_name = "systemd|DIR")]
+    keep: Option<Keep>,
+
     /// Count connections whose both ends are on this host, too
     #[arg(long)]
     loopback: bool,
@@ -226,6 +245,7 @@ impl From<RunArgs> for Overrides {
             format,
             book,
             status_socket,
+            keep,
             loopback,
             by,
             owner,
@@ -243,6 +263,7 @@ impl From<RunArgs> for Overrides {
             format,
             book,
             status_socket,
+            keep,
             loopback,
             by,
             owner,

@@ -19,7 +19,7 @@ mod value;
 use file::File;
 pub use needs_actor::NeedsActor;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
-pub use value::{Format, Interval, LastPart, Pid, RunTime, ValueError, Word};
+pub use value::{Format, Interval, Keep, LastPart, Pid, RunTime, ValueError, Word};
 
 /// Read when it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
@@ -57,6 +57,8 @@ pub struct Settings {
     pub interval: Interval,
     /// Stop by itself after this long.
     pub duration: Option<RunTime>,
+    /// Who keeps the programs and counters of the eBPF backend when the process ends.
+    pub keep: Option<Keep>,
     /// Where reports go.
     pub log: Log,
     /// Where the accounts are kept.
@@ -130,6 +132,8 @@ pub struct Overrides {
     pub book: Option<PathBuf>,
     /// `--status-socket`
     pub status_socket: Option<PathBuf>,
+    /// `--keep`
+    pub keep: Option<Keep>,
     /// `--loopback`
     pub loopback: bool,
     /// `--by`
@@ -328,6 +332,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
             wanted: Wanted::default(),
             belonging,
             subordinates: Vec::new(),
+            former: None,
             ebpf: EbpfSettings {
                 method,
                 max_connections: file.ebpf.max_connections,
@@ -343,6 +348,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
                 test_lose_fins: false,
             },
         },
+        keep: overrides.keep.clone().or(file.ebpf.keep),
         interval: overrides.interval.unwrap_or(file.interval),
         duration: overrides.duration,
         log,

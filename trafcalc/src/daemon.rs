@@ -9,14 +9,15 @@ use anyhow::Context;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
-use crate::book::{self, Gap, Last, Opened};
-use crate::capture::{self, Alarm, Backend, Batch, By, CaptureError, Started, Tried};
+use crate::book::{self, Commit, Gap, Last, Opened};
+use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, Started, Tried};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::waiting::Waiting;
 use crate::identity::{Identity, directory, subordinate, wanted};
 use crate::ledger::Ledger;
 use crate::report::{Errors, GapRecord, Period, Report, Scope, Source, Summary};
 use crate::service::events::{Borders, Event, Events, Timers};
+use crate::service::keep::Keeper;
 use crate::service::{last_words, notify, privileges};
 use crate::sinks::Counting;
 use crate::status::{self, Latest, Socket, SocketName};
@@ -38,11 +39,13 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         Subordinate::Apart => Vec::new(),
     };
     let (wanted, awaited) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
-    let capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
+    let mut capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
+    let keeper = opening::keeper(settings.keep.as_ref())?;
+    capture.ebpf.keep = keeper.as_ref().map(Keeper::folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    let now = Now::read();
-    let kept = opening::book(settings, now)?;
+    let kept = opening::book(settings, Now::read())?;
+    capture.former = kept.as_ref().and_then(|(_, opened)| opened.as_ref()?.baseline.clone());
     let mut log = opening::log(&settings.log)?;
     let status = match opening::status(settings.status.as_deref()) {
         Ok(status) => status,
@@ -61,8 +64,14 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         };
         let (keeping, opened) = kept.unzip();
         let writing = Writing::start(log, keeping, counting(&*started.backend), events.reader_gone())?;
-        let mut daemon =
-            Daemon::new(started, writing, opened.flatten(), now, settings.capture.by, settings.log.host.clone());
+        let mut daemon = Daemon::new(
+            started,
+            writing,
+            opened.flatten(),
+            Now::read(),
+            settings.capture.by,
+            settings.log.host.clone(),
+        );
         daemon.wait_for(awaited);
         let _name = status.and_then(|socket| answer(socket, &daemon));
         turn(daemon, events, settings).await
@@ -126,6 +135,10 @@ impl Now {
     }
 }
 
+/// Without a book the loop waits so long for a report to be written, so that the kernel can note at once what was reported: a process
+/// that is killed in between tells that again.
+const A_WRITE: Duration = Duration::from_millis(5);
+
 /// A part of a period that is shorter than this is not booked by itself: a report has just been made.
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -145,6 +158,10 @@ pub struct Daemon {
     reported_at: Instant,
     /// When the book was cut last.
     cut_at: Instant,
+    /// Where the kernel's counters stood that what was not cut yet was taken from.
+    baseline: Option<Baseline>,
+    /// Whether all that the backend handed out is cut.
+    is_all_cut: bool,
     /// Times that were not counted, which nobody was told of yet.
     gaps: Vec<Gap>,
     /// When the book was begun, if totals are since then.
@@ -169,7 +186,7 @@ impl Daemon {
         let Started { backend, declined } = started;
         let Counting { backend: name, attach, method } = counting(&*backend);
         let clock = Clock::new(begin);
-        let life = Life::new(opened, begin);
+        let life = Life::new(opened, begin, backend.goes_on());
         let source = Source {
             host,
             epoch: life.epoch,
@@ -196,6 +213,8 @@ impl Daemon {
             seq: 0,
             reported_at: begin.monotonic,
             cut_at: begin.monotonic,
+            baseline: None,
+            is_all_cut: true,
             gaps: life.gaps,
             begun: life.begun,
             latest,
@@ -257,11 +276,14 @@ impl Daemon {
 
     /// Asks the backend what it counted.
     fn collect(&mut self, now: Now) -> Flow {
+        if self.is_all_cut && self.writing.is_idle(Duration::ZERO) {
+            self.backend.reported();
+        }
         match self.admit().and_then(|()| self.backend.collect()) {
             Ok(batch) => {
                 self.source.waiting_for = self.waiting.names().collect();
                 self.source.waiting_for.extend(batch.absent_interfaces.iter().map(|name| format!("interface {name}")));
-                self.ledger.apply(&self.identity.name_units(batch));
+                self.apply(batch);
                 Flow::Continue(())
             }
             Err(error) => Flow::Break(self.bury(error, now)),
@@ -304,7 +326,10 @@ impl Daemon {
         let finished = self.finish();
         self.tell(Scope::All, now);
         match self.writing.finish() {
-            Ok(()) => finished.map_err(Failure::BackendDied),
+            Ok(()) => {
+                self.backend.reported();
+                finished.map_err(Failure::BackendDied)
+            }
             Err((records, reason)) => {
                 // Better in the journal than nowhere.
                 last_words::say(records);
@@ -325,8 +350,18 @@ impl Daemon {
 
     fn finish(&mut self) -> Result<(), CaptureError> {
         let batch: Batch = self.backend.finish()?;
-        self.ledger.apply(&self.identity.name_units(batch));
+        self.apply(batch);
         Ok(())
+    }
+
+    fn apply(&mut self, mut batch: Batch) {
+        self.is_all_cut = false;
+        match (&mut self.baseline, batch.baseline.take()) {
+            (Some(known), Some(next)) if known.map == next.map => known.rows.extend(next.rows),
+            (known, Some(next)) => *known = Some(next),
+            (_, None) => {}
+        }
+        self.ledger.apply(&self.identity.name_units(batch));
     }
 
     /// Has what moved since the last report written; all accounts at the end.
@@ -361,8 +396,13 @@ impl Daemon {
         let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
         let gaps = std::mem::take(&mut self.gaps);
         let names = &mut self.identity.at(now.monotonic);
-        self.writing.tell(report, || booking::commit(&moved, &health, &period, gaps, ended, names));
-        self.cut_at = now.monotonic;
+        let baseline = self.baseline.take();
+        let commit = || Commit { baseline, ..booking::commit(&moved, &health, &period, gaps, ended, names) };
+        self.writing.tell(report, commit);
+        (self.cut_at, self.is_all_cut) = (now.monotonic, true);
+        if !self.writing.has_book() && self.writing.is_idle(A_WRITE) {
+            self.backend.reported();
+        }
     }
 }
 
@@ -375,12 +415,12 @@ struct Life {
 }
 
 impl Life {
-    fn new(opened: Option<Opened>, begin: Now) -> Self {
+    fn new(opened: Option<Opened>, begin: Now, goes_on: bool) -> Self {
         let Some(Opened { epoch, begun, totals, last, .. }) = opened else {
             return Self { epoch: epoch(begin.wall), begun: None, ledger: Ledger::default(), gaps: Vec::new() };
         };
         let (former, others) = booking::owners(totals);
-        let gap = last.map(|last| {
+        let gap = last.filter(|_| !goes_on).map(|last| {
             let cause = match last {
                 Last { ended: true, .. } => "the service was stopped",
                 Last { is_of_this_boot: true, .. } => "the service was killed",

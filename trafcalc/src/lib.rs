@@ -4,6 +4,7 @@
 //! [`sinks`]. Only [`daemon`] knows them all. ARCHITECTURE.md is the map.
 
 use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use config::{Overrides, Settings};
@@ -41,9 +42,27 @@ fn obey(command: cli::Command) -> Exit {
     match command {
         cli::Command::Run(args) => run(&args.into()),
         cli::Command::Status(args) => show_status(args),
+        cli::Command::Release(args) => release(&args.folder),
+        cli::Command::Store => store(),
         cli::Command::Selftest(args) => run_selftest(&args),
         cli::Command::SelftestTraffic(args) => selftest::traffic_main(&args.into()),
     }
+}
+
+fn release(folder: &Path) -> Exit {
+    if !folder.is_dir() {
+        return complain(&service::keep::KeepError::Nothing(folder.to_owned()), Exit::Unavailable);
+    }
+    let released = service::keep::Keeper::in_folder(folder).map(|_keeper| capture::release(folder));
+    match released {
+        Ok(Ok(())) => Exit::Done,
+        Ok(Err(error)) => complain(&error, Exit::Unavailable),
+        Err(error) => complain(&error, Exit::Unavailable),
+    }
+}
+
+fn store() -> Exit {
+    service::keep::store().map_or_else(|error| complain(&error, Exit::Unavailable), |()| Exit::Done)
 }
 
 fn show_status(args: cli::StatusArgs) -> Exit {

@@ -60,6 +60,19 @@ fn sum(table: &Table) -> Bytes {
 }
 
 fn compare(log: &Log, path: &Path) -> Result<()> {
+    must_agree(log, path)?;
+    let book = Book::open(path)?;
+    let (reports, epochs) = (book.number("count(*) FROM report")?, book.number("count(DISTINCT epoch) FROM report")?);
+    ensure!(reports > u64::from(KILLS) && epochs > u64::from(KILLS) / 2, "{reports} reports in {epochs} lives");
+    let gaps = book.number("count(*) FROM gap")?;
+    ensure!(gaps + 1 == epochs, "{gaps} gaps between {epochs} lives");
+    let (last, logged) = (sum(&log.totals()?), sum(&log.sum_of_intervals()?));
+    ensure!(last == logged, "the last totals are {last:?}, the sums of the intervals {logged:?}");
+    Ok(())
+}
+
+/// The book at this path and the log must have the same, each report once, and nothing may be left to tell.
+pub(super) fn must_agree(log: &Log, path: &Path) -> Result<()> {
     let mut seen = BTreeMap::new();
     for report in &log.reports {
         let name = |name: &str| report.summary[name].as_u64();
@@ -67,31 +80,31 @@ fn compare(log: &Log, path: &Path) -> Result<()> {
     }
     let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
     ensure!(twice.is_empty(), "reports that are in the log more than once: {twice:?}");
-    let book = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let number =
-        |sql: &str| -> Result<u64> { Ok(book.query_row(sql, [], |row| row.get::<_, Option<u64>>(0))?.unwrap_or(0)) };
-    let sums = |table: &str| -> Result<Bytes> {
-        let sum = |column: &str| number(&format!("SELECT sum({column}) FROM {table}"));
-        Ok(Bytes { sent: sum("sent")?, received: sum("received")? })
-    };
-    let reports = number("SELECT count(*) FROM report")?;
-    ensure!(
-        seen.len() as u64 <= reports && reports > u64::from(KILLS),
-        "{} reports, {reports} in the book",
-        seen.len()
-    );
-    let epochs = number("SELECT count(DISTINCT epoch) FROM report")?;
-    ensure!(epochs > u64::from(KILLS) / 2, "only {epochs} lives have booked anything");
-    let gaps = number("SELECT count(*) FROM gap")?;
-    ensure!(gaps + 1 == epochs, "{gaps} gaps between {epochs} lives");
+    let book = Book::open(path)?;
+    let reports = book.number("count(*) FROM report")?;
+    ensure!(seen.len() as u64 <= reports, "{} reports, {reports} in the book", seen.len());
     let logged = sum(&log.sum_of_intervals()?);
     ensure!(logged.sent > 0, "nothing moved");
     for table in ["total", "fine", "hour", "day", "report"] {
-        let booked = sums(table)?;
+        let sum = |column: &str| book.number(&format!("sum({column}) FROM {table}"));
+        let booked = Bytes { sent: sum("sent")?, received: sum("received")? };
         ensure!(booked == logged, "{table}: {booked:?}, the log {logged:?}");
     }
-    let last = sum(&log.totals()?);
-    ensure!(last == logged, "the last totals are {last:?}, the sums of the intervals {logged:?}");
-    ensure!(number("SELECT count(*) FROM outbox")? == 0, "the log has not been told everything");
+    let untold = book.number("count(*) FROM outbox")?;
+    ensure!(untold == 0, "the log has not been told {untold} reports");
     Ok(())
+}
+
+/// A book, to be read.
+struct Book(Connection);
+
+impl Book {
+    fn open(path: &Path) -> Result<Self> {
+        Ok(Self(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))
+    }
+
+    fn number(&self, what: &str) -> Result<u64> {
+        let number: Option<u64> = self.0.query_row(&format!("SELECT {what}"), [], |row| row.get(0))?;
+        Ok(number.unwrap_or(0))
+    }
 }

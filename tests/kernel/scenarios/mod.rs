@@ -27,6 +27,9 @@ mod gone_5000;
 mod half_close;
 mod idle_floods;
 mod io_uring;
+mod killed_and_followed;
+mod killed_and_followed_by_another;
+mod killed_and_followed_by_process;
 mod killed_book;
 mod ktls;
 mod loopback_counted;
@@ -75,8 +78,10 @@ mod splice;
 mod spoofed_by_lo;
 mod stacked_devices;
 mod stop_before_accept;
+mod stopped_and_followed;
 mod subordinate_flood;
 mod subordinate_users;
+mod successors;
 mod term_during_transfer;
 mod truncated;
 mod tun;
@@ -133,6 +138,9 @@ pub(crate) static ALL: &[Scenario] = &[
     half_close::SCENARIO,
     idle_floods::SCENARIO,
     io_uring::SCENARIO,
+    killed_and_followed::SCENARIO,
+    killed_and_followed_by_another::SCENARIO,
+    killed_and_followed_by_process::SCENARIO,
     ktls::SCENARIO,
     loopback_counted::SCENARIO,
     loopback_left_out::SCENARIO,
@@ -180,6 +188,7 @@ pub(crate) static ALL: &[Scenario] = &[
     spoofed_by_lo::SCENARIO,
     stacked_devices::SCENARIO,
     stop_before_accept::SCENARIO,
+    stopped_and_followed::SCENARIO,
     subordinate_flood::SCENARIO,
     subordinate_users::SCENARIO,
     term_during_transfer::SCENARIO,

@@ -15,10 +15,17 @@ use trafcalc_common::record;
 
 use crate::life;
 use crate::sock::{Sock, read_kernel};
+use crate::takeover;
 
 #[inline(always)]
 fn raw(context: &RawTracePointContext) {
     life::changes(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
+}
+
+/// Before the programs of this generation see the event: they are attached behind.
+#[inline(always)]
+fn take(context: &RawTracePointContext) {
+    takeover::before(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
 }
 
 /// The same by the record of the event.
@@ -34,3 +41,5 @@ fn perf(context: &TracePointContext) {
 crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state(RawTracePointContext) => raw);
 crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state_copy(RawTracePointContext) => raw);
 crate::program::program!(#[tracepoint(category = "sock", name = "inet_sock_set_state")] perf_state(TracePointContext) => perf);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_take(RawTracePointContext) => take);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_take_copy(RawTracePointContext) => take);

@@ -1,6 +1,5 @@
 //! One report into the book: all of it in one transaction, or nothing.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
@@ -8,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::accounts::{AccountKey, Accounts};
 use super::borders::{micros, rows_before};
-use crate::capture::Bytes;
+use crate::capture::{Baseline, Bytes};
 
 /// A report as it is booked.
 #[derive(Clone, Debug)]
@@ -43,15 +42,6 @@ pub struct Moved {
     pub account: AccountKey,
     /// How many, in this report. Sums stop at 2^63 - 1, which a link of 100 Gbit/s reaches in 23 years.
     pub bytes: Bytes,
-}
-
-/// The kernel's own counters as far as they are booked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Baseline {
-    /// Which map they are of; rows of another one are forgotten.
-    pub map: Arc<str>,
-    /// Rows of the map that changed, with all they ever counted. A row with nothing is forgotten.
-    pub rows: Vec<(u32, Bytes)>,
 }
 
 /// A time that was not counted.

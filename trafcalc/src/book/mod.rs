@@ -22,7 +22,7 @@ mod schema;
 
 pub use accounts::{AccountKey, AccountKind};
 pub use borders::next_border;
-pub use commit::{Baseline, Commit, Gap, Moved};
+pub use commit::{Commit, Gap, Moved};
 pub use error::{BookError, Trouble};
 pub use opened::{Last, Opened, Opening};
 pub use outbox::{Mark, Outgoing};

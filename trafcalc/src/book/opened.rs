@@ -8,11 +8,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::accounts::{AccountKey, kind};
 use super::borders::{micros, time};
-use super::commit::Baseline;
 use super::outbox::set_sinks;
 use super::schema::SetAside;
 use super::transact;
-use crate::capture::Bytes;
+use crate::capture::{Baseline, Bytes};
 
 /// Which book, and who opens it.
 #[derive(Clone, Debug)]

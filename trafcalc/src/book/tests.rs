@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::schema::beside;
 use super::*;
-use crate::capture::Bytes;
+use crate::capture::{Baseline, Bytes};
 
 mod cost;
 mod disk;

@@ -82,6 +82,16 @@ pub struct Process {
     pub program: Arc<str>,
 }
 
+/// Where the counters of the kernel stood, so that whoever keeps the bytes of a batch can keep, in the same transaction, what they
+/// were taken from: then the next process knows what of these counters is still to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// Which counters: those of another name all began at 0, and what is kept of the former can be forgotten.
+    pub map: Arc<str>,
+    /// The rows that changed, by number, as they stand now. One with nothing is forgotten.
+    pub rows: Vec<(u32, Bytes)>,
+}
+
 /// What a backend counted since it was last asked, and its health since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -93,4 +103,6 @@ pub struct Batch {
     pub health: Health,
     /// Interfaces that were named and are not there now.
     pub absent_interfaces: Vec<String>,
+    /// What this batch's bytes were taken from, where counters outlive the process.
+    pub baseline: Option<Baseline>,
 }

@@ -3,6 +3,8 @@
 //! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks:
 //! nothing here imports configuration, names of users, or where a report goes.
 
+use std::path::PathBuf;
+
 mod alive;
 mod batch;
 mod cgroups;
@@ -18,9 +20,10 @@ mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
-pub use batch::{Batch, Bytes, Owner, Process};
+pub use batch::{Baseline, Batch, Bytes, Owner, Process};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, Tried, start};
+pub use ebpf::release;
 pub use health::Health;
 pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};
@@ -35,6 +38,15 @@ pub trait Backend: Send {
 
     /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;
+
+    /// Whether it goes on where a former process ended, so that nothing is missing in between.
+    fn goes_on(&self) -> bool {
+        false
+    }
+
+    /// Says that all that was handed out so far is written. Where the counting outlives the process, the next one goes on from
+    /// there; else nothing has to be done.
+    fn reported(&mut self) {}
 
     /// Counts these users, too, from now on. They were among the [users to come](Wanted::users_to_come).
     fn want(&mut self, users: &[u32]) -> Result<(), CaptureError>;
@@ -151,6 +163,9 @@ pub struct Settings {
     /// Users whose bytes are those of another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted)
     /// are owners, never subordinates.
     pub subordinates: Vec<SubordinateRange>,
+    /// What of the kernel's counters the former process has told, as the last of its batches that was kept had it; `None` where
+    /// nobody keeps that: then the kernel's own note of it counts.
+    pub former: Option<Baseline>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
@@ -168,6 +183,8 @@ pub struct EbpfSettings {
     /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
     /// more is told apart, as many of them besides, some 250 bytes each.
     pub max_accounts: usize,
+    /// A folder of a BPF file system that keeps programs and counters when the process ends.
+    pub keep: Option<PathBuf>,
     /// For tests of the self-test: changes of state are not hooked, which nothing makes good.
     pub test_leave_out_states: bool,
     /// For tests of what older kernels do: sockets are loaded from by a helper, although there is a cast.
@@ -182,6 +199,7 @@ impl Default for EbpfSettings {
             method: None,
             max_connections: 327_680,
             max_accounts: 16_384,
+            keep: None,
             test_leave_out_states: false,
             test_without_cast: false,
         }
@@ -261,6 +279,16 @@ pub enum CaptureError {
     /// The numbers of processes mean others here.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,
+    /// The folder of a BPF file system cannot be used.
+    #[error("keeping it in {}: {what} failed: {source}", folder.display())]
+    Keep {
+        /// The folder.
+        folder: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// The program was built without this backend.
     #[error("this trafcalc was built without it")]
     NotBuilt,

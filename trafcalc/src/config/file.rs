@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
-    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval,
+    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval, Keep,
     LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate, value,
 };
 use crate::capture::packet::MIN_RING_BYTES;
@@ -115,12 +115,14 @@ pub(super) struct EbpfSection {
     pub(super) max_connections: usize,
     #[serde(deserialize_with = "value::within::<_, 1, MAX_ACCOUNTS>")]
     pub(super) max_accounts: usize,
+    #[serde(deserialize_with = "value::some_text")]
+    pub(super) keep: Option<Keep>,
 }
 
 impl Default for EbpfSection {
     fn default() -> Self {
         let EbpfSettings { max_connections, max_accounts, .. } = EbpfSettings::default();
-        Self { attach: None, method: MethodChoice::default(), max_connections, max_accounts }
+        Self { attach: None, method: MethodChoice::default(), max_connections, max_accounts, keep: None }
     }
 }
 

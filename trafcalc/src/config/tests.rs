@@ -33,6 +33,7 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process, program, unit"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
+        ("[ebpf]\nkeep = 'here'", "t.toml:2: ebpf.keep: \"here\" is neither systemd nor the path of a folder"),
         ("[ebpf]\nmethod = 'poll'", "t.toml:2: ebpf.method: \"poll\" is not one of auto, sweep, events"),
         ("[packet]\nring_bytes = 65535", "t.toml:2: packet.ring_bytes: 65535 is not between 65536 and 1073741824"),
         ("[packet]\nring_bytes = -1", "t.toml:2: packet.ring_bytes: -1 is not between"),
@@ -50,13 +51,14 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
 
 #[test]
 fn the_command_line_comes_before_the_file() {
-    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'\nmethod = 'sweep'\n\
+    let text = "backend = 'packet'\ninterval = '5s'\n[log]\npath = '/a'\nformat = 'json'\n[ebpf]\nattach = 'kprobe'\nmethod = 'sweep'\nkeep = '/a/b'\n\
                 [only]\nusers = ['a']\nprograms = ['nginx']";
     let file = resolve_text(text, &Overrides::default()).unwrap();
     assert_eq!(file.capture.backend, Some(BackendKind::Packet));
     assert_eq!(file.capture.attach, Some(Attach::Kprobe));
     assert_eq!(file.capture.ebpf.method, Some(Method::Sweep));
     assert_eq!(file.interval, "5s".parse().unwrap());
+    assert_eq!(file.keep, Some(Keep::Folder("/a/b".into())));
     assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json, host: None });
 
     let overrides = Overrides {
@@ -69,6 +71,7 @@ fn the_command_line_comes_before_the_file() {
         log: Some(STDOUT.into()),
         book: Some("/c".into()),
         format: Some(Format::Logfmt),
+        keep: Some(Keep::Systemd),
         status_socket: Some("/b".into()),
         loopback: true,
         by: Some(By::Process),

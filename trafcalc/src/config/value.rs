@@ -1,6 +1,7 @@
 //! The kinds of values that options and keys share, so that both mean the same and fail with the same words.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -125,6 +126,27 @@ impl FromStr for Pid {
     }
 }
 
+/// Who keeps the programs and counters of the eBPF backend when the process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// systemd, as long as the unit is not stopped.
+    Systemd,
+    /// This folder of a BPF file system, until it is released.
+    Folder(PathBuf),
+}
+
+impl FromStr for Keep {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "systemd" => Ok(Self::Systemd),
+            _ if text.starts_with('/') => Ok(Self::Folder(text.into())),
+            _ => Err(ValueError::NotAKeeper { text: text.to_owned() }),
+        }
+    }
+}
+
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -195,6 +217,12 @@ pub enum ValueError {
         /// What was written.
         text: String,
     },
+    /// Neither systemd nor a folder.
+    #[error("{text:?} is neither systemd nor the path of a folder, as in /sys/fs/bpf/trafcalc")]
+    NotAKeeper {
+        /// What was written.
+        text: String,
+    },
     /// A length of time, but not one of those allowed.
     #[error("{text:?} is not between {min} and {max}")]
     OutOfRange {
@@ -225,6 +253,13 @@ impl<const MIN_MS: u64, const MAX_MS: u64> FromStr for Span<MIN_MS, MAX_MS> {
 /// Reads a value that is written as a string.
 pub(super) fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Reads a value that is written as a string, and may be left out.
+pub(super) fn some_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    text(deserializer).map(Some)
 }
 
 /// Reads a list of values that are written as strings.

@@ -4,6 +4,7 @@ use crate::book::BookError;
 use crate::capture::{CaptureError, Declined, Tried};
 use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
+use crate::service::keep::KeepError;
 use crate::service::privileges;
 use crate::sinks::SinkError;
 use crate::status::SocketError;
@@ -26,6 +27,9 @@ pub enum Failure {
     /// The status socket that was asked for cannot be made.
     #[error(transparent)]
     Status(#[from] SocketError),
+    /// The folder that was asked for cannot keep anything.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// Each backend that was tried, and why it did not start.
     #[error("no backend could start:{0}")]
     NoBackend(Tried),
@@ -47,7 +51,7 @@ impl Failure {
         match self {
             Self::Privilege(_) => Exit::Privilege,
             Self::Wanted(_) => Exit::Usage,
-            Self::Log(_) | Self::Book(_) | Self::Status(_) => Exit::Config,
+            Self::Log(_) | Self::Book(_) | Self::Status(_) | Self::Keep(_) => Exit::Config,
             Self::NoBackend(Tried(declined)) => match declined.last() {
                 // The least demanding one was refused for want of a privilege, so granting it helps.
                 Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,

@@ -6,6 +6,7 @@ use super::writing::{Keeping, OpenBook};
 use super::{Failure, Now};
 use crate::book::{Book, Opened, Opening, Trouble};
 use crate::config::{self, Format};
+use crate::service::keep::{KeepError, Keeper};
 use crate::sinks::{Destination, Json, LOG, Log, LogFile, Logfmt, SinkError, Stdout};
 use crate::status::{Socket, SocketError};
 
@@ -68,6 +69,18 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
         Err(error) => {
             tracing::error!("{error}; counting goes on, and each report tries again");
             Ok(Some((Keeping { book: None, open }, None)))
+        }
+    }
+}
+
+/// Who keeps what counts. That systemd does not is no reason not to count.
+pub(super) fn keeper(keep: Option<&config::Keep>) -> Result<Option<Keeper>, KeepError> {
+    match keep {
+        None => Ok(None),
+        Some(config::Keep::Folder(folder)) => Keeper::in_folder(folder).map(Some),
+        Some(config::Keep::Systemd) => {
+            let kept = Keeper::systemd();
+            Ok(kept.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok())
         }
     }
 }

@@ -71,6 +71,11 @@ impl Writing {
         self.book.is_some()
     }
 
+    /// Whether all that was told is written, waiting for it no longer than `time`.
+    pub(super) fn is_idle(&self, time: Duration) -> bool {
+        self.book.as_ref().map_or_else(|| self.log.is_idle(time), |book| book.is_idle(time))
+    }
+
     /// Has the log opened anew.
     pub(super) fn reopen(&self) {
         self.log.refresh();

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod exit;
+pub mod keep;
 pub mod last_words;
 pub mod logging;
 pub mod notify;

@@ -159,6 +159,15 @@ impl<T: Item> Outlet<T> {
         Watch(Arc::new(move || shared.lock().condition()))
     }
 
+    /// Whether all that was told is taken, waiting for it no longer than `time`.
+    #[must_use]
+    pub fn is_idle(&self, time: Duration) -> bool {
+        let state = self.shared.lock();
+        let waits = |state: &mut State<T>| !state.waiting.is_empty() && state.tried < state.asked;
+        let waited = self.shared.changed.wait_timeout_while(state, time, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting.is_empty()
+    }
+
     /// Waits until all that was asked for is done, or `time` is over.
     ///
     /// # Errors

@@ -46,22 +46,48 @@ struct Taken {
 }
 
 impl Actors {
-    /// The maps of `programs`, with all rows free.
-    pub(super) fn of(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
-        let mut free: Queue<MapData, u32> = take(programs, "FREE_ACTORS")?;
+    /// The maps of `programs`, which are new, with all rows free.
+    pub(super) fn new(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
+        let mut actors = Self::of(programs, settings.by)?;
         for row in actor_rows(&settings.ebpf) {
-            free.push(row, 0).map_err(|error| unreadable(&error))?;
+            actors.free.push(row, 0).map_err(|error| unreadable(&error))?;
         }
-        let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
-        let hierarchy = Hierarchy::mounted(Path::new("/proc/mounts"));
-        Ok(Self { accounts, seats, free, by: settings.by, hierarchy, taken: BTreeMap::new(), opened: 0 })
+        Ok(actors)
     }
 
-    /// Adds to `batch` what the rows gained, and who is gone.
+    /// The maps of `programs`, as they are.
+    pub(super) fn of(programs: &mut Programs, by: By) -> Result<Self, CaptureError> {
+        let free = take(programs, "FREE_ACTORS")?;
+        let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
+        let hierarchy = Hierarchy::mounted(Path::new("/proc/mounts"));
+        Ok(Self { accounts, seats, free, by, hierarchy, taken: BTreeMap::new(), opened: 0 })
+    }
+
+    /// Adds to `batch` what the rows gained, of a generation of programs that has ended, and who is gone.
+    pub(super) fn read_former(
+        &mut self,
+        tables: &Tables,
+        counters: &mut Counters,
+        batch: &mut Batch,
+    ) -> Result<(), CaptureError> {
+        self.update(tables)?;
+        let cgroups = OnceCell::new();
+        for (&row, taken) in &self.taken {
+            credit(batch, &taken.owner, counters.gain(row, tables.shares(row)?));
+            if is_gone(Path::new("/proc"), &taken.owner, || cgroups.get_or_init(|| self.hierarchy.cgroups())) {
+                batch.gone.push(taken.owner.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to `batch` what the rows gained, and who is gone. Where a next process goes on with the rows (`is_kept`), one is
+    /// free only when all of it is reported.
     pub(super) fn read(
         &mut self,
         tables: &Tables,
         counters: &mut Counters,
+        is_kept: bool,
         batch: &mut Batch,
     ) -> Result<(), CaptureError> {
         self.update(tables)?;
@@ -74,7 +100,7 @@ impl Actors {
             if gain.is_zero() && !is_remembered(&self.seats, row)? && is_gone(&taken.owner) {
                 // What came since, if anything did.
                 gain = counters.gain(row, tables.shares(row)?);
-                if gain.is_zero() && taken.is_left {
+                if gain.is_zero() && taken.is_left && (!is_kept || counters.is_reported(row)) {
                     free.push(row);
                 }
                 taken.is_left = gain.is_zero();

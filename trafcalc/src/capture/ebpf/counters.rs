@@ -1,6 +1,6 @@
 //! What cumulative counters gained since they were last read. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use trafcalc_common::maps::Tally;
 
@@ -12,6 +12,10 @@ use crate::capture::Bytes;
 #[derive(Default)]
 pub(super) struct Counters {
     handed_out: HashMap<u32, Bytes>,
+    /// Rows that gained something since [`Counters::changes`] was asked.
+    changed: BTreeSet<u32>,
+    /// Rows of which not all that was handed out is reported.
+    unreported: BTreeSet<u32>,
 }
 
 impl Counters {
@@ -27,7 +31,38 @@ impl Counters {
         let before = self.handed_out.entry(row).or_default();
         let gain = Bytes { sent: ahead(total.sent, before.sent), received: ahead(total.received, before.received) };
         *before += gain;
+        if !gain.is_zero() {
+            self.changed.insert(row);
+            self.unreported.insert(row);
+        }
         gain
+    }
+
+    /// Counters of which a former process handed out and reported so much.
+    pub(super) fn reported_before(rows: impl IntoIterator<Item = (u32, Bytes)>) -> Self {
+        Self { handed_out: rows.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The rows that gained something since this was asked before, as they stand now.
+    pub(super) fn changes(&mut self) -> Vec<(u32, Bytes)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|row| (row, self.handed_out(row))).collect()
+    }
+
+    /// All rows that ever gained something, as they stand now.
+    pub(super) fn all(&self) -> Vec<(u32, Bytes)> {
+        self.handed_out.iter().filter(|(_, bytes)| !bytes.is_zero()).map(|(&row, &bytes)| (row, bytes)).collect()
+    }
+
+    /// Takes it that all is reported; gives the rows of which it was not, as they stand now.
+    pub(super) fn report(&mut self) -> Vec<(u32, Bytes)> {
+        let unreported = std::mem::take(&mut self.unreported);
+        unreported.into_iter().map(|row| (row, self.handed_out(row))).collect()
+    }
+
+    /// Whether all that was handed out of a row is reported.
+    pub(super) fn is_reported(&self, row: u32) -> bool {
+        !self.unreported.contains(&row)
     }
 
     /// All bytes of a row handed out so far, whoever had it.
@@ -66,6 +101,17 @@ mod tests {
         assert!(counters.gain(0, [tally(1_000, 0), tally(-100, 0)]).is_zero());
         let gain = counters.gain(0, [tally(1_150, 0), tally(-100, 0)]);
         assert_eq!(gain, Bytes { sent: 50, received: 0 });
+    }
+
+    #[test]
+    fn what_a_former_process_reported_is_not_handed_out_again() {
+        let mut counters = Counters::reported_before([(3, Bytes { sent: 700, received: 9 })]);
+        assert_eq!(counters.gain(3, [tally(1_000, 9)]), Bytes { sent: 300, received: 0 });
+        assert!(!counters.is_reported(3) && counters.is_reported(4));
+        let now = vec![(3, Bytes { sent: 1_000, received: 9 })];
+        assert_eq!((counters.changes(), counters.changes()), (now.clone(), vec![]));
+        assert_eq!((counters.report(), counters.report()), (now, vec![]));
+        assert!(counters.is_reported(3));
     }
 
     proptest! {

@@ -7,3 +7,8 @@ pub(super) fn start(_settings: &Settings, declined: &mut Vec<Declined>) -> Optio
     declined.push(Declined { backend: BackendKind::Ebpf, attach: None, reason: CaptureError::NotBuilt });
     None
 }
+
+/// Nothing is kept by a program that cannot make anything to keep.
+pub fn release(_root: &std::path::Path) -> Result<(), CaptureError> {
+    Err(CaptureError::NotBuilt)
+}

@@ -49,6 +49,11 @@ pub(super) const SWEEP: &str = "sweep";
 pub(super) const ADOPT: &str = "adopt";
 pub(super) const RUN_BY_US: [&str; 2] = [SWEEP, ADOPT];
 
+/// The one that takes over the streams of a former generation, and those that do so before others see a change of state: to be
+/// attached first, and only until all streams are taken over.
+pub(super) const TAKE_OVER: &str = "take_over";
+pub(super) const TAKE: &[Hook] = &[hook("raw_take", STATES), hook("raw_take_copy", STATES)];
+
 /// The hook that a test of the self-test leaves out, and the only one of which an event that is skipped would lose bytes: so
 /// its program comes with copies.
 pub(super) const STATES: &str = "inet_sock_set_state";

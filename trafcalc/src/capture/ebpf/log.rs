@@ -44,9 +44,12 @@ fn wanted() -> u8 {
     }
 }
 
+/// The ring.
+pub(super) const MAP: &str = "AYA_LOGS";
+
 /// The size of the ring.
 pub(super) fn entries() -> (&'static str, u32) {
-    ("AYA_LOGS", if level() == 0 { NO_ROOM } else { ROOM })
+    (MAP, if level() == 0 { NO_ROOM } else { ROOM })
 }
 
 /// Passes messages on as long as it lives.

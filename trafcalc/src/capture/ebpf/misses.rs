@@ -5,8 +5,11 @@
 #![expect(unsafe_code, reason = "a call of bpf(2) that aya does not make")]
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// How often the kernel skipped the program behind `fd`: because it would have interrupted itself or, a kprobe's (told from
 /// Linux 6.7 on), because another program or a system call on maps was under way on that CPU. 0 where the kernel does not
@@ -14,6 +17,34 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 pub(super) fn of(fd: BorrowedFd<'_>) -> u64 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
     parse(&info)
+}
+
+/// The number of the program behind `fd`.
+pub(super) fn id(fd: BorrowedFd<'_>) -> u32 {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
+    let id = info.lines().find_map(|line| line.strip_prefix("prog_id:"));
+    id.and_then(|id| id.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Opens a program or link that is kept in a BPF file system; `None` if there is none. aya wants to know more of a program than
+/// a service without `CAP_SYS_ADMIN` may.
+pub(super) fn open(path: &Path) -> Option<OwnedFd> {
+    /// `BPF_OBJ_GET`.
+    const GET: u32 = 7;
+    /// The part of `union bpf_attr` that this command reads.
+    #[repr(C)]
+    struct Attributes {
+        path: u64,
+        fd: u32,
+        flags: u32,
+    }
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let attributes = Attributes { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the kernel reads `size_of::<Attributes>()` bytes there, and the path, which ends with a zero.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, GET, &raw const attributes, size_of::<Attributes>()) };
+    let fd = RawFd::try_from(fd).ok().filter(|&fd| fd >= 0)?;
+    // SAFETY: it is new, and nobody else's. The kernel has it closed in programs that this process starts.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn parse(info: &str) -> u64 {

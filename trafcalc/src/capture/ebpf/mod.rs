@@ -2,18 +2,24 @@
 //!
 //! What is counted, and why it is exact, is in `trafcalc-ebpf`. Here are loading, attaching and reading. Counters
 //! must never be written or emptied from here: what is deleted between a read and the next event is lost.
+//!
+//! Where a folder of a BPF file system is given, programs and maps outlive the process, and the next one goes on with them: see
+//! `keep` and `handover`.
 
 mod actors;
 mod candidates;
 mod counters;
 mod descendants;
+mod handover;
 mod hooks;
+mod keep;
 mod log;
 mod mismatches;
 mod misses;
 mod offsets;
 mod plan;
 mod programs;
+mod reports;
 mod sizes;
 mod subordinates;
 mod sweep;
@@ -31,15 +37,18 @@ use trafcalc_common::maps::OTHER_ROW;
 use self::actors::Actors;
 use self::candidates::{ATTACH_ORDER, Candidate};
 use self::counters::Counters;
+use self::handover::Handover;
+pub use self::keep::release;
+use self::keep::{Generation, Kept};
 use self::log::Messages;
 use self::mismatches::Mismatches;
 use self::offsets::Layout;
 use self::plan::{Plan, WantedUsers};
-use self::programs::Programs;
+use self::programs::{Place, Programs};
 use self::tables::Tables;
 use super::{
-    Attach, Backend, BackendKind, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method, Owner,
-    Settings,
+    Attach, Backend, BackendKind, Baseline, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method,
+    Owner, Settings,
 };
 
 /// Starts counting in the attach mode that `settings` ask for, or the first that works; each that was tried in vain is
@@ -53,10 +62,11 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
             return None;
         }
     };
+    let mut kept = open_kept(settings);
     let started = ATTACH_ORDER
         .into_iter()
         .filter(|&attach| settings.attach.is_none_or(|wanted| wanted == attach))
-        .find_map(|attach| match EbpfBackend::start(attach, &kernel, settings) {
+        .find_map(|attach| match start_kept(attach, &kernel, settings, &mut kept) {
             Ok(backend) => Some(Box::new(backend) as Box<dyn Backend>),
             Err(reason) => {
                 decline(Some(attach), reason);
@@ -66,6 +76,31 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
     drop(kernel);
     trim::give_back_memory();
     started
+}
+
+/// Where programs and maps are to be kept. That they cannot be is no reason not to count.
+fn open_kept(settings: &Settings) -> Option<Kept> {
+    let opened = Kept::open(settings.ebpf.keep.as_deref()?);
+    opened.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok()
+}
+
+/// Starts in an attach mode; where keeping what is started does not work, without.
+fn start_kept(
+    attach: Attach,
+    kernel: &Kernel,
+    settings: &Settings,
+    kept: &mut Option<Kept>,
+) -> Result<EbpfBackend, CaptureError> {
+    match EbpfBackend::start(attach, kernel, settings, kept.as_ref()) {
+        Err(error @ CaptureError::Keep { .. }) => {
+            tracing::warn!("{error}; the count ends with this process");
+            if let Some(Err(error)) = kept.take().map(Kept::abandon) {
+                tracing::warn!("{error}");
+            }
+            EbpfBackend::start(attach, kernel, settings, None)
+        }
+        result => result,
+    }
 }
 
 /// What all attach modes need to know of the running kernel.
@@ -156,19 +191,34 @@ struct EbpfBackend {
     health: Health,
     mismatches: Mismatches,
     _messages: Option<Messages>,
+    /// Where programs are kept.
+    handover: Option<Handover>,
+    /// Whether it goes on where a former process ended.
+    goes_on: bool,
+    /// A batch has to have all counters, as whoever keeps them has none of these yet.
+    tell_all: bool,
+}
+
+/// What a backend begins with.
+struct Beginning {
+    programs: Programs,
+    actors: Option<Actors>,
+    wanted_users: Option<WantedUsers>,
+    messages: Option<Messages>,
 }
 
 impl EbpfBackend {
     /// The best way of an attach mode that works. The first reason is the one to tell: others are of second best ways.
-    fn start(attach: Attach, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
+    fn start(attach: Attach, kernel: &Kernel, settings: &Settings, kept: Option<&Kept>) -> Result<Self, CaptureError> {
         let mut first_reason = None;
         for candidate in Candidate::of(attach, kernel, settings) {
             let reading = candidate.reading();
-            match Self::counting(candidate, kernel, settings) {
+            match Self::counting(candidate, kernel, settings, kept) {
                 Ok(backend) => {
                     tracing::debug!("programs load from sockets by {reading}");
                     return Ok(backend);
                 }
+                Err(reason @ CaptureError::Keep { .. }) => return Err(reason),
                 Err(reason) if is_refused(&reason) => return Err(first_reason.unwrap_or(reason)),
                 Err(reason) => {
                     tracing::debug!(%reason, "programs cannot load from sockets by {reading}");
@@ -179,18 +229,47 @@ impl EbpfBackend {
         Err(first_reason.unwrap_or(CaptureError::NotBuilt))
     }
 
-    fn counting(candidate: Candidate, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
+    fn counting(
+        candidate: Candidate,
+        kernel: &Kernel,
+        settings: &Settings,
+        kept: Option<&Kept>,
+    ) -> Result<Self, CaptureError> {
         candidate.check()?;
-        let mut programs = Programs::load(&candidate, kernel, settings)?;
-        let messages = programs.messages()?;
-        let tables = Tables::of(&mut programs, &settings.ebpf)?;
-        let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings)).transpose()?;
-        let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
-        let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
-        subordinates::fill(&mut programs, &settings.subordinates)?;
-        programs.attach(settings)?;
-        sweep::adopt(&mut programs)?;
-        plan::add_children(processes, &settings.wanted)?;
+        let Some(kept) = kept else {
+            let beginning = begin(&candidate, kernel, settings)?;
+            return Self::new(candidate, settings, beginning, None);
+        };
+        let identity = programs::identity(&candidate, kernel, settings);
+        let same = kept.acting.as_ref().filter(|acting| acting.is_known && acting.identity == identity);
+        if let Some(acting) = same.filter(|_| log::level() == 0) {
+            let beginning = go_on(&candidate, kernel, settings, acting)?;
+            tracing::info!("goes on with what a former process attached and counted");
+            let backend = Self::new(candidate, settings, beginning, Some((acting.clone(), &kept.former)))?;
+            return Ok(Self { goes_on: true, ..backend });
+        }
+        let (beginning, generation) =
+            begin_kept(&candidate, kernel, settings, (kept, identity)).inspect_err(|_| kept.give_up())?;
+        let former: Vec<_> = kept.former.iter().chain(&kept.acting).cloned().collect();
+        Self::new(candidate, settings, beginning, Some((generation, &former)))
+    }
+
+    fn new(
+        candidate: Candidate,
+        settings: &Settings,
+        beginning: Beginning,
+        kept: Option<(Generation, &[Generation])>,
+    ) -> Result<Self, CaptureError> {
+        let Beginning { mut programs, actors, wanted_users, messages } = beginning;
+        let mut tables = Tables::of(&mut programs, &settings.ebpf)?;
+        let told = settings.former.as_ref();
+        let goes_on = kept.as_ref().is_some_and(|(_, former)| !former.is_empty());
+        let handover = kept.map(|(generation, former)| Handover::of(&mut programs, generation, former, told));
+        let (handover, counters) = handover.transpose()?.unzip();
+        if let Some(Handover { reports, .. }) = &handover {
+            tables.remember(reports.left(), reports)?;
+        }
+        let tell_all = handover.as_ref().is_some_and(|handover| told.is_none_or(|told| told.map != handover.map()));
         Ok(Self {
             candidate,
             by: settings.by,
@@ -199,21 +278,33 @@ impl EbpfBackend {
             tables,
             wanted_users,
             actors,
-            counters: Counters::default(),
+            counters: counters.unwrap_or_default(),
             coarse_bytes: 0,
             health: Health::default(),
             mismatches: Mismatches::default(),
             _messages: messages,
+            handover,
+            goes_on,
+            tell_all,
         })
     }
 
     fn read(&mut self, is_last: bool) -> Result<Batch, CaptureError> {
+        if let Some(handover) = &mut self.handover {
+            handover.take_over(&mut self.programs)?;
+        }
         sweep::run(&mut self.programs, &self.settings, is_last)?;
         let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
         self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
+        let is_kept = self.handover.is_some();
         if let Some(actors) = &mut self.actors {
-            actors.read(&self.tables, &mut self.counters, &mut batch)?;
+            actors.read(&self.tables, &mut self.counters, is_kept, &mut batch)?;
         }
+        if let Some(handover) = &mut self.handover {
+            handover.read_former(&mut batch)?;
+        }
+        self.tables.give_back(&self.counters, self.handover.as_ref().map(|handover| &handover.reports))?;
+        batch.baseline = self.baseline();
         let health = self.health()?;
         warn_of_full_tables(&self.health, &health);
         if health.audit_mismatches != self.health.audit_mismatches {
@@ -221,6 +312,14 @@ impl EbpfBackend {
         }
         self.health = health;
         Ok(Batch { health, ..batch })
+    }
+
+    /// What the next process has to know of the counters.
+    fn baseline(&mut self) -> Option<Baseline> {
+        let map = self.handover.as_ref()?.map();
+        let changes = self.counters.changes();
+        let rows = if std::mem::take(&mut self.tell_all) { self.counters.all() } else { changes };
+        Some(Baseline { map, rows })
     }
 
     fn health(&self) -> Result<Health, CaptureError> {
@@ -234,9 +333,102 @@ impl EbpfBackend {
             coarse_bytes: self.coarse_bytes,
             audited: events.audited,
             audit_mismatches: events.mismatched,
+            gaps: events.lost,
             ..Health::default()
         })
     }
+}
+
+/// Loads programs and has them called from now on.
+fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
+    let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
+    beginning.programs.act()?;
+    sweep::adopt(&mut beginning.programs)?;
+    plan::add_children(processes, &settings.wanted)?;
+    Ok(beginning)
+}
+
+/// Loads programs, tells them what they have to know, and has them called.
+fn attach(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    place: Option<&Place<'_>>,
+) -> Result<(Beginning, Option<plan::WantedProcesses>), CaptureError> {
+    let mut programs = Programs::load(candidate, kernel, settings, place)?;
+    let messages = programs.messages()?;
+    let actors = kernel.plan.reads_tasks().then(|| Actors::new(&mut programs, settings)).transpose()?;
+    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
+    let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
+    subordinates::fill(&mut programs, &settings.subordinates)?;
+    if let Some(former) = place.and_then(|place| place.former) {
+        handover::inherit_overflow(&mut programs, former)?;
+    }
+    programs.attach(settings, place)?;
+    Ok((Beginning { programs, actors, wanted_users, messages }, processes))
+}
+
+/// The same in a folder, as the next generation, which acts when this returns; that before it has all its streams taken over.
+fn begin_kept(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    (kept, identity): (&Kept, u64),
+) -> Result<(Beginning, Generation), CaptureError> {
+    handover::finish_former(kept)?;
+    let former = kept.acting.as_ref().filter(|acting| acting.is_known);
+    let place = Place { kept, folder: kept.begin()?, number: kept.next_number()?, former };
+    let (mut beginning, processes) = attach(candidate, kernel, settings, Some(&place))?;
+    let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
+    let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
+    let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
+    // Two generations that act would count twice.
+    took_over.inspect_err(|_| drop(generation.remove()))?;
+    plan::add_children(processes, &settings.wanted)?;
+    Ok((beginning, generation))
+}
+
+/// Has the new generation act, and take over the streams of the former.
+fn take_over(
+    programs: &mut Programs,
+    settings: &Settings,
+    Place { kept, former, .. }: &Place<'_>,
+    generation: &Generation,
+) -> Result<(), CaptureError> {
+    kept.act(generation)?;
+    if let Some(acting) = &kept.acting {
+        acting.detach()?;
+    }
+    match (former, &kept.acting) {
+        (Some(former), _) => {
+            let left = sweep::take_over(programs, former.bucket_bits)?;
+            tracing::info!(left, "took over the connections that a former process counted");
+        }
+        (None, Some(unknown)) => {
+            tracing::warn!("what a former process of another version counted cannot be taken over and is lost");
+            unknown.remove()?;
+        }
+        (None, None) => {}
+    }
+    // What the former has counted is taken over; what it left out may be wanted now.
+    if former.is_none_or(|former| settings.loopback && !former.loopback) {
+        sweep::adopt(programs)?;
+    }
+    Ok(())
+}
+
+/// Goes on with the programs that a former process attached.
+fn go_on(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    acting: &Generation,
+) -> Result<Beginning, CaptureError> {
+    let hooks = candidate.hooks().chain(kernel.plan.hooks());
+    let mut programs = Programs::of_former(acting, hooks)?;
+    let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings.by)).transpose()?;
+    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
+    Ok(Beginning { programs, actors, wanted_users, messages: None })
 }
 
 /// What users were credited where more was to be told apart.
@@ -272,12 +464,26 @@ impl Backend for EbpfBackend {
         self.wanted_users.as_mut().map_or(Ok(()), |wanted| wanted.add(users))
     }
 
+    fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    fn reported(&mut self) {
+        let Some(handover) = &mut self.handover else {
+            self.counters.report();
+            return;
+        };
+        if let Err(error) = handover.reported(&mut self.programs, &mut self.counters) {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// The programs are detached when the backend is dropped: the kernel takes its time for that, and the last report
-    /// must not wait for it.
+    /// must not wait for it. Those that are kept are not, so it is not too early for anything: the next process tells the rest.
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         for (hook, misses) in self.programs.misses().into_iter().filter(|&(_, misses)| misses > 0) {
             tracing::info!(hook, misses, "events not delivered; the next event of each connection made them good");
         }
-        self.read(true)
+        self.read(self.handover.is_none())
     }
 }

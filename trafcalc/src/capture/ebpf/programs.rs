@@ -4,45 +4,88 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun as _};
+use aya::maps::{Array, Map, MapData};
+use aya::programs::links::FdLink;
+use aya::programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
 use trafcalc_common::cast;
-use trafcalc_common::maps::SPILL_PLACE;
+use trafcalc_common::maps::{MAX_ENDED, SPILL_PLACE};
 use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
 use super::candidates::Candidate;
-use super::hooks::{Hook, Need, RUN_BY_US, STATES};
+use super::hooks::{Hook, Need, RUN_BY_US, STATES, TAKE, TAKE_OVER};
+use super::keep::{self, Generation, Kept};
 use super::log::{self, Messages};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
 use super::{Kernel, misses, subordinates};
-use crate::capture::{CaptureError, Method, Settings};
+use crate::capture::{CaptureError, EbpfSettings, Method, Settings};
 
 /// The kernel half that counts by user, as `build.rs` made it.
 const USERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/users.o"));
 /// That which also tells who acts.
 const ACTORS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/actors.o"));
 
-/// The programs, attached as long as this lives.
+/// Where a generation of programs is kept.
+pub(super) struct Place<'a> {
+    pub(super) kept: &'a Kept,
+    /// The folder of the new generation.
+    pub(super) folder: PathBuf,
+    /// Its number.
+    pub(super) number: u32,
+    /// The generation whose streams it is to take over.
+    pub(super) former: Option<&'a Generation>,
+}
+
+/// The programs, attached as long as this lives, or as long as they are kept.
 pub(super) struct Programs {
-    ebpf: Ebpf,
+    origin: Origin,
     /// Those that are there, in the order in which they are to be attached.
     loaded: Vec<&'static Hook>,
-    attached: Vec<&'static Hook>,
+    attached: Vec<Attached>,
+}
+
+/// Where programs and maps come from.
+enum Origin {
+    /// We loaded them.
+    Loaded(Box<Ebpf>),
+    /// A former process did, and they are kept in this folder; with those that are run by us.
+    Kept(PathBuf, BTreeMap<&'static str, RawTracePoint>),
+}
+
+/// A program that the kernel calls.
+struct Attached {
+    hook: &'static Hook,
+    program: OwnedFd,
+    /// Open, as what the kernel knows of a probe's misses is told by its link.
+    _link: Option<OwnedFd>,
 }
 
 impl Programs {
     /// Loads an object and its programs. All are loaded before one is attached: detaching again takes the kernel a while.
-    pub(super) fn load(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Self, CaptureError> {
-        let ebpf = load_object(candidate, kernel, settings)?;
-        let mut programs = Self { ebpf, loaded: Vec::new(), attached: Vec::new() };
+    pub(super) fn load(
+        candidate: &Candidate,
+        kernel: &Kernel,
+        settings: &Settings,
+        place: Option<&Place<'_>>,
+    ) -> Result<Self, CaptureError> {
+        let ebpf = load_object(candidate, kernel, settings, place)?;
+        if let Some(place) = place {
+            keep_maps(&ebpf, &place.folder)?;
+        }
+        let mut programs = Self { origin: Origin::Loaded(Box::new(ebpf)), loaded: Vec::new(), attached: Vec::new() };
         // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
+        let takes_over = place.is_some_and(|place| place.former.is_some());
+        let take: &[Hook] = if takes_over { TAKE } else { &[] };
         let is_possible = |hook: &&Hook| hook.need != Need::IfPreemptible || kernel.layout.preemptible;
-        for hook in candidate.hooks().rev().chain(kernel.plan.hooks()).filter(is_possible) {
+        let hooks = take.iter().chain(candidate.hooks());
+        for hook in hooks.rev().chain(kernel.plan.hooks()).filter(is_possible) {
             match load(programs.program(hook)?, hook.target, &kernel.types) {
                 Ok(()) => {
                     tell_size(programs.program(hook)?, hook.program);
@@ -53,80 +96,206 @@ impl Programs {
             }
         }
         programs.loaded.reverse();
-        for name in RUN_BY_US {
-            load(programs.named(name)?, name, &kernel.types).map_err(|error| reason(name, &error))?;
-            tell_size(programs.named(name)?, name);
+        for name in RUN_BY_US.into_iter().chain(takes_over.then_some(TAKE_OVER)) {
+            let program = programs.named(name)?;
+            load(program, name, &kernel.types).map_err(|error| reason(name, &error))?;
+            tell_size(program, name);
+            if let Some(place) = place {
+                keep_program(program, &place.folder, name)?;
+            }
         }
         Ok(programs)
     }
 
+    /// The programs that a former process loaded and attached.
+    pub(super) fn of_former(
+        generation: &Generation,
+        hooks: impl Iterator<Item = &'static Hook>,
+    ) -> Result<Self, CaptureError> {
+        let folder = &generation.folder;
+        let mut runs = BTreeMap::new();
+        for name in RUN_BY_US.into_iter().chain([TAKE_OVER]) {
+            let path = folder.join(keep::PROGRAMS).join(name);
+            if path.exists() {
+                let program = RawTracePoint::from_pin(&path).map_err(|error| keep::unkept(&path, &error))?;
+                runs.insert(name, program);
+            }
+        }
+        let open = |hook: &'static Hook| {
+            let program = misses::open(&folder.join(keep::PROGRAMS).join(hook.program))?;
+            let link = misses::open(&folder.join(keep::LINKS).join(hook.program));
+            Some(Attached { hook, program, _link: link })
+        };
+        let attached = hooks.filter_map(open).collect();
+        Ok(Self { origin: Origin::Kept(folder.clone(), runs), loaded: Vec::new(), attached })
+    }
+
     /// Has the kernel call the programs from now on.
-    pub(super) fn attach(&mut self, settings: &Settings) -> Result<(), CaptureError> {
+    pub(super) fn attach(&mut self, settings: &Settings, place: Option<&Place<'_>>) -> Result<(), CaptureError> {
         let is_left_out = |hook: &Hook| settings.ebpf.test_leave_out_states && hook.target == STATES;
         for hook in std::mem::take(&mut self.loaded).into_iter().filter(|hook| !is_left_out(hook)) {
-            match attach(self.program(hook)?, hook.target) {
-                Ok(()) => self.attached.push(hook),
-                Err(error) if hook.need == Need::IfPreemptible => {
+            let program = self.program(hook)?;
+            if let Some(place) = place {
+                keep_program(program, &place.folder, hook.program)?;
+            }
+            let attached = match place {
+                None => attach(program, hook.target).map(|()| None).map_err(AttachError::Program),
+                Some(place) => {
+                    attach_and_keep(program, hook.target, &place.folder.join(keep::LINKS).join(hook.program))
+                }
+            };
+            let fd = program.fd().and_then(|fd| Ok(fd.as_fd().try_clone_to_owned()?));
+            let fd = fd.map_err(|error| reason(hook.target, &error))?;
+            match attached {
+                Ok(link) => self.attached.push(Attached { hook, program: fd, _link: link }),
+                Err(AttachError::Program(error)) if hook.need == Need::IfPreemptible => {
                     tracing::debug!(%error, "{} is left out", hook.program);
                 }
-                Err(error) => return Err(reason(hook.target, &error)),
+                Err(AttachError::Program(error)) => return Err(reason(hook.target, &error)),
+                Err(AttachError::Keep(error)) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Has programs that are not kept act.
+    pub(super) fn act(&mut self) -> Result<(), CaptureError> {
+        let set = Array::<MapData, u32>::try_from(self.take_map(keep::CURRENT)?).and_then(|mut map| map.set(0, 1, 0));
+        set.map_err(|error| system("having the programs count", &error))
     }
 
     /// Runs a program that is attached to nothing, and gives what it returns.
     pub(super) fn run(&mut self, name: &'static str, arguments: [u64; 3]) -> Result<u32, CaptureError> {
         let mut options = RawTracePointRunOptions::default();
         options.args[..3].copy_from_slice(&arguments);
-        let Program::RawTracePoint(program) = self.named(name)? else {
-            return Err(reason(name, &ProgramError::UnexpectedProgramType));
+        let missing = || CaptureError::Hook { hook: name, source: io::ErrorKind::NotFound.into() };
+        let result = match &mut self.origin {
+            Origin::Loaded(ebpf) => match ebpf.program_mut(name).ok_or_else(missing)? {
+                Program::RawTracePoint(program) => program.test_run(options),
+                _ => return Err(reason(name, &ProgramError::UnexpectedProgramType)),
+            },
+            Origin::Kept(_, runs) => runs.get_mut(name).ok_or_else(missing)?.test_run(options),
         };
-        program.test_run(options).map(|result| result.return_value).map_err(|error| reason(name, &error))
+        result.map(|result| result.return_value).map_err(|error| reason(name, &error))
+    }
+
+    /// Gives back what only the taking over of streams needs.
+    pub(super) fn end_taking_over(&mut self, folder: &Path) {
+        let programs = TAKE.iter().map(|hook| hook.program).chain([TAKE_OVER]);
+        self.attached.retain(|attached| !TAKE.iter().any(|take| take.program == attached.hook.program));
+        for name in programs {
+            for kind in [keep::LINKS, keep::PROGRAMS] {
+                // Where nothing of this name is, or it cannot be removed, nothing is wrong with the count.
+                let _ = std::fs::remove_file(folder.join(kind).join(name));
+            }
+            match &mut self.origin {
+                Origin::Loaded(ebpf) => {
+                    if let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) {
+                        let _ = program.unload();
+                    }
+                }
+                Origin::Kept(_, runs) => drop(runs.remove(name)),
+            }
+        }
+        for map in OF_FORMER {
+            let _ = self.take_map(map);
+        }
     }
 
     fn program(&mut self, hook: &Hook) -> Result<&mut Program, CaptureError> {
-        let missing = CaptureError::Hook { hook: hook.target, source: io::ErrorKind::NotFound.into() };
-        self.ebpf.program_mut(hook.program).ok_or(missing)
+        self.loaded_program(hook.program, hook.target)
     }
 
     fn named(&mut self, name: &'static str) -> Result<&mut Program, CaptureError> {
-        let missing = CaptureError::Hook { hook: name, source: io::ErrorKind::NotFound.into() };
-        self.ebpf.program_mut(name).ok_or(missing)
+        self.loaded_program(name, name)
+    }
+
+    fn loaded_program(&mut self, name: &str, hook: &'static str) -> Result<&mut Program, CaptureError> {
+        let missing = CaptureError::Hook { hook, source: io::ErrorKind::NotFound.into() };
+        match &mut self.origin {
+            Origin::Loaded(ebpf) => ebpf.program_mut(name).ok_or(missing),
+            Origin::Kept(..) => Err(missing),
+        }
     }
 
     /// Takes a map; the caller knows its name.
-    pub(super) fn take_map(&mut self, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+    pub(super) fn take_map(&mut self, name: &'static str) -> Result<Map, CaptureError> {
         let missing =
             CaptureError::System { what: "looking for a map of the program", source: io::ErrorKind::NotFound.into() };
-        self.ebpf.take_map(name).ok_or(missing)
+        match &mut self.origin {
+            Origin::Loaded(ebpf) => ebpf.take_map(name).ok_or(missing),
+            Origin::Kept(folder, _) => {
+                let path = folder.join(name);
+                MapData::from_pin(&path).and_then(Map::from_map_data).map_err(|error| keep::unkept(&path, &error))
+            }
+        }
     }
 
     /// Starts passing on what the programs say, if they say anything.
     pub(super) fn messages(&mut self) -> Result<Option<Messages>, CaptureError> {
-        Messages::start(&mut self.ebpf)
+        match &mut self.origin {
+            Origin::Loaded(ebpf) => Messages::start(ebpf),
+            Origin::Kept(..) => Ok(None),
+        }
     }
 
     /// How many events the kernel did not deliver, hook by hook. What one of several copies was not called for another was.
     pub(super) fn misses(&self) -> BTreeMap<&'static str, u64> {
         let of_probes = OnceCell::new();
-        let of_probe = |program: &Program| {
-            let Program::KProbe(probe) = program else { return 0 };
-            let id = probe.info().map(|info| info.id()).unwrap_or_default();
+        let of_probe = |attached: &Attached| {
+            if !attached.hook.program.starts_with("kprobe") {
+                return 0;
+            }
+            let id = misses::id(attached.program.as_fd());
             of_probes.get_or_init(misses::of_probes).get(&id).copied().unwrap_or(0)
         };
         let mut of_hooks = BTreeMap::new();
-        for hook in &self.attached {
-            let program = self.ebpf.program(hook.program);
-            let Some((program, fd)) = program.and_then(|program| Some((program, program.fd().ok()?))) else { continue };
-            let missed = misses::of(fd.as_fd()) + of_probe(program);
-            of_hooks.entry(hook.target).and_modify(|least: &mut u64| *least = missed.min(*least)).or_insert(missed);
+        for attached in &self.attached {
+            let missed = misses::of(attached.program.as_fd()) + of_probe(attached);
+            let of_hook = of_hooks.entry(attached.hook.target);
+            of_hook.and_modify(|least: &mut u64| *least = missed.min(*least)).or_insert(missed);
         }
         of_hooks
     }
 }
 
-fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Ebpf, CaptureError> {
+/// Maps that a generation has of the one before it, or of none.
+const OF_FORMER: [&str; 3] = ["OLD_BUCKETS", "OLD_SPILL", "ENDED"];
+
+/// Has the maps of an object kept; not those of all generations, of the one before, and of our messages.
+fn keep_maps(ebpf: &Ebpf, folder: &Path) -> Result<(), CaptureError> {
+    let is_kept =
+        |name: &str| !name.contains('.') && name != keep::CURRENT && name != log::MAP && !OF_FORMER.contains(&name);
+    for (name, map) in ebpf.maps().filter(|(name, _)| is_kept(name)) {
+        map.pin(folder.join(name)).map_err(|error| keep::unkept(folder, &error))?;
+    }
+    Ok(())
+}
+
+fn keep_program(program: &mut Program, folder: &Path, name: &str) -> Result<(), CaptureError> {
+    program.pin(folder.join(keep::PROGRAMS).join(name)).map_err(|error| keep::unkept(folder, &error))
+}
+
+/// Stands for the programs and all that they are loaded with: where it is the same, a new process goes on with the former's.
+pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object(candidate, kernel).hash(&mut hasher);
+    let EbpfSettings { max_connections, max_accounts, test_leave_out_states, .. } = &settings.ebpf;
+    let Settings { loopback, by, wanted, belonging, subordinates, .. } = settings;
+    let loaded_with = (candidate, max_connections, max_accounts, test_leave_out_states);
+    let meant = (loopback, by, wanted, belonging, subordinates, log::level());
+    let layout = &kernel.layout;
+    let offsets = (layout.sockets.words(), layout.tasks.words(), layout.sweep.words());
+    format!("{loaded_with:?} {meant:?} {offsets:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+fn load_object(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    place: Option<&Place<'_>>,
+) -> Result<Ebpf, CaptureError> {
     let words: [u32; OFFSETS_WORDS] = kernel.layout.sockets.words();
     let task_words: [u32; TASK_OFFSETS_WORDS] = kernel.layout.tasks.words();
     let sweep_words: [u32; SWEEP_OFFSETS_WORDS] = kernel.layout.sweep.words();
@@ -140,6 +309,18 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
     for (map, entries) in entries.chain([subordinates, log::entries()]) {
         loader.map_max_entries(map, entries);
     }
+    let former = place.and_then(|place| place.former);
+    if let Some(place) = place {
+        loader.map_max_entries("REPORTED", sizes.rows());
+        loader.map_pin_path(keep::CURRENT, place.kept.current());
+    }
+    if let Some(former) = former {
+        loader.map_max_entries("ENDED", MAX_ENDED);
+        loader.map_pin_path("OLD_BUCKETS", former.folder.join("BUCKETS"));
+        loader.map_pin_path("OLD_SPILL", former.folder.join("SPILL"));
+    }
+    let generation = place.map_or(1, |place| place.number);
+    let old_bucket_bits = former.map_or(0, |former| former.bucket_bits);
     loader
         .override_global("OFFSETS", &words, true)
         .override_global("SWEEP_OFFSETS", &sweep_words, true)
@@ -149,6 +330,8 @@ fn load_object(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> R
         .override_global("USER_ROWS", &user_rows, true)
         .override_global("FIRST_SUBORDINATE", &first_subordinate, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
+        .override_global("GENERATION", &generation, true)
+        .override_global("OLD_BUCKET_BITS", &old_bucket_bits, true)
         .override_global(aya_log::LEVEL, &log::level(), true)
         .override_global("TASK_OFFSETS", &task_words, false)
         .override_global("BY", &plan.by, false)
@@ -225,6 +408,39 @@ fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
         Program::FExit(program) => program.attach().map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
+}
+
+/// Why a program is not called, or not kept.
+enum AttachError {
+    Program(ProgramError),
+    Keep(CaptureError),
+}
+
+/// Attaches a program by a link that is kept at `path`.
+fn attach_and_keep(program: &mut Program, target: &str, path: &Path) -> Result<Option<OwnedFd>, AttachError> {
+    fn link<T: TryInto<FdLink>>(link: Result<T, ProgramError>) -> Result<Option<FdLink>, ProgramError> {
+        Ok(link?.try_into().ok())
+    }
+    macro_rules! link_of {
+        ($program:expr, $($arguments:expr),*) => {{
+            let id = $program.attach($($arguments),*).map_err(AttachError::Program)?;
+            link($program.take_link(id))
+        }};
+    }
+    let link = match program {
+        Program::RawTracePoint(program) => link_of!(program, target),
+        Program::KProbe(program) => link_of!(program, target, 0),
+        Program::TracePoint(program) => link_of!(program, "sock", target),
+        Program::FEntry(program) => link_of!(program,),
+        Program::FExit(program) => link_of!(program,),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    let link = link.map_err(AttachError::Program)?;
+    let refused = |source| CaptureError::Keep { folder: path.to_owned(), what: "keeping a program attached", source };
+    // Before Linux 5.15 what perf calls has no link.
+    let link = link.ok_or_else(|| AttachError::Keep(refused(io::ErrorKind::Unsupported.into())))?;
+    link.pin(path).map_err(|error| AttachError::Keep(keep::unkept(path, &error)))?;
+    Ok(misses::open(path))
 }
 
 /// The kernel's types as aya wants them for these programs, read once; aya reads them for itself at each loading, too.
@@ -309,7 +525,8 @@ mod tests {
                 for hook in hooks::of(attach, method) {
                     assert!(is_there(object, hook.program), "{} of {}", hook.program, attach.name());
                 }
-                assert!(RUN_BY_US.into_iter().all(|name| is_there(object, name)));
+                let take = TAKE.iter().map(|hook| hook.program).chain([TAKE_OVER]);
+                assert!(RUN_BY_US.into_iter().chain(take).all(|name| is_there(object, name)));
             }
         }
         assert!(PROCESSES.iter().chain(MOVES).chain(FORKS).all(|hook| is_there(ACTORS, hook.program)));

@@ -51,12 +51,16 @@ impl Sizes {
         Self { bucket_bits: buckets(settings).ilog2(), spill, accounts, actors }
     }
 
+    /// One for each account, and one more, for others.
+    pub(super) const fn rows(&self) -> u32 {
+        self.accounts + self.actors + 1
+    }
+
     /// The number of entries of each map that has not a fixed one.
     pub(super) fn entries(&self) -> [(&'static str, u32); 10] {
         let is_told_apart = self.actors > 0;
         let of_actors = |entries| if is_told_apart { entries } else { 1 };
-        // One more, for others.
-        let rows = self.accounts + self.actors + 1;
+        let rows = self.rows();
         [
             ("BUCKETS", 1 << self.bucket_bits),
             ("OCCUPIED", (1_u32 << self.bucket_bits).div_ceil(BUCKETS_A_WORD)),

@@ -5,8 +5,9 @@ use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use trafcalc_common::maps::adoption::{DONE, FAILED};
+use trafcalc_common::maps::{NOT_ACTING, STEPS_A_RUN};
 
-use super::hooks::{ADOPT, SWEEP};
+use super::hooks::{ADOPT, SWEEP, TAKE_OVER};
 use super::programs::Programs;
 use super::sizes;
 use crate::capture::{CaptureError, EbpfSettings};
@@ -43,4 +44,19 @@ pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
             next => list = next,
         }
     }
+}
+
+/// Has the streams taken over that a former generation with 2 to the power of `bits` buckets still has; gives how many are left,
+/// of connections whose handshake is not over.
+pub(super) fn take_over(programs: &mut Programs, bits: u32) -> Result<u32, CaptureError> {
+    let buckets = 1_u32 << bits;
+    let mut left = 0;
+    for first in (0..buckets).step_by(STEPS_A_RUN as usize) {
+        let end = buckets.min(first + STEPS_A_RUN);
+        left += match programs.run(TAKE_OVER, [first.into(), end.into(), 0])? {
+            NOT_ACTING => 0,
+            left => left,
+        };
+    }
+    Ok(left)
 }

@@ -1,6 +1,7 @@
 //! Reading the program's maps.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
@@ -8,6 +9,7 @@ use trafcalc_common::maps::{OTHER_ROW, Tally, event};
 
 use super::counters::Counters;
 use super::programs::{Programs, system};
+use super::reports::Reports;
 use crate::capture::{Bytes, CaptureError, EbpfSettings, Owner};
 
 /// A [`Tally`] as the kernel copies it: bytes sent, bytes received.
@@ -50,6 +52,7 @@ pub(super) struct Events {
     pub(super) unfollowed: u64,
     pub(super) audited: u64,
     pub(super) mismatched: u64,
+    pub(super) lost: u64,
 }
 
 impl Tables {
@@ -78,8 +81,24 @@ impl Tables {
             gains.push((Owner::User(account.uid), gain));
         }
         gains.retain(|(_, gain)| !gain.is_zero());
-        self.give_back()?;
         Ok(gains)
+    }
+
+    /// Goes on where a former process was about to give rows back.
+    pub(super) fn remember(
+        &mut self,
+        left: impl IntoIterator<Item = (u32, u32)>,
+        notes: &Reports,
+    ) -> Result<(), CaptureError> {
+        self.update_rows()?;
+        for (row, uid) in left {
+            match self.rows.entry(row) {
+                Entry::Vacant(free) => drop(free.insert(Row { uid, silent: 0, is_left: true })),
+                // It was not taken from its user yet.
+                Entry::Occupied(_) => notes.set_left(row, None),
+            }
+        }
+        Ok(())
     }
 
     /// The shares of all CPUs in a row.
@@ -102,20 +121,31 @@ impl Tables {
         Ok(())
     }
 
-    /// Has rows of silent users used again, where few are left.
-    fn give_back(&mut self) -> Result<(), CaptureError> {
+    /// Has rows of silent users used again, where few are left. Where a next process goes on with them it must know by then what of
+    /// them is reported.
+    pub(super) fn give_back(&mut self, counters: &Counters, notes: Option<&Reports>) -> Result<(), CaptureError> {
         let is_scarce = self.rows.len() * 4 > self.room * 3;
         let mut free = Vec::new();
-        for (&row, account) in self.rows.iter_mut().filter(|(_, account)| account.silent >= SILENT_READINGS) {
+        let is_silent = |(row, account): &(&u32, &mut Row)| {
+            account.silent >= SILENT_READINGS && (notes.is_none() || counters.is_reported(**row))
+        };
+        for (&row, account) in self.rows.iter_mut().filter(is_silent) {
             if account.is_left {
                 free.push(row);
             } else if is_scarce {
+                if let Some(notes) = notes {
+                    notes.set_left(row, Some(account.uid));
+                }
                 self.accounts.remove(&account.uid).map_err(|error| unreadable(&error))?;
                 (account.is_left, account.silent) = (true, 0);
             }
         }
         for row in free {
             self.rows.remove(&row);
+            // A process that ends here loses the row; the other way round two users could get it.
+            if let Some(notes) = notes {
+                notes.set_left(row, None);
+            }
             self.free.push(row, 0).map_err(|error| unreadable(&error))?;
         }
         Ok(())
@@ -128,6 +158,7 @@ impl Tables {
             unfollowed: self.count(event::UNFOLLOWED)?,
             audited: self.count(event::AUDITED)?,
             mismatched: self.count(event::MISMATCHED)?,
+            lost: self.count(event::LOST)?,
         })
     }
 

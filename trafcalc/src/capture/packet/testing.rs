@@ -155,6 +155,7 @@ pub(super) fn capture_settings() -> Settings {
         wanted: Wanted::default(),
         belonging: Belonging::Socket,
         subordinates: Vec::new(),
+        former: None,
         ebpf: EbpfSettings::default(),
         packet: settings(),
     }

@@ -1,0 +1,221 @@
+//! Taking over the streams of the generation of programs before this one, whose table is another: each stream moves with its
+//! cursors from that table to ours, so no byte is credited twice and none is missed.
+//!
+//! A stream is *claimed* by taking its key from the former table, which succeeds once. Only then are its cursors read, by putting
+//! them nowhere: a former program that is still about to move one fails to. There are two who claim, both after the service has
+//! had this generation act: programs that see each change of state before our others do, so that these find the stream where
+//! they expect it; and [`take_over`], which the service runs to claim all the others.
+//!
+//! A connection may end between the claim of [`take_over`] and the moment at which its stream is in our table. Who sees such an
+//! end finds nothing to claim, notes it (`ENDED`), and looks for the stream again; [`take_over`] puts the stream into the table
+//! and looks for a note then. So one of the two finds the other, and the end puts the cursors nowhere, so that only one credits.
+#![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
+
+use core::ffi::c_void;
+use core::ptr::read_volatile;
+
+use aya_ebpf::programs::RawTracePointContext;
+use trafcalc_common::connection::{Change, OPENING, change, sent_base};
+use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Stream, bucket, event, table as words};
+
+use crate::atomic;
+use crate::events;
+use crate::life;
+use crate::look;
+use crate::loopback;
+use crate::maps::{ENDED, ENDS, OLD_BUCKETS, OLD_SPILL, STEPS, TABLE, is_acting, old_bucket_bits};
+use crate::sock::Sock;
+use crate::steps::{self, GO_ON, STOP};
+use crate::table::{self, ANY};
+
+/// A socket is about to go from state `old` to `new`, and is locked.
+#[inline(always)]
+pub(crate) fn before(sk: Sock, old: u32, new: u32) {
+    let change = change(old, new);
+    if change == Change::Nothing || loopback::has_local_peer_to_leave_out(sk) {
+        return;
+    }
+    claim_or_note(sk.key(), old, (change == Change::Ends).into());
+}
+
+/// Exported, as those below, which has the verifier go through it only once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_or_note(key: u64, old: u32, ends: u32) -> i32 {
+    let is_there = table::find(key).is_some();
+    if let Some(stream) = claim(key) {
+        // Where another program has seen the event before, its stream is the one to go on with.
+        if !is_there {
+            keep(key, &stream);
+        }
+    } else if ends != 0 && !is_there {
+        let base = sent_base(&Sock::of(key).numbers());
+        let _ = ENDED.insert(key, u64::from(base) << 32 | u64::from(old), ANY);
+        // The note is there before the table is looked at again.
+        if let Some(word) = TABLE.get_ptr_mut(words::OVERFLOWED) {
+            // SAFETY: points to a map value. Changes nothing, and orders.
+            unsafe { atomic::replace(word, u64::MAX, u64::MAX) };
+        }
+    }
+    0
+}
+
+/// Takes a stream from the former table, if it is there and nobody else does.
+#[inline(always)]
+fn claim(key: u64) -> Option<Stream> {
+    if let Some(bucket) = OLD_BUCKETS.get_ptr_mut(bucket(key, old_bucket_bits())) {
+        for index in 0..BUCKET_STREAMS {
+            if table::holder(bucket, index) == key {
+                // SAFETY: points into a map value.
+                let is_ours = unsafe { atomic::replace(table::place(bucket, index), key, 0) };
+                return is_ours.then(|| take(table::stream(bucket, index)));
+            }
+        }
+    }
+    let stream = OLD_SPILL.get_ptr_mut(key)?;
+    // Its memory is there until this program is over.
+    OLD_SPILL.remove(key).ok().map(|()| take(stream))
+}
+
+/// What a stream holds that was claimed. Who acted on it has a row of the former generation, and none of this one yet.
+#[inline(always)]
+fn take(stream: *mut Stream) -> Stream {
+    // SAFETY: points to a map value.
+    let (received, sent) = unsafe {
+        let received = atomic::swap(&raw mut (*stream).received, Stream::NOWHERE);
+        (received, atomic::swap(&raw mut (*stream).sent, Stream::NOWHERE))
+    };
+    let rest = look::read(stream);
+    Stream {
+        sent,
+        received,
+        sent_base: rest.sent_base,
+        received_base: rest.received_base,
+        flags: rest.flags,
+        ..OPENING
+    }
+}
+
+/// Puts a stream into our table.
+#[inline(always)]
+fn keep(key: u64, stream: &Stream) {
+    if !table::insert(key, stream) {
+        // Its end must not credit it as a whole.
+        let _ = ENDS.insert(key, stream.sent_base, ANY);
+        events::count(event::LOST);
+    }
+}
+
+/// Some buckets of the former table.
+struct Buckets {
+    first: u32,
+    end: u32,
+    left: u32,
+}
+
+/// Claims the streams in as many buckets of the former table as a run has steps, from number `arg(0)` on and before `arg(1)`, and,
+/// when it begins with the first one, those in its hash. Gives how many it left for the programs that see changes of state.
+///
+/// aya's macro would throw away what it gives.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn take_over(context: *mut c_void) -> u32 {
+    let context = RawTracePointContext::new(context);
+    if !is_acting() {
+        return NOT_ACTING;
+    }
+    let mut buckets = Buckets { first: context.arg(0), end: context.arg(1), left: 0 };
+    if buckets.first == 0 {
+        steps::each(&OLD_SPILL, spilled, &mut buckets);
+    }
+    steps::each(&STEPS, step, &mut buckets);
+    buckets.left
+}
+
+extern "C" fn spilled(_map: *mut c_void, key: *const u64, _stream: *mut Stream, buckets: *mut Buckets) -> i64 {
+    // SAFETY: both are there as long as the kernel calls.
+    unsafe { (*buckets).left += move_whole(read_volatile(key)) };
+    GO_ON
+}
+
+extern "C" fn step(_map: *mut c_void, step: *const u32, _element: *mut u64, buckets: *mut Buckets) -> i64 {
+    // SAFETY: both are there as long as the kernel calls.
+    let (step, buckets) = unsafe { (read_volatile(step), &mut *buckets) };
+    let number = buckets.first + step;
+    if number >= buckets.end {
+        return STOP;
+    }
+    let Some(bucket) = OLD_BUCKETS.get_ptr_mut(number) else { return STOP };
+    // Not in a loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
+    const { assert!(BUCKET_STREAMS == 4, "as many as are moved here") };
+    buckets.left += move_holder(bucket, 0) + move_holder(bucket, 1) + move_holder(bucket, 2) + move_holder(bucket, 3);
+    GO_ON
+}
+
+#[inline(always)]
+fn move_holder(bucket: *mut Bucket, index: usize) -> u32 {
+    match table::holder(bucket, index) {
+        0 => 0,
+        key => move_whole(key),
+    }
+}
+
+/// Moves the stream of `key` and sees to its end, one after the other: before Linux 6.12 the frames of all functions under way
+/// share 512 bytes.
+#[inline(always)]
+fn move_whole(key: u64) -> u32 {
+    let left = move_stream(key);
+    end_if_noted(key);
+    left
+}
+
+/// Moves the stream of a socket that nobody has locked; 1 if it is left where it is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn move_stream(key: u64) -> u32 {
+    // One that is about to begin would be written by two at a time.
+    if is_opening(key) {
+        return 1;
+    }
+    let sk = Sock::of(key);
+    let is_left_out = loopback::has_local_peer_to_leave_out(sk) || loopback::is_routed_here(sk);
+    if let Some(stream) = claim(key)
+        && !is_left_out
+    {
+        keep(key, &stream);
+    }
+    0
+}
+
+#[inline(always)]
+fn is_opening(key: u64) -> bool {
+    find(key).is_some_and(|stream| look::read(stream).flags & Stream::OPENING != 0)
+}
+
+/// The stream of `key` in the former table.
+#[inline(always)]
+fn find(key: u64) -> Option<*mut Stream> {
+    if let Some(bucket) = OLD_BUCKETS.get_ptr_mut(bucket(key, old_bucket_bits())) {
+        let bucket: *mut Bucket = bucket;
+        for index in 0..BUCKET_STREAMS {
+            if table::holder(bucket, index) == key {
+                return Some(table::stream(bucket, index));
+            }
+        }
+    }
+    OLD_SPILL.get_ptr_mut(key)
+}
+
+/// Sees to the end of a connection that ended while its stream was in neither table.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn end_if_noted(key: u64) -> i32 {
+    // SAFETY: points to a map value.
+    let Some(note) = ENDED.get_ptr(key).map(|note| unsafe { read_volatile(note) }) else { return 0 };
+    if let Some(stream) = table::find(key)
+        && look::read(stream).sent_base == (note >> 32) as u32
+    {
+        life::ends(Sock::of(key), stream, note as u32);
+    }
+    0
+}

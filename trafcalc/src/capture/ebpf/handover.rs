@@ -1,0 +1,183 @@
+//! What goes from one process to the next: what of the kernel's counters is reported, and what former generations of programs
+//! have that is not.
+
+use std::sync::Arc;
+
+use trafcalc_common::maps::table;
+
+use aya::maps::{Array, Map, MapData};
+
+use super::actors::Actors;
+use super::counters::Counters;
+use super::keep::{Generation, Kept};
+use super::programs::Programs;
+use super::reports::Reports;
+use super::sweep;
+use super::tables::{Tables, unreadable};
+use crate::capture::{Baseline, Batch, CaptureError, EbpfSettings};
+
+/// What a backend whose programs are kept has besides.
+pub(super) struct Handover {
+    /// The generation that acts.
+    generation: Generation,
+    pub(super) reports: Reports,
+    /// Those before it, in order.
+    former: Vec<Former>,
+    /// Whether streams of the last of them may still be taken over, and how many could not be at the last try.
+    to_take: Option<u32>,
+}
+
+/// A generation of which something may not be reported, or taken over.
+struct Former {
+    generation: Generation,
+    tables: Tables,
+    actors: Option<Actors>,
+    counters: Counters,
+    reports: Reports,
+    /// All of it is reported.
+    is_told: bool,
+}
+
+impl Handover {
+    /// The generation that acts, and those before it; gives, too, what of its counters is reported.
+    pub(super) fn of(
+        programs: &mut Programs,
+        generation: Generation,
+        former: &[Generation],
+        told: Option<&Baseline>,
+    ) -> Result<(Self, Counters), CaptureError> {
+        let reports = Reports::of(&data(programs.take_map("REPORTED")?)?)?;
+        let counters = reported(&generation, &reports, told);
+        let is_newer = |told: &Baseline| told.map == generation.map();
+        let mut all_told = told.is_some_and(is_newer);
+        let mut opened = Vec::new();
+        for former in former.iter().rev().filter(|former| former.is_known) {
+            match Former::open(former.clone(), told, all_told) {
+                Ok(former) => opened.insert(0, former),
+                Err(error) => {
+                    tracing::warn!("{error}; what a former process counted and did not report is lost");
+                    former.remove()?;
+                }
+            }
+            all_told |= told.is_some_and(|told| told.map == former.map());
+        }
+        let to_take = (generation.takes_over() && !opened.is_empty()).then_some(u32::MAX);
+        Ok((Self { generation, reports, former: opened, to_take }, counters))
+    }
+
+    /// Which counters the generation that acts has.
+    pub(super) fn map(&self) -> Arc<str> {
+        self.generation.map()
+    }
+
+    /// Takes over streams that are left.
+    pub(super) fn take_over(&mut self, programs: &mut Programs) -> Result<(), CaptureError> {
+        if let (Some(left), Some(former)) = (&mut self.to_take, self.former.last())
+            && *left > 0
+        {
+            *left = sweep::take_over(programs, former.generation.bucket_bits)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to `batch` what former generations have that is not reported.
+    pub(super) fn read_former(&mut self, batch: &mut Batch) -> Result<(), CaptureError> {
+        self.former.iter_mut().try_for_each(|former| former.read(batch))
+    }
+
+    /// Notes that all that was handed out is reported, and removes former generations of which nothing is left.
+    pub(super) fn reported(&mut self, programs: &mut Programs, counters: &mut Counters) -> Result<(), CaptureError> {
+        for former in &mut self.former {
+            former.reported();
+        }
+        for (row, bytes) in counters.report() {
+            self.reports.set(row, bytes);
+        }
+        let is_last_needed = self.to_take.is_some_and(|left| left > 0);
+        let told = self.former.iter().take_while(|former| former.is_told).count();
+        let is_all = told == self.former.len();
+        let done = if is_all && is_last_needed { told.saturating_sub(1) } else { told };
+        for former in self.former.drain(..done) {
+            former.generation.remove()?;
+        }
+        if self.former.is_empty() && self.to_take.take().is_some() {
+            programs.end_taking_over(&self.generation.folder);
+        }
+        Ok(())
+    }
+}
+
+impl Former {
+    /// `told`, what is kept of a former process's batches; `all_told`, whether a later one has this generation's in it.
+    fn open(generation: Generation, told: Option<&Baseline>, all_told: bool) -> Result<Self, CaptureError> {
+        let mut programs = Programs::of_former(&generation, std::iter::empty())?;
+        let tables = Tables::of(&mut programs, &EbpfSettings::default())?;
+        let has_actors = generation.folder.join("ACTORS").exists();
+        let actors = has_actors.then(|| Actors::of(&mut programs, generation.by)).transpose()?;
+        let reports = Reports::of(&data(programs.take_map("REPORTED")?)?)?;
+        let counters = reported(&generation, &reports, told);
+        let mut former = Self { generation, tables, actors, counters, reports, is_told: false };
+        if all_told {
+            former.read(&mut Batch::default())?;
+            former.counters.report();
+        }
+        Ok(former)
+    }
+
+    fn read(&mut self, batch: &mut Batch) -> Result<(), CaptureError> {
+        batch.credits.extend(self.tables.gains(&mut self.counters)?);
+        if let Some(actors) = &mut self.actors {
+            actors.read_former(&self.tables, &mut self.counters, batch)?;
+        }
+        Ok(())
+    }
+
+    fn reported(&mut self) {
+        let reported = self.counters.report();
+        self.is_told = reported.is_empty();
+        for (row, bytes) in reported {
+            self.reports.set(row, bytes);
+        }
+    }
+}
+
+/// What of the counters of a generation is reported: as kept elsewhere, or else as noted in the kernel.
+fn reported(generation: &Generation, reports: &Reports, told: Option<&Baseline>) -> Counters {
+    match told.filter(|told| told.map == generation.map()) {
+        Some(told) => Counters::reported_before(told.rows.iter().copied()),
+        None => Counters::reported_before(reports.all()),
+    }
+}
+
+/// Takes over what streams the generation that acts has still to take over of the one before, as far as it can be now.
+pub(super) fn finish_former(kept: &Kept) -> Result<(), CaptureError> {
+    let has_begun = |acting: &&Generation| acting.takes_over();
+    if let (Some(acting), Some(former)) = (kept.acting.as_ref().filter(has_begun), kept.former.last()) {
+        former.detach()?;
+        let mut programs = Programs::of_former(acting, std::iter::empty())?;
+        sweep::take_over(&mut programs, former.bucket_bits)?;
+    }
+    Ok(())
+}
+
+/// Has connections for which the former generation had no room counted at their end by the new one.
+pub(super) fn inherit_overflow(programs: &mut Programs, former: &Generation) -> Result<(), CaptureError> {
+    let words = |map| Array::<MapData, u64>::try_from(map).map_err(|error| unreadable(&error));
+    let overflowed = words(former.open("TABLE")?)?.get(&table::OVERFLOWED, 0).map_err(|error| unreadable(&error))?;
+    if overflowed == 0 {
+        return Ok(());
+    }
+    let set = words(programs.take_map("TABLE")?)?.set(table::OVERFLOWED, overflowed, 0);
+    set.map_err(|error| unreadable(&error))
+}
+
+/// The memory of an array.
+fn data(map: Map) -> Result<MapData, CaptureError> {
+    match map {
+        Map::Array(data) => Ok(data),
+        _ => Err(CaptureError::System {
+            what: "looking for a map of the program",
+            source: std::io::ErrorKind::InvalidData.into(),
+        }),
+    }
+}

@@ -1,0 +1,210 @@
+//! Where what counts is kept when the process ends: a folder of a BPF file system, or such a file system of which systemd has the
+//! only descriptor.
+//!
+//! A file system that is mounted nowhere lives as long as its descriptor. systemd's store keeps that while the service is started
+//! again, and closes it when the unit is stopped, which frees all. Making one takes `CAP_SYS_ADMIN`, which the service need not
+//! have: `trafcalc store`, which the unit runs before it, makes one for it.
+#![expect(unsafe_code, reason = "calls that no crate makes, and descriptors that systemd hands over")]
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
+use nix::unistd::{geteuid, pipe};
+use sd_notify::NotifyState;
+
+/// The descriptor that has what was counted, in systemd's store.
+const NAME: &str = "trafcalc-bpf";
+/// One that was made before the service was started, which may have no use for it.
+const NEW: &str = "trafcalc-bpf-new";
+
+/// How long the former process may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long systemd may take to read what it is told.
+const STORE_PATIENCE_MS: u16 = 10_000;
+
+/// Why nothing is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The folder cannot be made or opened.
+    #[error("{} cannot be used to keep what counts: {source}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not there.
+    #[error("there is no folder {}, so nothing is kept in it", .0.display())]
+    Nothing(PathBuf),
+    /// It is on a disk, or in memory.
+    #[error("{} is not in a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf) and name a folder in it", .0.display())]
+    NotBpf(PathBuf),
+    /// Others may put programs into it.
+    #[error("{} may be written by other users: what they put there would be taken for ours", .0.display())]
+    Shared(PathBuf),
+    /// It is locked.
+    #[error("{} is used by a service that runs: stop it first", .0.display())]
+    InUse(PathBuf),
+    /// A file system cannot be made.
+    #[error("making a BPF file system for systemd to keep failed: {0}")]
+    Make(io::Error),
+    /// Nobody is there to keep it.
+    #[error("systemd does not keep what counts: {0}")]
+    Systemd(io::Error),
+}
+
+/// What is kept, locked as long as this lives.
+#[derive(Debug)]
+pub struct Keeper {
+    folder: PathBuf,
+    _lock: File,
+    /// Where the folder is nowhere else.
+    _descriptor: Option<OwnedFd>,
+}
+
+impl Keeper {
+    /// In a folder of a BPF file system, which is made if it is not there.
+    pub fn in_folder(folder: &Path) -> Result<Self, KeepError> {
+        let failed = |source| KeepError::Folder { folder: folder.to_owned(), source };
+        let is_new = match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(failed(error)),
+        };
+        let kept = lock(folder).inspect_err(|_| {
+            if is_new {
+                let _ = std::fs::remove_dir(folder);
+            }
+        })?;
+        let attributes = kept.metadata().map_err(failed)?;
+        if attributes.uid() != geteuid().as_raw() || attributes.mode() & 0o022 != 0 {
+            return Err(KeepError::Shared(folder.to_owned()));
+        }
+        Ok(Self { folder: folder.to_owned(), _lock: kept, _descriptor: None })
+    }
+
+    /// By systemd: what it kept, else what it was given for us, else what we can make.
+    pub fn systemd() -> Result<Self, KeepError> {
+        let (mut kept, mut new) = (None, None);
+        for (descriptor, name) in sd_notify::listen_fds_with_names().map_err(KeepError::Systemd)? {
+            // SAFETY: systemd opened it for us, and this is done once.
+            let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+            match name.as_str() {
+                NAME => kept = Some(descriptor),
+                NEW => new = Some(descriptor),
+                // Some other one is none of ours to close.
+                _ => std::mem::forget(descriptor),
+            }
+        }
+        if new.is_some() {
+            tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(NEW)], &[])?;
+        }
+        let descriptor = if let Some(kept) = kept {
+            kept
+        } else {
+            let descriptor = new.take().map_or_else(make, Ok)?;
+            put(NAME, descriptor.as_fd())?;
+            descriptor
+        };
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+        Ok(Self { _lock: lock(&folder)?, folder, _descriptor: Some(descriptor) })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+}
+
+/// Makes a BPF file system and has systemd keep it, for the service that is started next.
+pub fn store() -> Result<(), KeepError> {
+    put(NEW, make()?.as_fd())?;
+    // systemd must know of whom this is while the process is there.
+    let (end, other) = pipe().map_err(|error| KeepError::Systemd(error.into()))?;
+    tell(&[NotifyState::Custom("BARRIER=1")], &[other.as_fd()])?;
+    drop(other);
+    let mut closed = [PollFd::new(end.as_fd(), PollFlags::empty())];
+    poll(&mut closed, PollTimeout::from(STORE_PATIENCE_MS)).map_err(|error| KeepError::Systemd(error.into()))?;
+    Ok(())
+}
+
+/// systemd looks whether a descriptor it keeps was closed at the other end, and takes some for that: so not this one.
+fn put(name: &str, descriptor: BorrowedFd<'_>) -> Result<(), KeepError> {
+    tell(&[NotifyState::FdStore, NotifyState::FdName(name), NotifyState::Custom("FDPOLL=0")], &[descriptor])
+}
+
+fn tell(state: &[NotifyState<'_>], descriptors: &[BorrowedFd<'_>]) -> Result<(), KeepError> {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Err(KeepError::Systemd(io::Error::other("it did not start this process")));
+    }
+    sd_notify::notify_with_fds(state, descriptors).map_err(KeepError::Systemd)
+}
+
+/// Locks a folder, which must be of a BPF file system. A former process may be about to end.
+fn lock(folder: &Path) -> Result<File, KeepError> {
+    let failed = |source| KeepError::Folder { folder: folder.to_owned(), source };
+    // What is behind a descriptor of a mount is opened by this, and not the descriptor.
+    let opened = File::open(folder.join(".")).map_err(failed)?;
+    if fstatfs(&opened).map_err(|error| failed(error.into()))?.filesystem_type() != BPF_FS_MAGIC {
+        return Err(KeepError::NotBpf(folder.to_owned()));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match opened.try_lock() {
+            Ok(()) => return Ok(opened),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) => return Err(KeepError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+}
+
+/// A BPF file system that is mounted nowhere (Linux 5.2 and later).
+fn make() -> Result<OwnedFd, KeepError> {
+    /// `FSOPEN_CLOEXEC` and `FSMOUNT_CLOEXEC`, `FSCONFIG_CMD_CREATE` of include/uapi/linux/mount.h.
+    const CLOEXEC: libc::c_long = 1;
+    const CREATE: libc::c_long = 6;
+    let nothing = std::ptr::null::<libc::c_char>();
+    let opened = |result: libc::c_long| match i32::try_from(result) {
+        // SAFETY: the kernel has just opened it for us.
+        Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+        _ => Err(KeepError::Make(io::Error::last_os_error())),
+    };
+    // SAFETY: takes the name of a file system, and a number.
+    let context = opened(unsafe { libc::syscall(libc::SYS_fsopen, c"bpf".as_ptr(), CLOEXEC) })?;
+    // SAFETY: takes numbers and two pointers that are not used.
+    if unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), CREATE, nothing, nothing, 0) } != 0 {
+        return Err(KeepError::Make(io::Error::last_os_error()));
+    }
+    // SAFETY: takes numbers.
+    opened(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOEXEC, 0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_of_no_use_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let within = folder.path().join("kept");
+        assert!(matches!(Keeper::in_folder(&within), Err(KeepError::NotBpf(_))));
+        assert!(!within.exists());
+    }
+
+    #[test]
+    fn a_folder_on_a_disk_keeps_nothing_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Keeper::in_folder(folder.path()).unwrap_err();
+        assert!(matches!(error, KeepError::NotBpf(_)), "{error}");
+        assert!(error.to_string().contains("mount -t bpf"));
+    }
+}
