@@ -160,7 +160,7 @@ pub struct Daemon {
     cut_at: Instant,
     /// Where the kernel's counters stood that what was not cut yet was taken from.
     baseline: Option<Baseline>,
-    /// Whether all that the backend handed out is cut.
+    /// Whether the backend has handed out something, and all of it is cut.
     is_all_cut: bool,
     /// Times that were not counted, which nobody was told of yet.
     gaps: Vec<Gap>,
@@ -214,7 +214,7 @@ impl Daemon {
             reported_at: begin.monotonic,
             cut_at: begin.monotonic,
             baseline: None,
-            is_all_cut: true,
+            is_all_cut: false,
             gaps: life.gaps,
             begun: life.begun,
             latest,

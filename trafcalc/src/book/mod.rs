@@ -80,6 +80,12 @@ impl Book {
         Ok((book, opened))
     }
 
+    /// The number of this life of the service.
+    #[must_use]
+    pub const fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
     /// Notes who counts in this epoch, how it is hooked in, and how it comes to look at connections.
     pub fn counts_with(&mut self, backend: &str, attach: Option<&str>, method: Option<&str>) -> Result<(), BookError> {
         let sql = "UPDATE epoch SET backend = ?2, attach = ?3, method = ?4 WHERE id = ?1";

@@ -41,12 +41,12 @@ impl Writing {
         gone: impl Fn() + Send + 'static,
     ) -> Result<Self, Failure> {
         let (tell, told) = mpsc::channel::<Told>();
-        let format = log.format();
+        let (format, log_begins) = (log.format(), log.mark());
         let log = if keeping.is_some() { log.telling(tell) } else { log };
         let log = Arc::new(Outlet::start(log, gone).context("starting the thread of the log")?);
         let book = match keeping {
             Some(Keeping { book, open }) => {
-                let sink = BookSink::new(book, open, counting, Arc::clone(&log), told)?;
+                let sink = BookSink::new(book, open, counting, log_begins, Arc::clone(&log), told)?;
                 Some(Outlet::start(sink, || ()).context("starting the thread of the book")?)
             }
             None => None,

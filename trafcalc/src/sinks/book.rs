@@ -72,6 +72,7 @@ pub struct BookSink {
     book: Option<Book>,
     open: Open,
     counting: Counting,
+    log_begins: Option<String>,
     log: Arc<Outlet<Piece>>,
     told: mpsc::Receiver<Told>,
     trimmed: Option<SystemTime>,
@@ -79,7 +80,7 @@ pub struct BookSink {
 
 impl BookSink {
     /// Books in `book`, or in what `open` gives as soon as it does, then tells `log`, and hears from `told` what that has written.
-    /// What a former life had still to write comes first.
+    /// What a former life had still to write comes first. `log_begins` is how far the log was written before.
     ///
     /// # Errors
     /// What the former life left cannot be read.
@@ -87,10 +88,11 @@ impl BookSink {
         book: Option<Book>,
         open: Open,
         counting: Counting,
+        log_begins: Option<String>,
         log: Arc<Outlet<Piece>>,
         told: mpsc::Receiver<Told>,
     ) -> Result<Self, BookError> {
-        let mut sink = Self { book: None, open, counting, log, told, trimmed: None };
+        let mut sink = Self { book: None, open, counting, log_begins, log, told, trimmed: None };
         if let Some(book) = book {
             sink.begin(book)?;
         }
@@ -100,7 +102,14 @@ impl BookSink {
     fn begin(&mut self, mut book: Book) -> Result<(), BookError> {
         let Counting { backend, attach, method } = self.counting;
         book.counts_with(backend, attach, method)?;
-        let mark = book.mark(LOG)?.map(|mark| mark.note);
+        let mut mark = book.mark(LOG)?.map(|mark| mark.note);
+        if mark.is_none()
+            && let Some(note) = self.log_begins.take()
+        {
+            // Before anything of this book is in it, so that the next start knows where to look for what is.
+            book.told(LOG, &Mark { epoch: book.epoch() - 1, seq: u64::MAX, note: note.clone() })?;
+            mark = Some(note);
+        }
         let former = book.outbox(LOG, MAX_FORMER)?;
         if !former.is_empty() {
             let former = former.into_iter().map(|report| Former {

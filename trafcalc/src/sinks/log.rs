@@ -75,6 +75,12 @@ impl Log {
         Self { told: Some(told), ..self }
     }
 
+    /// How far it has been written.
+    #[must_use]
+    pub fn mark(&self) -> Option<String> {
+        self.destination.mark()
+    }
+
     /// How it writes.
     #[must_use]
     pub fn format(&self) -> Arc<dyn Format> {
