@@ -25,7 +25,7 @@ pub enum Command {
     ///
     /// Signals: TERM and INT end with a last report, USR1 reports at once, HUP reopens the log.
     #[command(args_override_self = true)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 
     /// Show what a running service counts with, since when, its totals, its health and what it costs
     Status(StatusArgs),
@@ -323,7 +323,7 @@ mod tests {
         let words =
             ["trafcalc", "run", "--user=a", "--pid", "7", "--user", "b", "--program=c", "--unit=d", "--children"];
         let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
-        let only = Overrides::from(args).only;
+        let only = Overrides::from(*args).only;
         assert_eq!(only.users, ["a", "b"]);
         assert_eq!(only.pids.iter().map(|pid| pid.get()).collect::<Vec<_>>(), [7]);
         assert!(only.children);
@@ -333,14 +333,14 @@ mod tests {
     fn the_status_can_be_told_nowhere() {
         let words = ["trafcalc", "run", "--status-socket", ""];
         let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
-        assert_eq!(Overrides::from(args).status_socket, Some(PathBuf::new()));
+        assert_eq!(Overrides::from(*args).status_socket, Some(PathBuf::new()));
     }
 
     #[test]
     fn of_an_option_given_twice_the_last_one_counts() {
         let words = ["trafcalc", "run", "--interval", "1s", "--log", "-", "--interval=5s", "--log", "/a"];
         let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
-        let overrides = Overrides::from(args);
+        let overrides = Overrides::from(*args);
         assert_eq!(overrides.interval, "5s".parse().ok());
         assert_eq!(overrides.log, Some("/a".into()));
     }

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
 
 fn obey(command: cli::Command) -> Exit {
     match command {
-        cli::Command::Run(args) => run(&args.into()),
+        cli::Command::Run(args) => run(&(*args).into()),
         cli::Command::Status(args) => show_status(args),
         cli::Command::Release(args) => release(&args.folder),
         cli::Command::Store => store(),
