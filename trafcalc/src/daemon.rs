@@ -394,7 +394,8 @@ impl Daemon {
         let (moved, health) = (self.ledger.cut(), self.ledger.snapshot().health);
         let length = now.monotonic.saturating_duration_since(self.cut_at);
         let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
-        let gaps = std::mem::take(&mut self.gaps);
+        // The log is told of them, too.
+        let gaps = if report.is_some() { std::mem::take(&mut self.gaps) } else { Vec::new() };
         let names = &mut self.identity.at(now.monotonic);
         let baseline = self.baseline.take();
         let commit = || Commit { baseline, ..booking::commit(&moved, &health, &period, gaps, ended, names) };

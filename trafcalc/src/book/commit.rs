@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::accounts::{AccountKey, Accounts};
-use super::borders::{micros, rows_before};
+use super::borders::{micros, next_border, rows_before};
 use crate::capture::{Baseline, Bytes};
 
 /// A report as it is booked.
@@ -16,8 +16,8 @@ pub struct Commit {
     pub seq: u64,
     /// When it began, by the wall clock.
     pub start: SystemTime,
-    /// When it ended. Its bytes are booked in the rows of the microsecond before, so it must be cut at each
-    /// [border](super::next_border).
+    /// When it ended. It must be cut at each [border](super::next_border): its bytes are booked in the rows in which the larger part of
+    /// it lies.
     pub end: SystemTime,
     /// How long it took, by a clock that is never set.
     pub monotonic: Duration,
@@ -68,7 +68,7 @@ pub(super) fn book(
 ) -> rusqlite::Result<()> {
     let rows = account_rows(book, accounts, commit)?;
     report(book, epoch, &rows, commit)?;
-    let place = rows_before(commit.end, zone);
+    let place = rows_before(booked_at(commit.start, commit.end, zone), zone);
     stage(book, &rows)?;
     add(book, "INSERT INTO fine SELECT ?1, account, 0, sent, received", params![place.fine_s])?;
     add(book, "INSERT INTO hour SELECT ?1, account, 0, sent, received", params![place.hour_s])?;
@@ -95,6 +95,16 @@ pub(super) fn book(
             .execute(params![epoch, micros(commit.end)])?;
     }
     Ok(())
+}
+
+/// The end of the rows that a report belongs to: those in which the larger part of it lies, up to the first border in it. A report that
+/// is made at a border comes a moment late, and is of the time before.
+fn booked_at(start: SystemTime, end: SystemTime, zone: &TimeZone) -> SystemTime {
+    let border = next_border(start, zone);
+    match (border.duration_since(start), end.duration_since(border)) {
+        (Ok(before), Ok(behind)) if before >= behind => border,
+        _ => end,
+    }
 }
 
 /// The rows that `commit` adds to, in their order on the disk, each once.

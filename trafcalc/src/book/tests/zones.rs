@@ -103,3 +103,20 @@ proptest! {
         prop_assert_eq!(borders::micros(borders::time(micros) + Duration::from_nanos(nanos)), micros);
     }
 }
+
+#[test]
+fn a_report_that_comes_a_moment_late_is_of_the_time_before_the_border() {
+    let at = |ms: i64| borders::time((1_795_737_600_000 + ms) * 1_000);
+    let folder = TempDir::new().unwrap();
+    let (mut book, _) = open(&folder.path().join("book.db"));
+    for (seq, (start, end)) in (1_u64..).zip([(-60_000, 3), (3, 60_000), (-200, 300)]) {
+        let moved = vec![(user(1, Some("ada")), bytes(seq, 0))];
+        book.commit(&Commit { start: at(start), ..commit(seq, at(end), &moved) }).unwrap();
+    }
+    let rows = |sql: &str| -> Vec<u64> {
+        let mut ask = book.connection.prepare(sql).unwrap();
+        ask.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(rows("SELECT sent FROM day ORDER BY date"), [1, 2 + 3]);
+    assert_eq!(rows("SELECT sent FROM fine ORDER BY start_s"), [1, 2 + 3]);
+}
