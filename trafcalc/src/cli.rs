@@ -177,7 +177,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     status_socket: Option<PathBuf>,
 
-    /// Go on counting when the service ends, for the next one: systemd, or a folder of a BPF file system [default: end]
+    /// Go on counting when the service ends, for the next one: systemd, or a folder of a BPF file system [default: nobody; the count ends]
     #[arg(long, value_name = "systemd|DIR")]
     keep: Option<Keep>,
 

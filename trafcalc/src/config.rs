@@ -72,8 +72,6 @@ pub struct Settings {
 pub struct Book {
     /// The file.
     pub path: PathBuf,
-    /// Whether somebody asked for it. If nobody did, none is no reason not to count.
-    pub is_asked_for: bool,
     /// What hours and days are reckoned in.
     pub zone: TimeZone,
 }
@@ -361,10 +359,9 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
 /// The book that is asked for; where nothing is said of it, the default one if reports go to a log, and none if they are only
 /// looked at.
 fn book(path: Option<PathBuf>, zone: Option<TimeZone>, log: &Log) -> Option<Book> {
-    let is_asked_for = path.is_some();
     let path = path.or_else(|| (log.path != Path::new(STDOUT)).then(|| DEFAULT_BOOK.into()))?;
     let zone = zone.unwrap_or_else(TimeZone::system);
-    (path != Path::new(NO_BOOK)).then_some(Book { path, is_asked_for, zone })
+    (path != Path::new(NO_BOOK)).then_some(Book { path, zone })
 }
 
 /// What the packet backend cannot do must not be asked of it. An attach mode or a method that is only in the file is for

@@ -12,7 +12,7 @@ use rusqlite::{ErrorCode, ffi};
 pub enum BookError {
     /// Another service writes it.
     #[error(
-        "the book {} is in use by another trafcalc; stop that one, or give this one a book of its own with --book",
+        "the book {} is in use by another trafcalc; stop that one, or give this one a book of its own with --book, or none with --book none",
         path.display()
     )]
     InUse {
@@ -125,7 +125,7 @@ impl BookError {
 fn of_file(error: &io::Error) -> Trouble {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::DiskFull,
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Trouble::ReadOnly,
+        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
         _ => Trouble::Other,
     }
 }

@@ -23,10 +23,10 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
     })
 }
 
-/// The book, what is in it, and how to open it again. One that is in trouble is opened as soon as it can be, and counting goes on;
-/// one that is another's is an error, unless nobody asked for it.
+/// The book, what is in it, and how to open it again. One whose disk is in trouble is opened as soon as it can be, and counting goes
+/// on; one that is in use, of another program, or not ours to write is an error.
 pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keeping, Option<Opened>)>, Failure> {
-    let Some(config::Book { path, is_asked_for, zone }) = settings.book.clone() else { return Ok(None) };
+    let Some(config::Book { path, zone }) = settings.book.clone() else { return Ok(None) };
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let config::Settings { capture, only, .. } = settings;
     let counted = serde_json::json!({
@@ -59,17 +59,11 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
             }
             Ok(Some((Keeping { book: Some(book), open }, Some(opened))))
         }
-        Err(error) if matches!(error.trouble(), Trouble::Locked | Trouble::NotOurs) => {
-            if is_asked_for {
-                return Err(error.into());
-            }
-            tracing::warn!("{error}; counting goes on without a book");
-            Ok(None)
-        }
-        Err(error) => {
+        Err(error) if matches!(error.trouble(), Trouble::DiskFull | Trouble::ReadOnly | Trouble::BrokenDisk) => {
             tracing::error!("{error}; counting goes on, and each report tries again");
             Ok(Some((Keeping { book: None, open }, None)))
         }
+        Err(error) => Err(error.into()),
     }
 }
 
