@@ -24,18 +24,23 @@ struct Service {
     child: Child,
     folder: PathBuf,
     book: PathBuf,
+    log: PathBuf,
 }
 
 impl Service {
     fn start(folder: &Path, book: &Path) -> Self {
+        Self::start_with(folder, book, &folder.join("log"))
+    }
+
+    fn start_with(folder: &Path, book: &Path, log: &Path) -> Self {
         let child = trafcalc(&["run", "--backend=packet", "--interval=100ms", "--format=json"])
             .args(["--book".as_ref(), book.as_os_str()])
-            .args(["--log".as_ref(), folder.join("log").as_os_str()])
+            .args(["--log".as_ref(), log.as_os_str()])
             .args(["--status-socket".as_ref(), folder.join("status").as_os_str()])
             .stderr(Stdio::from(fs::File::create(folder.join("messages")).unwrap()))
             .spawn()
             .unwrap();
-        Self { child, folder: folder.to_owned(), book: book.to_owned() }
+        Self { child, folder: folder.to_owned(), book: book.to_owned(), log: log.to_owned() }
     }
 
     fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
@@ -52,7 +57,7 @@ impl Service {
 
     /// The numbers of the reports in the log.
     fn logged(&self) -> Vec<u64> {
-        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         records.filter(|record| record["type"] == "summary").map(|record| record["seq"].as_u64().unwrap()).collect()
     }
@@ -145,11 +150,7 @@ fn a_book_whose_disk_is_full_is_made_good_when_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let service = Service::start(folder.path(), &disk.join("book.db"));
         service.wait_for("a report", |service| !service.logged().is_empty());
-        let waste = disk.join("waste");
-        let chunk = vec![1; 4_096];
-        let mut filled = fs::File::create(&waste).unwrap();
-        while std::io::Write::write_all(&mut filled, &chunk).is_ok() {}
-        drop(filled);
+        let waste = fill(disk);
         service.wait_for("trouble", |service| service.messages().contains("counting goes on"));
         service.wait_for("its mention in the status", |service| {
             let status = service.status();
@@ -187,5 +188,35 @@ fn a_book_that_cannot_be_written_yet_is_begun_when_it_can() {
         assert_eq!(service.booked(), logged);
         assert_eq!(logged.first(), Some(&1), "what was counted before is in it, too");
         assert_eq!(fs::metadata(disk.join("book.db")).unwrap().permissions().mode() & 0o137, 0);
+    });
+}
+
+/// Fills what is left of a disk.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("waste");
+    let chunk = vec![1; 512];
+    let mut waste = fs::File::create(&path).unwrap();
+    while std::io::Write::write_all(&mut waste, &chunk).is_ok() {}
+    path
+}
+
+#[test]
+fn a_log_that_was_full_for_long_is_told_each_report_by_itself() {
+    on_a_small_disk("a_log_that_was_full_for_long_is_told_each_report_by_itself", 64 << 10, |disk| {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start_with(folder.path(), &folder.path().join("book.db"), &disk.join("log"));
+        service.wait_for("a report", |service| !service.logged().is_empty());
+        let waste = fill(disk);
+        service.wait_for("trouble", |service| service.messages().contains("counting goes on"));
+        // More than wait anywhere but in the book.
+        service.wait_for("many reports", |service| service.booked().len() > 90);
+        fs::remove_file(&waste).unwrap();
+        service.wait_for("the log", |service| service.logged().len() > 95);
+        let (code, service) = service.stop();
+        assert_eq!(code, Some(0), "{}", service.messages());
+        assert_eq!(service.logged(), service.booked());
+        let book = Connection::open_with_flags(&service.book, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let untold: u64 = book.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).unwrap();
+        assert_eq!(untold, 0, "what the log has is noted");
     });
 }

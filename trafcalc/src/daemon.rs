@@ -9,7 +9,7 @@ use anyhow::Context;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
-use crate::book::{self, Commit, Gap, Last, Opened};
+use crate::book::{self, Commit, Gap, Opened};
 use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, Started, Tried};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::waiting::Waiting;
@@ -357,7 +357,7 @@ impl Daemon {
     fn apply(&mut self, mut batch: Batch) {
         self.is_all_cut = false;
         match (&mut self.baseline, batch.baseline.take()) {
-            (Some(known), Some(next)) if known.map == next.map => known.rows.extend(next.rows),
+            (Some(known), Some(next)) if known.map == next.map => known.add(next),
             (known, Some(next)) => *known = Some(next),
             (_, None) => {}
         }
@@ -421,14 +421,8 @@ impl Life {
             return Self { epoch: epoch(begin.wall), begun: None, ledger: Ledger::default(), gaps: Vec::new() };
         };
         let (former, others) = booking::owners(totals);
-        let gap = last.filter(|_| !goes_on).map(|last| {
-            let cause = match last {
-                Last { ended: true, .. } => "the service was stopped",
-                Last { is_of_this_boot: true, .. } => "the service was killed",
-                _ => "the host went down",
-            };
-            Gap { from: last.end, to: begin.wall, cause: cause.to_owned() }
-        });
+        let gap = last.filter(|_| !goes_on);
+        let gap = gap.map(|last| Gap { from: last.end, to: begin.wall, cause: last.cause().to_owned() });
         Self {
             epoch: epoch.unsigned_abs(),
             begun: Some(begun),

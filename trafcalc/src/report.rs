@@ -336,8 +336,7 @@ impl Summary {
     /// Sums and health of `snapshot`.
     #[must_use]
     pub fn new(snapshot: &Snapshot, period: Period, source: &Source, errors: Errors) -> Self {
-        let Snapshot { accounts, total, moved, health } = snapshot;
-        let unattributed = accounts.iter().filter(|account| account.owner == Owner::Unattributed);
+        let Snapshot { accounts, total, moved, unattributed, health } = snapshot;
         Self {
             stamp: period.stamp(source),
             since: source.since,
@@ -350,7 +349,7 @@ impl Summary {
             received_bytes: moved.received,
             sent_bytes_total: total.sent,
             received_bytes_total: total.received,
-            unattributed_bytes_total: unattributed.map(|account| account.total.sent + account.total.received).sum(),
+            unattributed_bytes_total: unattributed.sent + unattributed.received,
             health: *health,
             log_errors_total: errors.log,
             book_errors_total: errors.book,

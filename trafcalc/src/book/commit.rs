@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::accounts::{AccountKey, Accounts};
-use super::borders::{micros, next_border, rows_before};
+use super::borders::{micros, rows_before};
 use crate::capture::{Baseline, Bytes};
 
 /// A report as it is booked.
@@ -16,8 +16,7 @@ pub struct Commit {
     pub seq: u64,
     /// When it began, by the wall clock.
     pub start: SystemTime,
-    /// When it ended. It must be cut at each [border](super::next_border): its bytes are booked in the rows in which the larger part of
-    /// it lies.
+    /// When it ended. It must be cut at each [border](super::next_border): its bytes are booked in the rows in which its middle lies.
     pub end: SystemTime,
     /// How long it took, by a clock that is never set.
     pub monotonic: Duration,
@@ -68,14 +67,15 @@ pub(super) fn book(
 ) -> rusqlite::Result<()> {
     let rows = account_rows(book, accounts, commit)?;
     report(book, epoch, &rows, commit)?;
-    let place = rows_before(booked_at(commit.start, commit.end, zone), zone);
+    let place = rows_before(booked_at(commit.start, commit.end), zone);
     stage(book, &rows)?;
     add(book, "INSERT INTO fine SELECT ?1, account, 0, sent, received", params![place.fine_s])?;
     add(book, "INSERT INTO hour SELECT ?1, account, 0, sent, received", params![place.hour_s])?;
     add(book, "INSERT INTO day SELECT ?1, account, 0, sent, received", params![place.date])?;
     add(book, "INSERT INTO total SELECT account, 0, sent, received", params![])?;
-    if let Some(read) = &commit.baseline {
-        baseline(book, read)?;
+    match &commit.baseline {
+        Some(read) => baseline(book, read)?,
+        None => baseline(book, &Baseline { map: Baseline::ELSEWHERE.into(), rows: Vec::new() })?,
     }
     for gap in &commit.gaps {
         book.prepare_cached("INSERT INTO gap VALUES(?1, ?2, ?3, ?4)")?.execute(params![
@@ -97,14 +97,9 @@ pub(super) fn book(
     Ok(())
 }
 
-/// The end of the rows that a report belongs to: those in which the larger part of it lies, up to the first border in it. A report that
-/// is made at a border comes a moment late, and is of the time before.
-fn booked_at(start: SystemTime, end: SystemTime, zone: &TimeZone) -> SystemTime {
-    let border = next_border(start, zone);
-    match (border.duration_since(start), end.duration_since(border)) {
-        (Ok(before), Ok(behind)) if before >= behind => border,
-        _ => end,
-    }
+/// The moment by which a report is booked: its middle. One that is made at a border comes a moment late, and is of the time before.
+fn booked_at(start: SystemTime, end: SystemTime) -> SystemTime {
+    end.duration_since(start).ok().and_then(|length| end.checked_sub(length / 2)).unwrap_or(end)
 }
 
 /// The rows that `commit` adds to, in their order on the disk, each once.

@@ -65,6 +65,18 @@ pub struct Last {
     pub ended: bool,
 }
 
+impl Last {
+    /// Why what came after it was not counted.
+    #[must_use]
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self { ended: true, .. } => "the service was stopped",
+            Self { is_of_this_boot: true, .. } => "the service was killed",
+            _ => "the host went down",
+        }
+    }
+}
+
 /// Begins an epoch.
 pub(super) fn begin(
     connection: &mut Connection,

@@ -92,6 +92,19 @@ pub struct Baseline {
     pub rows: Vec<(u32, Bytes)>,
 }
 
+impl Baseline {
+    /// The name of no counters: bytes were kept last that were taken from none that outlive a process. Whatever counted meanwhile
+    /// has counted the same bytes.
+    pub const ELSEWHERE: &str = "none";
+
+    /// Puts later rows of the same counters to these.
+    pub fn add(&mut self, later: Self) {
+        let mut rows: std::collections::BTreeMap<u32, Bytes> = self.rows.drain(..).collect();
+        rows.extend(later.rows);
+        self.rows = rows.into_iter().collect();
+    }
+}
+
 /// What a backend counted since it was last asked, and its health since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {

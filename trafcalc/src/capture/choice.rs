@@ -69,12 +69,24 @@ fn start_one(
     match kind {
         BackendKind::Ebpf => ebpf::start(settings, declined),
         BackendKind::Packet => match start_packet(settings, alarm) {
-            Ok(backend) => Some(Box::new(backend)),
+            Ok(backend) => {
+                free_kept(settings);
+                Some(Box::new(backend))
+            }
             Err(reason) => {
                 declined.push(Declined { backend: kind, attach: None, reason });
                 None
             }
         },
+    }
+}
+
+/// What a former process keeps counting is counted by the packets from now on.
+fn free_kept(settings: &Settings) {
+    if let Some(folder) = &settings.ebpf.keep
+        && let Err(error) = ebpf::release(folder)
+    {
+        tracing::debug!("{error}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::writing::{Keeping, OpenBook};
 use super::{Failure, Now};
-use crate::book::{Book, Opened, Opening, Trouble};
+use crate::book::{Book, BookError, Opened, Opening, Trouble};
 use crate::config::{self, Format};
 use crate::service::keep::{KeepError, Keeper};
 use crate::sinks::{Destination, Json, LOG, Log, LogFile, Logfmt, SinkError, Stdout};
@@ -59,7 +59,7 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
             }
             Ok(Some((Keeping { book: Some(book), open }, Some(opened))))
         }
-        Err(error) if matches!(error.trouble(), Trouble::DiskFull | Trouble::ReadOnly | Trouble::BrokenDisk) => {
+        Err(error) if is_passing(&error) => {
             tracing::error!("{error}; counting goes on, and each report tries again");
             Ok(Some((Keeping { book: None, open }, None)))
         }
@@ -77,6 +77,13 @@ pub(super) fn keeper(keep: Option<&config::Keep>) -> Result<Option<Keeper>, Keep
             Ok(kept.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok())
         }
     }
+}
+
+/// Whether it can go away by itself, or by somebody who does not know of this service.
+fn is_passing(error: &BookError) -> bool {
+    let is_in_use = matches!(error, BookError::InUse { .. });
+    let passing = [Trouble::DiskFull, Trouble::ReadOnly, Trouble::BrokenDisk, Trouble::Locked];
+    !is_in_use && passing.contains(&error.trouble())
 }
 
 fn path_of(settings: &config::Settings) -> impl std::fmt::Display {

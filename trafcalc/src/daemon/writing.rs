@@ -46,7 +46,7 @@ impl Writing {
         let log = Arc::new(Outlet::start(log, gone).context("starting the thread of the log")?);
         let book = match keeping {
             Some(Keeping { book, open }) => {
-                let sink = BookSink::new(book, open, counting, log_begins, Arc::clone(&log), told)?;
+                let sink = BookSink::new(book, open, counting, log_begins, Arc::clone(&log), told);
                 Some(Outlet::start(sink, || ()).context("starting the thread of the book")?)
             }
             None => None,
@@ -105,6 +105,13 @@ impl Writing {
                 .filter_map(|booking| booking.report.as_ref())
                 .for_each(|report| self.format.encode(report, &mut records));
             untold = Some(reason);
+        }
+        if let Some(book) = &self.book
+            && self.log.finish(LAST_WRITES).is_ok()
+        {
+            // What the log has written makes room for what it was not given yet.
+            book.refresh();
+            let _ = book.finish(LAST_NOTE);
         }
         match self.log.finish(LAST_WRITES) {
             // The book has them; the next start writes them.

@@ -31,8 +31,19 @@ pub struct Snapshot {
     pub total: Bytes,
     /// The sum of all accounts since the last report.
     pub moved: Bytes,
+    /// Of that, what could not be attributed to anybody.
+    pub unattributed: Bytes,
     /// What could not be counted or attributed since the start.
     pub health: Health,
+}
+
+impl Snapshot {
+    fn count(&mut self, owner: &Owner, bytes: Bytes) {
+        self.total += bytes;
+        if *owner == Owner::Unattributed {
+            self.unattributed += bytes;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -119,10 +130,12 @@ impl Ledger {
             total: self.gone,
             ..Snapshot::default()
         };
-        self.former.values().for_each(|bytes| snapshot.total += *bytes);
+        for (owner, bytes) in &self.former {
+            snapshot.count(owner, *bytes);
+        }
         for (owner, row) in &self.rows {
             let moved = row.total - row.reported;
-            snapshot.total += row.total;
+            snapshot.count(owner, row.total);
             snapshot.moved += moved;
             snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, moved });
         }

@@ -82,6 +82,8 @@ fn processes_beyond_the_limit_are_counted_for_their_users() {
 fn totals_go_on_from_former_lives_and_only_what_is_new_has_moved() {
     let bytes = |sent, received| Bytes { sent, received };
     let former = [(Owner::User(1), bytes(10, 20)), (Owner::User(2), bytes(1, 2)), (Owner::User(2), bytes(1, 2))];
+    let unattributed = Ledger::going_on_from([(Owner::Unattributed, bytes(3, 4))], Bytes::default()).snapshot();
+    assert_eq!((unattributed.unattributed, unattributed.total), (bytes(3, 4), bytes(3, 4)));
     let mut ledger = Ledger::going_on_from(former, bytes(100, 100));
     assert_eq!(ledger.snapshot().total, bytes(112, 124));
     ledger.apply(&batch(&[(Owner::User(2), 5, 0), (Owner::User(3), 1, 1)]));

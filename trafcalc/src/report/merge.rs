@@ -59,17 +59,20 @@ impl Report {
             self.summary.declined = declined;
         }
         for record in &mut records {
-            record.stamp = self.summary.stamp.clone();
             record.interval_s = self.summary.interval_s;
         }
         self.accounts = records;
         self.gaps.extend(next.gaps);
-        for gap in &mut self.gaps {
-            gap.stamp = self.summary.stamp.clone();
-        }
         self.steps.extend(next.steps);
-        for step in &mut self.steps {
-            step.stamp = self.summary.stamp.clone();
-        }
+        self.renumber(self.summary.stamp.seq);
+    }
+
+    /// Has all records say that they are of this report of the same life, made when the last of them was.
+    pub fn renumber(&mut self, seq: u64) {
+        self.summary.stamp.seq = seq;
+        let stamps = self.accounts.iter_mut().map(|record| &mut record.stamp);
+        let stamps = stamps.chain(self.gaps.iter_mut().map(|gap| &mut gap.stamp));
+        let stamps = stamps.chain(self.steps.iter_mut().map(|step| &mut step.stamp));
+        stamps.for_each(|stamp| stamp.clone_from(&self.summary.stamp));
     }
 }

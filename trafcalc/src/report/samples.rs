@@ -51,6 +51,7 @@ pub(crate) fn report() -> Report {
         ],
         total: bytes(9126, 9460),
         moved: bytes(124, 458),
+        unattributed: bytes(3, 4),
         health: Health::default(),
     };
     let source =

@@ -100,16 +100,16 @@ impl Events {
             _ = self.hangup.recv() => Event::Reopen,
             _ = self.user1.recv() => Event::ReportNow,
             () = until(Some(timers.tick)) => {
-                timers.align();
+                timers.align(true);
                 Event::Tick
             }
             () = until(timers.borders.as_ref().map(|borders| borders.1)) => {
-                timers.align();
+                timers.align(false);
                 Event::Border
             }
             () = next_tick(timers.collect.as_mut()) => {
                 // The clock may have been set.
-                timers.align();
+                timers.align(false);
                 Event::Collect
             }
         }
@@ -142,10 +142,13 @@ impl Timers {
 }
 
 impl Timers {
-    /// The next report comes when the wall clock, as it is set now, shows a multiple of the interval.
-    fn align(&mut self) {
+    /// The next report comes when the wall clock, as it is set now, shows a multiple of the interval. Just behind a report one that
+    /// is as good as now is passed over, as timers are not exact.
+    fn align(&mut self, is_behind_report: bool) {
         let now = Zoned::now().with_time_zone(self.zone.clone());
-        self.tick = Instant::now() + until_next(&now, self.interval);
+        let left = until_next(&now, self.interval);
+        let is_the_same = is_behind_report && left < (self.interval / 16).min(A_MOMENT);
+        self.tick = Instant::now() + if is_the_same { left + self.interval } else { left };
         if let Some((borders, next)) = &mut self.borders {
             *next = Instant::now() + until_border(borders);
         }
@@ -159,14 +162,15 @@ fn until_border(borders: &Borders) -> Duration {
     borders(now).duration_since(now).unwrap_or_default() + Duration::from_millis(1)
 }
 
-/// The time until the clock shows a multiple of `interval`, reckoned from midnight. One that is as good as now, or has just been,
-/// is passed over: timers are not exact.
+/// By so much a timer may be early against the wall clock.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// The time until the clock shows a multiple of `interval`, reckoned from midnight; a whole interval if it does now.
 fn until_next(now: &Zoned, interval: Duration) -> Duration {
     let since_midnight =
         now.start_of_day().map_or(Duration::ZERO, |midnight| now.duration_since(&midnight).unsigned_abs());
     let over = Duration::from_nanos_u128(since_midnight.as_nanos() % interval.as_nanos());
-    let left = interval.saturating_sub(over);
-    if left < interval / 16 { left + interval } else { left }
+    interval.saturating_sub(over)
 }
 
 fn every(period: Duration, now: Instant) -> Interval {
@@ -203,11 +207,7 @@ mod tests {
     fn reports_come_on_multiples_of_the_interval() {
         let minute = Duration::from_mins(1);
         assert_eq!(left("2026-11-26T02:03:38.5[Europe/Vienna]", minute), Duration::from_millis(21_500));
-        assert_eq!(
-            left("2026-11-26T02:03:59.9[Europe/Vienna]", minute),
-            Duration::from_millis(60_100),
-            "as good as now"
-        );
+        assert_eq!(left("2026-11-26T02:03:59.9[Europe/Vienna]", minute), Duration::from_millis(100));
         assert_eq!(left("2026-11-26T02:04:00[Europe/Vienna]", minute), minute);
         assert_eq!(
             left("2026-11-26T02:03:38.55[Europe/Vienna]", Duration::from_millis(100)),
@@ -229,5 +229,25 @@ mod tests {
     fn a_day_of_another_length_ends_at_a_multiple_all_the_same() {
         // The night in which summer time ends: it is 02:30 twice.
         assert_eq!(left("2026-10-25T02:30:00+01:00[Europe/Vienna]", Duration::from_hours(1)), Duration::from_mins(30));
+    }
+
+    /// Whatever else happens in between, as each ten seconds where reports are rarer than that.
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_happens_in_between_puts_no_report_off() {
+        for interval in [Duration::from_mins(1), Duration::from_mins(5), Duration::from_hours(24)] {
+            let mut timers = Timers::start(interval, None, None, None);
+            let first = timers.tick;
+            for _ in 0..5 {
+                timers.align(false);
+                let moved = timers.tick.max(first) - timers.tick.min(first);
+                assert!(moved < A_MOMENT || moved > interval.saturating_sub(A_MOMENT), "{interval:?}: {moved:?}");
+            }
+            timers.align(true);
+            assert!(timers.tick > Instant::now());
+        }
+        // The coming multiple is never passed over before its report.
+        let day = Duration::from_hours(24);
+        assert_eq!(left("2026-11-26T23:59:57[Europe/Vienna]", day), Duration::from_secs(3));
+        assert_eq!(left("2026-11-26T23:59:57[Europe/Vienna]", Duration::from_mins(1)), Duration::from_secs(3));
     }
 }

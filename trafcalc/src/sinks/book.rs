@@ -1,19 +1,21 @@
 //! The book as a sink: each report is one transaction, and only then the log's turn.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
-use crate::book::{Book, BookError, Commit, Mark, Opened};
-use crate::report::Report;
+use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, Trouble};
+use crate::report::{Report, Stamp};
 
 /// The name of the log among the sinks of the book.
 pub const LOG: &str = "log";
 
-/// Most reports that a former life left to write and that are read at once.
-const MAX_FORMER: usize = 4_096;
+/// Most reports that the log has still to write and that are read at once.
+const MAX_FORMER: usize = 64;
 
 /// How often rows that are kept for a time only are removed.
 const TRIM: Duration = Duration::from_hours(1);
@@ -27,17 +29,30 @@ pub struct Booking {
     pub report: Option<Report>,
 }
 
+/// Bookings of one such time may become one: no border of hours or days of any zone is in it.
+const QUARTER: Duration = Duration::from_mins(15);
+
+impl Booking {
+    /// In which quarter of an hour its middle lies.
+    fn quarter(&self) -> u64 {
+        let middle = self.commit.end.checked_sub(self.commit.monotonic / 2).unwrap_or(self.commit.end);
+        middle.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() / QUARTER.as_secs())
+    }
+}
+
 impl Item for Booking {
     fn merge(&mut self, next: Self) -> Option<Self> {
+        if self.quarter() != next.quarter() {
+            return Some(next);
+        }
         let (into, next_commit) = (&mut self.commit, next.commit);
         into.seq = next_commit.seq;
         into.end = next_commit.end;
         into.monotonic += next_commit.monotonic;
-        into.moved.extend(next_commit.moved);
+        add(&mut into.moved, next_commit.moved);
         match (&mut into.baseline, next_commit.baseline) {
-            (Some(rows), Some(next)) if rows.map == next.map => rows.rows.extend(next.rows),
-            (rows, Some(next)) => *rows = Some(next),
-            (_, None) => {}
+            (Some(rows), Some(next)) if rows.map == next.map => rows.add(next),
+            (rows, next) => *rows = next,
         }
         into.health = next_commit.health;
         into.gaps.extend(next_commit.gaps);
@@ -49,7 +64,25 @@ impl Item for Booking {
             }
             (former, next) => next.or(former),
         };
+        if let Some(report) = &mut self.report {
+            report.renumber(self.commit.seq);
+        }
         None
+    }
+}
+
+/// Adds up what accounts moved.
+fn add(into: &mut Vec<Moved>, next: Vec<Moved>) {
+    let mut places: HashMap<AccountKey, usize> =
+        into.iter().enumerate().map(|(place, moved)| (moved.account.clone(), place)).collect();
+    for moved in next {
+        match places.entry(moved.account.clone()) {
+            Entry::Occupied(place) => into[*place.get()].bytes += moved.bytes,
+            Entry::Vacant(place) => {
+                place.insert(into.len());
+                into.push(moved);
+            }
+        }
     }
 }
 
@@ -75,15 +108,17 @@ pub struct BookSink {
     log_begins: Option<String>,
     log: Arc<Outlet<Piece>>,
     told: mpsc::Receiver<Told>,
+    /// The life that reports say they are of. A book that was opened late has begun another.
+    life: Option<u64>,
+    /// The last report that the log was given and has not written yet.
+    given: Option<(u64, u64)>,
     trimmed: Option<SystemTime>,
 }
 
 impl BookSink {
     /// Books in `book`, or in what `open` gives as soon as it does, then tells `log`, and hears from `told` what that has written.
     /// What a former life had still to write comes first. `log_begins` is how far the log was written before.
-    ///
-    /// # Errors
-    /// What the former life left cannot be read.
+    #[must_use]
     pub fn new(
         book: Option<Book>,
         open: Open,
@@ -91,43 +126,80 @@ impl BookSink {
         log_begins: Option<String>,
         log: Arc<Outlet<Piece>>,
         told: mpsc::Receiver<Told>,
-    ) -> Result<Self, BookError> {
-        let mut sink = Self { book: None, open, counting, log_begins, log, told, trimmed: None };
-        if let Some(book) = book {
-            sink.begin(book)?;
+    ) -> Self {
+        let mut sink =
+            Self { book: None, open, counting, log_begins, log, told, life: None, given: None, trimmed: None };
+        if let Some(book) = book
+            && let Err(error) = sink.begin(book)
+        {
+            tracing::error!("{error}; counting goes on, and each report tries again");
         }
-        Ok(sink)
+        sink
     }
 
     fn begin(&mut self, mut book: Book) -> Result<(), BookError> {
         let Counting { backend, attach, method } = self.counting;
         book.counts_with(backend, attach, method)?;
-        let mut mark = book.mark(LOG)?.map(|mark| mark.note);
-        if mark.is_none()
-            && let Some(note) = self.log_begins.take()
-        {
+        if let (None, Some(note)) = (book.mark(LOG)?, &self.log_begins) {
             // Before anything of this book is in it, so that the next start knows where to look for what is.
             book.told(LOG, &Mark { epoch: book.epoch() - 1, seq: u64::MAX, note: note.clone() })?;
-            mark = Some(note);
         }
-        let former = book.outbox(LOG, MAX_FORMER)?;
-        if !former.is_empty() {
-            let former = former.into_iter().map(|report| Former {
-                epoch: report.epoch.unsigned_abs(),
-                seq: report.seq,
-                records: report.records,
-            });
-            self.log.tell(Piece::Resume { mark, former: former.collect() });
-        }
+        self.give_former(&book)?;
         self.book = Some(book);
+        Ok(())
+    }
+
+    /// Gives the log the oldest reports that it has not had, if it has written all that it was given.
+    fn give_former(&mut self, book: &Book) -> Result<(), BookError> {
+        if self.given.is_some() {
+            self.log.retry();
+            return Ok(());
+        }
+        let former: Vec<_> = book
+            .outbox(LOG, MAX_FORMER)?
+            .into_iter()
+            .map(|report| Former { epoch: report.epoch.unsigned_abs(), seq: report.seq, records: report.records })
+            .collect();
+        if let Some(last) = former.last() {
+            self.given = Some((last.epoch, last.seq));
+            let mark = book.mark(LOG)?.map(|mark| mark.note);
+            self.log.tell(Piece::Resume { mark, former });
+        }
         Ok(())
     }
 
     /// Notes what the log has written.
     fn note_told(&mut self) -> Result<(), BookError> {
         let (Some(book), Some(told)) = (&mut self.book, self.told.try_iter().last()) else { return Ok(()) };
-        let epoch = told.epoch.cast_signed();
+        if self.given == Some((told.epoch, told.seq)) {
+            self.given = None;
+        }
+        let epoch = if self.life == Some(told.epoch) { book.epoch() } else { told.epoch.cast_signed() };
         book.told(LOG, &Mark { epoch, seq: told.seq, note: told.mark })
+    }
+
+    /// Has the log told what is new. A report that it can write next is given as it is; else it is read from the book later.
+    fn give(&mut self, report: Option<&Report>) -> Result<(), BookError> {
+        let Some(book) = self.book.take() else { return Ok(()) };
+        let given = match report {
+            Some(report) if self.given.is_none() && book.outbox(LOG, 2).is_ok_and(|former| former.len() < 2) => {
+                let Stamp { epoch, seq, .. } = report.summary.stamp;
+                (self.life, self.given) = (Some(epoch), Some((epoch, seq)));
+                self.log.tell(Piece::Report(Box::new(report.clone())));
+                Ok(())
+            }
+            _ => self.give_former(&book),
+        };
+        self.book = Some(book);
+        given
+    }
+
+    /// Opens the book; gives the time that was not counted before it.
+    fn open(&mut self, until: SystemTime) -> Result<Option<Gap>, BookError> {
+        let (book, opened) = (self.open)()?;
+        self.begin(book)?;
+        let gap = |last: Last| Gap { from: last.end, to: until, cause: last.cause().to_owned() };
+        Ok(opened.last.map(gap))
     }
 
     fn trim(&mut self, now: SystemTime) -> Result<(), BookError> {
@@ -138,6 +210,20 @@ impl BookSink {
         }
         Ok(())
     }
+
+    fn book(&mut self, booking: &Booking) -> Result<(), BookError> {
+        let gap = if self.book.is_none() { self.open(booking.commit.start)? } else { None };
+        self.note_told()?;
+        let Some(book) = &mut self.book else { return Ok(()) };
+        let records = booking.report.as_ref().map(|report| {
+            let mut records = Vec::new();
+            Json.encode(report, &mut records);
+            String::from_utf8_lossy(&records).into_owned()
+        });
+        let mut commit = Commit { records, ..booking.commit.clone() };
+        commit.gaps.extend(gap);
+        book.commit(&commit)
+    }
 }
 
 impl Sink<Booking> for BookSink {
@@ -146,28 +232,22 @@ impl Sink<Booking> for BookSink {
     }
 
     fn take(&mut self, booking: &Booking) -> Result<(), SinkError> {
-        if self.book.is_none() {
-            let (book, _) = (self.open)()?;
-            self.begin(book)?;
+        if let Err(error) = self.book(booking) {
+            if error.trouble() == Trouble::Corrupt {
+                // Opening it again sets it aside.
+                self.book = None;
+            }
+            return Err(error.into());
         }
-        self.note_told()?;
-        let Some(book) = &mut self.book else { return Ok(()) };
-        let records = booking.report.as_ref().map(|report| {
-            let mut records = Vec::new();
-            Json.encode(report, &mut records);
-            String::from_utf8_lossy(&records).into_owned()
-        });
-        book.commit(&Commit { records, ..booking.commit.clone() })?;
-        if let Some(report) = &booking.report {
-            self.log.tell(Piece::Report(Box::new(report.clone())));
-        }
-        if let Err(error) = self.trim(booking.commit.end) {
-            tracing::warn!("{error}; old rows stay for now");
+        // It is booked: what fails from here on is done with the next one.
+        if let Err(error) = self.give(booking.report.as_ref()).and_then(|()| self.trim(booking.commit.end)) {
+            tracing::warn!("{error}");
         }
         Ok(())
     }
 
     fn refresh(&mut self) -> Result<(), SinkError> {
-        Ok(self.note_told()?)
+        self.note_told()?;
+        Ok(self.give(None)?)
     }
 }

@@ -114,7 +114,8 @@ impl Destination for LogFile {
     }
 
     fn mark(&self) -> Option<String> {
-        let metadata = self.file.metadata().ok().filter(|_| self.regular)?;
+        // What is noted as written must be there after a loss of power, too.
+        let metadata = self.file.sync_data().and_then(|()| self.file.metadata()).ok().filter(|_| self.regular)?;
         Some(format!("{}:{}:{}", metadata.dev(), metadata.ino(), metadata.len()))
     }
 
@@ -125,31 +126,25 @@ impl Destination for LogFile {
             let metadata = std::fs::metadata(path).ok();
             metadata.is_some_and(|metadata| format!("{}:{}", metadata.dev(), metadata.ino()) == file)
         };
-        let mut rotated = self.path.clone().into_os_string();
-        rotated.push(".1");
-        let (path, is_current) = match &self.path {
-            path if is_it(path) => (path.clone(), true),
-            _ if is_it(Path::new(&rotated)) => (PathBuf::from(rotated), false),
-            _ => return Ok(0),
-        };
-        let failed = |source| write_error(&path, source);
-        let mut tail = Vec::new();
-        File::open(&path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(length))?;
-                file.read_to_end(&mut tail)
-            })
-            .map_err(failed)?;
-        let mut rest = tail.as_slice();
-        let mut there = 0;
-        while let Some(after) = reports.get(there).and_then(|report| rest.strip_prefix(report.as_slice())) {
-            (rest, there) = (after, there + 1);
+        let (mut there, mut begin) = (0, length);
+        if !is_it(&self.path) {
+            // Rotated meanwhile; what came after that is at the beginning of this one.
+            let mut rotated = self.path.clone().into_os_string();
+            rotated.push(".1");
+            if is_it(Path::new(&rotated)) {
+                let tail = read_from(Path::new(&rotated), length)?;
+                there = whole(&tail, reports).0;
+            }
+            begin = 0;
         }
+        let tail = read_from(&self.path, begin)?;
+        let (here, rest) = whole(&tail, &reports[there..]);
+        there += here;
         // What is left is a part of the next one, or nobody of ours has written it.
-        if is_current && !rest.is_empty() && reports.get(there).is_some_and(|next| next.starts_with(rest)) {
-            let end = length + u64::try_from(tail.len() - rest.len()).unwrap_or_default();
-            self.file.set_len(end).map_err(failed)?;
-            self.unended = false;
+        if !rest.is_empty() && reports.get(there).is_some_and(|next| next.starts_with(rest)) {
+            let end = begin + u64::try_from(tail.len() - rest.len()).unwrap_or_default();
+            // A log that may only grow keeps it, and the next record begins a line of its own.
+            self.unended = self.file.set_len(end).is_err() && !rest.ends_with(b"\n");
         }
         Ok(there)
     }
@@ -199,6 +194,25 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a file has from so many bytes on.
+fn read_from(path: &Path, begin: u64) -> Result<Vec<u8>, SinkError> {
+    let mut tail = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_to_end(&mut tail)
+    });
+    read.map(|_| tail).map_err(|source| write_error(path, source))
+}
+
+/// How many of `reports` come one after the other at the beginning of `tail`, and what is behind them.
+fn whole<'a>(tail: &'a [u8], reports: &[Vec<u8>]) -> (usize, &'a [u8]) {
+    let (mut rest, mut there) = (tail, 0);
+    while let Some(after) = reports.get(there).and_then(|report| rest.strip_prefix(report.as_slice())) {
+        (rest, there) = (after, there + 1);
+    }
+    (there, rest)
 }
 
 /// Whether a file is empty or its last byte ends a line; one that may not be read does.

@@ -141,6 +141,11 @@ impl<T: Item> Outlet<T> {
         });
     }
 
+    /// Has what could not be taken tried again.
+    pub fn retry(&self) {
+        self.shared.ask(|_| ());
+    }
+
     /// Has the sink do what else there is to do.
     pub fn refresh(&self) {
         self.shared.ask(|state| state.refresh = true);
@@ -174,7 +179,7 @@ impl<T: Item> Outlet<T> {
     /// What was not taken, which may have been in part.
     pub fn finish(&self, time: Duration) -> Result<(), Untaken<T>> {
         // What failed before is tried once more.
-        self.shared.ask(|_| ());
+        self.retry();
         let state = self.shared.lock();
         let waits = |state: &mut State<T>| state.tried < state.asked && !state.is_gone;
         let (mut state, _) =

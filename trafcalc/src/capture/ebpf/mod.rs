@@ -80,7 +80,13 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
 
 /// Where programs and maps are to be kept. That they cannot be is no reason not to count.
 fn open_kept(settings: &Settings) -> Option<Kept> {
-    let opened = Kept::open(settings.ebpf.keep.as_deref()?);
+    let folder = settings.ebpf.keep.as_deref()?;
+    let is_stale = settings.former.as_ref().is_some_and(|former| &*former.map == Baseline::ELSEWHERE);
+    let opened = match Kept::open(folder) {
+        // Others have counted since: what these counters have is counted already.
+        Ok(kept) if is_stale => kept.abandon().and_then(|()| Kept::open(folder)),
+        opened => opened,
+    };
     opened.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok()
 }
 
@@ -263,7 +269,7 @@ impl EbpfBackend {
         let Beginning { mut programs, actors, wanted_users, messages } = beginning;
         let mut tables = Tables::of(&mut programs, &settings.ebpf)?;
         let told = settings.former.as_ref();
-        let goes_on = kept.as_ref().is_some_and(|(_, former)| !former.is_empty());
+        let goes_on = kept.as_ref().is_some_and(|(_, former)| former.iter().any(|former| former.is_known));
         let handover = kept.map(|(generation, former)| Handover::of(&mut programs, generation, former, told));
         let (handover, counters) = handover.transpose()?.unzip();
         if let Some(Handover { reports, .. }) = &handover {

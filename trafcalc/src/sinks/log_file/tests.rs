@@ -202,6 +202,10 @@ fn what_was_written_before_a_crash_is_not_written_again() {
             fs::rename(&path, &rotated).unwrap();
             log.reopen().unwrap();
             assert_eq!(log.resume(&mark, &reports).unwrap(), there, "where it was rotated meanwhile");
+            log.append(&reports[1]).unwrap();
+            log.append(b"thr").unwrap();
+            assert_eq!(log.resume(&mark, &reports).unwrap(), 2, "and the next was written behind that");
+            assert_eq!(fs::read(&path).unwrap(), reports[1], "a part of the third is taken away");
         }
     }
 }
