@@ -40,7 +40,7 @@ impl Readiness {
                 };
                 (received.bytes, received.cmsgs()?.flat_map(rights).collect::<Vec<_>>())
             }
-            Err(Errno::EAGAIN) => return Ok(false),
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         let lines: Vec<_> = message[..length].split(|&byte| byte == b'\n').collect();

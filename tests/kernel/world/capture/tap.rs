@@ -51,6 +51,8 @@ impl Tap {
             })),
             Err(error) => match io::Error::from(error) {
                 error if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                // One that waits with a time limit is not begun anew when the kernel wants its thread for a moment.
+                error if error.kind() == ErrorKind::Interrupted => Ok(None),
                 // A device that went down says so once; its packets before are in the queue.
                 error if error.kind() == ErrorKind::NetworkDown => Ok(None),
                 error => Err(error),

@@ -165,8 +165,13 @@ impl SockDiag {
 
     fn receive(&self, most_bytes: usize) -> io::Result<Vec<u8>> {
         let mut reply = Vec::with_capacity(most_bytes);
-        self.socket.recv(&mut reply, 0)?;
-        Ok(reply)
+        loop {
+            match self.socket.recv(&mut reply, 0) {
+                // A call with a time limit is not begun anew by the kernel, whatever handlers say.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map(|_| reply),
+            }
+        }
     }
 }
 
