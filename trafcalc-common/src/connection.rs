@@ -153,8 +153,9 @@ pub const OPENING: Stream = Stream {
     sent_base: 0,
     received_base: 0,
     flags: Stream::OPENING,
-    looks_without_actor: 0,
     written: 0,
+    read: 0,
+    looks_without_actor: 0,
     owner: 0,
     former: 0,
     writer: 0,
@@ -345,12 +346,10 @@ pub const fn is_idle(stream: &Stream, snd_nxt: u32, rcv_nxt: u32) -> bool {
 pub enum Which {
     /// Both.
     Both,
-    /// A process has sent.
-    Sent,
-    /// A process has read.
-    Received,
     /// What was sent up to the byte before this number: another process wrote what comes behind.
     SentBefore(u32),
+    /// What was received up to the byte before this number: another process reads what comes behind.
+    ReceivedBefore(u32),
 }
 
 /// The distances by which a look moves the cursors of a stream that stands at `from` while the connection is at `to`.
@@ -360,12 +359,25 @@ pub const fn moved(from: &Stream, to: &Position, which: Which) -> Tally {
     let (sent, received) = (forward(from.sent, to.sent), forward(from.received, to.received));
     match which {
         Which::Both => Tally { sent, received },
-        Which::Sent => Tally { sent, received: 0 },
-        Which::Received => Tally { sent: 0, received },
         Which::SentBefore(number) => {
             Tally { sent: ending_before(from.sent, sent.cast_signed(), number).cast_unsigned(), received: 0 }
         }
+        Which::ReceivedBefore(number) => {
+            Tally { sent: 0, received: ending_before(from.received, received.cast_signed(), number).cast_unsigned() }
+        }
     }
+}
+
+/// What may move before an event of the actor who acted last credits it; until then an event only notes how far it came. A part
+/// of the 2 GiB within which [`ending_before`] is right, so that one call that moves as much as a call can is no matter.
+const MOST_UNSETTLED_BYTES: u32 = 1 << 24;
+
+/// Whether so much moved between a cursor and `number` that it is to be credited now.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
+pub const fn is_far(cursor: u64, number: u32) -> bool {
+    number.wrapping_sub(cursor as u32) >= MOST_UNSETTLED_BYTES
 }
 
 /// How many of the `moved` bytes from position `from` on, which may be fewer than none, end before the byte with this `number`.

@@ -16,11 +16,13 @@ pub struct Stream {
     /// See [`crate::connection::received_base`].
     pub received_base: u32,
     /// The flags below.
-    pub flags: u16,
-    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
-    pub looks_without_actor: u16,
+    pub flags: u32,
     /// Where it matters who acts: number of the byte behind the last one that the last writer wrote.
     pub written: u32,
+    /// Where it matters who acts: number of the byte behind the last one that had arrived when the last actor read.
+    pub read: u32,
+    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
+    pub looks_without_actor: u32,
     /// Where it matters who acts: the lower half of the last actor's mark, and the row of the account. See [`owner`].
     pub owner: u64,
     /// Where it matters who acts: the number of the byte behind the last one of who wrote before the last writer, and the row of
@@ -35,11 +37,11 @@ impl Stream {
     pub const NOWHERE: u64 = u64::MAX;
 
     /// This host has sent the first SYN, and the handshake is not over.
-    pub const OPENING: u16 = 1;
+    pub const OPENING: u32 = 1;
     /// Our SYN is among the bytes that the kernel counts as acknowledged.
-    pub const SYN_ACKED: u16 = 1 << 1;
+    pub const SYN_ACKED: u32 = 1 << 1;
     /// Older than the program: followed from the middle.
-    pub const LATE: u16 = 1 << 2;
+    pub const LATE: u32 = 1 << 2;
 }
 
 /// Streams in one entry of the array of buckets.

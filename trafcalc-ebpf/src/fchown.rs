@@ -7,10 +7,12 @@
 use core::ffi::c_void;
 use core::ptr::read_volatile;
 
+use crate::credit;
 use crate::look;
 use crate::maps::{WORD_STEPS, offset, sweep_offset};
 use crate::sock::read_kernel;
 use crate::steps::{self, GO_ON, STOP};
+use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
 const SOCKETS: u64 = 0x534f_434b;
@@ -88,5 +90,8 @@ extern "C" fn settle(key: u64) -> i32 {
     // loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
     look::look(key, 1);
     look::look(key, 1);
+    if let Some(stream) = table::find(key) {
+        credit::changes_user(stream);
+    }
     0
 }

@@ -222,7 +222,7 @@ fn leave(stream: *mut Stream) {
 }
 
 #[inline(always)]
-fn flags(stream: *mut Stream) -> u16 {
+fn flags(stream: *mut Stream) -> u32 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*stream).flags) }
 }

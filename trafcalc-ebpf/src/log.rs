@@ -25,7 +25,7 @@ const STATE_BITS: u32 = 8;
 #[inline(always)]
 pub(crate) fn begins(sk: Sock, old: u32, stream: &Stream) {
     if level_enabled(Level::Debug) {
-        tell_beginning(sk.key(), old, stream.sent, stream.received, stream.flags.into());
+        tell_beginning(sk.key(), old, stream.sent, stream.received, stream.flags);
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     unsafe {
         write_volatile(&raw mut (*stream).looks_without_actor, 0);
         write_volatile(&raw mut (*stream).written, new.written);
+        write_volatile(&raw mut (*stream).read, new.received as u32);
         write_volatile(&raw mut (*stream).owner, new.owner);
         write_volatile(&raw mut (*stream).former, new.former);
         write_volatile(&raw mut (*stream).writer, new.writer);

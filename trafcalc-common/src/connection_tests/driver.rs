@@ -24,7 +24,7 @@ pub struct Driver {
 }
 
 /// The mark that an end leaves where another program may see it, too; the kernel half has a table of its own for it.
-const ENDED_FLAG: u16 = 1 << 15;
+const ENDED_FLAG: u32 = 1 << 31;
 const ENDED: Stream = Stream { flags: ENDED_FLAG, ..OPENING };
 
 impl Driver {

@@ -163,9 +163,11 @@ fn both_ends_of_a_connection_are_one_pair() {
 #[test]
 fn a_look_moves_what_it_is_about() {
     let (from, to) = (Stream { sent: 100, received: 50, ..OPENING }, Position { sent: 110, received: 57 });
-    let looks = [Which::Both, Which::Sent, Which::Received, Which::SentBefore(104), Which::SentBefore(90)];
+    let sent = [104, 90, 200].map(Which::SentBefore);
+    let received = [52, 40, 200].map(Which::ReceivedBefore);
+    let looks = [Which::Both].into_iter().chain(sent).chain(received);
     let moved = looks.map(|which| moved(&from, &to, which)).map(|Tally { sent, received }| (sent, received));
-    assert_eq!(moved, [(10, 7), (10, 0), (0, 7), (4, 0), (0, 0)]);
+    assert_eq!(moved.collect::<Vec<_>>(), [(10, 7), (4, 0), (0, 0), (10, 0), (0, 2), (0, 0), (0, 7)]);
 }
 
 /// Both halves of what tells connections apart matter, and a look that is late by a wrap is found.

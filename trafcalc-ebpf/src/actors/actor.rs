@@ -17,6 +17,7 @@ use crate::atomic;
 use crate::maps::{filters, offset};
 use crate::owner;
 use crate::seats;
+use crate::settle;
 use crate::sock::Sock;
 use crate::task::Task;
 use crate::wanted;
@@ -30,25 +31,39 @@ pub(crate) enum Moment {
     Any,
 }
 
-/// Whether who acts on a stream is known to be not wanted. Asked first, since it takes no more than the mark.
+/// The row to credit for who acts on a stream.
+///
+/// While the mark is the same, so is the user of the socket: a change of that [takes the mark away](expire). As whom somebody acts
+/// may change at any time.
 #[inline(always)]
-pub(crate) fn is_passed(stream: *mut Stream) -> bool {
-    let last = last(stream);
-    // As whom somebody acts may change at any time.
-    last as u32 == PASSED_ROW && !(acting() && filters(filter::USERS)) && is_of(stream, last, mark())
-}
-
-/// The row to credit for who acts on a stream of `uid`.
-#[inline(always)]
-pub(crate) fn row(sk: Sock, stream: *mut Stream, uid: u32, moment: Moment) -> u32 {
+pub(crate) fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
     let mark = mark();
     let last = last(stream);
     let row = last as u32;
-    if row != OTHER_ROW && is_of(stream, last, mark) && seats::has(row, uid) {
+    let is_same = row != OTHER_ROW && is_of(stream, last, mark);
+    if is_same && !acting() {
+        return row;
+    }
+    let uid = if acting() { Task::current().effective_user() } else { None };
+    let uid = accounts::account_holder(uid.unwrap_or_else(|| owner::of(sk)));
+    if is_same && if row == PASSED_ROW { !filters(filter::USERS) } else { seats::has(row, uid) } {
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
     another(sk, stream, who, mark)
+}
+
+/// The socket is about to have another user: has who acts next looked at, whoever acted last.
+#[inline(always)]
+pub(crate) fn expire(stream: *mut Stream) {
+    let last = last(stream);
+    let row = last as u32;
+    if row == SKIPPED_ROW {
+        take(stream, 0, OTHER_ROW);
+    } else if row != OTHER_ROW {
+        // SAFETY: `stream` points to a map value. Who acts meanwhile keeps a row of the former user, which gets no bytes of the next.
+        unsafe { atomic::replace(&raw mut (*stream).owner, last, owner(0, row)) };
+    }
 }
 
 /// The row of who acted last; that for others if nobody did.
@@ -192,6 +207,7 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     } else {
         seats::row_of(&actor(task, uid, mark, &program))
     };
+    settle::reads_no_more(sk, stream);
     take(stream, mark, row);
     if row == OTHER_ROW { accounts::row_of(uid) } else { row }
 }

@@ -90,6 +90,14 @@ pub(crate) fn leaves(stream: *mut Stream) {
     }
 }
 
+/// The socket is about to have another user.
+#[inline(always)]
+pub(crate) fn changes_user(stream: *mut Stream) {
+    if actors_matter() {
+        actor::expire(stream);
+    }
+}
+
 /// The row of who acted last; of the socket's user where only users are told apart.
 #[inline(always)]
 pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {

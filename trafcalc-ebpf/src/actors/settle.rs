@@ -4,13 +4,13 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext;
-use trafcalc_common::actor::{PASSED_ROW, SKIPPED_ROW, filter};
-use trafcalc_common::connection::Which;
+use trafcalc_common::actor::{SKIPPED_ROW, filter};
+use trafcalc_common::connection::{self, Which};
 use trafcalc_common::maps::{OTHER_ROW, Stream};
 
 use crate::accounts;
 use crate::actor::{self, Moment};
-use crate::actor_maps::{acting, actors_matter};
+use crate::actor_maps::actors_matter;
 use crate::credit;
 use crate::look;
 use crate::loopback;
@@ -18,37 +18,74 @@ use crate::maps::{count_loopback, filters, offset};
 use crate::owner;
 use crate::sock::{Sock, read_kernel};
 use crate::table;
-use crate::task::Task;
+
+/// What a process does with a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Sends,
+    Reads,
+}
 
 /// The process that runs has sent, or has read from a socket.
+///
+/// While the same one acts, the stream only notes how far it came: the next report credits that, or who acts next, or the end.
 #[inline(always)]
-pub(crate) fn acts(sk: Sock, which: Which, moment: Moment) {
+pub(crate) fn acts(sk: Sock, action: Action, moment: Moment) {
     let Some(stream) = table::find(sk.key()) else { return };
     if actor::last_row(stream) == SKIPPED_ROW && filters(filter::USERS) {
         return;
     }
     if !actors_matter() {
-        // Whoever's it is can be told later, too.
-        if !is_undecided(sk)
-            && let Some((row, moved)) = look::at(sk, stream, which, |_| Some(credit::remembered_row(sk, stream)))
-        {
-            accounts::credit(row, moved.sent, moved.received);
-        }
+        return looks(sk, stream);
+    }
+    let row = actor::row(sk, stream, moment);
+    match action {
+        Action::Sends => sends(sk, stream, row),
+        Action::Reads => reads(sk, stream, row),
+    }
+}
+
+/// Looks at a connection where only users are told apart. Whoever's it is can be told later, too.
+#[inline(always)]
+fn looks(sk: Sock, stream: *mut Stream) {
+    if !is_undecided(sk)
+        && let Some((row, moved)) = look::at(sk, stream, Which::Both, |_| Some(credit::remembered_row(sk, stream)))
+    {
+        accounts::credit(row, moved.sent, moved.received);
+    }
+}
+
+/// Who acts last has sent. Who has written nothing, as a call that fails, is no writer.
+#[inline(always)]
+fn sends(sk: Sock, stream: *mut Stream, row: u32) {
+    let number = sk.load::<u32>(offset!(write_seq));
+    if number == written(stream) {
         return;
     }
-    let row = row(sk, stream, moment);
-    let write_seq = sk.load::<u32>(offset!(write_seq));
-    // Who has written nothing, as a call that reads or fails, is no writer.
-    let is_writing = which == Which::Sent && write_seq != written(stream);
-    if is_writing && actor::writer(stream) != actor::last_row(stream) {
+    if actor::writer(stream) != actor::last_row(stream) {
         writes_first(sk, stream);
     }
-    if let Some((from, moved)) = look::at(sk, stream, which, Some) {
-        credit::share(sk, stream, row, from, moved.sent, moved.received);
+    // SAFETY: `stream` points to a map value. A number that is put down late only changes whose of two actors some bytes are.
+    let cursor = unsafe {
+        write_volatile(&raw mut (*stream).written, number);
+        read_volatile(&raw const (*stream).sent)
+    };
+    if connection::is_far(cursor, number) {
+        settle(sk.key(), stream, row, Action::Sends, number);
     }
-    if is_writing {
-        // SAFETY: `stream` points to a map value. A number that is put down late only changes whose of two actors some bytes are.
-        unsafe { write_volatile(&raw mut (*stream).written, write_seq) };
+}
+
+/// Who acts last has read.
+#[inline(always)]
+fn reads(sk: Sock, stream: *mut Stream, row: u32) {
+    let number = sk.load::<u32>(offset!(rcv_nxt));
+    // SAFETY: as above.
+    let cursor = unsafe {
+        write_volatile(&raw mut (*stream).read, number);
+        read_volatile(&raw const (*stream).received)
+    };
+    if connection::is_far(cursor, number) {
+        settle(sk.key(), stream, row, Action::Reads, number);
     }
 }
 
@@ -60,17 +97,42 @@ fn written(stream: *mut Stream) -> u32 {
 }
 
 /// Somebody else has written than before: credits what the last writer sent. What he wrote that TCP has not sent yet stays his.
-#[inline(never)]
-fn writes_first(sk: Sock, stream: *mut Stream) -> u32 {
+#[inline(always)]
+fn writes_first(sk: Sock, stream: *mut Stream) {
     let (writer, written) = (actor::writer(stream), written(stream));
     if writer != OTHER_ROW {
-        if let Some((from, moved)) = look::at(sk, stream, Which::SentBefore(written), Some) {
-            let row = actor::still(writer, accounts::account_holder(owner::of(sk)));
-            credit::share(sk, stream, row, from, moved.sent, 0);
-        }
+        let row = actor::still(writer, accounts::account_holder(owner::of(sk)));
+        settle(sk.key(), stream, row, Action::Sends, written);
         actor::set_former(stream, writer, written);
     }
     actor::set_writer(stream, actor::last_row(stream));
+}
+
+/// Somebody else acts than before: credits what had arrived when the last one read.
+#[inline(always)]
+pub(crate) fn reads_no_more(sk: Sock, stream: *mut Stream) {
+    let row = actor::last_row(stream);
+    if row != OTHER_ROW {
+        // SAFETY: `stream` points to a map value.
+        let number = unsafe { read_volatile(&raw const (*stream).read) };
+        let row = actor::still(row, accounts::account_holder(owner::of(sk)));
+        settle(sk.key(), stream, row, Action::Reads, number);
+    }
+}
+
+/// Credits what moved one way before the byte with this number, to `row` where it is not a former writer's.
+///
+/// A function of its own, as it is called at several places.
+#[inline(never)]
+fn settle(key: u64, stream: *mut Stream, row: u32, action: Action, number: u32) -> i32 {
+    let sk = Sock::of(key);
+    let which = match action {
+        Action::Sends => Which::SentBefore(number),
+        Action::Reads => Which::ReceivedBefore(number),
+    };
+    if let Some((from, moved)) = look::at(sk, stream, which, Some) {
+        credit::share(sk, stream, row, from, moved.sent, moved.received);
+    }
     0
 }
 
@@ -81,15 +143,6 @@ fn writes_first(sk: Sock, stream: *mut Stream) -> u32 {
 #[inline(always)]
 fn is_undecided(sk: Sock) -> bool {
     !count_loopback() && loopback::receiving_interface(sk) == 0
-}
-
-#[inline(always)]
-fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
-    if actor::is_passed(stream) {
-        return PASSED_ROW;
-    }
-    let uid = if acting() { Task::current().effective_user() } else { None };
-    actor::row(sk, stream, accounts::account_holder(uid.unwrap_or_else(|| owner::of(sk))), moment)
 }
 
 /// The socket that is the first argument of a traced function.

@@ -10,13 +10,12 @@ use aya_ebpf::programs::ProbeContext;
 
 use crate::actor::Moment;
 use crate::program::program;
-use crate::settle;
+use crate::settle::{self, Action};
 use crate::sock::Sock;
-use trafcalc_common::connection::Which;
 
 fn probed(context: &ProbeContext) {
     if let Some(sk) = context.arg::<*const c_void>(0) {
-        settle::acts(Sock::new(sk), Which::Sent, Moment::Call);
+        settle::acts(Sock::new(sk), Action::Sends, Moment::Call);
     }
 }
 

@@ -8,12 +8,11 @@ use aya_ebpf::programs::RawTracePointContext;
 
 use crate::actor::Moment;
 use crate::program::program;
-use crate::settle;
+use crate::settle::{self, Action};
 use crate::sock::Sock;
-use trafcalc_common::connection::Which;
 
 fn raw(context: &RawTracePointContext) {
-    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Which::Sent, Moment::Call);
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Action::Sends, Moment::Call);
 }
 
 program!(#[raw_tracepoint(tracepoint = "sock_send_length")] raw_send(RawTracePointContext) => raw);

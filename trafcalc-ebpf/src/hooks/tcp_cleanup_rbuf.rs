@@ -8,19 +8,18 @@ use aya_ebpf::programs::{FEntryContext, ProbeContext};
 
 use crate::actor::Moment;
 use crate::program::program;
-use crate::settle;
+use crate::settle::{self, Action};
 use crate::sock::Sock;
-use trafcalc_common::connection::Which;
 
 fn traced(context: &FEntryContext) {
     if let Some(sk) = settle::traced_sock(context) {
-        settle::acts(sk, Which::Received, Moment::Any);
+        settle::acts(sk, Action::Reads, Moment::Any);
     }
 }
 
 fn probed(context: &ProbeContext) {
     if let Some(sk) = context.arg::<*const c_void>(0) {
-        settle::acts(Sock::new(sk), Which::Received, Moment::Any);
+        settle::acts(Sock::new(sk), Action::Reads, Moment::Any);
     }
 }
 

@@ -7,12 +7,11 @@ use aya_ebpf::programs::RawTracePointContext;
 
 use crate::actor::Moment;
 use crate::program::program;
-use crate::settle;
+use crate::settle::{self, Action};
 use crate::sock::Sock;
-use trafcalc_common::connection::Which;
 
 fn raw(context: &RawTracePointContext) {
-    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Which::Received, Moment::Any);
+    settle::acts(Sock::new(context.arg::<*const c_void>(0)), Action::Reads, Moment::Any);
 }
 
 program!(#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")] raw_receive(RawTracePointContext) => raw);

@@ -5,12 +5,11 @@ use aya_ebpf::programs::FExitContext;
 
 use crate::actor::Moment;
 use crate::program::program;
-use crate::settle;
-use trafcalc_common::connection::Which;
+use crate::settle::{self, Action};
 
 fn traced(context: &FExitContext) {
     if let Some(sk) = settle::traced_sock(context) {
-        settle::acts(sk, Which::Sent, Moment::Call);
+        settle::acts(sk, Action::Sends, Moment::Call);
     }
 }
 

@@ -34,3 +34,7 @@ pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
 /// The stream is about to be forgotten, or to be another connection's.
 #[inline(always)]
 pub(crate) fn leaves(_stream: *mut Stream) {}
+
+/// The socket is about to have another user.
+#[inline(always)]
+pub(crate) fn changes_user(_stream: *mut Stream) {}
