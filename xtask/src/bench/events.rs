@@ -21,7 +21,7 @@ const TRAFFIC: Transfer = Transfer { bytes: 150_000_000, chunk: 1_000, ..FULL_SP
 /// Measures `tool`, and in turns the same hooks with `empty` programs.
 pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let about = "150,000 writes of 1,000 bytes and the reads of them; `kernel.bpf_stats_enabled`, whose own reading of \
-                 the clock is in both. Limit: 3 times the empty program.";
+                 the clock is in both. Limit: 1.8 times the empty program, by process.";
     let columns = [column("events", 0), column("empty, ns", 1), column("trafcalc, ns", 1), column("ratio", 2)];
     let mut table = Table::new(&format!("{TITLE}: {}", tool.name()), about, "hook", &columns).drawing(2);
     let _statistics = Statistics::on()?;
