@@ -195,7 +195,9 @@ fn a_second_instance_on_the_same_log_is_refused() {
         return;
     }
     let case = Case::with_config("");
-    let first = File::create(case.path().join("log")).unwrap();
+    File::create(case.path().join("log")).unwrap();
+    let first = File::create(case.path().join(".log-lock")).unwrap();
+    first.set_permissions(Permissions::from_mode(0o600)).unwrap();
     first.lock().unwrap();
     case.expect(78, "log: another trafcalc is writing to this log", || case.command(&[]).output().unwrap());
 }

@@ -17,6 +17,7 @@ pub mod config;
 pub mod daemon;
 pub mod identity;
 pub mod ledger;
+mod lock;
 pub mod report;
 pub mod selftest;
 pub mod service;

@@ -46,7 +46,7 @@ pub struct Book {
     epoch: i64,
     accounts: Accounts,
     /// Declared behind the connection, so that it is released after that is closed.
-    _lock: schema::Lock,
+    _lock: crate::lock::Lock,
 }
 
 /// What [`Book::trim`] removed, in rows.

@@ -1,6 +1,6 @@
 //! The files of the book: making, locking and checking them, and setting aside what is no sound book.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::borders::micros;
 use super::error::{BookError, Trouble, of_database};
 use super::persist_wal::persist_wal;
+use crate::lock::{Lock, NotLocked};
 
 /// Each takes the book from the version before it to the next; the first from nothing to 1. Only ever appended to.
 const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
@@ -37,20 +38,9 @@ pub struct SetAside {
 /// An open book of this version.
 pub(super) struct Files {
     pub connection: Connection,
-    /// Held as long as the connection is. A file of its own, which only its owner can open: a lock on the book itself
-    /// could be taken by everybody who may read it.
+    /// Held as long as the connection is.
     pub lock: Lock,
     pub set_aside: Option<SetAside>,
-}
-
-/// The right to write a book.
-pub(super) struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing is not enough: a child that was just forked has the descriptor, too, until it runs its program.
-        let _ = self.0.unlock();
-    }
 }
 
 enum Refused {
@@ -83,14 +73,13 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 fn lock(path: &Path) -> Result<Lock, BookError> {
-    let name = beside(path, "-lock");
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name);
-    let lock = opened.map_err(|source| file_error(path, "opening its lock", source))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Lock(lock)),
-        Err(TryLockError::WouldBlock) => Err(BookError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(file_error(path, "locking it", source)),
-    }
+    Lock::take(&beside(path, "-lock")).map_err(|refused| match refused {
+        NotLocked::Taken => BookError::InUse { path: path.to_owned() },
+        NotLocked::Foreign(uid) => {
+            file_error(path, "locking it", io::Error::other(format!("its lock belongs to user {uid}")))
+        }
+        NotLocked::Failed(source) => file_error(path, "locking it", source),
+    })
 }
 
 /// Makes the file if there is none, so that it has its mode before anything is in it. `SQLite` gives the mode and owner

@@ -1,6 +1,7 @@
-//! The log file: opened for appending, held by one process at a time, never left with half a record in it.
+//! The log file: opened for appending, held by one process at a time, never left with half a record in it. The lock is a file of its
+//! own beside it: one on the log could be taken by everybody who may read that.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::{Destination, SinkError, write_error};
+use crate::lock::{Lock, NotLocked};
 
 /// Permissions of a new log: who was on the line when is not everybody's business. A umask takes more away.
 const MODE: u32 = 0o640;
@@ -22,11 +24,29 @@ pub struct LogFile {
     torn_at: Option<u64>,
     /// Whether it ended in the middle of a line when it was opened, as after a crash of the host.
     unended: bool,
+    /// Of the path, whichever file is there; a device has none.
+    lock: Option<Lock>,
 }
 
 impl LogFile {
     /// Opens or creates `path` and takes it for this process alone.
     pub fn open(path: &Path) -> Result<Self, SinkError> {
+        let mut log = Self::open_unlocked(path)?;
+        match if log.regular { lock(path).map(Some) } else { Ok(None) } {
+            Ok(lock) => {
+                log.lock = lock;
+                Ok(log)
+            }
+            // Whoever holds it writes it, even if it was made here.
+            Err(error @ SinkError::Taken(_)) => Err(error),
+            Err(error) => {
+                log.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn open_unlocked(path: &Path) -> Result<Self, SinkError> {
         let failed = |source: std::io::Error| match source.raw_os_error() {
             Some(libc::ELOOP) => SinkError::Link(path.to_owned()),
             _ => SinkError::Open { path: path.to_owned(), source },
@@ -42,19 +62,8 @@ impl LogFile {
             return Err(SinkError::Foreign { path: path.to_owned(), uid: metadata.uid() });
         }
         let (path, regular) = (path.to_owned(), kind.is_file());
-        let mut log = Self { path, file, regular, created, torn_at: None, unended: false };
-        match if log.regular { lock(&log.file, &log.path) } else { Ok(()) } {
-            Ok(()) => {
-                log.unended = log.regular && !created && !ends_a_line(&log.path);
-                Ok(log)
-            }
-            // Whoever holds it writes it, even if it was made here.
-            Err(error @ SinkError::Taken(_)) => Err(error),
-            Err(error) => {
-                log.discard();
-                Err(error)
-            }
-        }
+        let unended = regular && !created && !ends_a_line(&path);
+        Ok(Self { path, file, regular, created, torn_at: None, unended, lock: None })
     }
 
     /// Begins a new log where the file was renamed or deleted and nobody has said so. Where none can be begun, what was renamed is
@@ -150,11 +159,15 @@ impl Destination for LogFile {
     }
 
     fn reopen(&mut self) -> Result<(), SinkError> {
-        match Self::open(&self.path) {
-            Ok(new) => *self = new,
-            // Not rotated: the lock in the way is our own.
-            Err(SinkError::Taken(_)) if self.is_current() => {}
-            Err(error) => return Err(error),
+        if !self.is_current() {
+            let lock = self.lock.take();
+            match Self::open_unlocked(&self.path) {
+                Ok(new) => *self = Self { lock, ..new },
+                Err(error) => {
+                    self.lock = lock;
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -163,6 +176,9 @@ impl Destination for LogFile {
         if self.created && self.is_current() && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             // The reason why the service did not start is what the user needs to hear, not this.
             let _ = std::fs::remove_file(&self.path);
+        }
+        if let Some(lock) = &self.lock {
+            lock.discard();
         }
     }
 }
@@ -225,12 +241,21 @@ fn ends_a_line(path: &Path) -> bool {
     read.is_err() || last == *b"\n"
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(SinkError::Taken(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(SinkError::Open { path: path.to_owned(), source }),
-    }
+fn lock(path: &Path) -> Result<Lock, SinkError> {
+    let place = lock_path(path);
+    Lock::take(&place).map_err(|refused| match refused {
+        NotLocked::Taken => SinkError::Taken(path.to_owned()),
+        NotLocked::Foreign(uid) => SinkError::Foreign { path: place, uid },
+        NotLocked::Failed(source) => SinkError::Lock { path: path.to_owned(), lock: place, source },
+    })
+}
+
+/// Hidden, so that nobody who rotates or reads all logs of a folder takes it for one.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push("-lock");
+    path.with_file_name(name)
 }
 
 #[cfg(test)]

@@ -86,6 +86,16 @@ pub enum SinkError {
         /// Its owner.
         uid: u32,
     },
+    /// What keeps others from writing it cannot be made.
+    #[error("{}: its lock {} cannot be made: {source}", path.display(), lock.display())]
+    Lock {
+        /// The log.
+        path: PathBuf,
+        /// The file beside it.
+        lock: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Another process holds it.
     #[error("{}: another trafcalc is writing to this log", .0.display())]
     Taken(PathBuf),

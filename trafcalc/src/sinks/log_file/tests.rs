@@ -50,6 +50,29 @@ fn a_second_one_is_refused_until_the_first_lets_go() {
 }
 
 #[test]
+fn who_may_read_the_log_cannot_keep_it_from_being_written() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    fs::write(&path, "old\n").unwrap();
+    let reader = File::open(&path).unwrap();
+    reader.try_lock().unwrap();
+    let _log = LogFile::open(&path).unwrap();
+    let lock = folder.path().join(".log-lock");
+    assert_eq!(fs::metadata(lock).unwrap().permissions().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn a_log_that_was_rotated_is_still_ours_alone() {
+    let folder = folder();
+    let path = folder.path().join("log");
+    let mut log = LogFile::open(&path).unwrap();
+    fs::rename(&path, folder.path().join("log.1")).unwrap();
+    assert!(matches!(LogFile::open(&path), Err(SinkError::Taken(_))));
+    log.reopen().unwrap();
+    assert!(matches!(LogFile::open(&path), Err(SinkError::Taken(_))));
+}
+
+#[test]
 fn a_rotated_log_is_opened_anew_and_another_is_kept() {
     let folder = folder();
     let (path, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
@@ -91,6 +114,7 @@ fn only_an_empty_log_of_our_own_making_is_discarded() {
     LogFile::open(&new).unwrap().discard();
     LogFile::open(&old).unwrap().discard();
     assert!(!new.exists() && old.exists() && used.exists());
+    assert!(!folder.path().join(".new-lock").exists());
 }
 
 #[test]
