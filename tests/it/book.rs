@@ -11,13 +11,16 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
 
 use super::support::{can_capture, leave_out, trafcalc};
 
 /// Longest anything here may take, on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A report's epoch and number.
+type Name = (u64, u64);
 
 /// A service with a book, that reports every 100 ms.
 struct Service {
@@ -55,18 +58,28 @@ impl Service {
         fs::read_to_string(self.folder.join("messages")).unwrap_or_default()
     }
 
-    /// The numbers of the reports in the log.
-    fn logged(&self) -> Vec<u64> {
+    /// The records of this type in the log.
+    fn records(&self, kind: &str) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        records.filter(|record| record["type"] == "summary").map(|record| record["seq"].as_u64().unwrap()).collect()
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.filter(|record| record["type"] == kind).collect()
     }
 
-    /// The numbers of the reports in the book that the log is told.
-    fn booked(&self) -> Vec<u64> {
+    /// The names of the reports in the log.
+    fn logged(&self) -> Vec<Name> {
+        let number = |record: &Value, name: &str| record[name].as_u64().unwrap();
+        self.records("summary").iter().map(|record| (number(record, "epoch"), number(record, "seq"))).collect()
+    }
+
+    /// Those of the reports in the book.
+    fn booked(&self) -> Vec<Name> {
+        self.ask("SELECT epoch, seq FROM report ORDER BY epoch, seq", |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn ask<T>(&self, sql: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
         let book = Connection::open_with_flags(&self.book, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let mut ask = book.prepare("SELECT seq FROM report ORDER BY epoch, seq").unwrap();
-        ask.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        book.prepare(sql).unwrap().query_map([], read).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     fn status(&self) -> String {
@@ -105,6 +118,82 @@ fn a_book_that_is_corrupt_is_set_aside_and_another_is_begun() {
     let (code, service) = service.stop();
     assert_eq!(code, Some(0));
     assert_eq!(service.booked(), service.logged());
+}
+
+/// The files that were set aside.
+fn set_aside(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.to_str().unwrap().contains(".corrupt-")).filter(|path| !is_beside(path)).collect()
+}
+
+fn is_beside(path: &Path) -> bool {
+    ["-wal", "-shm"].iter().any(|end| path.to_str().unwrap().ends_with(end))
+}
+
+#[test]
+fn a_book_that_breaks_while_it_is_written_is_set_aside_and_counting_goes_on_in_another() {
+    if !can_capture("a_book_that_breaks_while_it_is_written_is_set_aside_and_counting_goes_on_in_another") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path(), &folder.path().join("book.db"));
+    service.wait_for("reports", |service| service.logged().len() > 3);
+    let broken = vec![0xa5; 8192];
+    service.wait_for("its end", |service| {
+        // What others write has it forget what it remembers of the file, and all of it is in the file.
+        if let Ok(other) = Connection::open(&service.book) {
+            let _ = other.execute_batch("UPDATE meta SET value = value; PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        if set_aside(folder.path()).is_empty() {
+            let book = fs::OpenOptions::new().write(true).open(&service.book).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&book, &broken, 0).unwrap();
+        }
+        !set_aside(folder.path()).is_empty()
+    });
+    let before = service.logged().len();
+    service.wait_for("reports", |service| service.logged().len() > before + 3);
+    let aside = set_aside(folder.path());
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(fs::read(&aside[0]).unwrap().starts_with(&broken), "it is kept as it was");
+    let told = format!("it is now {}", aside[0].display());
+    assert!(service.messages().contains(&told), "{}", service.messages());
+    let status = service.status();
+    assert!(status.contains(&told) && status.contains("book_errors_total="), "{status}");
+    let (code, service) = service.stop();
+    assert_eq!(code, Some(0), "{}", service.messages());
+    let (logged, booked) = (service.logged(), service.booked());
+    let seqs: Vec<_> = logged.iter().map(|name| name.1).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "each report is in the log once");
+    let booked_seqs: Vec<_> = booked.iter().map(|name| name.1).collect();
+    assert!(seqs.ends_with(&booked_seqs) && booked_seqs.len() > 3, "{booked:?}");
+}
+
+#[test]
+fn a_time_that_was_not_counted_is_in_the_log_too_where_the_book_is_opened_late() {
+    on_a_small_disk("a_time_that_was_not_counted_is_in_the_log_too_where_the_book_is_opened_late", 1 << 20, |disk| {
+        let none: Option<&str> = None;
+        let remount = |flags| mount(none, disk, none, MsFlags::MS_REMOUNT | flags, none).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::start(folder.path(), &disk.join("book.db"));
+        service.wait_for("a report", |service| !service.logged().is_empty());
+        drop(service);
+        remount(MsFlags::MS_RDONLY);
+        let service = Service::start(folder.path(), &disk.join("book.db"));
+        service.wait_for("trouble", |service| service.messages().contains("each report tries again"));
+        remount(MsFlags::empty());
+        let before = service.logged().len();
+        service.wait_for("reports", |service| service.logged().len() > before + 3);
+        let (code, service) = service.stop();
+        assert_eq!(code, Some(0), "{}", service.messages());
+        let gaps = service.records("gap");
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!(gaps[0]["cause"], "the service was killed");
+        let booked =
+            service.ask("SELECT from_us / 1000, to_us / 1000 FROM gap", |row| Ok([row.get::<_, i64>(0)?, row.get(1)?]));
+        let logged = ["from", "to"].map(|name| gaps[0][name].as_str().unwrap().parse().unwrap());
+        assert_eq!(booked, [logged.map(|time: jiff::Timestamp| time.as_millisecond())]);
+        assert_eq!(service.booked(), service.logged());
+    });
 }
 
 #[test]
@@ -165,7 +254,7 @@ fn a_book_whose_disk_is_full_is_made_good_when_there_is_room() {
         assert_eq!(code, Some(0), "{}", service.messages());
         let logged = service.logged();
         assert_eq!(service.booked(), logged);
-        assert!(logged.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{logged:?}");
+        assert!(logged.windows(2).all(|pair| pair[0].1 + 1 == pair[1].1), "{logged:?}");
     });
 }
 
@@ -186,7 +275,7 @@ fn a_book_that_cannot_be_written_yet_is_begun_when_it_can() {
         assert_eq!(code, Some(0), "{}", service.messages());
         let logged = service.logged();
         assert_eq!(service.booked(), logged);
-        assert_eq!(logged.first(), Some(&1), "what was counted before is in it, too");
+        assert_eq!(logged[0].1, 1, "what was counted before is in it, too");
         assert_eq!(fs::metadata(disk.join("book.db")).unwrap().permissions().mode() & 0o137, 0);
     });
 }

@@ -44,7 +44,9 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let keeper = opening::keeper(settings.keep.as_ref())?;
     capture.ebpf.keep = keeper.as_ref().map(Keeper::folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    let kept = opening::book(settings, Now::read())?;
+    // A book that is opened later takes its number from the same time, so that it has the log's.
+    let first = Now::read();
+    let kept = opening::book(settings, first)?;
     capture.former = kept.as_ref().and_then(|(_, opened)| opened.as_ref()?.baseline.clone());
     let mut log = opening::log(&settings.log)?;
     let status = match opening::status(settings.status.as_deref()) {
@@ -68,6 +70,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             started,
             writing,
             opened.flatten(),
+            epoch(first.wall),
             Now::read(),
             settings.capture.by,
             settings.log.host.clone(),
@@ -173,20 +176,22 @@ pub struct Daemon {
 type Flow = ControlFlow<Result<(), Failure>>;
 
 impl Daemon {
-    /// A service that has reported nothing yet, and counts since `begin`.
+    /// A service that has reported nothing yet, and counts since `begin`. Its life has the number `epoch` where the book has given it
+    /// none.
     #[must_use]
     pub fn new(
         started: Started,
         writing: Writing,
         opened: Option<Opened>,
+        epoch: u64,
         begin: Now,
         by: By,
         host: Option<Arc<str>>,
     ) -> Self {
         let Started { backend, declined } = started;
-        let Counting { backend: name, attach, method } = counting(&*backend);
+        let Counting { backend: name, attach, method, goes_on } = counting(&*backend);
         let clock = Clock::new(begin);
-        let life = Life::new(opened, begin, backend.goes_on());
+        let life = Life::new(opened, epoch, begin, goes_on);
         let source = Source {
             host,
             epoch: life.epoch,
@@ -399,7 +404,7 @@ impl Daemon {
         let names = &mut self.identity.at(now.monotonic);
         let baseline = self.baseline.take();
         let commit = || Commit { baseline, ..booking::commit(&moved, &health, &period, gaps, ended, names) };
-        self.writing.tell(report, commit);
+        self.writing.tell(report, period.stamp(&self.source), commit);
         (self.cut_at, self.is_all_cut) = (now.monotonic, true);
         if !self.writing.has_book() && self.writing.is_idle(A_WRITE) {
             self.backend.reported();
@@ -416,9 +421,9 @@ struct Life {
 }
 
 impl Life {
-    fn new(opened: Option<Opened>, begin: Now, goes_on: bool) -> Self {
+    fn new(opened: Option<Opened>, epoch: u64, begin: Now, goes_on: bool) -> Self {
         let Some(Opened { epoch, begun, totals, last, .. }) = opened else {
-            return Self { epoch: epoch(begin.wall), begun: None, ledger: Ledger::default(), gaps: Vec::new() };
+            return Self { epoch, begun: None, ledger: Ledger::default(), gaps: Vec::new() };
         };
         let (former, others) = booking::owners(totals);
         let gap = last.filter(|_| !goes_on);
@@ -438,6 +443,7 @@ fn counting(backend: &dyn Backend) -> Counting {
         backend: backend.kind().name(),
         attach: attach.map(capture::Attach::name),
         method: method.map(capture::Method::name),
+        goes_on: backend.goes_on(),
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Gap {
 /// A row of bytes: account, sent, received.
 type Row = (i64, i64, i64);
 
-/// Books all of `commit`; the caller ends the transaction.
+/// Books all of `commit` but its gaps and records; the caller ends the transaction.
 pub(super) fn book(
     book: &Connection,
     epoch: i64,
@@ -77,22 +77,21 @@ pub(super) fn book(
         Some(read) => baseline(book, read)?,
         None => baseline(book, &Baseline { map: Baseline::ELSEWHERE.into(), rows: Vec::new() })?,
     }
-    for gap in &commit.gaps {
-        book.prepare_cached("INSERT INTO gap VALUES(?1, ?2, ?3, ?4)")?.execute(params![
-            epoch,
-            micros(gap.from),
-            micros(gap.to),
-            gap.cause
-        ])?;
-    }
-    if let Some(records) = &commit.records {
-        // Kept for nobody where there is no sink.
-        book.prepare_cached("INSERT INTO outbox SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM sink)")?
-            .execute(params![epoch, number(commit.seq), records])?;
-    }
     if commit.ended {
         book.prepare_cached("UPDATE epoch SET ended_us = ?2 WHERE id = ?1")?
             .execute(params![epoch, micros(commit.end)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn gaps<'a>(book: &Connection, epoch: i64, gaps: impl Iterator<Item = &'a Gap>) -> rusqlite::Result<()> {
+    for Gap { from, to, cause } in gaps {
+        book.prepare_cached("INSERT INTO gap VALUES(?1, ?2, ?3, ?4)")?.execute(params![
+            epoch,
+            micros(*from),
+            micros(*to),
+            cause
+        ])?;
     }
     Ok(())
 }
@@ -175,6 +174,6 @@ fn baseline(book: &Connection, read: &Baseline) -> rusqlite::Result<()> {
 }
 
 /// The greatest number a column holds stands for greater ones.
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -45,6 +45,7 @@ pub struct Book {
     zone: TimeZone,
     epoch: i64,
     accounts: Accounts,
+    set_aside: Option<SetAside>,
     /// Declared behind the connection, so that it is released after that is closed.
     _lock: crate::lock::Lock,
 }
@@ -75,6 +76,7 @@ impl Book {
             zone: opening.zone.clone(),
             epoch: opened.epoch,
             accounts: Accounts::default(),
+            set_aside: opened.set_aside.clone(),
             _lock: lock,
         };
         Ok((book, opened))
@@ -93,10 +95,33 @@ impl Book {
         noted.map_err(|source| database_error(&self.path, "noting who counts", source))
     }
 
+    /// What is now in the place of this book's file, and is no book: a sentence for people.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<String> {
+        let SetAside { path, why } = self.set_aside.as_ref()?;
+        let (book, aside) = (self.path.display(), path.display());
+        Some(format!("the book {book} was no sound one ({why}); it is now {aside}, and a new one is begun"))
+    }
+
     /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), BookError> {
+        self.commit_telling(commit, commit.records.as_deref(), None)
+    }
+
+    /// The same with these records for the sinks instead of its own, and with a further gap.
+    pub fn commit_telling(
+        &mut self,
+        commit: &Commit,
+        records: Option<&str>,
+        gap: Option<&Gap>,
+    ) -> Result<(), BookError> {
         let (epoch, zone, accounts) = (self.epoch, &self.zone, &mut self.accounts);
-        let done = transact(&mut self.connection, |book| commit::book(book, epoch, zone, accounts, commit));
+        let work = |book: &Transaction<'_>| {
+            commit::book(book, epoch, zone, accounts, commit)?;
+            commit::gaps(book, epoch, commit.gaps.iter().chain(gap))?;
+            records.map_or(Ok(()), |records| outbox::put(book, epoch, commit.seq, records))
+        };
+        let done = transact(&mut self.connection, work);
         if done.is_err() {
             self.accounts.forget();
         }
@@ -106,6 +131,12 @@ impl Book {
     /// What `sink` has still to tell, in order, at most `limit` reports. Nothing for a sink that [`Opening`] did not name.
     pub fn outbox(&self, sink: &str, limit: usize) -> Result<Vec<Outgoing>, BookError> {
         let asked = outbox::outbox(&self.connection, sink, limit);
+        asked.map_err(|source| database_error(&self.path, "reading what a sink has to tell", source))
+    }
+
+    /// Whether `sink` has more than one report to tell.
+    pub fn has_many(&self, sink: &str) -> Result<bool, BookError> {
+        let asked = outbox::has_many(&self.connection, sink);
         asked.map_err(|source| database_error(&self.path, "reading what a sink has to tell", source))
     }
 

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::commit::number;
+
 /// A report as a sink tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -47,6 +49,21 @@ pub(super) fn outbox(book: &Connection, sink: &str, limit: usize) -> rusqlite::R
         Ok(Outgoing { epoch: row.get(0)?, seq: row.get(1)?, records: row.get(2)? })
     })?
     .collect()
+}
+
+/// Keeps records for the sinks; for nobody where there is none.
+pub(super) fn put(book: &Connection, epoch: i64, seq: u64, records: &str) -> rusqlite::Result<()> {
+    book.prepare_cached("INSERT INTO outbox SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM sink)")?
+        .execute(params![epoch, number(seq), records])
+        .map(drop)
+}
+
+pub(super) fn has_many(book: &Connection, sink: &str) -> rusqlite::Result<bool> {
+    book.prepare_cached(
+        "SELECT count(*) > 1 FROM (SELECT 1 FROM outbox \
+         WHERE (epoch, seq) > (SELECT epoch, seq FROM sink WHERE name = ?1) LIMIT 2)",
+    )?
+    .query_row([sink], |row| row.get(0))
 }
 
 /// Gives whether there is such a sink. Its cursor never goes back.

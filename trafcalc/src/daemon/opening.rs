@@ -49,13 +49,8 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
     });
     match open() {
         Ok((book, opened)) => {
-            if let Some(aside) = &opened.set_aside {
-                tracing::error!(
-                    "the book {} was no sound one ({}); it is now {}, and a new one is begun",
-                    path_of(settings),
-                    aside.why,
-                    aside.path.display()
-                );
+            if let Some(sentence) = book.set_aside() {
+                tracing::error!("{sentence}");
             }
             Ok(Some((Keeping { book: Some(book), open }, Some(opened))))
         }
@@ -84,10 +79,6 @@ fn is_passing(error: &BookError) -> bool {
     let is_in_use = matches!(error, BookError::InUse { .. });
     let passing = [Trouble::DiskFull, Trouble::ReadOnly, Trouble::BrokenDisk, Trouble::Locked];
     !is_in_use && passing.contains(&error.trouble())
-}
-
-fn path_of(settings: &config::Settings) -> impl std::fmt::Display {
-    settings.book.as_ref().map_or_else(String::new, |book| book.path.display().to_string())
 }
 
 /// Where nobody asked for a socket, none is no reason not to count.

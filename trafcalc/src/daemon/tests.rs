@@ -100,7 +100,7 @@ impl Bench {
         let log = Log::new(Json, Box::new(Shared(Arc::clone(&paper))));
         let writing = Writing::start(log, None, counting(&Script(VecDeque::new())), || ())
             .unwrap_or_else(|error| panic!("{error}"));
-        let daemon = Daemon::new(started, writing, None, now, By::User, None);
+        let daemon = Daemon::new(started, writing, None, epoch(now.wall), now, By::User, None);
         Self { daemon, paper, now }
     }
 

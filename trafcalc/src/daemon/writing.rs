@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::Failure;
 use crate::book::{Book, BookError, Commit, Opened};
-use crate::report::{Errors, Report};
+use crate::report::{Errors, Report, Stamp};
 use crate::sinks::{BookSink, Booking, Counting, Format, Log, Outlet, Piece, Told, Untaken, Watch};
 
 /// How long the end of the service waits for its book, and then for its log. With what else there is to say it ends within five
@@ -54,12 +54,12 @@ impl Writing {
         Ok(Self { log, book, format })
     }
 
-    /// Has what `commit` says booked, and `report` written. Never waits.
-    pub(super) fn tell(&self, report: Option<Report>, commit: impl FnOnce() -> Commit) {
+    /// Has what `commit` says booked, and `report` written, which `stamp` is of. Never waits.
+    pub(super) fn tell(&self, report: Option<Report>, stamp: Stamp, commit: impl FnOnce() -> Commit) {
         match (&self.book, report) {
             (Some(book), report) => {
                 let commit = commit();
-                book.tell(Booking { commit, report });
+                book.tell(Booking { commit, stamp, report });
             }
             (None, Some(report)) => self.log.tell(Piece::Report(Box::new(report))),
             (None, None) => {}

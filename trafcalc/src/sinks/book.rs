@@ -9,7 +9,7 @@ use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
 use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, Trouble};
-use crate::report::{Report, Stamp};
+use crate::report::{GapRecord, Report, Stamp};
 
 /// The name of the log among the sinks of the book.
 pub const LOG: &str = "log";
@@ -25,6 +25,8 @@ const TRIM: Duration = Duration::from_hours(1);
 pub struct Booking {
     /// What is booked, but the records.
     pub commit: Commit,
+    /// What records of it begin with.
+    pub stamp: Stamp,
     /// What the log is told; `None` where the book alone is cut.
     pub report: Option<Report>,
 }
@@ -46,6 +48,7 @@ impl Item for Booking {
             return Some(next);
         }
         let (into, next_commit) = (&mut self.commit, next.commit);
+        self.stamp = next.stamp;
         into.seq = next_commit.seq;
         into.end = next_commit.end;
         into.monotonic += next_commit.monotonic;
@@ -98,6 +101,8 @@ pub struct Counting {
     pub attach: Option<&'static str>,
     /// How it comes to look at connections.
     pub method: Option<&'static str>,
+    /// Whether it goes on where a former process ended, so that nothing is missing in between.
+    pub goes_on: bool,
 }
 
 /// The book, and the log that follows it.
@@ -112,6 +117,8 @@ pub struct BookSink {
     life: Option<u64>,
     /// The last report that the log was given and has not written yet.
     given: Option<(u64, u64)>,
+    /// The time that was not counted before a book that was opened late, until it is booked.
+    gap: Option<Gap>,
     trimmed: Option<SystemTime>,
 }
 
@@ -127,8 +134,18 @@ impl BookSink {
         log: Arc<Outlet<Piece>>,
         told: mpsc::Receiver<Told>,
     ) -> Self {
-        let mut sink =
-            Self { book: None, open, counting, log_begins, log, told, life: None, given: None, trimmed: None };
+        let mut sink = Self {
+            book: None,
+            open,
+            counting,
+            log_begins,
+            log,
+            told,
+            life: None,
+            given: None,
+            gap: None,
+            trimmed: None,
+        };
         if let Some(book) = book
             && let Err(error) = sink.begin(book)
         {
@@ -138,7 +155,7 @@ impl BookSink {
     }
 
     fn begin(&mut self, mut book: Book) -> Result<(), BookError> {
-        let Counting { backend, attach, method } = self.counting;
+        let Counting { backend, attach, method, .. } = self.counting;
         book.counts_with(backend, attach, method)?;
         if let (None, Some(note)) = (book.mark(LOG)?, &self.log_begins) {
             // Before anything of this book is in it, so that the next start knows where to look for what is.
@@ -182,7 +199,7 @@ impl BookSink {
     fn give(&mut self, report: Option<&Report>) -> Result<(), BookError> {
         let Some(book) = self.book.take() else { return Ok(()) };
         let given = match report {
-            Some(report) if self.given.is_none() && book.outbox(LOG, 2).is_ok_and(|former| former.len() < 2) => {
+            Some(report) if self.given.is_none() && book.has_many(LOG).is_ok_and(|many| !many) => {
                 let Stamp { epoch, seq, .. } = report.summary.stamp;
                 (self.life, self.given) = (Some(epoch), Some((epoch, seq)));
                 self.log.tell(Piece::Report(Box::new(report.clone())));
@@ -194,12 +211,16 @@ impl BookSink {
         given
     }
 
-    /// Opens the book; gives the time that was not counted before it.
-    fn open(&mut self, until: SystemTime) -> Result<Option<Gap>, BookError> {
+    /// Opens the book, and notes the time that was not counted before it.
+    fn open(&mut self, until: SystemTime) -> Result<(), BookError> {
         let (book, opened) = (self.open)()?;
+        if let Some(sentence) = book.set_aside() {
+            tracing::error!("{sentence}");
+        }
         self.begin(book)?;
         let gap = |last: Last| Gap { from: last.end, to: until, cause: last.cause().to_owned() };
-        Ok(opened.last.map(gap))
+        self.gap = opened.last.filter(|_| !self.counting.goes_on).map(gap);
+        Ok(())
     }
 
     fn trim(&mut self, now: SystemTime) -> Result<(), BookError> {
@@ -211,19 +232,31 @@ impl BookSink {
         Ok(())
     }
 
-    fn book(&mut self, booking: &Booking) -> Result<(), BookError> {
-        let gap = if self.book.is_none() { self.open(booking.commit.start)? } else { None };
+    /// Books it; gives whether what the log is told of it is more than its report.
+    fn book(&mut self, booking: &Booking) -> Result<bool, BookError> {
+        if self.book.is_none() {
+            self.open(booking.commit.start)?;
+        }
         self.note_told()?;
-        let Some(book) = &mut self.book else { return Ok(()) };
-        let records = booking.report.as_ref().map(|report| {
-            let mut records = Vec::new();
-            Json.encode(report, &mut records);
-            String::from_utf8_lossy(&records).into_owned()
-        });
-        let mut commit = Commit { records, ..booking.commit.clone() };
-        commit.gaps.extend(gap);
-        book.commit(&commit)
+        let Some(book) = &mut self.book else { return Ok(false) };
+        let records = records(booking, self.gap.as_ref());
+        book.commit_telling(&booking.commit, records.as_deref(), self.gap.as_ref())?;
+        Ok(self.gap.take().is_some())
     }
+}
+
+/// What the log is told of a booking, as JSON.
+fn records(booking: &Booking, gap: Option<&Gap>) -> Option<String> {
+    let mut records = Vec::new();
+    if let Some(Gap { from, to, cause }) = gap {
+        let stamp = booking.stamp.clone();
+        Json::encode_gap(&GapRecord { stamp, from: *from, to: *to, cause: cause.clone() }, &mut records);
+    }
+    if let Some(report) = &booking.report {
+        Json.encode(report, &mut records);
+    }
+    // The sink writes nothing but UTF-8.
+    (!records.is_empty()).then(|| String::from_utf8(records).unwrap_or_default())
 }
 
 impl Sink<Booking> for BookSink {
@@ -232,15 +265,19 @@ impl Sink<Booking> for BookSink {
     }
 
     fn take(&mut self, booking: &Booking) -> Result<(), SinkError> {
-        if let Err(error) = self.book(booking) {
-            if error.trouble() == Trouble::Corrupt {
-                // Opening it again sets it aside.
-                self.book = None;
+        let is_more = match self.book(booking) {
+            Ok(is_more) => is_more,
+            Err(error) => {
+                if error.trouble() == Trouble::Corrupt {
+                    // Opening it again sets it aside.
+                    self.book = None;
+                }
+                return Err(error.into());
             }
-            return Err(error.into());
-        }
+        };
         // It is booked: what fails from here on is done with the next one.
-        if let Err(error) = self.give(booking.report.as_ref()).and_then(|()| self.trim(booking.commit.end)) {
+        let report = booking.report.as_ref().filter(|_| !is_more);
+        if let Err(error) = self.give(report).and_then(|()| self.trim(booking.commit.end)) {
             tracing::warn!("{error}");
         }
         Ok(())
@@ -249,5 +286,9 @@ impl Sink<Booking> for BookSink {
     fn refresh(&mut self) -> Result<(), SinkError> {
         self.note_told()?;
         Ok(self.give(None)?)
+    }
+
+    fn note(&self) -> Option<String> {
+        self.book.as_ref()?.set_aside()
     }
 }

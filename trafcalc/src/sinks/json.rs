@@ -6,10 +6,17 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::Format;
-use crate::report::Report;
+use crate::report::{GapRecord, Report};
 
 /// The format `json`.
 pub struct Json;
+
+impl Json {
+    /// Appends one record.
+    pub(super) fn encode_gap(gap: &GapRecord, out: &mut Vec<u8>) {
+        line(gap, out);
+    }
+}
 
 impl Format for Json {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {

@@ -36,6 +36,11 @@ pub trait Sink<T>: Send + 'static {
     fn refresh(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// What whoever asks how it does should know beside errors: a sentence.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How a sink does.
@@ -51,6 +56,9 @@ pub struct Condition {
     pub error: Option<String>,
     /// How often it failed since the start.
     pub errors_total: u64,
+    /// What else should be known: the book was set aside in this life, or somebody keeps its `-wal` file from shrinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What was not taken at the end.
@@ -85,6 +93,7 @@ struct State<T> {
     is_gone: bool,
     errors: u64,
     failure: Option<SinkError>,
+    note: Option<String>,
 }
 
 struct Waiting<T> {
@@ -120,6 +129,7 @@ impl<T: Item> Outlet<T> {
             is_gone: false,
             errors: 0,
             failure: None,
+            note: sink.note(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (name, worker) = (sink.name().to_owned(), Worker { shared: Arc::clone(&shared), sink });
@@ -178,12 +188,13 @@ impl<T: Item> Outlet<T> {
     /// # Errors
     /// What was not taken, which may have been in part.
     pub fn finish(&self, time: Duration) -> Result<(), Untaken<T>> {
-        // What failed before is tried once more.
-        self.retry();
-        let state = self.shared.lock();
-        let waits = |state: &mut State<T>| state.tried < state.asked && !state.is_gone;
-        let (mut state, _) =
-            self.shared.changed.wait_timeout_while(state, time, waits).unwrap_or_else(PoisonError::into_inner);
+        let deadline = Instant::now() + time;
+        // What failed before is tried once more; and twice, because a sink that has just found out what is wrong may have mended it.
+        let mut state = self.try_until(deadline);
+        if !state.waiting.is_empty() && !state.is_gone && state.tried == state.asked {
+            drop(state);
+            state = self.try_until(deadline);
+        }
         if state.waiting.is_empty() || state.is_gone {
             return Ok(());
         }
@@ -191,6 +202,14 @@ impl<T: Item> Outlet<T> {
         let items = state.waiting.iter().map(|waiting| T::clone(&waiting.item)).collect();
         let reason = state.failure.take().filter(|_| !is_stuck).unwrap_or(SinkError::Stuck);
         Err(Untaken { items, reason })
+    }
+
+    fn try_until(&self, deadline: Instant) -> MutexGuard<'_, State<T>> {
+        self.retry();
+        let waits = |state: &mut State<T>| state.tried < state.asked && !state.is_gone;
+        let time = deadline.saturating_duration_since(Instant::now());
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), time, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Waits until what was asked for was tried.
@@ -214,6 +233,7 @@ impl<T> State<T> {
             waiting_s: self.waiting.front().map(|waiting| waiting.since.elapsed().as_secs_f64()),
             error: self.failure.as_ref().map(ToString::to_string),
             errors_total: self.errors,
+            note: self.note.clone(),
         }
     }
 }
@@ -254,7 +274,7 @@ impl<T, S: Sink<T>> Worker<T, S> {
             }
             tried = asked;
             let mut state = self.shared.lock();
-            (state.tried, state.is_gone) = (tried, is_gone);
+            (state.tried, state.is_gone, state.note) = (tried, is_gone, self.sink.note());
             drop(state);
             self.shared.changed.notify_all();
             if is_gone || is_closed {

@@ -63,8 +63,10 @@ fn trouble(name: &str, condition: &Value) -> Option<String> {
     if let Some(error) = condition.get("error") {
         return Some(format!("{name}: {} reports wait: {}", waiting(), word(error)));
     }
-    let waiting_s = condition["waiting_s"].as_f64().filter(|time| *time > SLOW_S)?;
-    Some(format!("{name}: {} reports wait, for {waiting_s:.0} s: nobody takes them", waiting()))
+    if let Some(waiting_s) = condition["waiting_s"].as_f64().filter(|time| *time > SLOW_S) {
+        return Some(format!("{name}: {} reports wait, for {waiting_s:.0} s: nobody takes them", waiting()));
+    }
+    condition.get("note").map(|note| format!("{name}: {}", word(note)))
 }
 
 fn cost(status: &Value) -> String {
@@ -115,6 +117,8 @@ mod tests {
         assert!(failing.contains("log: 2 reports wait: no room") && !failing.contains("nothing was lost"), "{failing}");
         let stuck = of(|value| value["log"] = serde_json::json!({"waiting": 2, "waiting_s": 6.4}));
         assert!(stuck.contains("log: 2 reports wait, for 6 s: nobody takes them"), "{stuck}");
+        let anew = of(|value| value["book"] = serde_json::json!({"waiting": 0, "note": "it was set aside"}));
+        assert!(anew.contains("book: it was set aside") && !anew.contains("nothing was lost"), "{anew}");
     }
 
     #[test]
