@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `TRAFCALC_TEST_TARGETS` | comma list of `packet`, `ebpf:fentry`, `ebpf:kprobe`, `ebpf:tracepoint`, and these with `:events`; one that does not start fails |
 //! | `TRAFCALC_TEST_SCALE` | `small` for slow machines: the same scenarios with less volume |
+//! | `TRAFCALC_TEST_KILLS` | how often the scenarios `killed_and_followed*` and `killed_book` kill the service |
 //! | `TRAFCALC_BIN` | the program under test, instead of the one Cargo built |
 
 mod harness;

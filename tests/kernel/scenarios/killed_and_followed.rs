@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::successors::{End, Succession, must_be_gone, must_be_there};
+use super::successors::{EACH, End, Succession, must_be_gone, must_be_there};
 use super::{Scenario, Test};
 use crate::target::Target;
 use crate::truth::By;
@@ -12,9 +12,16 @@ pub(super) const SCENARIO: Scenario =
     Scenario::new("killed_and_followed", run).targets(|target| target != Target::Packet);
 
 fn run(test: &Test) -> Result<()> {
-    let times = test.volume(20, 3);
-    let kills =
-        Succession { ends: End::Kill, by: By::User, folder: None, configs: &[], times, longest_pause_ms: 2_000 };
+    let times = test.kills(20, 3)?;
+    let kills = Succession {
+        ends: End::Kill,
+        by: By::User,
+        folder: None,
+        configs: &[],
+        times,
+        longest_pause_ms: 2_000,
+        book: EACH,
+    };
     let (store, objects) = kills.run(test)?;
     must_be_there(&objects)?;
     ensure!(store.names() == ["trafcalc-bpf"], "these are kept: {:?}", store.names());

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::successors::{End, Succession, must_be_gone};
+use super::successors::{EACH, End, Succession, must_be_gone};
 use super::{Scenario, Test};
 use crate::target::Target;
 use crate::truth::By;
@@ -13,8 +13,9 @@ pub(super) const SCENARIO: Scenario =
 
 fn run(test: &Test) -> Result<()> {
     let configs = &["", "[ebpf]\nmax_connections = 5000", "[ebpf]\nmethod = 'events'", "[ebpf]\nmax_accounts = 300"];
-    let times = test.volume(20, 3);
-    let kills = Succession { ends: End::Kill, by: By::User, folder: None, configs, times, longest_pause_ms: 300 };
+    let times = test.kills(20, 3)?;
+    let kills =
+        Succession { ends: End::Kill, by: By::User, folder: None, configs, times, longest_pause_ms: 300, book: EACH };
     let (store, objects) = kills.run(test)?;
     store.clear();
     must_be_gone(&objects)

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::successors::{End, Succession, must_be_gone};
+use super::successors::{EACH, End, Succession, must_be_gone};
 use super::{Scenario, Test, no_host_pids};
 use crate::target::Target;
 use crate::truth::By;
@@ -11,9 +11,16 @@ pub(super) const SCENARIO: Scenario =
     Scenario::new("killed_and_followed_by_process", run).targets(|target| target != Target::Packet).needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
-    let times = test.volume(20, 3);
-    let kills =
-        Succession { ends: End::Kill, by: By::Process, folder: None, configs: &[], times, longest_pause_ms: 2_000 };
+    let times = test.kills(20, 3)?;
+    let kills = Succession {
+        ends: End::Kill,
+        by: By::Process,
+        folder: None,
+        configs: &[],
+        times,
+        longest_pause_ms: 2_000,
+        book: EACH,
+    };
     let (store, objects) = kills.run(test)?;
     store.clear();
     must_be_gone(&objects)

@@ -18,8 +18,6 @@ use crate::world::World;
 
 pub(super) const SCENARIO: Scenario = Scenario::new("killed_book", run).behind_the_hooks();
 
-/// How often it is killed.
-const KILLS: u32 = 12;
 /// So long it lives, plus up to as long again.
 const LIFE: Duration = Duration::from_millis(700);
 /// One of many writes, which take longer than all lives.
@@ -34,11 +32,12 @@ fn run(test: &Test) -> Result<()> {
         book: Some(folder.path().join("book.db")),
         ..Options::default()
     };
-    let steps: Vec<_> = (0..1_500).flat_map(|_| [send(WRITE, CHUNK), Step::Pause(10)]).collect();
+    let kills = test.kills(12, 12)?;
+    let steps: Vec<_> = (0..125 * kills).flat_map(|_| [send(WRITE, CHUNK), Step::Pause(10)]).collect();
     let (client, server) = (test.client(steps), test.server([receive_all()]));
     let log = scope(|scope| {
         let traffic = scope.spawn(|| run_all([(&world.far, server), (&world.near, client)]));
-        for number in 0..KILLS {
+        for number in 0..kills {
             let service = Service::start(test.target, &world.near, &options)?;
             sleep(LIFE + LIFE * (number * 7 % 10) / 10);
             service.kill()?;
@@ -49,7 +48,7 @@ fn run(test: &Test) -> Result<()> {
         traffic.join().expect("the traffic does not panic")?;
         anyhow::Ok(log)
     })?;
-    compare(&log, &folder.path().join("book.db"))
+    compare(&log, &folder.path().join("book.db"), kills)
 }
 
 /// The sum of all accounts: ebpf sees the other end, too.
@@ -59,11 +58,11 @@ fn sum(table: &Table) -> Bytes {
     sum
 }
 
-fn compare(log: &Log, path: &Path) -> Result<()> {
+fn compare(log: &Log, path: &Path, kills: u32) -> Result<()> {
     must_agree(log, path)?;
     let book = Book::open(path)?;
     let (reports, epochs) = (book.number("count(*) FROM report")?, book.number("count(DISTINCT epoch) FROM report")?);
-    ensure!(reports > u64::from(KILLS) && epochs > u64::from(KILLS) / 2, "{reports} reports in {epochs} lives");
+    ensure!(reports > u64::from(kills) && epochs > u64::from(kills) / 2, "{reports} reports in {epochs} lives");
     let gaps = book.number("count(*) FROM gap")?;
     ensure!(gaps + 1 == epochs, "{gaps} gaps between {epochs} lives");
     let (last, logged) = (sum(&log.totals()?), sum(&log.sum_of_intervals()?));

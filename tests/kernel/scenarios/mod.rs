@@ -8,6 +8,7 @@ mod bad_line;
 mod batched;
 mod becomes_another;
 mod big_tcp;
+mod book_left_out;
 mod bridged;
 mod bulk_3gb;
 mod cast;
@@ -99,7 +100,7 @@ mod workers_by_process;
 mod zerocopy_receive;
 mod zerocopy_send;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::running::Running;
 use crate::service::{Options, Service};
@@ -119,6 +120,7 @@ pub(crate) static ALL: &[Scenario] = &[
     batched::SCENARIO,
     becomes_another::SCENARIO,
     big_tcp::SCENARIO,
+    book_left_out::SCENARIO,
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
     cast::SCENARIO,
@@ -295,6 +297,14 @@ impl Test {
     /// A volume for this machine.
     fn volume<T>(&self, full: T, small: T) -> T {
         if self.small { small } else { full }
+    }
+
+    /// How often the service is killed: as often as `TRAFCALC_TEST_KILLS` says, else as befits this machine.
+    fn kills(&self, full: u32, small: u32) -> Result<u32> {
+        match std::env::var("TRAFCALC_TEST_KILLS") {
+            Ok(number) => number.parse().with_context(|| format!("TRAFCALC_TEST_KILLS={number}")),
+            Err(_) => Ok(self.volume(full, small)),
+        }
     }
 
     /// Starts counting both ends of `world` with the defaults, by a service that may have run for a while.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::successors::{End, Succession, must_be_gone, must_be_there};
+use super::successors::{EACH, End, Succession, must_be_gone, must_be_there};
 use super::{Scenario, Test};
 use crate::service::{Options, Service, Store, program};
 use crate::target::Target;
@@ -27,6 +27,7 @@ fn run(test: &Test) -> Result<()> {
         configs: &[],
         times,
         longest_pause_ms: 500,
+        book: EACH,
     };
     let (_, objects) = stops.run(test)?;
     must_be_there(&objects)?;

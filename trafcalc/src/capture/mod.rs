@@ -164,7 +164,7 @@ pub struct Settings {
     /// are owners, never subordinates.
     pub subordinates: Vec<SubordinateRange>,
     /// What of the kernel's counters the former process has told, as the last of its batches that was kept had it; `None` where
-    /// nobody keeps that: then the kernel's own note of it counts.
+    /// nobody keeps that. Where the kernel's own note of it is later, that counts.
     pub former: Option<Baseline>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,

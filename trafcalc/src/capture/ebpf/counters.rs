@@ -38,9 +38,15 @@ impl Counters {
         gain
     }
 
-    /// Counters of which a former process handed out and reported so much.
+    /// Counters of which former processes handed out and reported so much: of a row that comes more than once, the most.
     pub(super) fn reported_before(rows: impl IntoIterator<Item = (u32, Bytes)>) -> Self {
-        Self { handed_out: rows.into_iter().collect(), ..Self::default() }
+        let mut handed_out: HashMap<u32, Bytes> = HashMap::new();
+        for (row, Bytes { sent, received }) in rows {
+            let known = handed_out.entry(row).or_default();
+            known.sent += ahead(sent, known.sent);
+            known.received += ahead(received, known.received);
+        }
+        Self { handed_out, ..Self::default() }
     }
 
     /// The rows that gained something since this was asked before, as they stand now.
@@ -112,6 +118,14 @@ mod tests {
         assert_eq!((counters.changes(), counters.changes()), (now.clone(), vec![]));
         assert_eq!((counters.report(), counters.report()), (now, vec![]));
         assert!(counters.is_reported(3));
+    }
+
+    #[test]
+    fn the_later_of_two_notes_counts() {
+        let bytes = |sent, received| Bytes { sent, received };
+        let mut counters = Counters::reported_before([(3, bytes(700, 9)), (4, bytes(5, 5)), (3, bytes(600, 11))]);
+        assert_eq!(counters.gain(3, [tally(1_000, 11)]), bytes(300, 0));
+        assert!(counters.gain(4, [tally(5, 5)]).is_zero());
     }
 
     proptest! {

@@ -141,12 +141,13 @@ impl Former {
     }
 }
 
-/// What of the counters of a generation is reported: as kept elsewhere, or else as noted in the kernel.
+/// What of the counters of a generation is reported: as kept elsewhere or as noted in the kernel, whichever is later. What is kept is
+/// behind where a process in between kept nothing, and the note is behind where a process was killed after it had kept something.
 fn reported(generation: &Generation, reports: &Reports, told: Option<&Baseline>) -> Counters {
-    match told.filter(|told| told.map == generation.map()) {
-        Some(told) => Counters::reported_before(told.rows.iter().copied()),
-        None => Counters::reported_before(reports.all()),
-    }
+    let told = told.filter(|told| told.map == generation.map());
+    Counters::reported_before(
+        reports.all().into_iter().chain(told.into_iter().flat_map(|told| told.rows.iter().copied())),
+    )
 }
 
 /// Takes over what streams the generation that acts has still to take over of the one before, as far as it can be now.

@@ -201,7 +201,7 @@ struct EbpfBackend {
     handover: Option<Handover>,
     /// Whether it goes on where a former process ended.
     goes_on: bool,
-    /// A batch has to have all counters, as whoever keeps them has none of these yet.
+    /// The first batch has to have all counters: whoever keeps them may have none of these yet, or not the last ones.
     tell_all: bool,
 }
 
@@ -275,7 +275,7 @@ impl EbpfBackend {
         if let Some(Handover { reports, .. }) = &handover {
             tables.remember(reports.left(), reports)?;
         }
-        let tell_all = handover.as_ref().is_some_and(|handover| told.is_none_or(|told| told.map != handover.map()));
+        let tell_all = handover.is_some();
         Ok(Self {
             candidate,
             by: settings.by,
