@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::traffic::spec::Program;
 use crate::truth::{Account, Bytes, Table};
@@ -25,6 +25,29 @@ pub(crate) struct Running {
     table: Table,
     /// Where its executable lies, if that has a name of its own.
     _folder: Option<TempDir>,
+    _spec: Spec,
+}
+
+/// What a program is told to do.
+struct Spec {
+    /// The specification, or, behind `@`, where it is: an argument has no more than 128 KiB.
+    argument: String,
+    _file: Option<NamedTempFile>,
+}
+
+/// Longest specification that is an argument.
+const LONGEST_ARGUMENT: usize = 100_000;
+
+impl Spec {
+    fn of(program: &Program) -> Result<Self> {
+        let argument = serde_json::to_string(program)?;
+        if argument.len() <= LONGEST_ARGUMENT {
+            return Ok(Self { argument, _file: None });
+        }
+        let mut file = NamedTempFile::with_prefix("trafcalc-spec-")?;
+        file.write_all(argument.as_bytes())?;
+        Ok(Self { argument: format!("@{}", file.path().display()), _file: Some(file) })
+    }
 }
 
 impl Running {
@@ -36,12 +59,13 @@ impl Running {
             _ => std::env::current_exe()?,
         };
         let mut command = Command::new(executable);
-        command.arg("traffic").arg(serde_json::to_string(program)?);
+        let spec = Spec::of(program)?;
+        command.arg("traffic").arg(&spec.argument);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = namespace.enter(|| command.spawn())?.context("cannot start a traffic program")?;
         let stdin = child.stdin.take().context("no standard input")?;
         let lines = lines_of(&mut child)?;
-        let mut running = Self { child, stdin, lines, table: Table::default(), _folder: folder };
+        let mut running = Self { child, stdin, lines, table: Table::default(), _folder: folder, _spec: spec };
         if program.listens() {
             running.wait_for("ready")?;
         }

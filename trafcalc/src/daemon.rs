@@ -191,6 +191,8 @@ impl Daemon {
         let Started { backend, declined } = started;
         let Counting { backend: name, attach, method, goes_on } = counting(&*backend);
         let clock = Clock::new(begin);
+        let mut identity = Identity::default();
+        identity.remember(opened.iter().flat_map(|opened| opened.names.iter().cloned()), begin.monotonic);
         let life = Life::new(opened, epoch, begin, goes_on);
         let source = Source {
             host,
@@ -209,7 +211,7 @@ impl Daemon {
         Self {
             backend,
             ledger: life.ledger,
-            identity: Identity::default(),
+            identity,
             writing,
             waiting: Waiting::default(),
             source,

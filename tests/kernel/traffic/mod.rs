@@ -37,13 +37,21 @@ use tally::Tally;
 
 /// Runs the program that `spec` describes.
 pub(crate) fn main(spec: Option<&str>) -> ExitCode {
-    match spec.context("a specification is missing").and_then(|spec| run(&serde_json::from_str(spec)?)) {
+    match spec.context("a specification is missing").and_then(read).and_then(|program| run(&program)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("traffic: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The specification itself, or the file that it is in.
+fn read(spec: &str) -> Result<Program> {
+    Ok(match spec.strip_prefix('@') {
+        Some(path) => serde_json::from_str(&std::fs::read_to_string(path)?)?,
+        None => serde_json::from_str(spec)?,
+    })
 }
 
 fn run(program: &Program) -> Result<()> {

@@ -42,6 +42,8 @@ pub struct Opened {
     pub begun: SystemTime,
     /// What each account moved since then.
     pub totals: Vec<(AccountKey, Bytes)>,
+    /// The name each user had when it was last known. Not of those of whom it is known that they have none.
+    pub names: Vec<(u32, String)>,
     /// The kernel's counters that were booked last.
     pub baseline: Option<Baseline>,
     /// The last report in the book.
@@ -88,13 +90,14 @@ pub(super) fn begin(
         let epoch = new_epoch(book, now_us)?;
         book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [now_us])?;
         let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
-        let (totals, baseline, last) = (totals(book)?, baseline(book)?, last(book, opening.boot_id)?);
+        let (totals, names, baseline) = (totals(book)?, names(book)?, baseline(book)?);
+        let last = last(book, opening.boot_id)?;
         book.execute(
             "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
             params![epoch, opening.boot_id, now_us, opening.version, opening.settings, opening.zone.iana_name(),],
         )?;
         set_sinks(book, epoch, opening.sinks)?;
-        Ok(Opened { epoch, begun: time(begun_us), totals, baseline, last, set_aside })
+        Ok(Opened { epoch, begun: time(begun_us), totals, names, baseline, last, set_aside })
     })
 }
 
@@ -113,6 +116,13 @@ fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
         Ok((key, Bytes { sent: row.get(4)?, received: row.get(5)? }))
     })?
     .collect()
+}
+
+/// A user without a name is in the book under the number.
+fn names(book: &Connection) -> rusqlite::Result<Vec<(u32, String)>> {
+    book.prepare("SELECT uid, user FROM uid WHERE user <> CAST(uid AS TEXT)")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 fn baseline(book: &Connection) -> rusqlite::Result<Option<Baseline>> {

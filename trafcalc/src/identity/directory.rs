@@ -11,6 +11,9 @@ pub enum Answer<T> {
     Known(T),
     /// There is no such user.
     NoSuchUser,
+    /// There is no such user, or a part of the directory is not there: `getpwnam(3)` lists this error among those for "not found", and
+    /// glibc gives it where a server's socket is missing.
+    Unclear(Errno),
     /// It cannot say: a server does not answer, or there are no descriptors left.
     Failed(Errno),
 }
@@ -27,11 +30,11 @@ pub fn uid(name: &str) -> Answer<u32> {
     answer(User::from_name(name), |user| user.uid.as_raw())
 }
 
-/// The errors that `getpwnam(3)` lists beside 0 for "not found" are none.
 fn answer<T>(found: nix::Result<Option<User>>, part: impl FnOnce(User) -> T) -> Answer<T> {
     match found {
         Ok(Some(user)) => Answer::Known(part(user)),
-        Ok(None) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => Answer::NoSuchUser,
+        Ok(None) => Answer::NoSuchUser,
+        Err(errno @ (Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM)) => Answer::Unclear(errno),
         Err(errno) => Answer::Failed(errno),
     }
 }
@@ -53,7 +56,7 @@ mod tests {
             assert_eq!(answer(Err(errno), |user| user.uid), Answer::Failed(errno));
         }
         for errno in [Errno::ENOENT, Errno::ESRCH, Errno::EBADF, Errno::EPERM] {
-            assert_eq!(answer(Err(errno), |user| user.uid), Answer::NoSuchUser);
+            assert_eq!(answer(Err(errno), |user| user.uid), Answer::Unclear(errno));
         }
         assert_eq!(answer(Ok(None), |user| user.uid), Answer::NoSuchUser);
     }

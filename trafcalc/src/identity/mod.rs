@@ -33,6 +33,11 @@ impl Default for Identity {
 }
 
 impl Identity {
+    /// Has users called by the names they had last, until the directory says otherwise.
+    pub fn remember(&mut self, names: impl IntoIterator<Item = (u32, String)>, now: Instant) {
+        self.users.remember(names, now);
+    }
+
     /// Puts names to the cgroups in `batch`: a unit is the same when it is started again, a cgroup is not. Names of users
     /// are asked for, so that they are known when a report needs them.
     pub fn name_units(&mut self, mut batch: Batch) -> Batch {

@@ -110,7 +110,7 @@ impl Directory for System {
     }
 
     fn is_user(&self, uid: u32) -> bool {
-        // Where nobody can say, bytes are rather his own than another's.
+        // Where nobody can say for certain, bytes are rather his own than another's.
         self.ask(move || directory::name(uid)).is_none_or(|answer| answer != Answer::NoSuchUser)
     }
 }

@@ -22,6 +22,9 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 const NOBODY_AGE: Duration = Duration::from_mins(1);
 /// When a question is asked again that the directory could not answer.
 const RETRY: Duration = Duration::from_secs(5);
+/// After so many answers in a row that may mean that there is no such user, or that a part of the directory is not there, a number
+/// that never had a name is taken to have none: a minute.
+const MAX_DOUBTS: u8 = 12;
 /// How long a report waits for answers to new questions, once, so that names from a file are in the first report. While
 /// a directory takes longer, no report waits.
 const GRACE: Duration = Duration::from_millis(2);
@@ -45,6 +48,39 @@ struct Entry {
     name: UserName,
     /// When to ask again; `None` while the question is open.
     ask_at: Option<Instant>,
+    /// How often in a row it was said that there may be no such user.
+    doubts: u8,
+}
+
+impl Entry {
+    /// Takes an answer; gives how long it is believed.
+    fn learn(&mut self, answer: Answer<String>) -> Duration {
+        let is_known = matches!(self.name, UserName::Known(_));
+        match answer {
+            Answer::Known(name) => {
+                (self.name, self.doubts) = (UserName::Known(name), 0);
+                MAX_AGE
+            }
+            // One answer alone takes no name away: some directories give it while they start.
+            Answer::NoSuchUser if is_known && self.doubts == 0 => {
+                self.doubts = 1;
+                NOBODY_AGE
+            }
+            Answer::NoSuchUser => {
+                self.name = UserName::NoSuchUser;
+                NOBODY_AGE
+            }
+            Answer::Unclear(_) if !is_known && self.doubts >= MAX_DOUBTS => {
+                self.name = UserName::NoSuchUser;
+                NOBODY_AGE
+            }
+            Answer::Unclear(_) => {
+                self.doubts += u8::from(!is_known);
+                RETRY
+            }
+            Answer::Failed(_) => RETRY,
+        }
+    }
 }
 
 impl Default for Users {
@@ -79,7 +115,14 @@ impl Users {
         if self.known.len() >= MAX_NAMES {
             self.known.clear();
         }
-        self.known.insert(uid, Entry { name: UserName::NotKnownYet, ask_at: None });
+        self.known.insert(uid, Entry { name: UserName::NotKnownYet, ask_at: None, doubts: 0 });
+    }
+
+    /// Has users called by the names they had last, until the directory says otherwise.
+    pub fn remember(&mut self, names: impl IntoIterator<Item = (u32, String)>, now: Instant) {
+        for (uid, name) in names.into_iter().take(MAX_NAMES) {
+            self.known.insert(uid, Entry { name: UserName::Known(name), ask_at: Some(now), doubts: 0 });
+        }
     }
 
     /// Takes the answers that there are, and waits a moment for those that are expected at once.
@@ -137,18 +180,7 @@ impl Users {
         self.is_slow &= self.open > 0;
         self.note_state(&answer);
         let Some(entry) = self.known.get_mut(&uid) else { return };
-        let age = match answer {
-            Answer::Known(name) => {
-                entry.name = UserName::Known(name);
-                MAX_AGE
-            }
-            Answer::NoSuchUser => {
-                entry.name = UserName::NoSuchUser;
-                NOBODY_AGE
-            }
-            Answer::Failed(_) => RETRY,
-        };
-        entry.ask_at = Some(now + age);
+        entry.ask_at = Some(now + entry.learn(answer));
     }
 
     /// Says so once, when the directory fails and when it answers again.
@@ -206,6 +238,7 @@ mod tests {
             let answer = match answer {
                 Answer::Known(name) => Answer::Known(name.to_owned()),
                 Answer::NoSuchUser => Answer::NoSuchUser,
+                Answer::Unclear(errno) => Answer::Unclear(errno),
                 Answer::Failed(errno) => Answer::Failed(errno),
             };
             self.answer.send((uid, answer)).unwrap();
@@ -268,6 +301,55 @@ mod tests {
         assert_eq!(played.asked(), [1]);
         assert_eq!(played.after(SECOND).name(1), UserName::NoSuchUser);
         assert_eq!(played.asked(), [1]);
+    }
+
+    #[test]
+    fn a_name_that_was_known_is_not_lost_by_one_answer() {
+        let mut played = Played::with_room(8);
+        played.name(1);
+        played.answers(1, Answer::Known("alice"));
+        for unclear in [Errno::ENOENT, Errno::ESRCH] {
+            for _ in 0..2 * MAX_DOUBTS {
+                played.after(MAX_AGE).name(1);
+                played.answers(1, Answer::Unclear(unclear));
+            }
+            assert_eq!(played.name(1), known("alice"), "{unclear}: a server that is not there says so, too");
+        }
+        played.after(RETRY).name(1);
+        played.asked();
+        played.answers(1, Answer::NoSuchUser);
+        assert_eq!(played.name(1), known("alice"));
+        assert_eq!(played.after(NOBODY_AGE).name(1), known("alice"));
+        assert_eq!(played.asked(), [1], "it is asked again soon");
+        played.answers(1, Answer::NoSuchUser);
+        assert_eq!(played.name(1), UserName::NoSuchUser);
+    }
+
+    #[test]
+    fn a_number_that_never_had_a_name_has_none_after_a_minute_of_unclear_answers() {
+        let mut played = Played::with_room(8);
+        for _ in 0..=MAX_DOUBTS {
+            assert_eq!(played.name(1), UserName::NotKnownYet);
+            assert_eq!(played.asked(), [1]);
+            played.answers(1, Answer::Unclear(Errno::ENOENT));
+            played.after(RETRY);
+        }
+        assert_eq!(played.name(1), UserName::NoSuchUser);
+        played.after(NOBODY_AGE).name(1);
+        played.answers(1, Answer::Known("alice"));
+        assert_eq!(played.name(1), known("alice"));
+    }
+
+    #[test]
+    fn the_name_of_a_former_life_is_used_until_there_is_a_newer_one() {
+        let mut played = Played::with_room(8);
+        played.users.remember([(1, "alice".to_owned())], played.now);
+        assert_eq!(played.name(1), known("alice"));
+        assert_eq!(played.asked(), [1], "it is asked for all the same");
+        played.answers(1, Answer::Unclear(Errno::ENOENT));
+        assert_eq!(played.after(RETRY).name(1), known("alice"));
+        played.answers(1, Answer::Known("alicia"));
+        assert_eq!(played.name(1), known("alicia"));
     }
 
     #[test]

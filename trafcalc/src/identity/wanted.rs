@@ -66,7 +66,10 @@ pub fn resolve(
     for (name, answer) in answers {
         match user(&name, answer, subordinates)? {
             Some(uid) => users.push(uid),
-            None if answer == Some(Answer::NoSuchUser) && !only.later_users => return Err(WantedError::NoUser(name)),
+            // Whoever has typed it is there to read this.
+            None if matches!(answer, Some(Answer::NoSuchUser | Answer::Unclear(_))) && !only.later_users => {
+                return Err(WantedError::NoUser(name));
+            }
             None => {
                 warn_of_absent_user(&name, answer);
                 waiting.add_user(&name);
@@ -96,6 +99,9 @@ fn warn_of_absent_user(name: &str, answer: Option<Answer<u32>>) {
             tracing::warn!("the directory of users does not answer ({errno}): trafcalc waits for the user {name:?}");
         }
         None => tracing::warn!("the directory of users does not answer: trafcalc waits for the user {name:?}"),
+        Some(Answer::Unclear(errno)) => tracing::warn!(
+            "there is no such user, or a part of the directory of users is not there ({errno}): trafcalc waits for the user {name:?}"
+        ),
         Some(_) => tracing::warn!("there is no such user yet: trafcalc waits for the user {name:?}"),
     }
 }
@@ -171,6 +177,7 @@ mod tests {
         match name {
             "root" => Answer::Known(0),
             "unanswered" => Answer::Failed(nix::errno::Errno::ETIMEDOUT),
+            "unclear" => Answer::Unclear(nix::errno::Errno::ENOENT),
             _ => Answer::NoSuchUser,
         }
     }
@@ -221,6 +228,13 @@ mod tests {
         let (wanted, waiting) = of(&of_user("unanswered"), &[]).unwrap();
         assert_eq!((wanted.users, wanted.users_to_come), (Vec::new(), 1));
         assert_eq!(waiting, ["user unanswered"]);
+    }
+
+    #[test]
+    fn where_it_is_unclear_a_configured_user_is_waited_for_and_a_typed_one_is_refused() {
+        let only = |later_users| Only { later_users, ..of_user("unclear") };
+        assert_eq!(of(&only(true), &[]).unwrap().1, ["user unclear"]);
+        assert!(matches!(of(&only(false), &[]), Err(WantedError::NoUser(_))));
     }
 
     #[test]
