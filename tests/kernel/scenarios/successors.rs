@@ -52,6 +52,8 @@ impl Succession {
     /// Runs it under traffic; every byte of it must be in one report. Gives what kept it, and what the last service had open.
     pub(super) fn run(&self, test: &Test) -> Result<(Store, Objects)> {
         let (world, logs) = (World::new()?, TempDir::with_prefix("trafcalc-successors-")?);
+        // A port that a short connection had is not given away for a minute.
+        world.near.sysctl("ipv4/ip_local_port_range", "10000 65000")?;
         let (store, log) = (Store::default(), logs.path().join("traffic"));
         let book = logs.path().join("book.db");
         let options = |turn: u32| {

@@ -29,6 +29,7 @@ pub use outbox::{Mark, Outgoing};
 pub use schema::SetAside;
 
 use accounts::Accounts;
+use error::of_database;
 
 /// How long rows of five minutes, single reports, and what a sink has not told are kept.
 pub const FINE_KEPT: Duration = Duration::from_hours(35 * 24);
@@ -42,6 +43,7 @@ const TRIMMED_AT_ONCE_S: i64 = 24 * 3600;
 pub struct Book {
     path: PathBuf,
     connection: Connection,
+    is_checked: bool,
     zone: TimeZone,
     epoch: i64,
     accounts: Accounts,
@@ -67,12 +69,21 @@ impl Book {
     /// Opens or makes the book and begins a new epoch in it. What is no sound book is set aside, never overwritten, and
     /// [`Opened`] tells so; one of a newer version or of another program is an error.
     pub fn open(opening: &Opening<'_>) -> Result<(Self, Opened), BookError> {
-        let schema::Files { mut connection, lock, set_aside } = schema::open(opening.path, opening.now)?;
-        let begun = opened::begin(&mut connection, opening, set_aside);
+        let mut files = schema::open(opening.path, opening.now)?;
+        let mut begun = opened::begin(&mut files, opening);
+        if let Err(error) = &begun
+            && of_database(error) == Trouble::Corrupt
+        {
+            let why = error.to_string();
+            files = files.begin_anew(opening.path, opening.now, why)?;
+            begun = opened::begin(&mut files, opening);
+        }
         let opened = begun.map_err(|source| database_error(opening.path, "beginning an epoch", source))?;
+        let schema::Files { connection, lock, is_checked, .. } = files;
         let book = Self {
             path: opening.path.to_owned(),
             connection,
+            is_checked,
             zone: opening.zone.clone(),
             epoch: opened.epoch,
             accounts: Accounts::default(),
@@ -80,6 +91,25 @@ impl Book {
             _lock: lock,
         };
         Ok((book, opened))
+    }
+
+    /// Where it is, if it is so large that it was not read through when it was opened; then [`Book::check`] should, in another thread.
+    #[must_use]
+    pub fn unchecked(&self) -> Option<PathBuf> {
+        (!self.is_checked).then(|| self.path.clone())
+    }
+
+    /// Reads through the book at `path`, which may be in use; gives what is wrong in it. Takes seconds for a large one.
+    pub fn check(path: &Path) -> Result<Option<String>, BookError> {
+        schema::damage(path).map_err(|source| database_error(path, "reading through it", source))
+    }
+
+    /// Closes the book and sets it aside, because of what [`Book::check`] found.
+    pub fn put_aside(self, now: SystemTime, why: String) -> Result<SetAside, BookError> {
+        // The lock goes last, with `self`.
+        let Self { path, connection, _lock, .. } = self;
+        drop(connection);
+        Ok(SetAside { path: schema::put_aside(&path, now)?, why })
     }
 
     /// The number of this life of the service.
@@ -95,12 +125,10 @@ impl Book {
         noted.map_err(|source| database_error(&self.path, "noting who counts", source))
     }
 
-    /// What is now in the place of this book's file, and is no book: a sentence for people.
+    /// What was in the place of this book, and is no book.
     #[must_use]
-    pub fn set_aside(&self) -> Option<String> {
-        let SetAside { path, why } = self.set_aside.as_ref()?;
-        let (book, aside) = (self.path.display(), path.display());
-        Some(format!("the book {book} was no sound one ({why}); it is now {aside}, and a new one is begun"))
+    pub const fn set_aside(&self) -> Option<&SetAside> {
+        self.set_aside.as_ref()
     }
 
     /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::accounts::{AccountKey, kind};
 use super::borders::{micros, time};
 use super::outbox::set_sinks;
-use super::schema::SetAside;
+use super::schema::{Files, SetAside};
 use super::transact;
 use crate::capture::{Baseline, Bytes};
 
@@ -80,12 +80,9 @@ impl Last {
 }
 
 /// Begins an epoch.
-pub(super) fn begin(
-    connection: &mut Connection,
-    opening: &Opening<'_>,
-    set_aside: Option<SetAside>,
-) -> rusqlite::Result<Opened> {
-    transact(connection, |book| {
+pub(super) fn begin(files: &mut Files, opening: &Opening<'_>) -> rusqlite::Result<Opened> {
+    let set_aside = files.set_aside.clone();
+    transact(&mut files.connection, |book| {
         let now_us = micros(opening.now);
         let epoch = new_epoch(book, now_us)?;
         book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [now_us])?;

@@ -49,8 +49,8 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
     });
     match open() {
         Ok((book, opened)) => {
-            if let Some(sentence) = book.set_aside() {
-                tracing::error!("{sentence}");
+            if let Some(aside) = &opened.set_aside {
+                tracing::error!("{aside}");
             }
             Ok(Some((Keeping { book: Some(book), open }, Some(opened))))
         }

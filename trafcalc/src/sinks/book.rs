@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
-use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, Trouble};
+use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Trouble};
 use crate::report::{GapRecord, Report, Stamp};
 
 /// The name of the log among the sinks of the book.
@@ -119,6 +121,10 @@ pub struct BookSink {
     given: Option<(u64, u64)>,
     /// The time that was not counted before a book that was opened late, until it is booked.
     gap: Option<Gap>,
+    /// What was in the place of the book in this life, and is no book.
+    set_aside: Option<SetAside>,
+    /// What is wrong with a book that is read through meanwhile.
+    damage: mpsc::Receiver<String>,
     trimmed: Option<SystemTime>,
 }
 
@@ -144,6 +150,8 @@ impl BookSink {
             life: None,
             given: None,
             gap: None,
+            set_aside: None,
+            damage: mpsc::channel().1,
             trimmed: None,
         };
         if let Some(book) = book
@@ -161,8 +169,24 @@ impl BookSink {
             // Before anything of this book is in it, so that the next start knows where to look for what is.
             book.told(LOG, &Mark { epoch: book.epoch() - 1, seq: u64::MAX, note: note.clone() })?;
         }
+        self.set_aside = book.set_aside().cloned().or_else(|| self.set_aside.take());
+        if let Some(path) = book.unchecked() {
+            self.damage = read_through(path);
+        }
         self.give_former(&book)?;
         self.book = Some(book);
+        Ok(())
+    }
+
+    /// Sets the book aside, if it was found to be damaged.
+    fn heed_damage(&mut self, now: SystemTime) -> Result<(), BookError> {
+        if let Ok(why) = self.damage.try_recv()
+            && let Some(book) = self.book.take()
+        {
+            let aside = book.put_aside(now, why)?;
+            tracing::error!("{aside}");
+            self.set_aside = Some(aside);
+        }
         Ok(())
     }
 
@@ -214,8 +238,8 @@ impl BookSink {
     /// Opens the book, and notes the time that was not counted before it.
     fn open(&mut self, until: SystemTime) -> Result<(), BookError> {
         let (book, opened) = (self.open)()?;
-        if let Some(sentence) = book.set_aside() {
-            tracing::error!("{sentence}");
+        if let Some(aside) = &opened.set_aside {
+            tracing::error!("{aside}");
         }
         self.begin(book)?;
         let gap = |last: Last| Gap { from: last.end, to: until, cause: last.cause().to_owned() };
@@ -234,6 +258,7 @@ impl BookSink {
 
     /// Books it; gives whether what the log is told of it is more than its report.
     fn book(&mut self, booking: &Booking) -> Result<bool, BookError> {
+        self.heed_damage(booking.commit.end)?;
         if self.book.is_none() {
             self.open(booking.commit.start)?;
         }
@@ -243,6 +268,21 @@ impl BookSink {
         book.commit_telling(&booking.commit, records.as_deref(), self.gap.as_ref())?;
         Ok(self.gap.take().is_some())
     }
+}
+
+/// Reads through the book at `path` in a thread of its own, for which nobody waits; gives where it tells what is wrong.
+fn read_through(path: PathBuf) -> mpsc::Receiver<String> {
+    let (tell, damage) = mpsc::channel();
+    let work = move || match Book::check(&path) {
+        // Where nobody listens any more the service ends.
+        Ok(Some(why)) => drop(tell.send(why)),
+        Ok(None) => tracing::debug!("the book is sound"),
+        Err(error) => tracing::warn!("{error}"),
+    };
+    if let Err(error) = thread::Builder::new().name("book-check".to_owned()).spawn(work) {
+        tracing::warn!("starting a thread failed: {error}; the book is not read through");
+    }
+    damage
 }
 
 /// What the log is told of a booking, as JSON.
@@ -289,6 +329,6 @@ impl Sink<Booking> for BookSink {
     }
 
     fn note(&self) -> Option<String> {
-        self.book.as_ref()?.set_aside()
+        self.set_aside.as_ref().map(ToString::to_string)
     }
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -46,6 +46,43 @@ fn a_book_that_is_no_book_is_set_aside_and_kept() {
         assert_eq!(again.path, beside(&path, ".corrupt-20261126T010000Z.1"));
         assert!(fs::read(&aside.path).unwrap() == damaged);
     }
+}
+
+/// A book that is too large to be read through before it is used, in which the first page of `table` is broken.
+fn large_and_broken(path: &Path, table: &str) {
+    let (mut book, _) = open(path);
+    for seq in 1..=18 {
+        let report = commit(seq, at(BEGIN_S), &[(user(1, None), bytes(1, 1))]);
+        book.commit(&Commit { records: Some("x".repeat(1 << 20)), ..report }).unwrap();
+    }
+    let page = number(&book, &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"));
+    book.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(book);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xa5; 4096], (page.unsigned_abs() - 1) * 4096).unwrap();
+}
+
+#[test]
+fn a_large_book_is_read_through_while_it_is_used() {
+    let (_folder, path) = folder();
+    large_and_broken(&path, "fine");
+    let (book, opened) = open(&path);
+    assert_eq!((opened.set_aside, opened.totals), (None, vec![(user(1, None), bytes(18, 18))]));
+    assert_eq!(book.unchecked(), Some(path.clone()));
+    let why = Book::check(&path).unwrap().expect("it is damaged");
+    let aside = book.put_aside(at(BEGIN_S), why).unwrap();
+    assert!(fs::metadata(&aside.path).unwrap().len() > 16 << 20 && !path.exists(), "{aside}");
+    let (book, _) = open(&path);
+    assert_eq!((book.unchecked(), Book::check(&path).unwrap()), (None, None));
+}
+
+#[test]
+fn a_large_book_of_which_the_start_reads_a_broken_page_is_set_aside_at_once() {
+    let (_folder, path) = folder();
+    large_and_broken(&path, "total");
+    let (_book, opened) = open(&path);
+    assert!(opened.set_aside.is_some());
+    assert_eq!(opened.totals, []);
 }
 
 #[test]
