@@ -104,6 +104,12 @@ impl Book {
         schema::damage(path).map_err(|source| database_error(path, "reading through it", source))
     }
 
+    /// Bytes of its `-wal` file. It grows as long as somebody reads in one transaction, and shrinks with the first report behind that.
+    #[must_use]
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(schema::beside(&self.path, "-wal")).map_or(0, |metadata| metadata.len())
+    }
+
     /// Closes the book and sets it aside, because of what [`Book::check`] found.
     pub fn put_aside(self, now: SystemTime, why: String) -> Result<SetAside, BookError> {
         // The lock goes last, with `self`.

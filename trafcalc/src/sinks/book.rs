@@ -19,6 +19,9 @@ pub const LOG: &str = "log";
 /// Most reports that the log has still to write and that are read at once.
 const MAX_FORMER: usize = 64;
 
+/// A `-wal` file of the book that is longer is told of: somebody keeps it from shrinking. What nobody holds is cut to 16 MB.
+const LONG_WAL_BYTES: u64 = 64 << 20;
+
 /// How often rows that are kept for a time only are removed.
 const TRIM: Duration = Duration::from_hours(1);
 
@@ -123,6 +126,8 @@ pub struct BookSink {
     gap: Option<Gap>,
     /// What was in the place of the book in this life, and is no book.
     set_aside: Option<SetAside>,
+    /// That somebody keeps its `-wal` file from shrinking, if it is long: a sentence.
+    held: Option<String>,
     /// What is wrong with a book that is read through meanwhile.
     damage: mpsc::Receiver<String>,
     trimmed: Option<SystemTime>,
@@ -151,6 +156,7 @@ impl BookSink {
             given: None,
             gap: None,
             set_aside: None,
+            held: None,
             damage: mpsc::channel().1,
             trimmed: None,
         };
@@ -176,6 +182,18 @@ impl BookSink {
         self.give_former(&book)?;
         self.book = Some(book);
         Ok(())
+    }
+
+    /// Notes whether somebody keeps the `-wal` file of the book from shrinking.
+    fn look_at_wal(&mut self) {
+        let bytes = self.book.as_ref().map_or(0, Book::wal_bytes);
+        let held = (bytes > LONG_WAL_BYTES).then(|| {
+            format!("its -wal file has {bytes} bytes: somebody who reads the book for long keeps it from shrinking")
+        });
+        if let (None, Some(sentence)) = (&self.held, &held) {
+            tracing::warn!("the book: {sentence}");
+        }
+        self.held = held;
     }
 
     /// Sets the book aside, if it was found to be damaged.
@@ -315,6 +333,7 @@ impl Sink<Booking> for BookSink {
                 return Err(error.into());
             }
         };
+        self.look_at_wal();
         // It is booked: what fails from here on is done with the next one.
         let report = booking.report.as_ref().filter(|_| !is_more);
         if let Err(error) = self.give(report).and_then(|()| self.trim(booking.commit.end)) {
@@ -329,6 +348,10 @@ impl Sink<Booking> for BookSink {
     }
 
     fn note(&self) -> Option<String> {
-        self.set_aside.as_ref().map(ToString::to_string)
+        let sentences: Vec<_> = self.set_aside.iter().map(ToString::to_string).chain(self.held.clone()).collect();
+        (!sentences.is_empty()).then(|| sentences.join("; "))
     }
 }
+
+#[cfg(test)]
+mod tests;

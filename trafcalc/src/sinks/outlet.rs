@@ -273,8 +273,9 @@ impl<T, S: Sink<T>> Worker<T, S> {
                 gone();
             }
             tried = asked;
+            let note = self.sink.note();
             let mut state = self.shared.lock();
-            (state.tried, state.is_gone, state.note) = (tried, is_gone, self.sink.note());
+            (state.tried, state.is_gone, state.note) = (tried, is_gone, note);
             drop(state);
             self.shared.changed.notify_all();
             if is_gone || is_closed {

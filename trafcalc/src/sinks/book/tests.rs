@@ -1,0 +1,73 @@
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+
+use super::*;
+use crate::book::Opening;
+use crate::report::samples;
+use crate::sinks::{Destination, Log};
+
+/// A log that takes everything.
+struct Nowhere;
+
+impl Destination for Nowhere {
+    fn append(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<(Book, Opened), BookError> {
+    let zone = TimeZone::UTC;
+    let now = samples::start();
+    Book::open(&Opening { path, zone, boot_id: "boot", version: "0", settings: "{}", sinks: &[LOG], now })
+}
+
+fn sink(path: &Path) -> BookSink {
+    let (tell, told) = mpsc::channel();
+    let log = Outlet::start(Log::new(Json, Box::new(Nowhere)).telling(tell), || ()).unwrap();
+    let counting = Counting { backend: "packet", attach: None, method: None, goes_on: false };
+    let again = path.to_owned();
+    let (book, _) = open(path).unwrap();
+    BookSink::new(Some(book), Box::new(move || open(&again)), counting, None, Arc::new(log), told)
+}
+
+/// A report that takes so many bytes in the book.
+fn booking(seq: u64, bytes: usize) -> Booking {
+    let end = samples::start() + Duration::from_secs(seq);
+    let commit = Commit {
+        seq,
+        start: end - Duration::from_secs(1),
+        end,
+        monotonic: Duration::from_secs(1),
+        moved: Vec::new(),
+        baseline: None,
+        health: "x".repeat(bytes),
+        records: None,
+        gaps: Vec::new(),
+        ended: false,
+    };
+    Booking { commit, stamp: Stamp { seq, ..samples::report().summary.stamp }, report: None }
+}
+
+#[test]
+fn who_keeps_the_wal_from_shrinking_is_told_of_until_he_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.db");
+    let mut sink = sink(&path);
+    sink.take(&booking(1, 1)).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM report").unwrap();
+    for seq in 2..70 {
+        sink.take(&booking(seq, 1 << 20)).unwrap();
+    }
+    let note = sink.note().unwrap();
+    assert!(note.contains("-wal file has") && note.contains("keeps it from shrinking"), "{note}");
+    reader.execute_batch("ROLLBACK").unwrap();
+    for seq in 70..73 {
+        sink.take(&booking(seq, 1)).unwrap();
+    }
+    assert_eq!(sink.note(), None);
+    let length = sink.book.as_ref().map(Book::wal_bytes).unwrap();
+    assert!(length <= 17 << 20, "{length}");
+}
