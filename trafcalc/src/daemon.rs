@@ -398,7 +398,8 @@ impl Daemon {
 
     /// Has what moved since the book was cut booked, and `report` written behind it.
     fn keep(&mut self, report: Option<Report>, ended: bool, now: Now) {
-        let (moved, health) = (self.ledger.cut(), self.ledger.snapshot().health);
+        let (moved, mut health) = (self.ledger.cut(), self.ledger.snapshot().health);
+        health.coarse_bytes += self.writing.errors().coarse_bytes;
         let length = now.monotonic.saturating_duration_since(self.cut_at);
         let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
         // The log is told of them, too.

@@ -200,13 +200,15 @@ pub struct Source {
     pub booted: SystemTime,
 }
 
-/// How often something could not be written, since the start.
+/// How often something could not be written, since the start, and what came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     /// To the log.
     pub log: u64,
     /// To the book.
     pub book: u64,
+    /// Bytes of which no more is told than the user, because too much had to wait to be written.
+    pub coarse_bytes: u64,
 }
 
 /// What is known of a user's name.
@@ -350,7 +352,7 @@ impl Summary {
             sent_bytes_total: total.sent,
             received_bytes_total: total.received,
             unattributed_bytes_total: unattributed.sent + unattributed.received,
-            health: *health,
+            health: Health { coarse_bytes: health.coarse_bytes + errors.coarse_bytes, ..*health },
             log_errors_total: errors.log,
             book_errors_total: errors.book,
             waiting_for: source.waiting_for.clone(),

@@ -82,7 +82,11 @@ impl Writing {
     }
 
     pub(super) fn errors(&self) -> Errors {
-        Errors { log: self.log.errors(), book: self.book.as_ref().map_or(0, Outlet::errors) }
+        Errors {
+            log: self.log.errors(),
+            book: self.book.as_ref().map_or(0, Outlet::errors),
+            coarse_bytes: self.log.coarse_bytes() + self.book.as_ref().map_or(0, Outlet::coarse_bytes),
+        }
     }
 
     /// How the log and the book do, for whoever asks.

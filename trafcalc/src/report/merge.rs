@@ -28,9 +28,63 @@ impl Who {
     }
 }
 
+/// Most records of a report that took in others: as many as there are accounts at once. Of processes there is no end.
+const MAX_RECORDS: usize = 65_536;
+
+/// Leaves about so many records, by telling of the oldest by their users only. Gives how many bytes that is about.
+fn coarsen(records: &mut Vec<AccountRecord>, left: usize) -> u64 {
+    let (mut coarse_bytes, excess) = (0, records.len() - left);
+    let mut users: HashMap<Who, AccountRecord> = HashMap::new();
+    let mut rest = records.split_off(excess);
+    for mut record in records.drain(..) {
+        let detail = unknown(&record.detail);
+        if record.detail != detail {
+            coarse_bytes += record.sent_bytes + record.received_bytes;
+            // What the user's own account has in all is not known here.
+            (record.sent_bytes_total, record.received_bytes_total) = (record.sent_bytes, record.received_bytes);
+            record.detail = detail;
+        }
+        match users.entry(Who::of(&record)) {
+            Entry::Occupied(mut known) => add(known.get_mut(), &record),
+            Entry::Vacant(place) => drop(place.insert(record)),
+        }
+    }
+    for record in &mut rest {
+        if let Some(user) = users.remove(&Who::of(record)) {
+            add(record, &user);
+        }
+    }
+    records.extend(users.into_values());
+    records.append(&mut rest);
+    coarse_bytes
+}
+
+/// Adds what moved; totals stay the greater ones.
+fn add(into: &mut AccountRecord, other: &AccountRecord) {
+    into.sent_bytes += other.sent_bytes;
+    into.received_bytes += other.received_bytes;
+    into.sent_bytes_total = into.sent_bytes_total.max(other.sent_bytes_total).max(into.sent_bytes);
+    into.received_bytes_total = into.received_bytes_total.max(other.received_bytes_total).max(into.received_bytes);
+}
+
+/// What a record of the same kind tells where no more than the user is known.
+const fn unknown(detail: &Detail) -> Detail {
+    match detail {
+        Detail::User {} => Detail::User {},
+        Detail::Process { .. } => Detail::Process { pid: None, start_time: None, program: None, exe: None },
+        Detail::Program { .. } => Detail::Program { program: None },
+        Detail::Unit { .. } => Detail::Unit { unit: None },
+    }
+}
+
 impl Report {
-    /// Puts the next report into this one, which then is about both periods and has the number of the next.
-    pub fn merge(&mut self, next: Self) {
+    /// Puts the next report into this one, which then is about both periods and has the number of the next. Gives how many bytes are
+    /// told of by user only, because there were too many records.
+    pub fn merge(&mut self, next: Self) -> u64 {
+        self.merge_within(next, MAX_RECORDS)
+    }
+
+    pub(super) fn merge_within(&mut self, next: Self, most: usize) -> u64 {
         let mut records = std::mem::take(&mut self.accounts);
         let mut places: HashMap<Who, usize> =
             records.iter().enumerate().map(|(place, record)| (Who::of(record), place)).collect();
@@ -61,10 +115,13 @@ impl Report {
         for record in &mut records {
             record.interval_s = self.summary.interval_s;
         }
+        let coarse_bytes = if records.len() > most { coarsen(&mut records, most / 2) } else { 0 };
+        self.summary.health.coarse_bytes += coarse_bytes;
         self.accounts = records;
         self.gaps.extend(next.gaps);
         self.steps.extend(next.steps);
         self.renumber(self.summary.stamp.seq);
+        coarse_bytes
     }
 
     /// Has all records say that they are of this report of the same life, made when the last of them was.

@@ -4,7 +4,14 @@ use crate::ledger::Ledger;
 
 fn report(ledger: &Ledger, scope: Scope) -> Report {
     let period = Period { seq: 1, end: samples::start(), length: Duration::from_millis(1_500), step_s: None };
-    Report::new(&ledger.snapshot(), scope, period, &samples::source(), Errors { log: 3, book: 0 }, &mut samples::Told)
+    Report::new(
+        &ledger.snapshot(),
+        scope,
+        period,
+        &samples::source(),
+        Errors { log: 3, ..Errors::default() },
+        &mut samples::Told,
+    )
 }
 
 #[test]
@@ -104,6 +111,37 @@ fn a_report_that_takes_in_the_next_is_about_both_periods() {
     assert!(merged.accounts.iter().all(|account| account.stamp.seq == 3 && account.interval_s.to_string() == "0.3"));
     assert_eq!((merged.summary.stamp.seq, merged.summary.sent_bytes, merged.summary.received_bytes), (3, 36, 72));
     assert_eq!(merged.steps.iter().map(|step| (step.stamp.seq, step.step_s)).collect::<Vec<_>>(), [(3, -5.0)]);
+}
+
+#[test]
+fn a_report_that_takes_in_many_processes_tells_of_the_oldest_by_user() {
+    let of_process = |seq, pid| {
+        let process = Process { pid, started_ns: 1, program: "a".into() };
+        let bytes = Bytes { sent: 10, received: 1 };
+        let accounts = vec![Account { owner: Owner::Process(pid % 2, process), total: bytes, moved: bytes }];
+        let snapshot = Snapshot { accounts, total: bytes, moved: bytes, ..Ledger::default().snapshot() };
+        let period = Period { seq, end: samples::start(), length: Duration::from_millis(100), step_s: None };
+        let source = Source { by: By::Process, ..samples::source() };
+        Report::new(&snapshot, Scope::Moved, period, &source, Errors::default(), &mut samples::Told)
+    };
+    let (mut merged, mut coarse_bytes, most) = (of_process(1, 1), 0, 10);
+    for pid in 2..=100 {
+        coarse_bytes += merged.merge_within(of_process(u64::from(pid), pid), most);
+        assert!(merged.accounts.len() <= most);
+    }
+    let sums = merged.accounts.iter().fold((0, 0), |(sent, received), record| {
+        assert!(record.sent_bytes_total >= record.sent_bytes);
+        (sent + record.sent_bytes, received + record.received_bytes)
+    });
+    assert_eq!(sums, (1_000, 100), "no byte is lost");
+    assert_eq!((merged.summary.sent_bytes, merged.summary.received_bytes), sums);
+    let newest = merged.accounts.last().unwrap();
+    assert!(matches!(newest.detail, Detail::Process { pid: Some(100), .. }), "{newest:?}");
+    let (coarse, fine): (Vec<_>, Vec<_>) =
+        merged.accounts.iter().partition(|record| matches!(record.detail, Detail::Process { pid: None, .. }));
+    assert_eq!((coarse.len(), fine.len() > 2), (2, true));
+    let told: u64 = coarse.iter().map(|record| record.sent_bytes + record.received_bytes).sum();
+    assert_eq!(coarse_bytes, told);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
-use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Trouble};
+use crate::book::{
+    AccountKey, AccountKind, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Trouble,
+};
 use crate::report::{GapRecord, Report, Stamp};
 
 /// The name of the log among the sinks of the book.
@@ -48,7 +50,7 @@ impl Booking {
 }
 
 impl Item for Booking {
-    fn merge(&mut self, next: Self) -> Option<Self> {
+    fn merge(&mut self, next: Self, coarse_bytes: &mut u64) -> Option<Self> {
         if self.quarter() != next.quarter() {
             return Some(next);
         }
@@ -57,7 +59,7 @@ impl Item for Booking {
         into.seq = next_commit.seq;
         into.end = next_commit.end;
         into.monotonic += next_commit.monotonic;
-        add(&mut into.moved, next_commit.moved);
+        let coarse = add(&mut into.moved, next_commit.moved, MAX_MOVED);
         match (&mut into.baseline, next_commit.baseline) {
             (Some(rows), Some(next)) if rows.map == next.map => rows.add(next),
             (rows, next) => *rows = next,
@@ -65,13 +67,15 @@ impl Item for Booking {
         into.health = next_commit.health;
         into.gaps.extend(next_commit.gaps);
         into.ended |= next_commit.ended;
+        let mut told = 0;
         self.report = match (self.report.take(), next.report) {
             (Some(mut report), Some(next)) => {
-                report.merge(next);
+                told = report.merge(next);
                 Some(report)
             }
             (former, next) => next.or(former),
         };
+        *coarse_bytes += told.max(coarse);
         if let Some(report) = &mut self.report {
             report.renumber(self.commit.seq);
         }
@@ -79,8 +83,29 @@ impl Item for Booking {
     }
 }
 
-/// Adds up what accounts moved.
-fn add(into: &mut Vec<Moved>, next: Vec<Moved>) {
+/// Most accounts of a booking that took in others; as many as there are at once. Of programs there is no end.
+const MAX_MOVED: usize = 65_536;
+
+/// Adds up what accounts moved. Where they are too many, the oldest are their users' from then on; gives how many bytes that is about.
+fn add(into: &mut Vec<Moved>, next: Vec<Moved>, most: usize) -> u64 {
+    merge_moved(into, next);
+    if into.len() <= most {
+        return 0;
+    }
+    let (newest, mut coarse_bytes) = (into.split_off(into.len() - most / 2), 0);
+    let mut oldest = std::mem::take(into);
+    for Moved { account, bytes } in &mut oldest {
+        if account.uid.is_some() && account.kind != AccountKind::User {
+            coarse_bytes += bytes.sent + bytes.received;
+            (account.kind, account.name) = (AccountKind::User, None);
+        }
+    }
+    merge_moved(into, oldest);
+    merge_moved(into, newest);
+    coarse_bytes
+}
+
+fn merge_moved(into: &mut Vec<Moved>, next: Vec<Moved>) {
     let mut places: HashMap<AccountKey, usize> =
         into.iter().enumerate().map(|(place, moved)| (moved.account.clone(), place)).collect();
     for moved in next {

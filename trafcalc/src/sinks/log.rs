@@ -43,10 +43,10 @@ pub struct Told {
 }
 
 impl Item for Piece {
-    fn merge(&mut self, next: Self) -> Option<Self> {
+    fn merge(&mut self, next: Self, coarse_bytes: &mut u64) -> Option<Self> {
         match (self, next) {
             (Self::Report(report), Self::Report(next)) => {
-                report.merge(*next);
+                *coarse_bytes += report.merge(*next);
                 None
             }
             (_, next) => Some(next),

@@ -20,8 +20,9 @@ const MAX_WAITING: usize = 64;
 
 /// What a sink takes.
 pub trait Item: Clone + Send + Sync + 'static {
-    /// Takes in the next one; gives it back where that cannot be.
-    fn merge(&mut self, next: Self) -> Option<Self>;
+    /// Takes in the next one; gives it back where that cannot be. Adds to `coarse_bytes` those that are told of by user only, for
+    /// want of room.
+    fn merge(&mut self, next: Self, coarse_bytes: &mut u64) -> Option<Self>;
 }
 
 /// Whoever takes what was counted.
@@ -94,6 +95,8 @@ struct State<T> {
     errors: u64,
     failure: Option<SinkError>,
     note: Option<String>,
+    /// Bytes of which no more is told than the user, because too much had to wait.
+    coarse_bytes: u64,
 }
 
 struct Waiting<T> {
@@ -130,6 +133,7 @@ impl<T: Item> Outlet<T> {
             errors: 0,
             failure: None,
             note: sink.note(),
+            coarse_bytes: 0,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (name, worker) = (sink.name().to_owned(), Worker { shared: Arc::clone(&shared), sink });
@@ -142,7 +146,7 @@ impl<T: Item> Outlet<T> {
         self.shared.ask(|state| {
             let is_full = state.waiting.len() >= MAX_WAITING;
             let rest = match state.waiting.back_mut().filter(|_| is_full) {
-                Some(last) => Arc::make_mut(&mut last.item).merge(item),
+                Some(last) => Arc::make_mut(&mut last.item).merge(item, &mut state.coarse_bytes),
                 None => Some(item),
             };
             if let Some(item) = rest {
@@ -165,6 +169,12 @@ impl<T: Item> Outlet<T> {
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.shared.lock().errors
+    }
+
+    /// Bytes of which no more is told than the user, because too much had to wait.
+    #[must_use]
+    pub fn coarse_bytes(&self) -> u64 {
+        self.shared.lock().coarse_bytes
     }
 
     /// How it does now, for whoever asks, in whatever thread.

@@ -51,6 +51,30 @@ fn booking(seq: u64, bytes: usize) -> Booking {
 }
 
 #[test]
+fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
+    let program = |number: u64| Moved {
+        account: AccountKey {
+            kind: AccountKind::Program,
+            uid: Some(7),
+            user: None,
+            name: Some(format!("program {number}").into()),
+        },
+        bytes: crate::capture::Bytes { sent: 10, received: 1 },
+    };
+    let (mut all, mut coarse_bytes) = (Vec::new(), 0);
+    for number in 0..100 {
+        coarse_bytes += add(&mut all, vec![program(number)], 10);
+        assert!(all.len() <= 10);
+    }
+    let sum = |moved: &[Moved]| moved.iter().map(|moved| moved.bytes.sent + moved.bytes.received).sum::<u64>();
+    assert_eq!(sum(&all), 1_100, "no byte is lost");
+    assert_eq!(all.last(), Some(&program(99)));
+    let (user, programs) = all.split_first().unwrap();
+    assert_eq!((user.account.kind, user.account.name.as_deref()), (AccountKind::User, None));
+    assert_eq!(coarse_bytes, 1_100 - sum(programs));
+}
+
+#[test]
 fn who_keeps_the_wal_from_shrinking_is_told_of_until_he_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("book.db");
