@@ -26,10 +26,12 @@ mod booking;
 mod clock;
 mod failure;
 mod opening;
+mod pace;
 mod writing;
 
 use clock::Clock;
 pub use failure::Failure;
+use pace::Pace;
 pub use writing::Writing;
 
 /// Counts and reports until it is told to stop.
@@ -114,9 +116,12 @@ async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Re
     notify::ready(&status);
     loop {
         let event = events.next(&mut timers).await;
-        if let ControlFlow::Break(end) = daemon.handle(event, Now::read()) {
+        let now = Now::read();
+        if let ControlFlow::Break(end) = daemon.handle(event, now) {
+            tracing::debug!("the loop kept an event waiting for {:?} at most", daemon.latest.longest_wait());
             return end;
         }
+        daemon.note_turn(now);
     }
 }
 
@@ -171,6 +176,7 @@ pub struct Daemon {
     begun: Option<SystemTime>,
     /// For whoever asks for the status.
     latest: Latest,
+    pace: Pace,
 }
 
 type Flow = ControlFlow<Result<(), Failure>>;
@@ -225,7 +231,13 @@ impl Daemon {
             gaps: life.gaps,
             begun: life.begun,
             latest,
+            pace: Pace::default(),
         }
+    }
+
+    /// An event that was taken then is handled.
+    fn note_turn(&mut self, taken: Now) {
+        self.latest.set_longest_wait(self.pace.turned(taken.monotonic));
     }
 
     /// Counts those who are waited for when they come.
@@ -278,7 +290,7 @@ impl Daemon {
     /// Has those counted who were waited for and have come.
     fn admit(&mut self) -> Result<(), CaptureError> {
         let users = self.waiting.come();
-        if users.is_empty() { Ok(()) } else { self.backend.want(&users) }
+        if users.is_empty() { Ok(()) } else { self.pace.in_backend(|| self.backend.want(&users)) }
     }
 
     /// Asks the backend what it counted.
@@ -286,7 +298,7 @@ impl Daemon {
         if self.is_all_cut && self.writing.is_idle(Duration::ZERO) {
             self.backend.reported();
         }
-        match self.admit().and_then(|()| self.backend.collect()) {
+        match self.admit().and_then(|()| self.pace.in_backend(|| self.backend.collect())) {
             Ok(batch) => {
                 self.source.waiting_for = self.waiting.names().collect();
                 self.source.waiting_for.extend(batch.absent_interfaces.iter().map(|name| format!("interface {name}")));

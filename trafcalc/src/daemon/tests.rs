@@ -339,3 +339,5 @@ fn an_interface_that_is_not_there_is_told_while_it_is_not() {
     bench.goes_on_after_10s(Event::Tick);
     assert_eq!(bench.records()[0].get("waiting_for"), None);
 }
+
+mod cost;

@@ -16,33 +16,52 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The latest summary, which the service renews and whoever asks is told.
 #[derive(Clone, Debug)]
-pub struct Latest(Arc<Mutex<(Summary, Instant)>>);
+pub struct Latest(Arc<Mutex<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    summary: Summary,
+    at: Instant,
+    longest_wait: Duration,
+}
 
 impl Latest {
     /// With a first one.
     #[must_use]
     pub fn new(summary: Summary) -> Self {
-        Self(Arc::new(Mutex::new((summary, Instant::now()))))
+        Self(Arc::new(Mutex::new(Kept { summary, at: Instant::now(), longest_wait: Duration::ZERO })))
     }
 
     /// Replaces it.
     pub fn set(&self, summary: Summary) {
-        *self.lock() = (summary, Instant::now());
+        let mut kept = self.lock();
+        (kept.summary, kept.at) = (summary, Instant::now());
     }
 
     /// What is told now.
     #[must_use]
     pub fn get(&self) -> Summary {
-        self.lock().0.clone()
+        self.lock().summary.clone()
     }
 
     /// How old it is.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.lock().1.elapsed()
+        self.lock().at.elapsed()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Summary, Instant)> {
+    /// How long the loop kept an event waiting at most, without what the backend took.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.lock().longest_wait
+    }
+
+    /// Notes that it was so long.
+    pub fn set_longest_wait(&self, time: Duration) {
+        self.lock().longest_wait = time;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,6 +32,8 @@ pub struct Status {
     pub cost: Cost,
     /// How old the summary is, in seconds.
     pub age_s: f64,
+    /// How long the service's loop kept an event waiting at most, in milliseconds, without what the backend took.
+    pub loop_longest_wait_ms: f64,
     /// How the log does.
     pub log: Condition,
     /// How the book does, if there is one.
@@ -50,6 +52,7 @@ impl Status {
             pid: std::process::id(),
             cost: Cost::read(),
             age_s: latest.age().as_secs_f64(),
+            loop_longest_wait_ms: latest.longest_wait().as_secs_f64() * 1_000.0,
             log,
             book,
             summary: latest.get(),
