@@ -262,14 +262,13 @@ impl BookSink {
         book.told(LOG, &Mark { epoch, seq: told.seq, note: told.mark })
     }
 
-    /// Has the log told what is new. A report that it can write next is given as it is; else it is read from the book later.
-    fn give(&mut self, report: Option<&Report>) -> Result<(), BookError> {
+    /// Has the log told what is new. Records that it can write next are given as they are; else they are read from the book later.
+    fn give(&mut self, fresh: Option<Former>) -> Result<(), BookError> {
         let Some(book) = self.book.take() else { return Ok(()) };
-        let given = match report {
-            Some(report) if self.given.is_none() && book.has_many(LOG).is_ok_and(|many| !many) => {
-                let Stamp { epoch, seq, .. } = report.summary.stamp;
-                (self.life, self.given) = (Some(epoch), Some((epoch, seq)));
-                self.log.tell(Piece::Report(Box::new(report.clone())));
+        let given = match fresh {
+            Some(fresh) if self.given.is_none() && book.has_many(LOG).is_ok_and(|many| !many) => {
+                (self.life, self.given) = (Some(fresh.epoch), Some((fresh.epoch, fresh.seq)));
+                self.log.tell(Piece::Resume { mark: None, former: vec![fresh] });
                 Ok(())
             }
             _ => self.give_former(&book),
@@ -299,17 +298,19 @@ impl BookSink {
         Ok(())
     }
 
-    /// Books it; gives whether what the log is told of it is more than its report.
-    fn book(&mut self, booking: &Booking) -> Result<bool, BookError> {
+    /// Books it; gives what the log is told of it.
+    fn book(&mut self, booking: &Booking) -> Result<Option<Former>, BookError> {
         self.heed_damage(booking.commit.end)?;
         if self.book.is_none() {
             self.open(booking.commit.start)?;
         }
         self.note_told()?;
-        let Some(book) = &mut self.book else { return Ok(false) };
+        let Some(book) = &mut self.book else { return Ok(None) };
         let records = records(booking, self.gap.as_ref());
         book.commit_telling(&booking.commit, records.as_deref(), self.gap.as_ref())?;
-        Ok(self.gap.take().is_some())
+        self.gap = None;
+        let Stamp { epoch, seq, .. } = booking.stamp;
+        Ok(records.map(|records| Former { epoch, seq, records }))
     }
 }
 
@@ -348,8 +349,8 @@ impl Sink<Booking> for BookSink {
     }
 
     fn take(&mut self, booking: &Booking) -> Result<(), SinkError> {
-        let is_more = match self.book(booking) {
-            Ok(is_more) => is_more,
+        let fresh = match self.book(booking) {
+            Ok(fresh) => fresh,
             Err(error) => {
                 if error.trouble() == Trouble::Corrupt {
                     // Opening it again sets it aside.
@@ -360,8 +361,7 @@ impl Sink<Booking> for BookSink {
         };
         self.look_at_wal();
         // It is booked: what fails from here on is done with the next one.
-        let report = booking.report.as_ref().filter(|_| !is_more);
-        if let Err(error) = self.give(report).and_then(|()| self.trim(booking.commit.end)) {
+        if let Err(error) = self.give(fresh).and_then(|()| self.trim(booking.commit.end)) {
             tracing::warn!("{error}");
         }
         Ok(())

@@ -11,16 +11,16 @@ use crate::report::Report;
 pub enum Piece {
     /// A report.
     Report(Box<Report>),
-    /// What a former life of the service had still to write, and how far it had come.
+    /// Reports that are booked, as the book has them.
     Resume {
-        /// What the log noted when it was last told of, as in [`Told`].
+        /// What the log noted when it was last told of, as in [`Told`], where a former life of the service may have written them.
         mark: Option<String>,
         /// The oldest first.
         former: Vec<Former>,
     },
 }
 
-/// A report of a former life of the service.
+/// A report that is booked, of this life of the service or of a former one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Former {
     /// Its life.

@@ -1,9 +1,13 @@
 //! Records as `key=value` pairs, one record a line, in the way of go-logfmt: a text is quoted where it would not be
 //! read back as itself, `null` stands for nothing.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 
-use super::{Format, json};
+use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
+
+use super::{Format, Json, json};
 use crate::report::Report;
 
 /// The format `logfmt`.
@@ -11,43 +15,105 @@ pub struct Logfmt;
 
 impl Format for Logfmt {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
-        report.gaps.iter().for_each(|gap| line(gap, out));
-        report.steps.iter().for_each(|step| line(step, out));
-        report.accounts.iter().for_each(|account| line(account, out));
-        line(&report.summary, out);
+        // By way of JSON, so that both formats have the same fields.
+        let mut records = Vec::new();
+        Json.encode(report, &mut records);
+        self.encode_json(&String::from_utf8_lossy(&records), out);
     }
 
     fn encode_json(&self, records: &str, out: &mut Vec<u8>) {
-        // What is no JSON was written by nobody of ours.
-        records
-            .lines()
-            .filter_map(|text| serde_json::from_str::<Value>(text).ok())
-            .for_each(|record| line(&record, out));
+        for record in records.lines() {
+            let begin = out.len();
+            match serde_json::Deserializer::from_str(record).deserialize_map(Fields(out)) {
+                Ok(()) => out.push(b'\n'),
+                // What is no record was written by nobody of ours.
+                Err(_) => out.truncate(begin),
+            }
+        }
     }
 }
 
-/// By way of JSON's data model, so that both formats have the same fields.
-fn line(record: &impl serde::Serialize, out: &mut Vec<u8>) {
-    let Ok(Value::Object(fields)) = serde_json::to_value(record) else { unreachable!("records are structs") };
-    for (position, (key, value)) in fields.iter().enumerate() {
-        if position > 0 {
-            out.push(b' ');
-        }
-        out.extend_from_slice(key.as_bytes());
-        out.push(b'=');
-        write_value(value, out);
+/// Writes the fields of a record as they are read.
+struct Fields<'a>(&'a mut Vec<u8>);
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a record")
     }
-    out.push(b'\n');
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let Self(out) = self;
+        let mut is_first = true;
+        while let Some(key) = fields.next_key::<Cow<'_, str>>()? {
+            if !std::mem::take(&mut is_first) {
+                out.push(b' ');
+            }
+            out.extend_from_slice(key.as_bytes());
+            out.push(b'=');
+            fields.next_value_seed(Field(out))?;
+        }
+        Ok(())
+    }
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::String(text) if is_plain(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Array(items) => {
-            let texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
-            json::value(&texts.join("; "), out);
+/// Writes the value of a field: a number or a text as it is, many texts as one.
+struct Field<'a>(&'a mut Vec<u8>);
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number, a text, or some of them")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        write!(self.0, "{value}").map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        write!(self.0, "{value}").map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        write!(self.0, "{value}").map_err(E::custom)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        json::value(&value, self.0);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if is_plain(text) {
+            self.0.extend_from_slice(text.as_bytes());
+        } else {
+            json::value(&text, self.0);
         }
-        other => json::value(other, out),
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut joined = String::new();
+        while let Some(item) = items.next_element::<String>()? {
+            let _ = write!(joined, "{}{item}", if joined.is_empty() { "" } else { "; " });
+        }
+        json::value(&joined, self.0);
+        Ok(())
     }
 }
 
@@ -91,6 +157,8 @@ mod tests {
             ("a b", r#"user="a b" "#),
             ("x uid=0", r#"user="x uid=0" "#),
             ("a\"b", r#"user="a\"b" "#),
+            ("a=b", r#"user="a=b" "#),
+            (r"a\b", r#"user="a\\b" "#),
             ("a\nb", r#"user="a\nb" "#),
             ("", r#"user="" "#),
             ("null", r#"user="null" "#),
