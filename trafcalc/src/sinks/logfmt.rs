@@ -1,9 +1,7 @@
 //! Records as `key=value` pairs, one record a line, in the way of go-logfmt: a text is quoted where it would not be
 //! read back as itself, `null` stands for nothing.
 
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 
@@ -46,7 +44,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let Self(out) = self;
         let mut is_first = true;
-        while let Some(key) = fields.next_key::<Cow<'_, str>>()? {
+        while let Some(key) = fields.next_key::<&str>()? {
             if !std::mem::take(&mut is_first) {
                 out.push(b' ');
             }
@@ -81,16 +79,19 @@ impl<'de> Visitor<'de> for Field<'_> {
         Ok(())
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        write!(self.0, "{value}").map_err(E::custom)
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        json::value(&value, self.0);
+        Ok(())
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        write!(self.0, "{value}").map_err(E::custom)
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        json::value(&value, self.0);
+        Ok(())
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        write!(self.0, "{value}").map_err(E::custom)
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        json::value(&value, self.0);
+        Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
@@ -108,17 +109,17 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut joined = String::new();
-        while let Some(item) = items.next_element::<String>()? {
-            let _ = write!(joined, "{}{item}", if joined.is_empty() { "" } else { "; " });
+        let mut texts = Vec::new();
+        while let Some(text) = items.next_element::<String>()? {
+            texts.push(text);
         }
-        json::value(&joined, self.0);
+        json::value(&texts.join("; "), self.0);
         Ok(())
     }
 }
 
 fn is_plain(text: &str) -> bool {
-    !matches!(text, "" | "null") && !text.contains(|c: char| json::is_unsafe(c) || matches!(c, ' ' | '=' | '"' | '\\'))
+    !matches!(text, "" | "null") && !json::has_unsafe(text) && !text.contains([' ', '=', '"', '\\'])
 }
 
 #[cfg(test)]
