@@ -91,7 +91,11 @@ pub fn run(settings: &capture::Settings, format: Format) -> Result<(String, Exit
         Format::Table => printed::table(&verdict),
         Format::Json => printed::json(&verdict),
     };
-    Ok((text, if verdict.is_exact() { Exit::Done } else { Exit::Bug }))
+    Ok((text, exit(&verdict)))
+}
+
+fn exit(verdict: &Verdict) -> Exit {
+    if verdict.is_exact() { Exit::Done } else { Exit::Bug }
 }
 
 fn examine(settings: &capture::Settings) -> Result<Verdict, SelftestError> {
@@ -111,4 +115,29 @@ fn examine(settings: &capture::Settings) -> Result<Verdict, SelftestError> {
     }
     verdict.decline(&declined);
     Ok(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{BackendKind, Bytes, Declined};
+
+    #[test]
+    fn each_end_has_its_exit_code() {
+        let truth = verdict::Truth { scenario: "peek", sender: 1, receiver: 2, sent: 10, received: 10 };
+        let packet = target::Target { backend: BackendKind::Packet, attach: None };
+        let of = |sent| {
+            let (sender, receiver) = (Bytes { sent, received: 0 }, Bytes { sent: 0, received: 10 });
+            let rows = verdict::Row::compare(packet, &truth, sender, receiver);
+            exit(&Verdict { rows, not_tested: Vec::new() })
+        };
+        assert_eq!((of(10), of(11), of(9)), (Exit::Done, Exit::Bug, Exit::Bug));
+        let failed = SelftestError::step("making a namespace")(std::io::ErrorKind::NotFound.into());
+        let died = SelftestError::BackendDied(CaptureError::ThreadEnded("reader"));
+        let declined = Declined { backend: BackendKind::Packet, attach: None, reason: CaptureError::NotBuilt };
+        let none = SelftestError::NoBackend(Tried(vec![declined]));
+        for error in [failed, died, none, SelftestError::NoFreeUser, SelftestError::Traffic { scenario: "peek" }] {
+            assert_eq!(error.exit(), Exit::Unavailable, "{error}");
+        }
+    }
 }

@@ -231,6 +231,23 @@ mod tests {
         assert_eq!(left("2026-10-25T02:30:00+01:00[Europe/Vienna]", Duration::from_hours(1)), Duration::from_mins(30));
     }
 
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_late_tick_comes_once_and_not_for_each_that_was_missed() {
+        let period = Duration::from_secs(20);
+        let mut late = every(period, Instant::now().checked_sub(4 * period).unwrap());
+        late.tick().await;
+        let next = tokio::time::timeout(Duration::ZERO, late.tick()).await;
+        assert!(next.is_err(), "it is made good by the first");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_backend_is_asked_between_reports_only_where_they_are_rare() {
+        let collects = |interval| Timers::start(interval, None, None, None).collect.map(|collect| collect.period());
+        assert_eq!(collects(Duration::from_mins(1)), Some(COLLECT_PERIOD));
+        assert_eq!(collects(COLLECT_PERIOD), None);
+        assert_eq!(collects(Duration::from_secs(1)), None);
+    }
+
     /// Whatever else happens in between, as each ten seconds where reports are rarer than that.
     #[tokio::test(flavor = "current_thread")]
     async fn what_happens_in_between_puts_no_report_off() {
@@ -243,7 +260,8 @@ mod tests {
                 assert!(moved < A_MOMENT || moved > interval.saturating_sub(A_MOMENT), "{interval:?}: {moved:?}");
             }
             timers.align(true);
-            assert!(timers.tick > Instant::now());
+            let left = timers.tick.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && left <= interval + A_MOMENT, "{interval:?}: {left:?}");
         }
         // The coming multiple is never passed over before its report.
         let day = Duration::from_hours(24);

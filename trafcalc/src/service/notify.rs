@@ -22,11 +22,26 @@ pub fn alive() {
 /// How often systemd wants to hear that the loop turns: at half the time after which it would kill the service.
 #[must_use]
 pub fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|timeout| timeout / 2).filter(|period| !period.is_zero())
+    sd_notify::watchdog_enabled().and_then(period)
+}
+
+fn period(timeout: Duration) -> Option<Duration> {
+    Some(timeout / 2).filter(|period| !period.is_zero())
 }
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("systemd could not be told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_told_twice_in_its_time() {
+        assert_eq!(period(Duration::from_mins(1)), Some(Duration::from_secs(30)));
+        assert_eq!(period(Duration::ZERO), None);
     }
 }

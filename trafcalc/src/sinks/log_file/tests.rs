@@ -1,6 +1,11 @@
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
 
@@ -164,6 +169,40 @@ fn half_a_record_is_cut_off_again() {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     let expected = ["1".repeat(600), "3".repeat(100)].concat();
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+/// Runs with a limit of 1024 bytes for files, which can be lifted; alone it has nothing to do.
+#[test]
+fn child_with_a_log_that_cannot_be_cut() {
+    if std::env::var_os(CHILD_LOG).is_none() {
+        return;
+    }
+    let memory = memfd_create(c"log", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK)).unwrap();
+    let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
+    let file = File::from(memory);
+    let mut log =
+        LogFile { path: path.clone(), file, regular: true, created: false, torn_at: None, unended: false, lock: None };
+    log.append(&[b'1'; 600]).unwrap();
+    log.append(&[b'2'; 600]).unwrap_err();
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
+    log.append(&[b'3'; 100]).unwrap();
+    log.append(&[b'4'; 100]).unwrap();
+    let expected = ["1".repeat(600), "2".repeat(424), "\n".to_owned(), "3".repeat(100), "4".repeat(100)].concat();
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+#[test]
+fn half_a_record_that_cannot_be_cut_off_gets_a_line_of_its_own() {
+    let child = "sinks::log_file::tests::child_with_a_log_that_cannot_be_cut";
+    let child = Command::new("sh")
+        .args(["-c", &format!("trap '' XFSZ; ulimit -S -f 2; exec \"$0\" --exact {child}")])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD_LOG, "in memory")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 }
 
 #[test]
