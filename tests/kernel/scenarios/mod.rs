@@ -15,6 +15,7 @@ mod cast;
 mod comes_later;
 pub(crate) mod counted;
 mod directory_down;
+mod directory_gone;
 mod disconnected;
 mod eight_threads;
 mod fast_open;
@@ -126,6 +127,7 @@ pub(crate) static ALL: &[Scenario] = &[
     cast::SCENARIO,
     comes_later::SCENARIO,
     directory_down::SCENARIO,
+    directory_gone::SCENARIO,
     disconnected::SCENARIO,
     eight_threads::SCENARIO,
     fast_open::SCENARIO,

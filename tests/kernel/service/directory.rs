@@ -70,6 +70,11 @@ impl Directory {
         Ok(std::fs::remove_file(self.path("down"))?)
     }
 
+    /// Has nothing be at the socket of its server from now on.
+    pub(crate) fn vanish(&self) -> Result<()> {
+        self.replace("gone", "")
+    }
+
     /// Where the module is.
     pub(super) fn modules(&self) -> &Path {
         self.folder.path()

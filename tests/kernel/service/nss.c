@@ -1,6 +1,7 @@
 /* A directory of users for one service under test: an NSS module (nss(5)) over files in FOLDER.
  *
- * users: a line "NAME UID" each. delay_ms: how long an answer takes. down: if it is there, the directory does not answer.
+ * users: a line "NAME UID" each. delay_ms: how long an answer takes. down: if it is there, the directory does not answer; gone:
+ * if it is there, so is nothing at the socket of its server.
  */
 #include <errno.h>
 #include <nss.h>
@@ -35,6 +36,10 @@ static enum nss_status find(const char *name, uid_t uid, struct passwd *user, ch
 	wait_for_the_server();
 	if (!access(FOLDER "/down", F_OK)) {
 		*error = ETIMEDOUT;
+		return NSS_STATUS_UNAVAIL;
+	}
+	if (!access(FOLDER "/gone", F_OK)) {
+		*error = ENOENT;
 		return NSS_STATUS_UNAVAIL;
 	}
 	FILE *file = fopen(FOLDER "/users", "re");
