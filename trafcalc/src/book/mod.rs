@@ -52,6 +52,17 @@ pub struct Book {
     _lock: crate::lock::Lock,
 }
 
+/// What is booked with a report beside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling<'a> {
+    /// What sinks have to tell of it.
+    pub records: Option<&'a str>,
+    /// A further time that was not counted.
+    pub gap: Option<&'a Gap>,
+    /// How far a sink has come.
+    pub told: Option<(&'a str, &'a Mark)>,
+}
+
 /// What [`Book::trim`] removed, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
@@ -139,18 +150,17 @@ impl Book {
 
     /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), BookError> {
-        self.commit_telling(commit, commit.records.as_deref(), None)
+        self.commit_telling(commit, &Telling { records: commit.records.as_deref(), ..Telling::default() })
     }
 
-    /// The same with these records for the sinks instead of its own, and with a further gap.
-    pub fn commit_telling(
-        &mut self,
-        commit: &Commit,
-        records: Option<&str>,
-        gap: Option<&Gap>,
-    ) -> Result<(), BookError> {
+    /// The same with more in the same transaction, and with the records that are in `telling` instead of its own.
+    pub fn commit_telling(&mut self, commit: &Commit, telling: &Telling<'_>) -> Result<(), BookError> {
         let (epoch, zone, accounts) = (self.epoch, &self.zone, &mut self.accounts);
+        let &Telling { records, gap, told } = telling;
         let work = |book: &Transaction<'_>| {
+            if let Some((sink, mark)) = told {
+                outbox::told(book, sink, mark)?;
+            }
             commit::book(book, epoch, zone, accounts, commit)?;
             commit::gaps(book, epoch, commit.gaps.iter().chain(gap))?;
             records.map_or(Ok(()), |records| outbox::put(book, epoch, commit.seq, records))

@@ -11,7 +11,7 @@ use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
 use crate::book::{
-    AccountKey, AccountKind, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Trouble,
+    AccountKey, AccountKind, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Telling, Trouble,
 };
 use crate::report::{GapRecord, Report, Stamp};
 
@@ -147,6 +147,8 @@ pub struct BookSink {
     life: Option<u64>,
     /// The last report that the log was given and has not written yet.
     given: Option<(u64, u64)>,
+    /// How far the log has come, until it is noted.
+    unnoted: Option<Mark>,
     /// The time that was not counted before a book that was opened late, until it is booked.
     gap: Option<Gap>,
     /// What was in the place of the book in this life, and is no book.
@@ -179,6 +181,7 @@ impl BookSink {
             told,
             life: None,
             given: None,
+            unnoted: None,
             gap: None,
             set_aside: None,
             held: None,
@@ -252,14 +255,24 @@ impl BookSink {
         Ok(())
     }
 
-    /// Notes what the log has written.
-    fn note_told(&mut self) -> Result<(), BookError> {
-        let (Some(book), Some(told)) = (&mut self.book, self.told.try_iter().last()) else { return Ok(()) };
+    /// Hears what the log has written.
+    fn hear_told(&mut self) {
+        let (Some(book), Some(told)) = (&self.book, self.told.try_iter().last()) else { return };
         if self.given == Some((told.epoch, told.seq)) {
             self.given = None;
         }
         let epoch = if self.life == Some(told.epoch) { book.epoch() } else { told.epoch.cast_signed() };
-        book.told(LOG, &Mark { epoch, seq: told.seq, note: told.mark })
+        self.unnoted = Some(Mark { epoch, seq: told.seq, note: told.mark });
+    }
+
+    /// Notes what the log has written, where no report comes that it could be noted with.
+    fn note_told(&mut self) -> Result<(), BookError> {
+        self.hear_told();
+        if let (Some(book), Some(mark)) = (&mut self.book, &self.unnoted) {
+            book.told(LOG, mark)?;
+            self.unnoted = None;
+        }
+        Ok(())
     }
 
     /// Has the log told what is new. Records that it can write next are given as they are; else they are read from the book later.
@@ -304,11 +317,12 @@ impl BookSink {
         if self.book.is_none() {
             self.open(booking.commit.start)?;
         }
-        self.note_told()?;
+        self.hear_told();
         let Some(book) = &mut self.book else { return Ok(None) };
-        let records = records(booking, self.gap.as_ref());
-        book.commit_telling(&booking.commit, records.as_deref(), self.gap.as_ref())?;
-        self.gap = None;
+        let (gap, told) = (self.gap.as_ref(), self.unnoted.as_ref().map(|mark| (LOG, mark)));
+        let records = records(booking, gap);
+        book.commit_telling(&booking.commit, &Telling { records: records.as_deref(), gap, told })?;
+        (self.gap, self.unnoted) = (None, None);
         let Stamp { epoch, seq, .. } = booking.stamp;
         Ok(records.map(|records| Former { epoch, seq, records }))
     }
