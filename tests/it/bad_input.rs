@@ -85,6 +85,8 @@ fn a_wrong_command_line_is_named_by_option() {
         (&["--method=sweep", "--by=unit"], "--method sweep cannot be used with --by unit: a sweep reads connections"),
         (&["--owner=me"], "'--owner <WHOSE>'"),
         (&["--by=colour"], "'--by <WHAT>'"),
+        (&["--by=unit,colour"], "invalid value 'colour' for '--by <WHAT>'"),
+        (&["--by=unit,program,unit"], "--by has unit twice"),
         (
             &["--user=no-such-user"],
             "there is no user \"no-such-user\" on this host; who has no name here may be given by",

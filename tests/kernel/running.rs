@@ -127,7 +127,8 @@ impl Running {
             let (program, unit) = (text("program")?.to_owned(), text("unit")?.to_owned());
             let (uid, pid, acting) = (u32::try_from(uid)?, number("pid")?, number("acting")?);
             let (pid, acting) = (u32::try_from(pid)?, u32::try_from(acting)?);
-            self.table.add(Account::Actor { uid, pid, program, unit, acting }, bytes);
+            let (pid, program, unit, acting) = (Some(pid), Some(program), Some(unit), Some(acting));
+            self.table.add(Account { pid, program, unit, acting, ..Account::user(uid) }, bytes);
         }
         Ok(())
     }

@@ -27,94 +27,82 @@ impl Bytes {
     }
 }
 
-/// Whose bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Account {
-    User(u32),
-    /// As traffic programs tell it.
-    Actor {
-        uid: u32,
-        pid: u32,
-        program: String,
-        /// The last part of the path of its cgroup, if the scenario has put it into one.
-        unit: String,
-        /// The user as whom it acted.
-        acting: u32,
-    },
-    Process {
-        uid: u32,
-        pid: u32,
-        program: String,
-    },
-    Program {
-        uid: u32,
-        program: String,
-    },
-    Unit {
-        uid: u32,
-        unit: String,
-    },
-    /// `(unattributed)` or `(other)`.
-    Named(String),
+/// Whose bytes, as far as told: of a traffic program all of it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Account {
+    pub(crate) uid: Option<u32>,
+    /// `(unattributed)` or `(other)`, of an account that is no user's.
+    pub(crate) name: Option<String>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) program: Option<String>,
+    /// The last part of the path of its cgroup; empty if the scenario has put a traffic program into none.
+    pub(crate) unit: Option<String>,
+    /// The user as whom a traffic program acted.
+    pub(crate) acting: Option<u32>,
 }
 
 /// What the service is asked to tell accounts apart by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum By {
-    User,
-    Process,
-    Program,
-    Unit,
-    /// By user, but the one as whom a process acts.
-    Acting,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct By {
+    words: &'static [&'static str],
+    /// The user is the one as whom a process acts.
+    acting: bool,
 }
 
 impl By {
-    pub(crate) const fn option(self) -> &'static str {
-        match self {
-            Self::User => "--by=user",
-            Self::Process => "--by=process",
-            Self::Program => "--by=program",
-            Self::Unit => "--by=unit",
-            Self::Acting => "--owner=acting",
-        }
+    pub(crate) const USER: Self = Self::words(&["user"]);
+    pub(crate) const PROCESS: Self = Self::words(&["process"]);
+    pub(crate) const PROGRAM: Self = Self::words(&["program"]);
+    pub(crate) const UNIT: Self = Self::words(&["unit"]);
+    pub(crate) const PROGRAM_AND_UNIT: Self = Self::words(&["user", "unit", "program"]);
+    pub(crate) const PROCESS_AND_UNIT: Self = Self::words(&["process", "unit"]);
+    pub(crate) const ACTING: Self = Self { acting: true, ..Self::USER };
+
+    const fn words(words: &'static [&'static str]) -> Self {
+        Self { words, acting: false }
+    }
+
+    pub(crate) fn option(self) -> String {
+        if self.acting { "--owner=acting".to_owned() } else { format!("--by={}", self.words.join(",")) }
+    }
+
+    fn tells(self, word: &str) -> bool {
+        self.words.contains(&word)
     }
 }
 
 impl Account {
-    pub(crate) const fn uid(&self) -> Option<u32> {
-        match self {
-            Self::User(uid)
-            | Self::Actor { uid, .. }
-            | Self::Process { uid, .. }
-            | Self::Program { uid, .. }
-            | Self::Unit { uid, .. } => Some(*uid),
-            Self::Named(_) => None,
-        }
+    pub(crate) fn user(uid: u32) -> Self {
+        Self { uid: Some(uid), ..Self::default() }
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Whether nothing but the user is told.
+    pub(crate) const fn is_user(&self) -> bool {
+        self.uid.is_some() && self.pid.is_none() && self.program.is_none() && self.unit.is_none()
     }
 
     fn by(self, what: By) -> Self {
-        match (what, self) {
-            (By::User, Self::Actor { uid, .. }) => Self::User(uid),
-            (By::Process, Self::Actor { uid, pid, program, .. }) => Self::Process { uid, pid, program },
-            (By::Program, Self::Actor { uid, program, .. }) => Self::Program { uid, program },
-            (By::Unit, Self::Actor { uid, unit, .. }) => Self::Unit { uid, unit },
-            (By::Acting, Self::Actor { acting, .. }) => Self::User(acting),
-            (_, other) => other,
+        Self {
+            uid: if what.acting { self.acting } else { self.uid },
+            pid: self.pid.filter(|_| what.tells("process")),
+            program: self.program.filter(|_| what.tells("program") || what.tells("process")),
+            unit: self.unit.filter(|_| what.tells("unit")),
+            acting: None,
+            name: self.name,
         }
     }
 }
 
 impl Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(uid) => write!(f, "{uid}"),
-            Self::Actor { uid, pid, program, unit, acting } => write!(f, "{uid}/{acting}/{unit}/{program}/{pid}"),
-            Self::Process { uid, pid, program } => write!(f, "{uid}/{program}/{pid}"),
-            Self::Program { uid, program } => write!(f, "{uid}/{program}"),
-            Self::Unit { uid, unit } => write!(f, "{uid}/{unit}"),
-            Self::Named(name) => f.write_str(name),
-        }
+        let Self { uid, name, pid, program, unit, acting } = self;
+        let number = |number: &Option<u32>| number.map(|number| number.to_string());
+        let parts = [number(uid), name.clone(), number(acting), unit.clone(), program.clone(), number(pid)];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
     }
 }
 
@@ -146,7 +134,10 @@ impl Table {
     pub(crate) fn with_users(self, owner: impl Fn(u32) -> u32) -> Self {
         let mut table = Self::default();
         for (account, bytes) in self.0 {
-            let account = if let Account::User(uid) = account { Account::User(owner(uid)) } else { account };
+            let account = match account.uid {
+                Some(uid) if account.is_user() => Account::user(owner(uid)),
+                _ => account,
+            };
             table.add(account, bytes);
         }
         table
@@ -170,16 +161,16 @@ impl Table {
     }
 
     pub(crate) fn user(&self, uid: u32) -> Bytes {
-        self.get(&Account::User(uid))
+        self.get(&Account::user(uid))
     }
 
     pub(crate) fn named(&self, name: &str) -> Bytes {
-        self.get(&Account::Named(name.to_owned()))
+        self.get(&Account::named(name))
     }
 
     /// Takes these users out of the comparison.
     pub(crate) fn forget(&mut self, users: &[u32]) {
-        self.0.retain(|account, _| !users.iter().any(|&uid| *account == Account::User(uid)));
+        self.0.retain(|account, _| !users.iter().any(|&uid| *account == Account::user(uid)));
     }
 
     /// All accounts together.

@@ -1,15 +1,13 @@
 //! Who acts on a socket, where more than its user is to be told: the keys and the rows of such accounts.
 
-/// What accounts are told apart by, as the loader tells the program.
+/// What accounts are told apart by beside the user, as bits.
 pub mod by {
-    /// By user.
-    pub const USER: u32 = 0;
-    /// By user and process.
+    /// The process.
     pub const PROCESS: u32 = 1;
-    /// By user and program.
-    pub const PROGRAM: u32 = 2;
-    /// By user and cgroup.
-    pub const UNIT: u32 = 3;
+    /// The program.
+    pub const PROGRAM: u32 = 1 << 1;
+    /// The cgroup.
+    pub const UNIT: u32 = 1 << 2;
 }
 
 /// Which filters are set, as bits.
@@ -41,8 +39,10 @@ pub const NAME_BYTES: usize = 64;
 pub struct Actor {
     /// The user, and in the upper half the process (`tgid`) in the first pid namespace.
     pub who: u64,
-    /// When the process was started, in nanoseconds since boot; or the id of the cgroup.
-    pub id: u64,
+    /// When the process was started, in nanoseconds since boot.
+    pub start: u64,
+    /// The id of the cgroup.
+    pub unit: u64,
     /// The last part of the path of the program, as words of 8 bytes in memory order.
     pub name: [u64; NAME_BYTES / 8],
 }
@@ -67,16 +67,16 @@ impl Actor {
     /// The actor as it lies in the map.
     #[must_use]
     pub const fn from_words(words: [u64; ACTOR_WORDS]) -> Self {
-        let [who, id, name @ ..] = words;
-        Self { who, id, name }
+        let [who, start, unit, name @ ..] = words;
+        Self { who, start, unit, name }
     }
 
     /// As it lies in the map.
     #[must_use]
     pub fn words(&self) -> [u64; ACTOR_WORDS] {
         let mut words = [0; ACTOR_WORDS];
-        (words[0], words[1]) = (self.who, self.id);
-        words[2..].copy_from_slice(&self.name);
+        (words[0], words[1], words[2]) = (self.who, self.start, self.unit);
+        words[3..].copy_from_slice(&self.name);
         words
     }
 
@@ -109,8 +109,8 @@ pub struct Seat {
 /// There are 2 to the power of this many epochs of processes.
 pub const EPOCH_BITS: u32 = 16;
 
-/// The epoch of a process: it moves when one with such a number ends or becomes another program, so that what is
-/// remembered of a number is looked at again.
+/// The epoch of a process: it moves when one with such a number ends, becomes another program, or is moved to another
+/// cgroup where that matters, so that what is remembered of a number is looked at again.
 #[must_use]
 #[inline]
 pub const fn epoch_index(pid: u32) -> u32 {
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn an_actor_survives_its_way_through_the_map() {
         let name = [1, 2, 3, 4, 5, 6, 7, u64::MAX];
-        let actor = Actor { who: (4_194_303 << 32) + 70_020_001, id: (1 << 63) + 7, name };
+        let actor = Actor { who: (4_194_303 << 32) + 70_020_001, start: (1 << 63) + 7, unit: 9, name };
         assert_eq!((actor.uid(), actor.pid()), (70_020_001, 4_194_303));
         assert_eq!(Actor::from_words(actor.words()), actor);
-        assert_eq!(size_of::<Actor>(), 80);
+        assert_eq!(size_of::<Actor>(), 88);
     }
 }

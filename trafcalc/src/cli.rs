@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::capture::{Attach, Belonging, By};
+use crate::capture::{Attach, Belonging, Dimension};
 use crate::config::{Backend, Format, Interval, Keep, LastPart, MethodChoice, Only, Overrides, Pid, RunTime, Word};
 use crate::selftest;
 
@@ -185,9 +185,9 @@ pub struct RunArgs {
     #[arg(long)]
     loopback: bool,
 
-    /// What accounts are told apart by [default: user]
-    #[arg(long, value_name = "WHAT")]
-    by: Option<By>,
+    /// What accounts are told apart by, several as in program,unit; always by user, too [default: user]
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    by: Vec<Dimension>,
 
     /// Which user's bytes are: the socket's, or as whom a process acts [default: socket]
     #[arg(long, value_name = "WHOSE")]
@@ -276,7 +276,7 @@ macro_rules! choices {
     ($($choice:ty),*) => {$(
         impl ValueEnum for $choice {
             fn value_variants<'a>() -> &'a [Self] {
-                Self::ALL
+                <Self as Word>::ALL
             }
 
             fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -286,7 +286,7 @@ macro_rules! choices {
     )*};
 }
 
-choices!(Backend, Attach, MethodChoice, Format, By, Belonging);
+choices!(Backend, Attach, MethodChoice, Format, Dimension, Belonging);
 
 /// Reads the command line.
 ///
@@ -327,6 +327,18 @@ mod tests {
         assert_eq!(only.users, ["a", "b"]);
         assert_eq!(only.pids.iter().map(|pid| pid.get()).collect::<Vec<_>>(), [7]);
         assert!(only.children);
+    }
+
+    #[test]
+    fn what_accounts_are_told_apart_by_is_a_list() {
+        for words in [&["--by=unit,program"][..], &["--by", "unit", "--by", "program"]] {
+            let words = ["trafcalc", "run"].iter().chain(words);
+            let Ok(Cli { command: Command::Run(args) }) = Cli::try_parse_from(words) else { panic!("was refused") };
+            assert_eq!(Overrides::from(*args).by, [Dimension::Unit, Dimension::Program]);
+        }
+        for by in ["--by=", "--by=unit,", "--by=unit,colour"] {
+            assert!(Cli::try_parse_from(["trafcalc", "run", by]).is_err(), "{by}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::capture::{self, Attach, BackendKind, Belonging, By, EbpfSettings, Method, PacketSettings, Wanted};
+use crate::capture::{
+    self, Attach, BackendKind, Belonging, By, Dimension, EbpfSettings, Method, PacketSettings, Wanted,
+};
 
 mod file;
 mod needs_actor;
@@ -134,8 +136,8 @@ pub struct Overrides {
     pub keep: Option<Keep>,
     /// `--loopback`
     pub loopback: bool,
-    /// `--by`
-    pub by: Option<By>,
+    /// `--by`; empty if it is not given.
+    pub by: Vec<Dimension>,
     /// `--owner`
     pub owner: Option<Belonging>,
     /// `--user`, `--pid`, `--children`, `--program`, `--unit`, `--later`
@@ -227,6 +229,9 @@ pub enum ConfigError {
         /// Whether one of the two is an option of the command line, and not both written in the file.
         is_usage: bool,
     },
+    /// `--by` names something twice.
+    #[error("--by has {} twice", .0.name())]
+    RepeatedBy(Dimension),
     /// `--children` of nobody.
     #[error("--children is for the processes that --pid names, but there is none")]
     ChildrenOfNobody,
@@ -254,6 +259,7 @@ impl ConfigError {
                 | Self::MethodWithoutEbpf(_)
                 | Self::SweepWithoutActor { is_usage: true, .. }
                 | Self::ActingWithoutEbpf { is_usage: true }
+                | Self::RepeatedBy(_)
                 | Self::ChildrenOfNobody
                 | Self::TestKnob { .. }
         )
@@ -300,7 +306,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         Backend::Auto => (attach.is_some() || method.is_some()).then_some(BackendKind::Ebpf),
         Backend::Only(kind) => Some(kind),
     };
-    let (by, belonging) = (overrides.by.unwrap_or(file.by), overrides.owner.unwrap_or(file.owner));
+    let (by, belonging) = (by(&overrides.by, file.by)?, overrides.owner.unwrap_or(file.owner));
     let only = merge_only(&overrides.only, &file.only);
     if backend == Some(BackendKind::Packet) {
         check_packet(overrides, belonging)?;
@@ -354,6 +360,11 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
         status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
             .filter(|path| !path.as_os_str().is_empty()),
     })
+}
+
+/// What accounts are told apart by: what was typed, if anything, and else what the file says.
+fn by(typed: &[Dimension], written: By) -> Result<By, ConfigError> {
+    if typed.is_empty() { Ok(written) } else { By::of(typed).map_err(ConfigError::RepeatedBy) }
 }
 
 /// The book that is asked for; where nothing is said of it, the default one if reports go to a log, and none if they are only

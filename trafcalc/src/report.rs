@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use crate::capture::{By, Health, Owner, Process};
+use crate::capture::{By, Dimension, Health, Owner, Process, Unit, User};
 use crate::ledger::{Account, Snapshot};
 
 /// What is written at once: a record for each account, and one for all, which comes last.
@@ -95,34 +96,21 @@ pub struct AccountRecord {
     pub received_bytes_total: u64,
 }
 
-/// What a record tells beyond the user. Empty where nothing is known.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Detail {
-    /// Nothing.
-    User {},
-    /// Of a process.
-    Process {
-        /// Its number.
-        pid: Option<u32>,
-        /// When it was started.
-        #[serde(serialize_with = "rfc3339_if_known")]
-        start_time: Option<SystemTime>,
-        /// The last part of the path of its program.
-        program: Option<String>,
-        /// The path of its program, where it is still running and may be looked at.
-        exe: Option<String>,
-    },
-    /// Of a program.
-    Program {
-        /// The last part of its path.
-        program: Option<String>,
-    },
-    /// Of a systemd unit or container.
-    Unit {
-        /// Its name, or the id of a cgroup that was gone before it was looked up.
-        unit: Option<String>,
-    },
+/// What a record tells beyond the user: the fields of what was asked for, empty where nothing is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    /// What was asked for.
+    pub by: By,
+    /// The number of the process.
+    pub pid: Option<u32>,
+    /// When the process was started.
+    pub start_time: Option<SystemTime>,
+    /// The last part of the path of the program.
+    pub program: Option<String>,
+    /// The path of the process's program, where it is still running and may be looked at.
+    pub exe: Option<String>,
+    /// The name of the systemd unit or container, or the id of a cgroup that was gone before it was looked up.
+    pub unit: Option<String>,
 }
 
 /// All accounts over one period, and what could not be counted or attributed since the start.
@@ -237,8 +225,8 @@ pub trait Names {
     /// The name of a user.
     fn user(&mut self, uid: u32) -> UserName;
 
-    /// The path of a process's program, if it is still running and may be looked at.
-    fn exe(&mut self, process: &Process) -> Option<String>;
+    /// The path of a process's program of this name, if it is still running and may be looked at.
+    fn exe(&mut self, process: Process, program: &str) -> Option<String>;
 }
 
 /// The time a report is about.
@@ -295,10 +283,10 @@ impl Report {
 impl AccountRecord {
     fn new(account: &Account, period: Period, source: &Source, names: &mut impl Names) -> Self {
         let uid = account.owner.uid();
-        let label = match account.owner {
-            Owner::Unattributed => Some("(unattributed)"),
-            Owner::Other => Some("(other)"),
-            _ => None,
+        let label = match account.owner.user {
+            User::Unattributed => Some("(unattributed)"),
+            User::Other => Some("(other)"),
+            User::Uid(_) => None,
         };
         Self {
             stamp: period.stamp(source),
@@ -317,20 +305,41 @@ impl AccountRecord {
 
 impl Detail {
     fn new(owner: &Owner, source: &Source, names: &mut impl Names) -> Self {
-        match (source.by, owner) {
-            (By::User, _) => Self::User {},
-            (By::Process, Owner::Process(_, process)) => Self::Process {
-                pid: Some(process.pid),
-                start_time: Some(source.booted + Duration::from_nanos(process.started_ns)),
-                program: Some(process.program.to_string()),
-                exe: names.exe(process),
-            },
-            (By::Process, _) => Self::Process { pid: None, start_time: None, program: None, exe: None },
-            (By::Program, Owner::Program(_, name)) => Self::Program { program: Some(name.to_string()) },
-            (By::Program, _) => Self::Program { program: None },
-            (By::Unit, Owner::Unit(_, name)) => Self::Unit { unit: Some(name.to_string()) },
-            (By::Unit, _) => Self::Unit { unit: None },
+        let start = |process: Process| source.booted + Duration::from_nanos(process.started_ns);
+        let exe = |(process, program): (_, &Arc<str>)| names.exe(process, program);
+        let unit = |unit: &Unit| match unit {
+            Unit::Named(name) => name.to_string(),
+            Unit::Cgroup(id) => id.to_string(),
+        };
+        Self {
+            by: source.by,
+            pid: owner.process.map(|process| process.pid),
+            start_time: owner.process.map(start),
+            program: owner.program.as_deref().map(str::to_owned),
+            exe: owner.process.zip(owner.program.as_ref()).and_then(exe),
+            unit: owner.unit.as_ref().map(unit),
         }
+    }
+}
+
+impl Serialize for Detail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { by, pid, start_time, program, exe, unit } = self;
+        let mut fields = serializer.serialize_map(None)?;
+        if by.tells(Dimension::Process) {
+            fields.serialize_entry("pid", pid)?;
+            fields.serialize_entry("start_time", &start_time.and_then(time_text))?;
+        }
+        if by.tells(Dimension::Program) {
+            fields.serialize_entry("program", program)?;
+        }
+        if by.tells(Dimension::Process) {
+            fields.serialize_entry("exe", exe)?;
+        }
+        if by.tells(Dimension::Unit) {
+            fields.serialize_entry("unit", unit)?;
+        }
+        fields.end()
     }
 }
 
@@ -371,21 +380,14 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// To the millisecond: of two processes with one number, one may follow the other within a second.
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    match jiff::Timestamp::try_from(*time) {
-        Ok(time) => serializer.collect_str(&format_args!("{time:.3}")),
-        // Before the year -9999 or after 9999: a clock that is set so tells no time.
-        Err(_) => serializer.serialize_none(),
-    }
+    time_text(*time).serialize(serializer)
 }
 
-#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-fn rfc3339_if_known<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
-    }
+/// To the millisecond: of two processes with one number, one may follow the other within a second. Nothing before the year
+/// -9999 or after 9999: a clock that is set so tells no time.
+fn time_text(time: SystemTime) -> Option<String> {
+    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
 }
 
 mod merge;

@@ -20,7 +20,7 @@ const GUESTS: [u32; 2] = [70_020_072, 70_020_073];
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let counters = test.count_by(&world, By::Acting)?;
+    let counters = test.count_by(&world, By::ACTING)?;
     let role = Role::Delegate { addr: listen_at(test.family), to: HEIR };
     let steps = [receive(100_000), send(30_000, CHUNK), receive(250_000), send(40_000, CHUNK), receive_all()];
     let server = Program { uid: 0, owner: Some(SERVER), role, ..test.server(steps).times(CONNECTIONS, 1) };
@@ -29,6 +29,6 @@ fn run(test: &Test) -> Result<()> {
         [first, send(100_000, 7_000), receive(30_000), Step::ActAs(CLIENT), send(200_000, CHUNK), Step::ActAs(0)];
     let steps = [&steps[..], &[second, send(50_000, CHUNK), receive(40_000), Step::ActAs(0)]].concat();
     let client = Program { uid: 0, owner: Some(CLIENT), ..test.client(steps).times(CONNECTIONS, 1) };
-    let truth = run_actors([(&world.far, server), (&world.near, client)])?.by(By::Acting);
+    let truth = run_actors([(&world.far, server), (&world.near, client)])?.by(By::ACTING);
     counters.stop()?.must_equal(&truth)
 }

@@ -13,7 +13,7 @@ pub(super) const SCENARIO: Scenario =
     Scenario::new("becomes_another", run).targets(Target::is_ebpf).needs(no_host_pids);
 
 fn run(test: &Test) -> Result<()> {
-    for what in [By::Program, By::Process] {
+    for what in [By::PROGRAM, By::PROCESS] {
         let world = World::new()?;
         let counters = test.count_by(&world, what)?;
         let after = vec![send(20_000, 500), receive(7_000)];

@@ -18,7 +18,7 @@ fn run(test: &Test) -> Result<()> {
         let folder = Some(store.make("folder").join("kept"));
         let times = test.volume(8, 2);
         let book = |turn| turn % 2 == 0;
-        let stops = Succession { ends: End::Stop, by: By::User, folder, configs, times, longest_pause_ms: 300, book };
+        let stops = Succession { ends: End::Stop, by: By::USER, folder, configs, times, longest_pause_ms: 300, book };
         let (_, objects) = stops.run(test)?;
         drop(store);
         must_be_gone(&objects)?;

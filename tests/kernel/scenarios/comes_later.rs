@@ -51,6 +51,6 @@ fn come(test: &Test, config: &str, waits_for: &str, come: fn(&World) -> Result<(
         [(&world.far, server), (&world.near, client)]
     };
     let truth = run_actors(pair(WANTED, 7_801, true).into_iter().chain(pair(OTHER, 7_803, false)))?;
-    let truth = truth.by(By::User).split(|account| *account == Account::User(WANTED)).0;
+    let truth = truth.by(By::USER).split(|account| *account == Account::user(WANTED)).0;
     Counters::Own(vec![service]).stop()?.must_equal(&truth)
 }

@@ -107,12 +107,12 @@ fn report(lasting: &mut Option<(Target, Service)>) -> Result<Counted> {
 
 /// Whether the scenarios answer for an account: the programs' users, and those that are no user's.
 fn is_ours(account: &Account) -> bool {
-    account.uid().is_none_or(|uid| (FIRST_UID..=LAST_UID).contains(&uid))
+    account.uid.is_none_or(|uid| (FIRST_UID..=LAST_UID).contains(&uid))
 }
 
 /// Whether an account is told about to the end: those of processes that are gone leave.
 const fn is_lasting(account: &Account) -> bool {
-    !matches!(account, Account::Process { .. })
+    account.pid.is_none()
 }
 
 /// What the services of a world counted.

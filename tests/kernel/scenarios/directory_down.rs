@@ -53,7 +53,7 @@ fn run(test: &Test) -> Result<()> {
     run_all(pair(CLIENT, 7_101).into_iter().chain(pair(OTHER, 7_102)))?;
 
     let mut truth = Table::default();
-    truth.add(Account::User(CLIENT), Bytes { sent: 2 * AFTER, received: 0 });
+    truth.add(Account::user(CLIENT), Bytes { sent: 2 * AFTER, received: 0 });
     let counted = Counters::Own(vec![service]).stop()?;
     ensure!(counted.said("waits for the user \"absentee\""), "there was no warning");
     let named = counted.records().any(|record| record["user"] == "absentee");

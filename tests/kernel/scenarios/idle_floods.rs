@@ -41,7 +41,7 @@ fn run(test: &Test) -> Result<()> {
     let others = counted.table.named("(other)");
     let most = 2 * u64::from(idle);
     anyhow::ensure!(others.sent + others.received <= most, "{others:?} are more than the idle connections moved");
-    counted.table.0.retain(|account, _| account.uid().is_some());
+    counted.table.0.retain(|account, _| account.uid.is_some());
     counted.must_equal(&truth)
 }
 
@@ -76,5 +76,5 @@ fn busy(test: &Test, world: &World) -> Result<Table> {
     for program in programs {
         truth.merge(program.finish()?);
     }
-    Ok(truth.by(By::User))
+    Ok(truth.by(By::USER))
 }

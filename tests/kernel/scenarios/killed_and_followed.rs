@@ -15,7 +15,7 @@ fn run(test: &Test) -> Result<()> {
     let times = test.kills(20, 3)?;
     let kills = Succession {
         ends: End::Kill,
-        by: By::User,
+        by: By::USER,
         folder: None,
         configs: &[],
         times,

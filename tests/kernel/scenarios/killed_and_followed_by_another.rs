@@ -1,5 +1,5 @@
-//! The service is killed, and the next one has other sizes or another method, so its maps have another layout: it takes over
-//! every connection where it stands, and what the former had counted and not reported.
+//! The service is killed, and the next one has other sizes, another method or another `by`, so its maps have another layout:
+//! it takes over every connection where it stands, and what the former had counted and not reported.
 
 use anyhow::Result;
 
@@ -12,10 +12,17 @@ pub(super) const SCENARIO: Scenario =
     Scenario::new("killed_and_followed_by_another", run).targets(|target| target != Target::Packet);
 
 fn run(test: &Test) -> Result<()> {
-    let configs = &["", "[ebpf]\nmax_connections = 5000", "[ebpf]\nmethod = 'events'", "[ebpf]\nmax_accounts = 300"];
+    let configs = &[
+        "",
+        "[ebpf]\nmax_connections = 5000",
+        "by = ['program', 'unit']",
+        "[ebpf]\nmethod = 'events'",
+        "by = 'unit'",
+        "[ebpf]\nmax_accounts = 300",
+    ];
     let times = test.kills(20, 3)?;
     let kills =
-        Succession { ends: End::Kill, by: By::User, folder: None, configs, times, longest_pause_ms: 300, book: EACH };
+        Succession { ends: End::Kill, by: By::USER, folder: None, configs, times, longest_pause_ms: 300, book: EACH };
     let (store, objects) = kills.run(test)?;
     store.clear();
     must_be_gone(&objects)

@@ -14,7 +14,7 @@ fn run(test: &Test) -> Result<()> {
     let times = test.kills(20, 3)?;
     let kills = Succession {
         ends: End::Kill,
-        by: By::Process,
+        by: By::PROCESS,
         folder: None,
         configs: &[],
         times,

@@ -11,6 +11,7 @@ mod big_tcp;
 mod book_left_out;
 mod bridged;
 mod bulk_3gb;
+mod by_program_and_unit;
 mod cast;
 mod comes_later;
 pub(crate) mod counted;
@@ -41,6 +42,7 @@ mod many_users;
 mod masqueraded;
 mod more_processes_than_rows;
 mod moved_between_cgroups;
+mod moved_by_process;
 mod mptcp;
 mod mptcp_fchown;
 mod named_interface;
@@ -124,6 +126,7 @@ pub(crate) static ALL: &[Scenario] = &[
     book_left_out::SCENARIO,
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
+    by_program_and_unit::SCENARIO,
     cast::SCENARIO,
     comes_later::SCENARIO,
     directory_down::SCENARIO,
@@ -153,6 +156,7 @@ pub(crate) static ALL: &[Scenario] = &[
     masqueraded::SCENARIO,
     more_processes_than_rows::SCENARIO,
     moved_between_cgroups::SCENARIO,
+    moved_by_process::SCENARIO,
     mptcp::SCENARIO,
     mptcp_fchown::SCENARIO,
     named_interface::SCENARIO,
@@ -324,7 +328,7 @@ impl Test {
 
     /// Starts counting both ends of `world` by something else than users.
     fn count_by(&self, world: &World, what: By) -> Result<Counters> {
-        self.count_with(world, &Options::default().argument(what.option()))
+        self.count_with(world, &Options::default().argument(&what.option()))
     }
 
     /// Starts services that together count both ends of `world`.
@@ -378,7 +382,7 @@ impl Test {
 
 /// Runs programs, those that listen first in the list, until all have ended and their connections are closed.
 fn run_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Program)>) -> Result<Table> {
-    run_actors(programs).map(|table| table.by(By::User))
+    run_actors(programs).map(|table| table.by(By::USER))
 }
 
 /// The same, and gives what each process says.
@@ -404,7 +408,7 @@ fn go_on_and_finish(world: &World, mut server: Running, mut client: Running) -> 
 
 /// Waits until all have ended and their connections are closed.
 fn finish_all<'a>(programs: impl IntoIterator<Item = (&'a Namespace, Running)>) -> Result<Table> {
-    finish_actors(programs).map(|table| table.by(By::User))
+    finish_actors(programs).map(|table| table.by(By::USER))
 }
 
 /// The same, and gives what each process says.

@@ -7,7 +7,7 @@ use super::{CLIENT, SERVER, Scenario, Test, no_host_pids, run_actors};
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Step, receive_all, send};
-use crate::truth::{Account, By, Bytes, Table};
+use crate::truth::{By, Bytes, Table};
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
@@ -23,7 +23,7 @@ fn run(test: &Test) -> Result<()> {
     let child = Step::Fork { again: false, steps: vec![send(10_000, 1_000)] };
     let client = test.client([child]).times(PROCESSES, 1);
     let server = test.server([receive_all()]).times(PROCESSES, 1);
-    let truth = run_actors([(&world.far, server), (&world.near, client)])?.by(By::Process);
+    let truth = run_actors([(&world.far, server), (&world.near, client)])?.by(By::PROCESS);
     let counted = counters.stop()?;
     let beside = || counted.table.beside(&truth);
     for uid in [CLIENT, SERVER] {
@@ -31,7 +31,7 @@ fn run(test: &Test) -> Result<()> {
         ensure!(count == true_bytes, "{uid} has {count:?} in all, not {true_bytes:?}\n{}", beside());
     }
     for (account, bytes) in &counted.table.0 {
-        let is_right = matches!(account, Account::User(_)) || truth.0.get(account) == Some(bytes);
+        let is_right = account.is_user() || truth.0.get(account) == Some(bytes);
         ensure!(is_right, "{account} has a part of its bytes only\n{}", beside());
     }
     ensure!(counted.table.0.len() <= ROWS + 2, "more accounts than rows\n{}", beside());
@@ -41,5 +41,5 @@ fn run(test: &Test) -> Result<()> {
 }
 
 fn of_user(table: &Table, uid: u32) -> Bytes {
-    table.clone().split(|account| account.uid() == Some(uid)).0.total()
+    table.clone().split(|account| account.uid == Some(uid)).0.total()
 }

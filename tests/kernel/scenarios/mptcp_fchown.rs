@@ -60,7 +60,7 @@ fn each_has_his_part(counted: &Table, truth: &Table, on_wire: &Table) -> Result<
         return counted.must_equal(truth);
     }
     let together = |mut table: Table| {
-        table.add(Account::User(CLIENT), table.user(NEW_OWNER));
+        table.add(Account::user(CLIENT), table.user(NEW_OWNER));
         table.forget(&[NEW_OWNER]);
         table
     };

@@ -27,7 +27,7 @@ fn run(test: &Test) -> Result<()> {
         return Ok(());
     }
     let mut truth = Table::default();
-    truth.add(Account::User(CLIENT), Bytes { sent: 0, received: AFTER });
-    truth.add(Account::User(SERVER), Bytes { sent: AFTER, received: 0 });
+    truth.add(Account::user(CLIENT), Bytes { sent: 0, received: AFTER });
+    truth.add(Account::user(SERVER), Bytes { sent: AFTER, received: 0 });
     counted.must_equal(&truth)
 }

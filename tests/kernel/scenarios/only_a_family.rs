@@ -8,7 +8,7 @@ use crate::running::Running;
 use crate::service::Options;
 use crate::target::Target;
 use crate::traffic::spec::{Program, Step, receive, receive_all, send};
-use crate::truth::{Account, By};
+use crate::truth::By;
 use crate::world::World;
 
 pub(super) const SCENARIO: Scenario =
@@ -32,10 +32,10 @@ fn run(test: &Test) -> Result<()> {
         let counters = test.count_with(&world, &options)?;
         let pid = wanted.pid();
         wanted.go_on()?;
-        let mut truth = finish_actors([(&world.near, wanted)])?.by(By::Process);
+        let mut truth = finish_actors([(&world.near, wanted)])?.by(By::PROCESS);
         finish_actors([(&world.near, other), (&world.far, server)])?;
         if !children {
-            truth = truth.split(|account| matches!(account, Account::Process { pid: of, .. } if *of == pid)).0;
+            truth = truth.split(|account| account.pid == Some(pid)).0;
         }
         counters.stop()?.must_be_only(&truth)?;
     }

@@ -13,11 +13,11 @@ pub(super) const SCENARIO: Scenario = Scenario::new("only_some_users", run).behi
 const WANTED: [u32; 3] = [70_020_081, 70_020_083, 70_020_084];
 
 fn run(test: &Test) -> Result<()> {
-    for what in [By::User, By::Process] {
+    for what in [By::USER, By::PROCESS] {
         let world = World::new()?;
         let wanted = |options: Options, uid| options.argument("--user").argument(&format!("{uid}"));
         let options = WANTED.into_iter().fold(Options::default(), wanted);
-        let counters = test.count_with(&world, &options.argument(what.option()))?;
+        let counters = test.count_with(&world, &options.argument(&what.option()))?;
         let pair = |number: u16| {
             let (uid, port) = (70_020_080 + 2 * u32::from(number), 7_600 + number);
             let serve = test.lasting_longer([receive(30_000), send(20_000, 900)]);
@@ -28,7 +28,7 @@ fn run(test: &Test) -> Result<()> {
             [(&world.far, like(server)), (&world.near, like(client))]
         };
         let truth = run_actors((0..3).flat_map(pair))?.by(what);
-        let is_wanted = |account: &Account| account.uid().is_some_and(|uid| WANTED.contains(&uid));
+        let is_wanted = |account: &Account| account.uid.is_some_and(|uid| WANTED.contains(&uid));
         counters.stop()?.must_be_only(&truth.split(is_wanted).0)?;
     }
     Ok(())

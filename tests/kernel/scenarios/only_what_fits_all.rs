@@ -17,9 +17,9 @@ const PROGRAMS: [&str; 2] = ["wanted", "unwanted"];
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let cgroups = [Cgroup::new("trafcalc-wanted.service")?, Cgroup::new("trafcalc-unwanted.service")?];
-    for &what in test.volume(&[By::Unit, By::Program][..], &[By::Program]) {
+    for &what in test.volume(&[By::UNIT, By::PROGRAM][..], &[By::PROGRAM]) {
         let options = Options::default().argument("--user=70020091").argument("--program=wanted");
-        let options = options.argument("--unit=trafcalc-wanted.service").argument(what.option());
+        let options = options.argument("--unit=trafcalc-wanted.service").argument(&what.option());
         let counters = test.count_with(&world, &options)?;
         let mut programs = Vec::new();
         for uid in USERS {
@@ -44,6 +44,6 @@ fn run(test: &Test) -> Result<()> {
 }
 
 fn is_wanted(account: &Account) -> bool {
-    matches!(account, Account::Actor { uid: 70_020_091, program, unit, .. }
-        if program == "wanted" && unit == "trafcalc-wanted.service")
+    let Account { uid, program, unit, .. } = account;
+    *uid == Some(USERS[0]) && program.as_deref() == Some("wanted") && unit.as_deref() == Some("trafcalc-wanted.service")
 }

@@ -18,7 +18,7 @@ fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     // One report, so that nobody leaves the log in between.
     let options = Options { interval: "1d", ..Options::default() };
-    let counters = test.count_with(&world, &options.argument(By::Process.option()))?;
+    let counters = test.count_with(&world, &options.argument(&By::PROCESS.option()))?;
     // So long that they do not start within one millisecond, which is how their start is told.
     let child =
         |again, bytes| Step::Fork { again, steps: vec![send(bytes, 1_000), Step::AwaitAcknowledged, Step::Pause(20)] };
@@ -26,7 +26,7 @@ fn run(test: &Test) -> Result<()> {
     let client = Program { uid: 0, owner: Some(CLIENT), ..test.client([child(false, 10_000), child(true, 25_000)]) };
     let truth = run_actors([(&world.far, test.server([receive_all()])), (&world.near, client)])?;
     let counted = counters.stop()?;
-    let pids = truth.0.keys().filter(|account| account.uid() == Some(CLIENT)).count();
+    let pids = truth.0.keys().filter(|account| account.uid == Some(CLIENT)).count();
     ensure!(pids == 1, "the two have not one number: {truth:?}");
     let mut by_start = BTreeMap::new();
     for record in counted.records().filter(|record| record["uid"] == CLIENT) {

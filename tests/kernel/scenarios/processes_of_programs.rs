@@ -18,8 +18,8 @@ const PROCESSES_EACH: usize = 2;
 
 fn run(test: &Test) -> Result<()> {
     let accounts = USERS.len() * PROGRAMS.len();
-    for what in [By::Process, By::Program] {
-        let accounts = if matches!(what, By::Process) { accounts * 2 * PROCESSES_EACH } else { accounts };
+    for what in [By::PROCESS, By::PROGRAM] {
+        let accounts = if what == By::PROCESS { accounts * 2 * PROCESSES_EACH } else { accounts };
         let world = World::new()?;
         let counters = test.count_by(&world, what)?;
         let truth = run_actors(programs(test, &world))?.by(what);

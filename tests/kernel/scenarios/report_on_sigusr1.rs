@@ -31,8 +31,8 @@ fn run(test: &Test) -> Result<()> {
         logs.push(service.report_now()?);
     }
     let mut truth = Table::default();
-    truth.add(Account::User(CLIENT), Bytes { sent: BYTES, received: 0 });
-    truth.add(Account::User(SERVER), Bytes { sent: 0, received: BYTES });
+    truth.add(Account::user(CLIENT), Bytes { sent: BYTES, received: 0 });
+    truth.add(Account::user(SERVER), Bytes { sent: 0, received: BYTES });
     Counted::new(logs)?.must_equal(&truth)?;
     let truth = go_on_and_finish(&world, server, client)?;
     Counters::Own(services).stop()?.must_equal(&truth)

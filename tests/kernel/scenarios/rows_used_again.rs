@@ -36,5 +36,5 @@ fn run(test: &Test) -> Result<()> {
             services[0].report_now()?;
         }
     }
-    counters.stop()?.must_equal(&truth.by(By::Process))
+    counters.stop()?.must_equal(&truth.by(By::PROCESS))
 }

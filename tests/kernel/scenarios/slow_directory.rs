@@ -76,7 +76,7 @@ fn run(test: &Test) -> Result<()> {
     ensure!(stopped < STOP, "it took {stopped:?} to stop");
     let mut truth = Table::default();
     for number in 0..USERS {
-        truth.add(Account::User(FIRST + number), Bytes { sent: EACH * u64::from(ROUNDS), received: 0 });
+        truth.add(Account::user(FIRST + number), Bytes { sent: EACH * u64::from(ROUNDS), received: 0 });
     }
     // An eBPF program counts both ends.
     let mut counted = Counted::new(vec![log])?;

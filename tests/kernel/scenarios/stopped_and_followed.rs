@@ -22,7 +22,7 @@ fn run(test: &Test) -> Result<()> {
     let times = test.volume(10, 2);
     let stops = Succession {
         ends: End::Stop,
-        by: By::User,
+        by: By::USER,
         folder: folder.clone(),
         configs: &[],
         times,

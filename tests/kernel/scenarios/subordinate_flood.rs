@@ -45,11 +45,11 @@ fn belong_to_their_user(test: &Test) -> Result<()> {
     let mut truth = flood(test, &world, test.volume(17_000, 300))?;
     let (client, server) = (test.client([send(5_000_000, CHUNK)]), test.server([receive_all()]));
     truth.merge(run_all([(&world.far, server), (&world.near, client)])?);
-    let sent = truth.0.remove(&Account::User(FIRST)).unwrap_or_default();
-    truth.add(Account::User(USER), sent);
+    let sent = truth.0.remove(&Account::user(FIRST)).unwrap_or_default();
+    truth.add(Account::user(USER), sent);
     let counted = counters.stop()?;
     counted.must_equal(&truth)?;
-    let strays = counted.foreign.0.keys().filter(|account| account.uid().is_some_and(is_subordinate)).count();
+    let strays = counted.foreign.0.keys().filter(|account| account.uid.is_some_and(is_subordinate)).count();
     ensure!(strays == 0, "{strays} subordinate uids have accounts of their own");
     Ok(())
 }

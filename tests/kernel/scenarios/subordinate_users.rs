@@ -33,7 +33,7 @@ fn run(test: &Test) -> Result<()> {
     count(test, &options, |truth| truth.with_users(owned))?;
     count(test, &options.clone().config("subordinate = 'apart'"), |truth| truth)?;
     let wanted = options.argument("--user").argument(&OWNER.to_string());
-    count(test, &wanted, |truth| truth.with_users(owned).split(|account| *account == Account::User(OWNER)).0)
+    count(test, &wanted, |truth| truth.with_users(owned).split(|account| *account == Account::user(OWNER)).0)
 }
 
 /// Checks that a service with these options counts what the truth says `expected`.

@@ -26,6 +26,7 @@ pub(super) enum End {
 /// How services follow each other.
 pub(super) struct Succession {
     pub(super) ends: End,
+    /// What the sums must be right for; a configuration may tell more apart.
     pub(super) by: By,
     /// Where they keep what they count; `None`: in a store.
     pub(super) folder: Option<PathBuf>,
@@ -87,7 +88,7 @@ impl Succession {
         said.push(service.stop()?.stderr);
         let counted = Log::read(&log)?;
         let is_ours = |account: &crate::truth::Account| truth.0.contains_key(account);
-        let (ours, _) = counted.sum_of_intervals()?.split(is_ours);
+        let (ours, _) = counted.sum_of_intervals()?.by(self.by).split(is_ours);
         let said = || format!("seed {}\n{}", random.seed, said.join("---\n"));
         if (0..=self.times).all(self.book) {
             must_agree(&counted, &book).with_context(said)?;
@@ -120,7 +121,9 @@ impl Succession {
         };
         let options = Options { interval: "100ms", store: store.clone(), ..Options::default() };
         let config = self.configs.get(turn as usize % self.configs.len().max(1)).unwrap_or(&"");
-        options.argument(&keep).argument(self.by.option()).config(config)
+        let options = options.argument(&keep).config(config);
+        // Users are what is told apart unless a configuration says otherwise.
+        if self.by == By::USER { options } else { options.argument(&self.by.option()) }
     }
 
     /// One long connection at full rate with short pauses, and many short ones, for about as long as all this takes.

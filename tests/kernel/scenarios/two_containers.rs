@@ -14,12 +14,12 @@ fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
     let name = |digit: &str| format!("docker-{}.scope", digit.repeat(64));
     let (one, other) = (Cgroup::new(&name("a"))?, Cgroup::new(&name("b"))?);
-    let counters = test.count_by(&world, By::Unit)?;
+    let counters = test.count_by(&world, By::UNIT)?;
     let serve = test.lasting_longer([receive(30_000), send(70_000, 7_000)]);
     let server = Program::listen(CLIENT, listen_at(test.family), serve);
     let client = test.client(test.lasting_longer([send(30_000, 3_000), receive(70_000)]));
     let inside = |program: Program, cgroup| program.inside(cgroup).times(test.volume(10, 2), 2);
-    let truth = run_actors([(&world.far, inside(server, &one)), (&world.near, inside(client, &other))])?.by(By::Unit);
+    let truth = run_actors([(&world.far, inside(server, &one)), (&world.near, inside(client, &other))])?.by(By::UNIT);
     ensure!(truth.0.len() == 2, "the two are not told apart by the programs themselves: {truth:?}");
     counters.stop()?.must_equal(&truth)
 }

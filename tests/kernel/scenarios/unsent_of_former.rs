@@ -23,7 +23,7 @@ const BY_CHILD: u64 = 30_000;
 
 fn run(test: &Test) -> Result<()> {
     let world = World::new()?;
-    let options = Options { interval: "1d", ..Options::default() }.argument(By::Process.option());
+    let options = Options { interval: "1d", ..Options::default() }.argument(&By::PROCESS.option());
     let services = test.start(&world, &options)?;
     let child = Step::Fork { again: false, steps: vec![send(BY_CHILD, 10_000)] };
     let client = test.client([send(BY_PARENT, 10_000), child, receive(10), Step::Hold, receive_all()]);
@@ -40,7 +40,7 @@ fn run(test: &Test) -> Result<()> {
     }
     server.go_on()?;
     client.go_on()?;
-    let truth = finish_actors([(&world.far, server), (&world.near, client)])?.by(By::Process);
-    ensure!(truth.0.keys().filter(|account| account.uid() != Some(SERVER)).count() == 2, "not two: {truth:?}");
+    let truth = finish_actors([(&world.far, server), (&world.near, client)])?.by(By::PROCESS);
+    ensure!(truth.0.keys().filter(|account| account.uid != Some(SERVER)).count() == 2, "not two: {truth:?}");
     Counters::Own(services).stop()?.must_equal(&truth)
 }

@@ -49,7 +49,7 @@ impl Ends {
             count.sent == most.sent && (least.received..=most.received).contains(&count.received)
         };
         let users = counted.table.0.keys().chain(most.0.keys());
-        let is_right = users.into_iter().all(|account| account.uid().is_some_and(is_owed));
+        let is_right = users.into_iter().all(|account| account.uid.is_some_and(is_owed));
         let beside = || format!("{}at least\n{}", counted.table.beside(&most), counted.table.beside(&least));
         let said = || {
             ensure!(is_right, "the count is not what was on the wire\n{}", beside());
@@ -62,7 +62,7 @@ impl Ends {
         let mut table = Table::default();
         for end in &self.0 {
             if let Some(uid) = owner(end) {
-                table.add(Account::User(uid), Bytes { sent: end.sent(), received: received(end) });
+                table.add(Account::user(uid), Bytes { sent: end.sent(), received: received(end) });
             }
         }
         table

@@ -13,11 +13,11 @@ pub(super) const SCENARIO: Scenario = Scenario::new("workers_by_process", run).n
 fn run(test: &Test) -> Result<()> {
     let connections = test.volume(60, 12);
     let world = World::new()?;
-    let counters = test.count_by(&world, By::Process)?;
+    let counters = test.count_by(&world, By::PROCESS)?;
     let workers = vec![70_020_051, 70_020_051, 70_020_052];
     let role = Role::Prefork { addr: listen_at(test.family), workers };
     let server = test.server(test.lasting_longer([receive(30_000), send(70_000, 7_000)])).times(connections, 1);
     let client = test.client(test.lasting_longer([send(30_000, 3_000), receive(70_000)])).times(connections, 4);
     let truth = run_actors([(&world.far, Program { uid: 0, role, ..server }), (&world.near, client)])?;
-    counters.stop()?.must_equal(&truth.by(By::Process))
+    counters.stop()?.must_equal(&truth.by(By::PROCESS))
 }

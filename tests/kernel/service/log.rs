@@ -91,21 +91,17 @@ impl Report {
 fn account(record: &Value) -> Result<Account> {
     match (record["uid"].as_u64(), record["account"].as_str()) {
         (Some(uid), _) => of_user(u32::try_from(uid)?, record),
-        (None, Some(name)) => Ok(Account::Named(name.to_owned())),
+        (None, Some(name)) => Ok(Account::named(name)),
         (None, None) => anyhow::bail!("whose record is {record}?"),
     }
 }
 
 fn of_user(uid: u32, record: &Value) -> Result<Account> {
     let text = |name: &str| record[name].as_str().map(str::to_owned);
-    Ok(match (record["pid"].as_u64(), text("program"), text("unit")) {
-        (Some(pid), program, _) => {
-            Account::Process { uid, pid: u32::try_from(pid)?, program: program.context("a process without a program")? }
-        }
-        (None, Some(program), _) => Account::Program { uid, program },
-        (None, None, Some(unit)) => Account::Unit { uid, unit },
-        (None, None, None) => Account::User(uid),
-    })
+    let pid = record["pid"].as_u64().map(u32::try_from).transpose()?;
+    let account = Account { pid, program: text("program"), unit: text("unit"), ..Account::user(uid) };
+    ensure!(account.pid.is_none() || account.program.is_some(), "a process without a program: {record}");
+    Ok(account)
 }
 
 fn bytes(record: &Value, sent: &str, received: &str) -> Result<Bytes> {

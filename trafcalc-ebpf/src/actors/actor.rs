@@ -12,7 +12,7 @@ use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, by, epo
 use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
 
 use crate::accounts;
-use crate::actor_maps::{EPOCHS, acting, breakdown, marks_processes};
+use crate::actor_maps::{EPOCHS, acting, marks_processes, tells};
 use crate::atomic;
 use crate::maps::{filters, offset};
 use crate::owner;
@@ -167,7 +167,7 @@ pub(crate) fn next_epoch(pid: u32) {
 #[inline(always)]
 fn mark() -> u64 {
     if !marks_processes() {
-        return if breakdown() == by::UNIT || filters(filter::UNITS) { cgroup() } else { 0 };
+        return if tells(by::UNIT) || filters(filter::UNITS) { cgroup() } else { 0 };
     }
     let pid = pid();
     // SAFETY: points to a map value.
@@ -192,24 +192,39 @@ pub(crate) fn pid() -> u32 {
 /// Somebody else acts, or something the stream does not remember.
 #[inline(never)]
 fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
-    let (uid, is_call) = (who as u32, who >> 32 != 0);
-    let task = Task::current();
-    let mut program = [0; NAME_BYTES / 8];
-    let is_known = (is_call || is_held(sk)) && !task.is_kernel_thread();
-    // One that is about to end has no program any more.
-    if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
+    let uid = who as u32;
+    let row = row_of_task(sk.key(), who, mark);
+    if row == NO_ROW {
         return remembered(stream, if acting() { accounts::account_holder(owner::of(sk)) } else { uid });
     }
-    let row = if !accounts::is_wanted(uid) {
-        if acting() { PASSED_ROW } else { SKIPPED_ROW }
-    } else if !wanted::task(task, &program) {
-        PASSED_ROW
-    } else {
-        seats::row_of(&actor(task, uid, mark, &program))
-    };
     settle::reads_no_more(sk, stream);
     take(stream, mark, row);
     if row == OTHER_ROW { accounts::row_of(uid) } else { row }
+}
+
+/// What [`row_of_task`] gives where no process is known to act: there is no row of this number.
+const NO_ROW: u32 = u32::MAX - 2;
+
+/// The row of the task that runs now, if it is what acts on the socket.
+///
+/// A function of its own, so that its key is not on the stack while others are called: all frames together may have 512 bytes.
+#[inline(never)]
+fn row_of_task(key: u64, who: u64, mark: u64) -> u32 {
+    let (uid, is_call) = (who as u32, who >> 32 != 0);
+    let task = Task::current();
+    let mut program = [0; NAME_BYTES / 8];
+    let is_known = (is_call || is_held(Sock::of(key))) && !task.is_kernel_thread();
+    // One that is about to end has no program any more.
+    if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
+        return NO_ROW;
+    }
+    if !accounts::is_wanted(uid) {
+        return if acting() { PASSED_ROW } else { SKIPPED_ROW };
+    }
+    if !wanted::task(task, &program) {
+        return PASSED_ROW;
+    }
+    seats::row_of(&actor(task, uid, mark, &program))
 }
 
 /// Whether a task holds the socket. A hook then runs in that task, and in no interrupt.
@@ -221,13 +236,18 @@ fn is_held(sk: Sock) -> bool {
 /// The key of who runs now.
 #[inline(always)]
 fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Actor {
-    let user = Actor { who: u64::from(uid), id: 0, name: [0; NAME_BYTES / 8] };
-    match breakdown() {
-        by::PROCESS => Actor { who: user.who | mark << 32, id: task.start().unwrap_or(0), name: *program },
-        by::PROGRAM => Actor { name: *program, ..user },
-        by::UNIT => Actor { id: cgroup(), ..user },
-        _ => user,
+    let mut actor = Actor { who: u64::from(uid), start: 0, unit: 0, name: [0; NAME_BYTES / 8] };
+    if tells(by::PROCESS) {
+        actor.who |= mark << 32;
+        actor.start = task.start().unwrap_or(0);
     }
+    if tells(by::PROGRAM) {
+        actor.name = *program;
+    }
+    if tells(by::UNIT) {
+        actor.unit = cgroup();
+    }
+    actor
 }
 
 /// The row of who acted last, as far as the user of the socket, `uid`, is concerned; where nobody did, that of the user.

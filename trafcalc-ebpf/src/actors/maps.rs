@@ -20,7 +20,7 @@ pub(crate) static SEATS: Array<Seat> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static FREE_ACTORS: Queue<u32> = Queue::with_max_entries(1, 0);
 
-/// How often a process with such a number ended or became another program.
+/// How often a process with such a number ended, became another program, or was moved to another cgroup.
 #[map]
 pub(crate) static EPOCHS: Array<u32> = Array::with_max_entries(1 << EPOCH_BITS, 0);
 
@@ -40,7 +40,7 @@ pub(crate) static WANTED_UNITS: HashMap<[u64; NAME_BYTES / 8], u32> = HashMap::w
 #[unsafe(no_mangle)]
 pub(crate) static TASK_OFFSETS: TaskOffsets = TaskOffsets::UNSET;
 
-/// What accounts are told apart by: one of `trafcalc_common::actor::by`.
+/// What accounts are told apart by beside the user: bits of `trafcalc_common::actor::by`.
 #[unsafe(no_mangle)]
 static BY: u32 = 0;
 
@@ -64,10 +64,10 @@ macro_rules! task_offset {
 }
 pub(crate) use task_offset;
 
-/// What accounts are told apart by.
+/// Whether accounts are told apart by one of `trafcalc_common::actor::by`.
 #[inline(always)]
-pub(crate) fn breakdown() -> u32 {
-    constant(&BY)
+pub(crate) fn tells(which: u32) -> bool {
+    constant(&BY) & which != 0
 }
 
 /// Whether it matters who acts.

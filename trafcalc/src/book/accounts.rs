@@ -13,14 +13,8 @@ const MAX_REMEMBERED: usize = 131_072;
 /// What an account is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountKind {
-    /// A user; where more was asked for, those of his bytes of which no more is known.
+    /// A user, and what else the key has; where more was asked for, those of his bytes of which no more is known.
     User,
-    /// A process.
-    Process,
-    /// A program.
-    Program,
-    /// A systemd unit or container.
-    Unit,
     /// Local connections whose owner could not be found.
     Unattributed,
     /// Bytes for which there was no room to keep an owner.
@@ -28,14 +22,7 @@ pub enum AccountKind {
 }
 
 /// All kinds; the place of each is its number in the book, which never changes.
-const KINDS: [AccountKind; 6] = [
-    AccountKind::User,
-    AccountKind::Process,
-    AccountKind::Program,
-    AccountKind::Unit,
-    AccountKind::Unattributed,
-    AccountKind::Other,
-];
+const KINDS: [AccountKind; 3] = [AccountKind::User, AccountKind::Unattributed, AccountKind::Other];
 
 /// Whom an account is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,8 +35,10 @@ pub struct AccountKey {
     /// uid had last, or wait for its first name in one without. Where the system says that a uid has no name, give one
     /// that says so (the number): who is given that uid later must not get its bytes.
     pub user: Option<String>,
-    /// The program, the unit, or the process as it is told.
-    pub name: Option<Arc<str>>,
+    /// The program, where programs or processes are told apart and it is known.
+    pub program: Option<Arc<str>>,
+    /// The systemd unit or container, where units are told apart and it is known.
+    pub unit: Option<Arc<str>>,
 }
 
 /// What is remembered of the tables `account` and `uid`.
@@ -123,14 +112,16 @@ fn find(book: &Connection, key: &AccountKey) -> rusqlite::Result<Option<i64>> {
     // Written as in the index, which is not used otherwise.
     let mut ask = book.prepare_cached(
         "SELECT id FROM account WHERE kind = ?1 AND ifnull(uid, -1) = ifnull(?2, -1) AND ifnull(user, 0) = ifnull(?3, 0) \
-         AND ifnull(name, 0) = ifnull(?4, 0)",
+         AND ifnull(program, 0) = ifnull(?4, 0) AND ifnull(unit, 0) = ifnull(?5, 0)",
     )?;
-    ask.query_row(params![number(key.kind), key.uid, key.user, key.name.as_deref()], |row| row.get(0)).optional()
+    let AccountKey { kind, uid, user, program, unit } = key;
+    ask.query_row(params![number(*kind), uid, user, program.as_deref(), unit.as_deref()], |row| row.get(0)).optional()
 }
 
 fn insert(book: &Connection, key: &AccountKey, now_us: i64) -> rusqlite::Result<i64> {
-    book.prepare_cached("INSERT INTO account(kind, uid, user, name, first_us) VALUES(?1, ?2, ?3, ?4, ?5)")?
-        .insert(params![number(key.kind), key.uid, key.user, key.name.as_deref(), now_us])
+    let AccountKey { kind, uid, user, program, unit } = key;
+    book.prepare_cached("INSERT INTO account(kind, uid, user, program, unit, first_us) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
+        .insert(params![number(*kind), uid, user, program.as_deref(), unit.as_deref(), now_us])
 }
 
 const fn number(kind: AccountKind) -> i64 {

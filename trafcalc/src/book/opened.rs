@@ -105,12 +105,13 @@ fn new_epoch(book: &Connection, now_us: i64) -> rusqlite::Result<i64> {
 
 fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
     book.prepare(
-        "SELECT kind, uid, user, name, sum(sent), sum(received) FROM account JOIN total ON account = account.id \
+        "SELECT kind, uid, user, program, unit, sum(sent), sum(received) FROM account JOIN total ON account = account.id \
          GROUP BY account.id",
     )?
     .query_map([], |row| {
-        let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, name: row.get(3)? };
-        Ok((key, Bytes { sent: row.get(4)?, received: row.get(5)? }))
+        let (program, unit) = (row.get(3)?, row.get(4)?);
+        let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, program, unit };
+        Ok((key, Bytes { sent: row.get(5)?, received: row.get(6)? }))
     })?
     .collect()
 }

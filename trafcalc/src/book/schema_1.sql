@@ -10,12 +10,14 @@ CREATE TABLE epoch(
     attach TEXT, method TEXT, settings TEXT NOT NULL, zone TEXT, ended_us INTEGER
 ) STRICT;
 
--- kind: 0 user, 1 process, 2 program, 3 unit, 4 unattributed, 5 other. A uid that is given to another name is another account.
+-- kind: 0 user, 1 unattributed, 2 other. A user has an account for each program and unit of his that is told apart, and one with
+-- neither for what is known of no more. A uid that is given to another name is another account.
 CREATE TABLE account(
-    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, uid INTEGER, user TEXT, name TEXT, first_us INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, uid INTEGER, user TEXT, program TEXT, unit TEXT, first_us INTEGER NOT NULL
 ) STRICT;
 -- NULL equals NULL here; no text equals the number that stands for it.
-CREATE UNIQUE INDEX account_key ON account(kind, ifnull(uid, -1), ifnull(user, 0), ifnull(name, 0));
+CREATE UNIQUE INDEX account_key
+    ON account(kind, ifnull(uid, -1), ifnull(user, 0), ifnull(program, 0), ifnull(unit, 0));
 CREATE INDEX account_nameless ON account(uid) WHERE user IS NULL;
 
 -- The name each uid had when it was last known. A uid that is here has no account without a name.

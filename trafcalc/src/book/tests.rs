@@ -50,7 +50,7 @@ fn open(path: &Path) -> (Book, Opened) {
 }
 
 fn user(uid: u32, name: Option<&str>) -> AccountKey {
-    AccountKey { kind: AccountKind::User, uid: Some(uid), user: name.map(str::to_owned), name: None }
+    AccountKey { kind: AccountKind::User, uid: Some(uid), user: name.map(str::to_owned), program: None, unit: None }
 }
 
 fn bytes(sent: u64, received: u64) -> Bytes {
@@ -96,7 +96,7 @@ fn the_next_life_finds_what_was_booked() {
     let (mut book, opened) = open(&path);
     assert_eq!((opened.epoch, opened.begun), (EPOCH, at(BEGIN_S)));
     assert_eq!((opened.totals, opened.baseline, opened.last, opened.set_aside), (vec![], None, None, None));
-    let unit = AccountKey { kind: AccountKind::Unit, name: Some("ssh.service".into()), ..user(0, Some("root")) };
+    let unit = AccountKey { unit: Some("ssh.service".into()), ..user(0, Some("root")) };
     let moved = [(user(7, Some("ada")), bytes(1, 2)), (unit.clone(), bytes(3, 4)), (user(7, Some("ada")), bytes(5, 6))];
     let all = Baseline { map: "one".into(), rows: vec![(3, bytes(u64::MAX, 1)), (9, bytes(2, 2)), (10, bytes(1, 1))] };
     book.commit(&Commit { baseline: Some(all), ..commit(1, at(BEGIN_S + 60), &moved) }).unwrap();

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::{Owner, Process};
+use super::{Owner, Process, Unit};
 
 /// What /proc counts time in: `USER_HZ` is 100 on every machine that Rust knows.
 const NS_PER_TICK: u64 = 10_000_000;
@@ -30,15 +30,13 @@ pub(super) fn started_ns(proc: &Path, pid: u32) -> Option<u64> {
 
 /// Whether nobody can act as `owner` any more; `cgroups` gives those that there are now.
 pub(super) fn is_gone<'a>(proc: &Path, owner: &Owner, cgroups: impl FnOnce() -> &'a HashMap<u64, String>) -> bool {
-    match owner {
-        Owner::Process(_, process) => has_ended(proc, process),
-        Owner::Cgroup(_, id) => {
-            let cgroups = cgroups();
-            // Where none is found at all, nobody knows.
-            !cgroups.is_empty() && !cgroups.contains_key(id)
-        }
-        _ => false,
-    }
+    let is_removed = |id| {
+        let cgroups = cgroups();
+        // Where none is found at all, nobody knows.
+        !cgroups.is_empty() && !cgroups.contains_key(&id)
+    };
+    owner.process.is_some_and(|process| has_ended(proc, &process))
+        || matches!(owner.unit, Some(Unit::Cgroup(id)) if is_removed(id))
 }
 
 fn is_free(pid: u32) -> bool {
@@ -87,7 +85,7 @@ mod tests {
     const NOBODY: u32 = 5_000_000;
 
     fn process(pid: u32, started_ns: u64) -> Process {
-        Process { pid, started_ns, program: "a".into() }
+        Process { pid, started_ns }
     }
 
     #[test]

@@ -36,50 +36,80 @@ impl std::ops::Sub for Bytes {
     }
 }
 
-/// Whom bytes belong to.
+/// Whom bytes belong to: a user, and as far as it was asked for and is known his process, program and unit.
+///
+/// This is the one key of all accounts: the ledger, the book, records and backends tell accounts apart by these fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
-    /// The user with this numeric id, in the user namespace of the service. Where more was asked for: those of his bytes
-    /// of which no more is known.
-    User(u32),
-    /// A process with a socket of this user.
-    Process(u32, Process),
-    /// A program, all its processes with sockets of this user.
-    Program(u32, Arc<str>),
-    /// The cgroup with this id and a socket of this user. Backends know no better; it gets its name behind them.
-    Cgroup(u32, u64),
-    /// A systemd unit or container by its name, all its cgroups with sockets of this user.
-    Unit(u32, Arc<str>),
-    /// A local connection whose owner could not be found.
-    Unattributed,
-    /// Bytes for which there was no room to keep an owner.
-    Other,
+pub struct Owner {
+    /// The user.
+    pub user: User,
+    /// The process. One has its program, too.
+    pub process: Option<Process>,
+    /// The last part of the path of the program.
+    pub program: Option<Arc<str>>,
+    /// The systemd unit or container.
+    pub unit: Option<Unit>,
 }
 
 impl Owner {
-    /// The user, if there is one.
+    /// A local connection whose owner could not be found.
+    pub const UNATTRIBUTED: Self = Self::whole(User::Unattributed);
+    /// Bytes for which there was no room to keep an owner.
+    pub const OTHER: Self = Self::whole(User::Other);
+
+    /// The user with this number. Where more was asked for: those of his bytes of which no more is known.
+    #[must_use]
+    pub const fn user(uid: u32) -> Self {
+        Self::whole(User::Uid(uid))
+    }
+
+    const fn whole(user: User) -> Self {
+        Self { user, process: None, program: None, unit: None }
+    }
+
+    /// The user's number, if there is a user.
     #[must_use]
     pub const fn uid(&self) -> Option<u32> {
-        match self {
-            Self::User(uid)
-            | Self::Process(uid, _)
-            | Self::Program(uid, _)
-            | Self::Cgroup(uid, _)
-            | Self::Unit(uid, _) => Some(*uid),
-            Self::Unattributed | Self::Other => None,
+        match self.user {
+            User::Uid(uid) => Some(uid),
+            User::Unattributed | User::Other => None,
         }
+    }
+
+    /// Whether more is told than the user.
+    #[must_use]
+    pub const fn is_fine(&self) -> bool {
+        self.process.is_some() || self.program.is_some() || self.unit.is_some()
     }
 }
 
+/// Which user bytes belong to, if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum User {
+    /// The one with this number, in the user namespace of the service.
+    Uid(u32),
+    /// Of a local connection whose owner could not be found.
+    Unattributed,
+    /// Nobody: there was no room to keep an owner.
+    Other,
+}
+
 /// A process, told apart from all that had its number before.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
     /// Its number, in the pid namespace of the service.
     pub pid: u32,
     /// When it was started, in nanoseconds since boot.
     pub started_ns: u64,
-    /// The last part of the path of its program.
-    pub program: Arc<str>,
+}
+
+/// A systemd unit or container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// The cgroup with this id. Backends know no better; it gets its name behind them.
+    Cgroup(u64),
+    /// All cgroups of this name.
+    Named(Arc<str>),
 }
 
 /// Where the counters of the kernel stood, so that whoever keeps the bytes of a batch can keep, in the same transaction, what they

@@ -24,7 +24,7 @@ macro_rules! health {
 }
 
 health! {
-    /// Bytes credited to [`Owner::Other`](super::Owner::Other) because a table was full.
+    /// Bytes credited to [`Owner::OTHER`](super::Owner::OTHER) because a table was full.
     overflow_bytes = "overflow_bytes_total",
     /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
     lost_events = "lost_events_total",
@@ -41,7 +41,7 @@ health! {
     /// Connections older than the service, counted from its start (packet: from the first segment that it saw).
     late_connections = "late_connections_total",
     /// Connections for which a table had no room: ebpf credits them when they end, packet to
-    /// [`Owner::Other`](super::Owner::Other).
+    /// [`Owner::OTHER`](super::Owner::OTHER).
     unfollowed_connections = "unfollowed_connections_total",
     /// Bytes credited to a user of which it is not known what was asked for beyond the user.
     coarse_bytes = "coarse_bytes_total",

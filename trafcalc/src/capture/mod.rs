@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 mod alive;
 mod batch;
+mod by;
 mod cgroups;
 mod choice;
 #[cfg(feature = "ebpf")]
@@ -20,7 +21,8 @@ mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
-pub use batch::{Baseline, Batch, Bytes, Owner, Process};
+pub use batch::{Baseline, Batch, Bytes, Owner, Process, Unit, User};
+pub use by::{By, Dimension};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, Tried, start};
 pub use ebpf::release;
@@ -114,33 +116,6 @@ impl Method {
         match self {
             Self::Sweep => "sweep",
             Self::Events => "events",
-        }
-    }
-}
-
-/// What accounts are told apart by, by the names users give them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum By {
-    /// The user.
-    #[default]
-    User,
-    /// The user and the process.
-    Process,
-    /// The user and the program, all its processes together.
-    Program,
-    /// The user and the systemd unit or container.
-    Unit,
-}
-
-impl By {
-    /// The word for it in options and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Process => "process",
-            Self::Program => "program",
-            Self::Unit => "unit",
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct File {
     #[serde(deserialize_with = "value::text")]
     pub(super) interval: Interval,
     pub(super) loopback: bool,
-    #[serde(deserialize_with = "value::word")]
+    #[serde(deserialize_with = "value::by")]
     pub(super) by: By,
     #[serde(deserialize_with = "value::word")]
     pub(super) owner: Belonging,

@@ -8,7 +8,7 @@ use crate::capture::{Belonging, By};
 /// An option, or its key in the file, that depends on which process sends or receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NeedsActor {
-    /// `--by process`, `program` or `unit`
+    /// `--by` with more than the user
     By(By),
     /// `--owner acting`
     Owner,
@@ -22,21 +22,21 @@ pub enum NeedsActor {
 
 impl NeedsActor {
     /// The first one that is set, if any.
-    pub(super) const fn of(by: By, belonging: Belonging, only: &Only) -> Option<Self> {
-        match (by, belonging) {
-            (By::Process | By::Program | By::Unit, _) => Some(Self::By(by)),
-            (By::User, Belonging::Acting) => Some(Self::Owner),
-            (By::User, Belonging::Socket) if !only.pids.is_empty() => Some(Self::Pid),
-            (By::User, Belonging::Socket) if !only.programs.is_empty() => Some(Self::Program),
-            (By::User, Belonging::Socket) if !only.units.is_empty() => Some(Self::Unit),
-            (By::User, Belonging::Socket) => None,
-        }
+    pub(super) fn of(by: By, belonging: Belonging, only: &Only) -> Option<Self> {
+        let set = [
+            (by != By::USER, Self::By(by)),
+            (belonging == Belonging::Acting, Self::Owner),
+            (!only.pids.is_empty(), Self::Pid),
+            (!only.programs.is_empty(), Self::Program),
+            (!only.units.is_empty(), Self::Unit),
+        ];
+        set.into_iter().find(|(is_set, _)| *is_set).map(|(_, option)| option)
     }
 
     /// Whether it comes from the command line.
     pub(super) const fn is_typed(self, overrides: &Overrides) -> bool {
         match self {
-            Self::By(_) => overrides.by.is_some(),
+            Self::By(_) => !overrides.by.is_empty(),
             Self::Owner => overrides.owner.is_some(),
             Self::Pid => !overrides.only.pids.is_empty(),
             Self::Program => !overrides.only.programs.is_empty(),
@@ -48,7 +48,7 @@ impl NeedsActor {
 impl fmt::Display for NeedsActor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::By(by) => write!(f, "--by {}", by.name()),
+            Self::By(by) => write!(f, "--by {by}"),
             Self::Owner => f.write_str("--owner acting"),
             Self::Pid => f.write_str("--pid"),
             Self::Program => f.write_str("--program"),

@@ -31,6 +31,11 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("[only]\nunits = ['']", "t.toml:2: only.units: \"\" is not the last part of a path"),
         ("[only]\npids = [7]", "t.toml:2: only.pids: unknown field `pids`"),
         ("by = 'colour'", "t.toml:1: by: \"colour\" is not one of user, process, program, unit"),
+        ("by = ['unit', 'colour']", "t.toml:1: by"),
+        ("by = ['unit', 'user', 'unit']", "t.toml:1: by: \"unit\" comes twice"),
+        ("by = 'user,unit'", "t.toml:1: by: \"user,unit\" is not one of user, process, program, unit"),
+        ("by = []", "t.toml:1: by: the list is empty"),
+        ("by = 7", "t.toml:1: by: invalid type: integer `7`, expected a word or a list of words"),
         ("backend = 'pcap'", "t.toml:1: backend: \"pcap\" is not one of auto, ebpf, packet"),
         ("[ebpf]\nattach = 'xdp'", "t.toml:2: ebpf.attach: \"xdp\" is not one of fentry, kprobe, tracepoint"),
         ("[ebpf]\nkeep = 'here'", "t.toml:2: ebpf.keep: \"here\" is neither systemd nor the path of a folder"),
@@ -74,7 +79,7 @@ fn the_command_line_comes_before_the_file() {
         keep: Some(Keep::Systemd),
         status_socket: Some("/b".into()),
         loopback: true,
-        by: Some(By::Process),
+        by: vec![Dimension::Process],
         owner: Some(Belonging::Acting),
         only: Only { users: vec!["b".to_owned()], ..Only::default() },
     };
@@ -89,11 +94,35 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(both.duration, Some("1h".parse().unwrap()));
     assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt, host: None });
     assert!(both.capture.loopback);
-    assert_eq!(both.capture.by, By::Process);
+    assert_eq!(both.capture.by, By::PROCESS);
     assert_eq!(both.capture.belonging, Belonging::Acting);
     assert_eq!(both.only.users, ["b"]);
     assert_eq!(both.only.programs, ["nginx".parse().unwrap()]);
     assert_eq!(both.status, Some("/b".into()));
+}
+
+#[test]
+fn accounts_are_told_apart_by_a_word_or_a_list() {
+    let both = By::PROGRAM.and(Dimension::Unit);
+    for (text, by) in [
+        ("", By::USER),
+        ("by = 'user'", By::USER),
+        ("by = 'unit'", By::UNIT),
+        ("by = ['unit']", By::UNIT),
+        ("by = ['user', 'unit']", By::UNIT),
+        ("by = ['unit', 'program']", both),
+        ("by = ['process', 'unit']", By::PROCESS.and(Dimension::Unit)),
+    ] {
+        assert_eq!(resolve_text(text, &Overrides::default()).unwrap().capture.by, by, "{text}");
+    }
+    let typed =
+        |by: &[Dimension]| resolve_text("by = 'process'", &Overrides { by: by.to_vec(), ..Overrides::default() });
+    assert_eq!(typed(&[]).unwrap().capture.by, By::PROCESS);
+    assert_eq!(typed(&[Dimension::User]).unwrap().capture.by, By::USER, "it replaces what the file says");
+    assert_eq!(typed(&[Dimension::Unit, Dimension::Program]).unwrap().capture.by, both);
+    let error = typed(&[Dimension::Unit, Dimension::User, Dimension::Unit]).unwrap_err();
+    assert!(error.is_usage());
+    assert_eq!(error.to_string(), "--by has unit twice");
 }
 
 #[test]
@@ -133,9 +162,10 @@ fn a_method_forces_the_ebpf_backend_and_is_refused_with_packet() {
 fn a_sweep_is_refused_with_everything_that_depends_on_who_acts() {
     let of_pid = Only { pids: vec!["7".parse().unwrap()], ..Only::default() };
     let typed = [
-        ("--by process", Overrides { by: Some(By::Process), ..Overrides::default() }),
-        ("--by program", Overrides { by: Some(By::Program), ..Overrides::default() }),
-        ("--by unit", Overrides { by: Some(By::Unit), ..Overrides::default() }),
+        ("--by process", Overrides { by: vec![Dimension::Process], ..Overrides::default() }),
+        ("--by program", Overrides { by: vec![Dimension::Program], ..Overrides::default() }),
+        ("--by unit", Overrides { by: vec![Dimension::Unit], ..Overrides::default() }),
+        ("--by program,unit", Overrides { by: vec![Dimension::Unit, Dimension::Program], ..Overrides::default() }),
         ("--owner acting", Overrides { owner: Some(Belonging::Acting), ..Overrides::default() }),
         ("--pid", Overrides { only: of_pid, ..Overrides::default() }),
     ];

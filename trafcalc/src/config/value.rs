@@ -1,15 +1,15 @@
 //! The kinds of values that options and keys share, so that both mean the same and fail with the same words.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::{Backend, MethodChoice, Subordinate};
-use crate::capture::{Attach, BackendKind, Belonging, By, Method};
+use crate::capture::{Attach, BackendKind, Belonging, By, Dimension, Method};
 
 /// A choice between a few words.
 pub trait Word: Copy + 'static {
@@ -61,8 +61,8 @@ impl Word for Subordinate {
     }
 }
 
-impl Word for By {
-    const ALL: &'static [Self] = &[Self::User, Self::Process, Self::Program, Self::Unit];
+impl Word for Dimension {
+    const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         self.name()
@@ -270,12 +270,45 @@ pub(super) fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deseria
 
 /// Reads one of a few words.
 pub(super) fn word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<W, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    choice(&String::deserialize(deserializer)?)
+}
+
+fn choice<W: Word, E: serde::de::Error>(text: &str) -> Result<W, E> {
     let found = W::ALL.iter().copied().find(|choice| choice.word() == text);
     found.ok_or_else(|| {
         let choices: Vec<_> = W::ALL.iter().map(|choice| choice.word()).collect();
-        D::Error::custom(format_args!("{text:?} is not one of {}", choices.join(", ")))
+        E::custom(format_args!("{text:?} is not one of {}", choices.join(", ")))
     })
+}
+
+/// Reads what accounts are told apart by: a word, or a list of words.
+pub(super) fn by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<By, D::Error> {
+    deserializer.deserialize_any(ByVisitor)
+}
+
+struct ByVisitor;
+
+impl<'de> Visitor<'de> for ByVisitor {
+    type Value = By;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word or a list of words")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<By, E> {
+        choice(text).map(|dimension| By::USER.and(dimension))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<By, A::Error> {
+        let mut dimensions: Vec<Dimension> = Vec::new();
+        while let Some(word) = words.next_element::<String>()? {
+            dimensions.push(choice(&word)?);
+        }
+        if dimensions.is_empty() {
+            return Err(A::Error::custom("the list is empty"));
+        }
+        By::of(&dimensions).map_err(|repeated| A::Error::custom(format_args!("{:?} comes twice", repeated.name())))
+    }
 }
 
 /// Reads one of a few words where none is a choice, too.

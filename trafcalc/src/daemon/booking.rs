@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::book::{AccountKey, AccountKind, Commit, Gap, Moved};
-use crate::capture::{Bytes, Health, Owner};
+use crate::capture::{Bytes, Health, Owner, Unit, User};
 use crate::report::{Names, Period, UserName};
 
 /// What `moved` in `period`, which is the last one of the service if it `ended`.
@@ -30,15 +30,12 @@ pub(super) fn commit(
     }
 }
 
+/// The account in the book. Of processes there is no end, so the book keeps their programs; the log tells them apart.
 fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
-    let (kind, name): (_, Option<Arc<str>>) = match owner {
-        Owner::User(_) | Owner::Cgroup(..) => (AccountKind::User, None),
-        // Of processes there is no end, so the book keeps their programs; the log tells them apart.
-        Owner::Process(_, process) => (AccountKind::Program, Some(Arc::clone(&process.program))),
-        Owner::Program(_, name) => (AccountKind::Program, Some(Arc::clone(name))),
-        Owner::Unit(_, name) => (AccountKind::Unit, Some(Arc::clone(name))),
-        Owner::Unattributed => (AccountKind::Unattributed, None),
-        Owner::Other => (AccountKind::Other, None),
+    let kind = match owner.user {
+        User::Uid(_) => AccountKind::User,
+        User::Unattributed => AccountKind::Unattributed,
+        User::Other => AccountKind::Other,
     };
     let user = owner.uid().and_then(|uid| match names.user(uid) {
         UserName::Known(name) => Some(name),
@@ -46,7 +43,11 @@ fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
         UserName::NoSuchUser => Some(uid.to_string()),
         UserName::NotKnownYet => None,
     });
-    AccountKey { kind, uid: owner.uid(), user, name }
+    let unit = match &owner.unit {
+        Some(Unit::Named(name)) => Some(Arc::clone(name)),
+        Some(Unit::Cgroup(_)) | None => None,
+    };
+    AccountKey { kind, uid: owner.uid(), user, program: owner.program.clone(), unit }
 }
 
 /// Whose the totals of a book are; what belongs to owners that never come again is summed up.
@@ -62,13 +63,31 @@ pub(super) fn owners(totals: Vec<(AccountKey, Bytes)>) -> (Vec<(Owner, Bytes)>, 
     (known, others)
 }
 
-fn owner(AccountKey { kind, uid, name, .. }: AccountKey) -> Option<Owner> {
-    match (kind, uid, name) {
-        (AccountKind::User, Some(uid), _) => Some(Owner::User(uid)),
-        (AccountKind::Program, Some(uid), Some(name)) => Some(Owner::Program(uid, name)),
-        (AccountKind::Unit, Some(uid), Some(name)) => Some(Owner::Unit(uid, name)),
-        (AccountKind::Unattributed, ..) => Some(Owner::Unattributed),
-        (AccountKind::Other, ..) => Some(Owner::Other),
-        _ => None,
+fn owner(AccountKey { kind, uid, program, unit, .. }: AccountKey) -> Option<Owner> {
+    match (kind, uid) {
+        (AccountKind::User, Some(uid)) => Some(Owner { program, unit: unit.map(Unit::Named), ..Owner::user(uid) }),
+        (AccountKind::User, None) => None,
+        (AccountKind::Unattributed, _) => Some(Owner::UNATTRIBUTED),
+        (AccountKind::Other, _) => Some(Owner::OTHER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Process;
+    use crate::report::samples::Told;
+
+    #[test]
+    fn the_book_finds_every_owner_again_but_for_processes() {
+        let user = Owner::user(7);
+        let program = Owner { program: Some("curl".into()), ..user.clone() };
+        let unit = Owner { unit: Some(Unit::Named("curl".into())), ..user.clone() };
+        let both = Owner { program: program.program.clone(), ..unit.clone() };
+        let process = Owner { process: Some(Process { pid: 1, started_ns: 1 }), ..both.clone() };
+        for owner in [Owner::UNATTRIBUTED, Owner::OTHER, user, program, unit, both.clone()] {
+            assert_eq!(owners(vec![(key(&owner, &mut Told), Bytes::default())]).0, [(owner, Bytes::default())]);
+        }
+        assert_eq!(key(&process, &mut Told), key(&both, &mut Told));
     }
 }

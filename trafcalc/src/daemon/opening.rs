@@ -5,6 +5,7 @@ use std::path::Path;
 use super::writing::{Keeping, OpenBook};
 use super::{Failure, Now};
 use crate::book::{Book, BookError, Opened, Opening, Trouble};
+use crate::capture::Dimension;
 use crate::config::{self, Format};
 use crate::service::keep::{KeepError, Keeper};
 use crate::sinks::{Destination, Json, LOG, Log, LogFile, Logfmt, SinkError, Stdout};
@@ -30,7 +31,7 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let config::Settings { capture, only, .. } = settings;
     let counted = serde_json::json!({
-        "by": capture.by.name(),
+        "by": capture.by.dimensions().map(Dimension::name).collect::<Vec<_>>(),
         "owner": capture.belonging.name(),
         "loopback": capture.loopback,
         "only": format!("{only:?}"),

@@ -77,7 +77,7 @@ fn full_disk() -> SinkError {
 
 #[expect(clippy::unnecessary_wraps, reason = "a step of a script may also be an error")]
 fn batch(credits: &[(u32, u64, u64)]) -> Result<Batch, CaptureError> {
-    let credits = credits.iter().map(|&(uid, sent, received)| (Owner::User(uid), Bytes { sent, received })).collect();
+    let credits = credits.iter().map(|&(uid, sent, received)| (Owner::user(uid), Bytes { sent, received })).collect();
     Ok(Batch { credits, ..Batch::default() })
 }
 
@@ -100,7 +100,7 @@ impl Bench {
         let log = Log::new(Json, Box::new(Shared(Arc::clone(&paper))));
         let writing = Writing::start(log, None, counting(&Script(VecDeque::new())), || ())
             .unwrap_or_else(|error| panic!("{error}"));
-        let daemon = Daemon::new(started, writing, None, epoch(now.wall), now, By::User, None);
+        let daemon = Daemon::new(started, writing, None, epoch(now.wall), now, By::USER, None);
         Self { daemon, paper, now }
     }
 

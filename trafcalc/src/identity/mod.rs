@@ -15,7 +15,7 @@ pub use processes::Processes;
 pub use units::{Cgroups, Units};
 pub use users::Users;
 
-use crate::capture::{Batch, Hierarchy, Owner, Process};
+use crate::capture::{Batch, Hierarchy, Process};
 use crate::report::{Names, UserName};
 
 /// All that is known by name.
@@ -46,19 +46,10 @@ impl Identity {
             if let Some(uid) = owner.uid() {
                 self.users.expect(uid);
             }
-            if let Owner::Cgroup(uid, id) = *owner {
-                *owner = Owner::Unit(uid, self.units.name(uid, id, &now));
-            }
+            self.units.name(owner, &now);
         }
-        batch.gone = batch.gone.into_iter().filter_map(|owner| self.unit_gone(owner)).collect();
+        batch.gone = batch.gone.into_iter().filter_map(|owner| self.units.forget(owner)).collect();
         batch
-    }
-
-    fn unit_gone(&mut self, owner: Owner) -> Option<Owner> {
-        match owner {
-            Owner::Cgroup(uid, id) => self.units.forget(uid, id).map(|name| Owner::Unit(uid, name)),
-            other => Some(other),
-        }
     }
 
     /// The names as they are believed to be at this moment.
@@ -85,7 +76,7 @@ impl Names for Known<'_> {
         self.identity.users.name(uid, self.now)
     }
 
-    fn exe(&mut self, process: &Process) -> Option<String> {
-        self.identity.processes.exe(process)
+    fn exe(&mut self, process: Process, program: &str) -> Option<String> {
+        self.identity.processes.exe(process, program)
     }
 }

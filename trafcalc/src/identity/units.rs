@@ -4,57 +4,71 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::capture::Hierarchy;
+use crate::capture::{Hierarchy, Owner, Unit};
 
-/// Most names remembered; beyond it all are looked up again. A name takes some 200 bytes, so all take 13 MB.
+/// Most owners in cgroups that are remembered, and most names; beyond it all are looked up again. An owner takes some 300
+/// bytes, so all take 20 MB.
 const MAX_NAMES: usize = 65_536;
 
 /// Cgroups by their ids, looked for when first needed.
 pub type Cgroups = OnceCell<HashMap<u64, String>>;
 
-/// Names of the cgroups of users. A name is looked up once, and kept when the cgroup is removed.
+/// Names of the cgroups of owners. A name is looked up once, and kept when the cgroup is removed.
 pub struct Units {
     hierarchy: Hierarchy,
-    names: HashMap<(u32, u64), Arc<str>>,
-    /// How many of a user's cgroups have a name.
-    cgroups: HashMap<(u32, Arc<str>), usize>,
+    names: HashMap<u64, Arc<str>>,
+    /// Owners as backends know them, and with the name.
+    named: HashMap<Owner, Owner>,
+    /// How many of the former are the same with the name.
+    cgroups: HashMap<Owner, usize>,
 }
 
 impl Units {
     /// Those of the cgroups in `hierarchy`.
     #[must_use]
     pub fn of(hierarchy: Hierarchy) -> Self {
-        Self { hierarchy, names: HashMap::new(), cgroups: HashMap::new() }
+        Self { hierarchy, names: HashMap::new(), named: HashMap::new(), cgroups: HashMap::new() }
     }
 
-    /// The unit that a user's cgroup belongs to; its id where there is no such cgroup any more. `now` is empty where the
-    /// cgroups have not been looked for yet.
-    pub fn name(&mut self, uid: u32, id: u64, now: &Cgroups) -> Arc<str> {
-        if let Some(name) = self.names.get(&(uid, id)) {
-            return Arc::clone(name);
+    /// Puts the name of the unit to an owner that has a cgroup; its id where there is no such cgroup any more. `now` is empty
+    /// where the cgroups have not been looked for yet.
+    pub fn name(&mut self, owner: &mut Owner, now: &Cgroups) {
+        let Some(Unit::Cgroup(id)) = owner.unit else { return };
+        if let Some(named) = self.named.get(owner) {
+            owner.clone_from(named);
+            return;
         }
-        if self.names.len() >= MAX_NAMES {
+        if self.named.len() >= MAX_NAMES || self.names.len() >= MAX_NAMES {
             self.names.clear();
+            self.named.clear();
             self.cgroups.clear();
         }
-        let path = now.get_or_init(|| self.hierarchy.cgroups()).get(&id);
-        let name: Arc<str> = path.map_or_else(|| id.to_string(), |path| unit(path)).into();
-        self.names.insert((uid, id), Arc::clone(&name));
-        *self.cgroups.entry((uid, Arc::clone(&name))).or_default() += 1;
-        name
+        let named = Owner { unit: Some(Unit::Named(self.name_of(id, now))), ..owner.clone() };
+        let former = std::mem::replace(owner, named.clone());
+        *self.cgroups.entry(named.clone()).or_default() += 1;
+        self.named.insert(former, named);
     }
 
-    /// Forgets a user's cgroup that is gone, and gives its name if none of his others has it.
-    pub fn forget(&mut self, uid: u32, id: u64) -> Option<Arc<str>> {
-        let name = self.names.remove(&(uid, id))?;
-        let key = (uid, name);
-        let left = self.cgroups.get_mut(&key)?;
+    fn name_of(&mut self, id: u64, now: &Cgroups) -> Arc<str> {
+        let look_up = || {
+            let path = now.get_or_init(|| self.hierarchy.cgroups()).get(&id);
+            path.map_or_else(|| id.to_string(), |path| unit(path)).into()
+        };
+        Arc::clone(self.names.entry(id).or_insert_with(look_up))
+    }
+
+    /// Forgets an owner that is gone. Gives it with the name, unless another cgroup of that name has the same owner.
+    pub fn forget(&mut self, owner: Owner) -> Option<Owner> {
+        let Some(Unit::Cgroup(id)) = owner.unit else { return Some(owner) };
+        self.names.remove(&id);
+        let named = self.named.remove(&owner)?;
+        let left = self.cgroups.get_mut(&named)?;
         *left -= 1;
         if *left > 0 {
             return None;
         }
-        self.cgroups.remove(&key);
-        Some(key.1)
+        self.cgroups.remove(&named);
+        Some(named)
     }
 }
 
@@ -117,22 +131,41 @@ mod tests {
         (folder, root)
     }
 
+    fn inside(uid: u32, id: u64) -> Owner {
+        Owner { unit: Some(Unit::Cgroup(id)), ..Owner::user(uid) }
+    }
+
+    /// The name of the unit that a user's cgroup belongs to.
+    fn name(units: &mut Units, uid: u32, id: u64) -> String {
+        let mut owner = inside(uid, id);
+        units.name(&mut owner, &Cgroups::new());
+        assert_eq!(owner.uid(), Some(uid));
+        name_of(owner)
+    }
+
+    fn name_of(owner: Owner) -> String {
+        match owner.unit {
+            Some(Unit::Named(name)) => name.to_string(),
+            other => panic!("no name: {other:?}"),
+        }
+    }
+
     #[test]
     fn a_cgroup_is_found_by_its_number_and_its_name_outlives_it() {
         let (folder, root) = hierarchy();
         let mut units = Units::of(Hierarchy::mounted(&folder.path().join("mounts")));
-        let mut name = |id| units.name(7, id, &Cgroups::new());
         let id = |path: &str| std::fs::metadata(root.join(path)).unwrap().ino();
         let (first, second) = (id("system.slice/a.service"), id("other.slice/a.service"));
-        assert_eq!(&*name(id("")), "/");
-        assert_eq!(&*name(id("system.slice")), "/system.slice");
-        assert_eq!(&*name(first), "a.service");
-        assert_eq!(&*name(second), "a.service");
+        assert_eq!(name(&mut units, 7, id("")), "/");
+        assert_eq!(name(&mut units, 7, id("system.slice")), "/system.slice");
+        assert_eq!(name(&mut units, 7, first), "a.service");
+        assert_eq!(name(&mut units, 7, second), "a.service");
         std::fs::remove_dir(root.join("system.slice/a.service")).unwrap();
-        assert_eq!(&*name(first), "a.service");
-        assert_eq!(units.forget(7, first), None, "another cgroup has that name");
-        assert_eq!(units.forget(7, second).as_deref(), Some("a.service"));
-        assert_eq!(*units.name(7, first, &Cgroups::new()), first.to_string(), "it was gone before it was asked for");
+        assert_eq!(name(&mut units, 7, first), "a.service");
+        assert_eq!(name(&mut units, 8, first), "a.service", "another owner in it comes later");
+        assert_eq!(units.forget(inside(7, first)), None, "another cgroup has that name");
+        assert_eq!(units.forget(inside(7, second)).map(name_of).as_deref(), Some("a.service"));
+        assert_eq!(name(&mut units, 7, first), first.to_string(), "it was gone before it was asked for");
     }
 
     fn nowhere() -> Units {
@@ -141,27 +174,38 @@ mod tests {
 
     #[test]
     fn without_a_hierarchy_a_cgroup_is_its_id() {
-        assert_eq!(&*nowhere().name(0, 7, &Cgroups::new()), "7");
+        assert_eq!(name(&mut nowhere(), 0, 7), "7");
     }
 
     #[test]
-    fn a_cgroup_of_two_users_is_forgotten_user_by_user() {
+    fn a_cgroup_of_two_owners_is_forgotten_owner_by_owner() {
         let mut units = nowhere();
-        for uid in [1, 2] {
-            units.name(uid, 7, &Cgroups::new());
+        let curl = Owner { program: Some("curl".into()), ..inside(1, 7) };
+        let owners = [inside(1, 7), inside(2, 7), curl];
+        for owner in owners.clone() {
+            units.name(&mut owner.clone(), &Cgroups::new());
         }
-        assert_eq!(units.forget(1, 7).as_deref(), Some("7"));
-        assert_eq!(units.forget(1, 7), None);
-        assert_eq!(units.forget(2, 7).as_deref(), Some("7"));
+        for owner in owners {
+            let named = units.forget(owner.clone());
+            assert_eq!(named.as_ref().map(|named| (named.uid(), &named.program)), Some((owner.uid(), &owner.program)));
+            assert_eq!(named.map(name_of).as_deref(), Some("7"));
+            assert_eq!(units.forget(owner), None);
+        }
+    }
+
+    #[test]
+    fn an_owner_without_a_cgroup_stays_as_it_is() {
+        let (mut units, mut owner) = (nowhere(), Owner::user(1));
+        units.name(&mut owner, &Cgroups::new());
+        assert_eq!(units.forget(owner), Some(Owner::user(1)));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut units = nowhere();
-        let now = Cgroups::new();
         for id in 0..100_000 {
-            units.name(0, id, &now);
-            assert!(units.names.len() <= MAX_NAMES && units.cgroups.len() <= MAX_NAMES);
+            name(&mut units, 0, id);
+            assert!([units.names.len(), units.named.len(), units.cgroups.len()].iter().all(|&len| len <= MAX_NAMES));
         }
     }
 }

@@ -117,7 +117,7 @@ fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
         }
         found.insert(pid, stat(proc, pid).ok_or(WantedError::NoProcess(pid))?.started_ns());
     }
-    let process = |(pid, started_ns)| Process { pid, started_ns, program: "".into() };
+    let process = |(pid, started_ns)| Process { pid, started_ns };
     Ok(found.into_iter().map(process).collect())
 }
 

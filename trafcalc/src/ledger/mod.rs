@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::capture::{Batch, Bytes, Health, Owner};
 
-/// Most accounts kept; the bytes of further owners go to [`Owner::Other`]. A row takes some 60 bytes, so all of them
-/// take 4 MB; a host with more users that all talk TCP has not been met.
+/// Most accounts kept; the bytes of further owners go to [`Owner::OTHER`]. A row takes some 130 bytes, so all of them
+/// take 9 MB; a host with more users that all talk TCP has not been met.
 pub const MAX_ACCOUNTS: usize = 65_536;
 
 /// Most accounts that are finer than a user's; the bytes of further ones go to their users.
@@ -25,7 +25,7 @@ pub struct Account {
 /// The state of the ledger at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// All accounts, users first, in ascending order.
+    /// All accounts, user by user in ascending order, those of no user last.
     pub accounts: Vec<Account>,
     /// The sum of all accounts since the start, of those that are gone, too.
     pub total: Bytes,
@@ -40,7 +40,7 @@ pub struct Snapshot {
 impl Snapshot {
     fn count(&mut self, owner: &Owner, bytes: Bytes) {
         self.total += bytes;
-        if *owner == Owner::Unattributed {
+        if *owner == Owner::UNATTRIBUTED {
             self.unattributed += bytes;
         }
     }
@@ -97,15 +97,14 @@ impl Ledger {
             row.is_gone = false;
             return;
         }
-        match (owner, owner.uid()) {
-            (Owner::User(_), _) if self.rows.len() >= MAX_ACCOUNTS => {
-                self.overflow_bytes += bytes.sent + bytes.received;
-                self.credit(&Owner::Other, bytes);
-            }
-            (Owner::User(_), _) => self.open(owner, bytes),
-            (_, Some(uid)) if self.rows.len() >= MAX_FINE_ACCOUNTS => {
+        match owner.uid() {
+            Some(uid) if owner.is_fine() && self.rows.len() >= MAX_FINE_ACCOUNTS => {
                 self.coarse_bytes += bytes.sent + bytes.received;
-                self.credit(&Owner::User(uid), bytes);
+                self.credit(&Owner::user(uid), bytes);
+            }
+            Some(_) if self.rows.len() >= MAX_ACCOUNTS => {
+                self.overflow_bytes += bytes.sent + bytes.received;
+                self.credit(&Owner::OTHER, bytes);
             }
             _ => self.open(owner, bytes),
         }

@@ -13,18 +13,14 @@ struct Who {
     account: Option<&'static str>,
     pid: Option<u32>,
     start_time: Option<SystemTime>,
-    name: Option<String>,
+    program: Option<String>,
+    unit: Option<String>,
 }
 
 impl Who {
     fn of(record: &AccountRecord) -> Self {
-        let (pid, start_time, name) = match &record.detail {
-            Detail::User {} => (None, None, None),
-            Detail::Process { pid, start_time, program, .. } => (*pid, *start_time, program.clone()),
-            Detail::Program { program } => (None, None, program.clone()),
-            Detail::Unit { unit } => (None, None, unit.clone()),
-        };
-        Self { uid: record.uid, account: record.account, pid, start_time, name }
+        let Detail { pid, start_time, program, unit, .. } = record.detail.clone();
+        Self { uid: record.uid, account: record.account, pid, start_time, program, unit }
     }
 }
 
@@ -69,12 +65,7 @@ fn add(into: &mut AccountRecord, other: &AccountRecord) {
 
 /// What a record of the same kind tells where no more than the user is known.
 const fn unknown(detail: &Detail) -> Detail {
-    match detail {
-        Detail::User {} => Detail::User {},
-        Detail::Process { .. } => Detail::Process { pid: None, start_time: None, program: None, exe: None },
-        Detail::Program { .. } => Detail::Program { program: None },
-        Detail::Unit { .. } => Detail::Unit { unit: None },
-    }
+    Detail { by: detail.by, pid: None, start_time: None, program: None, exe: None, unit: None }
 }
 
 impl Report {

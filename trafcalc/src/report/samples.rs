@@ -22,7 +22,7 @@ pub(crate) fn source() -> Source {
         method: Some("sweep"),
         waiting_for: Vec::new(),
         declined: Vec::new(),
-        by: By::User,
+        by: By::USER,
         booted: start(),
     }
 }
@@ -35,8 +35,8 @@ impl Names for Told {
         UserName::Known("alice".to_owned())
     }
 
-    fn exe(&mut self, process: &Process) -> Option<String> {
-        Some(format!("/usr/bin/{}", process.program))
+    fn exe(&mut self, _: Process, program: &str) -> Option<String> {
+        Some(format!("/usr/bin/{program}"))
     }
 }
 
@@ -46,8 +46,8 @@ pub(crate) fn report() -> Report {
     let account = |owner, moved, total| Account { owner, total, moved };
     let snapshot = Snapshot {
         accounts: vec![
-            account(Owner::User(1000), bytes(123, 456), bytes(9123, 9456)),
-            account(Owner::Unattributed, bytes(1, 2), bytes(3, 4)),
+            account(Owner::user(1000), bytes(123, 456), bytes(9123, 9456)),
+            account(Owner::UNATTRIBUTED, bytes(1, 2), bytes(3, 4)),
         ],
         total: bytes(9126, 9460),
         moved: bytes(124, 458),

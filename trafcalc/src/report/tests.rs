@@ -18,9 +18,9 @@ fn report(ledger: &Ledger, scope: Scope) -> Report {
 fn only_accounts_that_moved_are_told_about_until_all_are_asked_for() {
     let mut ledger = Ledger::default();
     let bytes = Bytes { sent: 1, received: 0 };
-    ledger.apply(&Batch { credits: vec![(Owner::User(1), bytes)], ..Batch::default() });
+    ledger.apply(&Batch { credits: vec![(Owner::user(1), bytes)], ..Batch::default() });
     ledger.mark_reported();
-    ledger.apply(&Batch { credits: vec![(Owner::User(2), bytes)], ..Batch::default() });
+    ledger.apply(&Batch { credits: vec![(Owner::user(2), bytes)], ..Batch::default() });
 
     let uids = |report: &Report| report.accounts.iter().map(|account| account.uid).collect::<Vec<_>>();
     assert_eq!(uids(&report(&ledger, Scope::Moved)), [Some(2)]);
@@ -45,7 +45,7 @@ fn health_reaches_the_summary_number_by_number() {
         audited: 13,
         audit_mismatches: 14,
     };
-    let credits = vec![(Owner::Unattributed, Bytes { sent: 8, received: 9 })];
+    let credits = vec![(Owner::UNATTRIBUTED, Bytes { sent: 8, received: 9 })];
     ledger.apply(&Batch { credits, health, ..Batch::default() });
     let summary = report(&ledger, Scope::Moved).summary;
     let record = serde_json::to_value(&summary).unwrap();
@@ -61,18 +61,63 @@ fn health_reaches_the_summary_number_by_number() {
 #[test]
 fn a_record_tells_the_process_where_that_was_asked_for() {
     let mut ledger = Ledger::default();
-    let process = Process { pid: 7, started_ns: 1_250_000_000, program: "nginx".into() };
+    let process = Process { pid: 7, started_ns: 1_250_000_000 };
+    let nginx = Owner { process: Some(process), program: Some("nginx".into()), ..Owner::user(33) };
     let bytes = Bytes { sent: 1, received: 0 };
-    let credits = vec![(Owner::Process(33, process), bytes), (Owner::User(33), bytes), (Owner::Other, bytes)];
+    let credits = vec![(nginx, bytes), (Owner::user(33), bytes), (Owner::OTHER, bytes)];
     ledger.apply(&Batch { credits, ..Batch::default() });
     let period = Period { seq: 1, end: samples::start(), length: Duration::from_secs(1), step_s: None };
-    let source = Source { by: By::Process, ..samples::source() };
+    let source = Source { by: By::PROCESS, ..samples::source() };
     let report = Report::new(&ledger.snapshot(), Scope::All, period, &source, Errors::default(), &mut samples::Told);
     let records: Vec<_> = report.accounts.iter().map(|account| serde_json::to_string(account).unwrap()).collect();
     assert!(records[0].contains(r#""user":"alice","pid":null,"start_time":null,"program":null,"exe":null,"sent"#));
     let told = r#""pid":7,"start_time":"2026-11-23T02:00:01.250Z","program":"nginx","exe":"/usr/bin/nginx","sent"#;
     assert!(records[1].contains(told), "{}", records[1]);
     assert!(records[2].contains(r#""uid":null,"user":null,"account":"(other)","pid":null"#), "{}", records[2]);
+}
+
+#[test]
+fn a_record_has_the_fields_of_all_that_accounts_are_told_apart_by() {
+    let nginx = Owner {
+        process: Some(Process { pid: 7, started_ns: 0 }),
+        program: Some("nginx".into()),
+        unit: Some(Unit::Named("web.service".into())),
+        ..Owner::user(33)
+    };
+    let mut ledger = Ledger::default();
+    let bytes = Bytes { sent: 1, received: 0 };
+    ledger.apply(&Batch { credits: vec![(Owner::user(33), bytes), (nginx, bytes)], ..Batch::default() });
+    let fields = |by| {
+        let source = Source { by, ..samples::source() };
+        let period = Period { seq: 1, end: samples::start(), length: Duration::from_secs(1), step_s: None };
+        let report =
+            Report::new(&ledger.snapshot(), Scope::All, period, &source, Errors::default(), &mut samples::Told);
+        let record = serde_json::to_string(&report.accounts[1]).unwrap();
+        let (_, fields) = record.split_once(r#""user":"alice","#).unwrap();
+        fields.split_once(r#""sent_bytes""#).unwrap().0.to_owned()
+    };
+    assert_eq!(fields(By::PROGRAM.and(Dimension::Unit)), r#""program":"nginx","unit":"web.service","#);
+    let all = r#""pid":7,"start_time":"2026-11-23T02:00:00.000Z","program":"nginx","exe":"/usr/bin/nginx","unit":"web.service","#;
+    assert_eq!(fields(By::PROCESS.and(Dimension::Unit)), all);
+}
+
+/// Two reports in which one of two owners moved, and in the second the other one, too.
+#[test]
+fn a_report_that_takes_in_the_next_keeps_units_of_a_program_apart() {
+    let inside = |unit: &str| {
+        let unit = Some(Unit::Named(unit.into()));
+        Owner { program: Some("curl".into()), unit, ..Owner::user(1) }
+    };
+    let report = |units: &[&str]| {
+        let mut ledger = Ledger::default();
+        let credits = units.iter().map(|unit| (inside(unit), Bytes { sent: 1, received: 0 })).collect();
+        ledger.apply(&Batch { credits, ..Batch::default() });
+        report(&ledger, Scope::Moved)
+    };
+    let mut merged = report(&["a"]);
+    merged.merge(report(&["a", "b"]));
+    let told = merged.accounts.iter().map(|account| (account.detail.unit.as_deref(), account.sent_bytes));
+    assert_eq!(told.collect::<Vec<_>>(), [(Some("a"), 2), (Some("b"), 1)]);
 }
 
 #[test]
@@ -93,7 +138,7 @@ fn times_before_1970_are_told_as_they_are() {
 
 fn of_users(seq: u64, users: &[(u32, u64)]) -> Report {
     let mut ledger = Ledger::default();
-    let credits = users.iter().map(|&(uid, sent)| (Owner::User(uid), Bytes { sent, received: 2 * sent })).collect();
+    let credits = users.iter().map(|&(uid, sent)| (Owner::user(uid), Bytes { sent, received: 2 * sent })).collect();
     ledger.apply(&Batch { credits, ..Batch::default() });
     let period =
         Period { seq, end: samples::start(), length: Duration::from_millis(100), step_s: (seq == 2).then_some(-5.0) };
@@ -116,12 +161,13 @@ fn a_report_that_takes_in_the_next_is_about_both_periods() {
 #[test]
 fn a_report_that_takes_in_many_processes_tells_of_the_oldest_by_user() {
     let of_process = |seq, pid| {
-        let process = Process { pid, started_ns: 1, program: "a".into() };
+        let process = Some(Process { pid, started_ns: 1 });
+        let owner = Owner { process, program: Some("a".into()), ..Owner::user(pid % 2) };
         let bytes = Bytes { sent: 10, received: 1 };
-        let accounts = vec![Account { owner: Owner::Process(pid % 2, process), total: bytes, moved: bytes }];
+        let accounts = vec![Account { owner, total: bytes, moved: bytes }];
         let snapshot = Snapshot { accounts, total: bytes, moved: bytes, ..Ledger::default().snapshot() };
         let period = Period { seq, end: samples::start(), length: Duration::from_millis(100), step_s: None };
-        let source = Source { by: By::Process, ..samples::source() };
+        let source = Source { by: By::PROCESS, ..samples::source() };
         Report::new(&snapshot, Scope::Moved, period, &source, Errors::default(), &mut samples::Told)
     };
     let (mut merged, mut coarse_bytes, most) = (of_process(1, 1), 0, 10);
@@ -136,9 +182,8 @@ fn a_report_that_takes_in_many_processes_tells_of_the_oldest_by_user() {
     assert_eq!(sums, (1_000, 100), "no byte is lost");
     assert_eq!((merged.summary.sent_bytes, merged.summary.received_bytes), sums);
     let newest = merged.accounts.last().unwrap();
-    assert!(matches!(newest.detail, Detail::Process { pid: Some(100), .. }), "{newest:?}");
-    let (coarse, fine): (Vec<_>, Vec<_>) =
-        merged.accounts.iter().partition(|record| matches!(record.detail, Detail::Process { pid: None, .. }));
+    assert_eq!(newest.detail.pid, Some(100), "{newest:?}");
+    let (coarse, fine): (Vec<_>, Vec<_>) = merged.accounts.iter().partition(|record| record.detail.pid.is_none());
     assert_eq!((coarse.len(), fine.len() > 2), (2, true));
     let told: u64 = coarse.iter().map(|record| record.sent_bytes + record.received_bytes).sum();
     assert_eq!(coarse_bytes, told);

@@ -53,7 +53,7 @@ fn count(
     namespace::wait_until_closed()?;
     let batch = started.backend.finish().map_err(SelftestError::BackendDied)?;
     let counted = by_owner(&batch);
-    let of = |uid| counted.get(&Owner::User(uid)).copied().unwrap_or_default();
+    let of = |uid| counted.get(&Owner::user(uid)).copied().unwrap_or_default();
     Ok(truths.iter().flat_map(|truth| Row::compare(target, truth, of(truth.sender), of(truth.receiver))).collect())
 }
 

@@ -10,9 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
 use super::{Format as _, Json, SinkError};
-use crate::book::{
-    AccountKey, AccountKind, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Telling, Trouble,
-};
+use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Telling, Trouble};
 use crate::report::{GapRecord, Report, Stamp};
 
 /// The name of the log among the sinks of the book.
@@ -95,9 +93,9 @@ fn add(into: &mut Vec<Moved>, next: Vec<Moved>, most: usize) -> u64 {
     let (newest, mut coarse_bytes) = (into.split_off(into.len() - most / 2), 0);
     let mut oldest = std::mem::take(into);
     for Moved { account, bytes } in &mut oldest {
-        if account.uid.is_some() && account.kind != AccountKind::User {
+        if account.program.is_some() || account.unit.is_some() {
             coarse_bytes += bytes.sent + bytes.received;
-            (account.kind, account.name) = (AccountKind::User, None);
+            (account.program, account.unit) = (None, None);
         }
     }
     merge_moved(into, oldest);

@@ -185,7 +185,8 @@ fn schema_1_is_as_it_was_released() {
     let (new, _) = open(&path);
     let (mut old, opened) = open(&old_path);
     assert_eq!(opened.set_aside, None);
-    let root = AccountKey { kind: AccountKind::Unit, name: Some("ssh.service".into()), ..user(0, Some("root")) };
+    let (program, unit) = (Some("sshd".into()), Some("ssh.service".into()));
+    let root = AccountKey { program, unit, ..user(0, Some("root")) };
     assert_eq!(opened.totals, [(user(1000, Some("ada")), bytes(100, 200)), (root, bytes(7, 0))]);
     assert_eq!(opened.baseline, Some(Baseline { map: "map 1".into(), rows: vec![(3, bytes(100, 200))] }));
     assert_eq!((opened.last.unwrap().seq, old.outbox("log", 9).unwrap().len()), (2, 1));

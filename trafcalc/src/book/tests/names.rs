@@ -22,7 +22,7 @@ fn a_uid_given_to_another_name_is_another_account() {
 fn the_first_name_of_a_uid_takes_what_waited_for_it() {
     let (_folder, path) = folder();
     let (mut book, _) = open(&path);
-    let program = |name| AccountKey { kind: AccountKind::Program, name: Some("curl".into()), ..user(7, name) };
+    let program = |name| AccountKey { program: Some("curl".into()), ..user(7, name) };
     book.commit(&commit(1, at(BEGIN_S), &[(user(7, None), bytes(1, 0)), (program(None), bytes(2, 0))])).unwrap();
     book.commit(&commit(2, at(BEGIN_S), &[(user(8, None), bytes(5, 0))])).unwrap();
     drop(book);
@@ -55,14 +55,16 @@ fn a_name_that_was_learned_by_a_report_that_failed_is_not_believed() {
 fn accounts_of_nobody_and_strange_names_are_apart() {
     let (_folder, path) = folder();
     let (mut book, _) = open(&path);
-    let nobody = |kind| AccountKey { kind, uid: None, user: None, name: None };
+    let nobody = |kind| AccountKey { kind, uid: None, user: None, program: None, unit: None };
     let mut keys =
         vec![nobody(AccountKind::Unattributed), nobody(AccountKind::Other), user(0, None), user(u32::MAX, None)];
     for name in ["", "0", "-1", "NULL", "it's \"; --", "ä\u{202e}"] {
-        keys.push(AccountKey { kind: AccountKind::Program, name: Some(name.into()), ..user(5, Some(name)) });
+        let named = AccountKey { program: Some(name.into()), ..user(5, Some(name)) };
+        let swapped = AccountKey { program: None, unit: Some(name.into()), ..named.clone() };
+        let both = AccountKey { unit: Some(name.into()), ..named.clone() };
+        keys.extend([named, swapped, both]);
     }
-    let program = AccountKey { kind: AccountKind::Program, ..user(6, None) };
-    keys.extend([program.clone(), AccountKey { name: Some("".into()), ..program }]);
+    keys.extend([user(6, None), AccountKey { program: Some("".into()), ..user(6, None) }]);
     let moved: Vec<_> = keys.iter().zip(1..).map(|(key, sent)| (key.clone(), bytes(sent, 0))).collect();
     for seq in 1..=2 {
         book.commit(&commit(seq, at(BEGIN_S), &moved)).unwrap();

@@ -9,7 +9,7 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many seconds later a report, in which accounts (uid, name, kind, bytes) moved.
+    /// So many seconds later a report, in which accounts (uid, name, whether of a program, bytes) moved.
     Report(i64, Vec<(u32, usize, bool, u64)>),
     /// One that is cut off before its transaction ends.
     Cut(Vec<(u32, usize, bool, u64)>),
@@ -41,7 +41,7 @@ fn keys(rows: &[(u32, usize, bool, u64)]) -> Vec<(AccountKey, Bytes)> {
     rows.iter()
         .map(|(uid, name, is_program, moved)| {
             let key = user(*uid, NAMES[*name]);
-            let program = AccountKey { kind: AccountKind::Program, name: Some("curl".into()), ..key.clone() };
+            let program = AccountKey { program: Some("curl".into()), ..key.clone() };
             (if *is_program { program } else { key }, bytes(*moved, *moved / 3))
         })
         .collect()

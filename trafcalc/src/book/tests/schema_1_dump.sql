@@ -3,10 +3,10 @@ PRAGMA application_id=1953654371;
 PRAGMA user_version=1;
 BEGIN TRANSACTION;
 CREATE TABLE account(
-    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, uid INTEGER, user TEXT, name TEXT, first_us INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, uid INTEGER, user TEXT, program TEXT, unit TEXT, first_us INTEGER NOT NULL
 ) STRICT;
-INSERT INTO "account" VALUES(1,0,1000,'ada',NULL,1795600060000000);
-INSERT INTO "account" VALUES(2,3,0,'root','ssh.service',1795600120000000);
+INSERT INTO "account" VALUES(1,0,1000,'ada',NULL,NULL,1795600060000000);
+INSERT INTO "account" VALUES(2,0,0,'root','sshd','ssh.service',1795600120000000);
 CREATE TABLE baseline(row INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL) STRICT;
 INSERT INTO "baseline" VALUES(3,100,200);
 CREATE TABLE day(
@@ -60,6 +60,7 @@ INSERT INTO "total" VALUES(2,0,7,0);
 CREATE TABLE uid(uid INTEGER PRIMARY KEY, user TEXT NOT NULL) STRICT;
 INSERT INTO "uid" VALUES(0,'root');
 INSERT INTO "uid" VALUES(1000,'ada');
-CREATE UNIQUE INDEX account_key ON account(kind, ifnull(uid, -1), ifnull(user, 0), ifnull(name, 0));
+CREATE UNIQUE INDEX account_key
+    ON account(kind, ifnull(uid, -1), ifnull(user, 0), ifnull(program, 0), ifnull(unit, 0));
 CREATE INDEX account_nameless ON account(uid) WHERE user IS NULL;
 COMMIT;

@@ -17,7 +17,7 @@ use super::programs::Programs;
 use super::sizes::actor_rows;
 use super::tables::{Tables, take, unreadable};
 use crate::capture::alive::is_gone;
-use crate::capture::{Batch, By, Bytes, CaptureError, Hierarchy, Owner, Process, Settings};
+use crate::capture::{Batch, By, Bytes, CaptureError, Dimension, Hierarchy, Owner, Process, Settings, Unit};
 
 /// A [`Seat`] as the kernel copies it: the user, the number of streams.
 type SeatWords = [u64; 2];
@@ -150,12 +150,12 @@ fn is_remembered(seats: &Array<MapData, SeatWords>, row: u32) -> Result<bool, Ca
 }
 
 fn owner(actor: &Actor, by: By) -> Owner {
-    let uid = actor.uid();
-    match by {
-        By::User => Owner::User(uid),
-        By::Process => Owner::Process(uid, Process { pid: actor.pid(), started_ns: actor.id, program: name(actor) }),
-        By::Program => Owner::Program(uid, name(actor)),
-        By::Unit => Owner::Cgroup(uid, actor.id),
+    let process = || Process { pid: actor.pid(), started_ns: actor.start };
+    Owner {
+        process: by.tells(Dimension::Process).then(process),
+        program: by.tells(Dimension::Program).then(|| name(actor)),
+        unit: by.tells(Dimension::Unit).then_some(Unit::Cgroup(actor.unit)),
+        ..Owner::user(actor.uid())
     }
 }
 
@@ -163,4 +163,24 @@ fn owner(actor: &Actor, by: By) -> Owner {
 fn name(actor: &Actor) -> Arc<str> {
     let bytes: Vec<u8> = actor.name.iter().flat_map(|word| word.to_ne_bytes()).take_while(|&byte| byte != 0).collect();
     String::from_utf8_lossy(&bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use trafcalc_common::actor::name_words;
+
+    use super::*;
+
+    #[test]
+    fn an_owner_has_what_accounts_are_told_apart_by() {
+        let actor = Actor { who: (7 << 32) + 1000, start: 5, unit: 9, name: name_words(b"curl") };
+        let (process, program) = (Some(Process { pid: 7, started_ns: 5 }), Some("curl".into()));
+        let (user, unit) = (Owner::user(1000), Some(Unit::Cgroup(9)));
+        let curl = Owner { program, ..user.clone() };
+        assert_eq!(owner(&actor, By::USER), user);
+        assert_eq!(owner(&actor, By::UNIT), Owner { unit: unit.clone(), ..user });
+        assert_eq!(owner(&actor, By::PROGRAM.and(Dimension::Unit)), Owner { unit: unit.clone(), ..curl.clone() });
+        assert_eq!(owner(&actor, By::PROCESS), Owner { process, ..curl.clone() });
+        assert_eq!(owner(&actor, By::PROCESS.and(Dimension::Unit)), Owner { process, unit, ..curl });
+    }
 }

@@ -38,7 +38,7 @@ mod tests {
             let stat = format!("{pid} (a) S {parent} {}", rest.collect::<Vec<_>>().join(" "));
             std::fs::write(proc.path().join(format!("{pid}/stat")), stat).unwrap();
         }
-        let found = of(proc.path(), &[Process { pid: 7, started_ns: 7_000_000_000, program: "a".into() }]);
+        let found = of(proc.path(), &[Process { pid: 7, started_ns: 7_000_000_000 }]);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [(8, 8_000_000_000), (9, 9_000_000_000)]);
     }
 }

@@ -21,7 +21,7 @@ use super::programs::system;
 use crate::capture::{By, CaptureError};
 
 /// The shape of streams, tallies, keys and notes. Another one cannot be taken over.
-const VERSION: &str = "v1";
+const VERSION: &str = "v2";
 /// The folder of a generation that is not complete.
 const NEW: &str = "new";
 /// Folders of generations begin with it.
@@ -51,7 +51,7 @@ pub(super) struct Generation {
 impl Generation {
     fn name(&self) -> String {
         let Self { number, identity, counters, by, bucket_bits, loopback, .. } = self;
-        let (by, loopback) = (by.name(), u32::from(*loopback));
+        let loopback = u32::from(*loopback);
         format!("{GENERATION}-{number}-{VERSION}-{identity:016x}-{counters:016x}-{by}-{bucket_bits}-{loopback}")
     }
 
@@ -71,7 +71,7 @@ impl Generation {
         is_known: false,
         identity: 0,
         counters: 0,
-        by: By::User,
+        by: By::USER,
         bucket_bits: 0,
         loopback: false,
     };
@@ -80,8 +80,7 @@ impl Generation {
     fn rest<'a>(self, mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
         let identity = u64::from_str_radix(words.next()?, 16).ok()?;
         let counters = u64::from_str_radix(words.next()?, 16).ok()?;
-        let by = words.next()?;
-        let by = [By::User, By::Process, By::Program, By::Unit].into_iter().find(|known| known.name() == by)?;
+        let by = By::parse(words.next()?)?;
         let bucket_bits = words.next()?.parse().ok()?;
         let loopback = words.next()? == "1";
         Some(Self { is_known: true, identity, counters, by, bucket_bits, loopback, ..self })
@@ -302,6 +301,7 @@ pub fn release(root: &Path) -> Result<(), CaptureError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Dimension;
 
     #[test]
     fn a_name_has_what_reading_a_generation_takes() {
@@ -311,7 +311,7 @@ mod tests {
             is_known: true,
             identity: 0xfeed,
             counters: 1 << 63,
-            by: By::Program,
+            by: By::PROGRAM.and(Dimension::Unit),
             bucket_bits: 16,
             loopback: true,
         };
@@ -319,7 +319,7 @@ mod tests {
         // A BPF file system has no names with dots.
         assert!(!generation.name().contains('.'));
         assert_eq!(Generation::parse(folder.clone()), Some(Generation { folder, ..generation.clone() }));
-        let other = Path::new("/").join(generation.name().replace("-v1-", "-v9-"));
+        let other = Path::new("/").join(generation.name().replace("-v2-", "-v9-"));
         assert_eq!(Generation::parse(other).map(|other| (other.number, other.is_known)), Some((7, false)));
         for name in ["new", "CURRENT", "generation-", "generation-x-v1"] {
             assert_eq!(Generation::parse(Path::new("/").join(name)), None, "{name}");
@@ -342,7 +342,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let kept = Kept::open(root.path()).unwrap();
         kept.begin().unwrap();
-        let generation = kept.complete(1, 9, (By::User, 3, false)).unwrap();
+        let generation = kept.complete(1, 9, (By::USER, 3, false)).unwrap();
         assert!(generation.folder.is_dir());
         assert!(Kept::open(root.path()).unwrap().acting.is_none());
         assert!(!generation.folder.exists());

@@ -439,8 +439,8 @@ fn go_on(
 
 /// What users were credited where more was to be told apart.
 fn coarse_bytes(by: By, credits: &[(Owner, Bytes)]) -> u64 {
-    let of_users = credits.iter().filter(|(owner, _)| *owner != Owner::Other);
-    if by == By::User { 0 } else { of_users.map(|(_, bytes)| bytes.sent + bytes.received).sum() }
+    let of_users = credits.iter().filter(|(owner, _)| *owner != Owner::OTHER);
+    if by == By::USER { 0 } else { of_users.map(|(_, bytes)| bytes.sent + bytes.received).sum() }
 }
 
 /// Says so once, when a table becomes too small; the numbers go on in the reports.

@@ -18,6 +18,7 @@ const MAX_PROCESSES: u32 = 65_536;
 /// Read-only data of the program: what is 0 there, the kernel leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
+    /// What accounts are told apart by beside the user.
     pub(super) by: u32,
     pub(super) filters: u32,
     pub(super) acting: u32,
@@ -30,17 +31,12 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn of(by: By, wanted: &Wanted, belonging: Belonging) -> Self {
-        let names_processes = matches!(by, By::Process | By::Program);
-        let by = match by {
-            By::User => by::USER,
-            By::Process => by::PROCESS,
-            By::Program => by::PROGRAM,
-            By::Unit => by::UNIT,
-        };
+        let by = by.bits();
         let filters = filters(wanted);
         let is_acting = belonging == Belonging::Acting;
-        let actors_matter = by != by::USER || filters & !filter::USERS != 0 || is_acting;
-        let mark_processes = names_processes || filters & (filter::PROCESSES | filter::PROGRAMS) != 0;
+        let actors_matter = by != 0 || filters & !filter::USERS != 0 || is_acting;
+        let mark_processes =
+            by & (by::PROCESS | by::PROGRAM) != 0 || filters & (filter::PROCESSES | filter::PROGRAMS) != 0;
         Self {
             by,
             filters,
@@ -58,13 +54,13 @@ impl Plan {
 
     /// Whether it matters what number a process has.
     pub(super) const fn numbers_processes(&self) -> bool {
-        self.by == by::PROCESS || self.filters & filter::PROCESSES != 0
+        self.by & by::PROCESS != 0 || self.filters & filter::PROCESSES != 0
     }
 
     /// Hooks beyond those of the attach mode.
     pub(super) fn hooks(&self) -> impl Iterator<Item = &'static Hook> {
         let marks_processes = self.mark_processes != 0;
-        let needs_cgroups = self.by == by::UNIT || self.filters & filter::UNITS != 0;
+        let needs_cgroups = self.by & by::UNIT != 0 || self.filters & filter::UNITS != 0;
         let processes = if marks_processes { hooks::PROCESSES } else { &[] };
         let moves = if marks_processes && needs_cgroups { hooks::MOVES } else { &[] };
         let forks = if self.children { hooks::FORKS } else { &[] };
@@ -153,7 +149,7 @@ fn fill<K: Pod, V: Pod>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::Process;
+    use crate::capture::{Dimension, Process};
 
     fn hooks(plan: &Plan) -> Vec<&'static str> {
         let mut targets: Vec<_> = plan.hooks().map(|hook| hook.target).collect();
@@ -163,30 +159,36 @@ mod tests {
 
     #[test]
     fn users_cost_nothing_more() {
-        let plain = Plan::of(By::User, &Wanted::default(), Belonging::Socket);
-        let filtered = Plan::of(By::User, &Wanted { users: vec![7], ..Wanted::default() }, Belonging::Socket);
+        let plain = Plan::of(By::USER, &Wanted::default(), Belonging::Socket);
+        let filtered = Plan::of(By::USER, &Wanted { users: vec![7], ..Wanted::default() }, Belonging::Socket);
         for plan in [plain, filtered] {
             assert!(!plan.reads_tasks() && !plan.numbers_processes());
             assert_eq!(hooks(&plan), [""; 0]);
         }
         assert_eq!((plain.filters, filtered.filters), (0, filter::USERS));
         let awaiting = Wanted { users_to_come: 2, ..Wanted::default() };
-        assert_eq!(Plan::of(By::User, &awaiting, Belonging::Socket).filters, filter::USERS, "not everybody");
+        assert_eq!(Plan::of(By::USER, &awaiting, Belonging::Socket).filters, filter::USERS, "not everybody");
         assert_eq!(filter_entries(&awaiting)[0], ("WANTED_USERS", 2));
     }
 
     #[test]
     fn who_acts_matters_where_it_is_asked_for_or_wanted() {
         let unit = Wanted { units: vec!["a.service".into()], ..Wanted::default() };
-        let process = Process { pid: 7, started_ns: 1, program: "a".into() };
+        let process = Process { pid: 7, started_ns: 1 };
         let family = Wanted { processes: vec![process], children: true, ..Wanted::default() };
-        assert!(Plan::of(By::User, &Wanted::default(), Belonging::Acting).reads_tasks());
-        assert_eq!(hooks(&Plan::of(By::User, &unit, Belonging::Socket)), [""; 0]);
+        assert!(Plan::of(By::USER, &Wanted::default(), Belonging::Acting).reads_tasks());
+        assert_eq!(hooks(&Plan::of(By::USER, &unit, Belonging::Socket)), [""; 0]);
         assert_eq!(
-            hooks(&Plan::of(By::Program, &unit, Belonging::Socket)),
+            hooks(&Plan::of(By::PROGRAM, &unit, Belonging::Socket)),
             ["sched_process_exec", "sched_process_exit", "cgroup_attach_task"]
         );
-        let family = Plan::of(By::User, &family, Belonging::Socket);
+        for by in [By::PROCESS, By::PROGRAM] {
+            let plan = Plan::of(by.and(Dimension::Unit), &Wanted::default(), Belonging::Socket);
+            assert_eq!(hooks(&plan), ["sched_process_exec", "sched_process_exit", "cgroup_attach_task"]);
+            assert_eq!(plan.numbers_processes(), by == By::PROCESS);
+        }
+        assert_eq!(hooks(&Plan::of(By::UNIT, &Wanted::default(), Belonging::Socket)), [""; 0]);
+        let family = Plan::of(By::USER, &family, Belonging::Socket);
         assert!(family.numbers_processes());
         assert_eq!(hooks(&family), ["sched_process_exec", "sched_process_exit", "sched_process_fork"]);
     }

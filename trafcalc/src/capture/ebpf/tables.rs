@@ -72,13 +72,13 @@ impl Tables {
     /// What every user and the account for others gained since the last reading.
     pub(super) fn gains(&mut self, counters: &mut Counters) -> Result<Vec<(Owner, Bytes)>, CaptureError> {
         self.update_rows()?;
-        let mut gains = vec![(Owner::Other, counters.gain(OTHER_ROW, self.shares(OTHER_ROW)?))];
+        let mut gains = vec![(Owner::OTHER, counters.gain(OTHER_ROW, self.shares(OTHER_ROW)?))];
         let rows: Vec<_> = self.rows.keys().copied().collect();
         for row in rows {
             let gain = counters.gain(row, self.shares(row)?);
             let Some(account) = self.rows.get_mut(&row) else { continue };
             account.silent = if gain.is_zero() { account.silent.saturating_add(1) } else { 0 };
-            gains.push((Owner::User(account.uid), gain));
+            gains.push((Owner::user(account.uid), gain));
         }
         gains.retain(|(_, gain)| !gain.is_zero());
         Ok(gains)

@@ -21,9 +21,9 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
             Some(booked) => *booked += bytes,
             None => drop(booked.insert(Owner::clone(owner), bytes)),
         },
-        Holder::User(uid) => *booked.entry(Owner::User(*uid)).or_default() += bytes,
-        Holder::Overflow => *booked.entry(Owner::Other).or_default() += bytes,
-        Holder::Nobody => *booked.entry(Owner::Unattributed).or_default() += bytes,
+        Holder::User(uid) => *booked.entry(Owner::user(*uid)).or_default() += bytes,
+        Holder::Overflow => *booked.entry(Owner::OTHER).or_default() += bytes,
+        Holder::Nobody => *booked.entry(Owner::UNATTRIBUTED).or_default() += bytes,
         Holder::Foreign | Holder::Unwanted => {}
     }
 }

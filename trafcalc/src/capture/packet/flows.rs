@@ -245,7 +245,7 @@ impl Flows {
     /// Without a place for its cursors, spare ones included, a connection can only be counted by the lengths of the
     /// segments that it sends; `unfollowed_connections` says that there are such.
     fn count_by_length(&mut self, segment: &Segment) {
-        self.booked.entry(Owner::Other).or_default().sent += u64::from(segment.payload_bytes);
+        self.booked.entry(Owner::OTHER).or_default().sent += u64::from(segment.payload_bytes);
     }
 
     fn has_room(&mut self, now_ms: u64) -> bool {
@@ -411,7 +411,7 @@ impl Flows {
     /// Bytes by owner since the last call.
     pub fn take_credits(&mut self) -> Vec<(Owner, Bytes)> {
         let credits: Vec<_> = self.booked.drain().collect();
-        for (_, bytes) in credits.iter().filter(|(owner, _)| *owner == Owner::Other) {
+        for (_, bytes) in credits.iter().filter(|(owner, _)| *owner == Owner::OTHER) {
             self.health.overflow_bytes += bytes.sent + bytes.received;
         }
         self.health.coarse_bytes += self.searches.coarse(&credits);

@@ -138,7 +138,7 @@ proptest! {
             prop_assert!(we_close_first, "our FIN acknowledged everything already");
             bench.learn(question, Standing::TimeWait);
         }
-        let expected = if sent + received > 0 { vec![(Owner::User(UID), sent, received)] } else { Vec::new() };
+        let expected = if sent + received > 0 { vec![(Owner::user(UID), sent, received)] } else { Vec::new() };
         prop_assert_eq!(bench.credits(), expected);
     }
 
@@ -157,7 +157,7 @@ proptest! {
         prop_assert_eq!(bench.credits(), vec![]);
         bench.see(segment(111, 601, 10));
         bench.see(segment(121, 601, 0));
-        prop_assert_eq!(bench.credits(), vec![(Owner::User(UID), 10, 100)]);
+        prop_assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 100)]);
     }
 
     #[test]
@@ -169,7 +169,7 @@ proptest! {
             bench.see(incoming(fin(segment(seq, 112, payload))));
             bench.learn(question_about(&syn(100)), Standing::TimeWait);
         }
-        prop_assert_eq!(bench.credits(), vec![(Owner::User(UID), 10, 20)]);
+        prop_assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 20)]);
     }
 
     #[test]
@@ -195,7 +195,7 @@ fn a_wall_clock_that_is_set_back_stops_no_count() {
     bench.time_ns = 1;
     bench.now_ms = 5_000;
     bench.see(segment(101, 501, 10));
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 10, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 0)]);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_server_that_takes_over_a_port_is_not_taken_for_the_one_before() {
     bench.see(segment(9001, 501, 10));
     bench.flows.learn(&finding(9000, Standing::Gone, UID + 1), 0);
     bench.flows.sweep(GUESS_MS);
-    assert_eq!(bench.credits(), vec![(Owner::User(UID + 1), 10, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID + 1), 10, 0)]);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn what_the_net_says_makes_no_connection_vanish_from_a_full_table() {
     bench.see(incoming(Segment { rst: true, ..segment(1, 1, 0) }));
     bench.see(with_port(syn(100), 7));
     bench.see(segment(111, 501, 10));
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 20, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 20, 0)]);
     assert_eq!(bench.flows.health().unfollowed_connections, 1);
 }
 
@@ -241,7 +241,7 @@ fn bytes_wait_for_their_owner() {
     bench.learn(question_about(&syn(100)), Standing::Unaccepted);
     assert_eq!(bench.credits(), vec![]);
     bench.learn(question_about(&syn(100)), Standing::Owned(UID));
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 10, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 0)]);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn an_answer_about_an_earlier_connection_is_not_taken_for_the_later_one() {
     bench.see(segment(7001, 1, 5));
     bench.learn(question_about(&syn(100)), Standing::Owned(UID));
     bench.flows.conclude();
-    assert_eq!(bench.credits(), vec![(Owner::Unattributed, 15, 20)]);
+    assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 15, 20)]);
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_late_segment_of_an_earlier_connection_moves_nothing() {
     bench
         .flows
         .observe(&Sighting { segment: segment(101, 501, 10), time_ns: before_ns, interface: 2, is_late: false }, 0);
-    assert_eq!(bench.credits(), vec![(Owner::Unattributed, 10, 20)]);
+    assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 10, 20)]);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_later_connection_whose_syn_was_lost_is_not_measured_from_the_earlier_ones_e
         bench.see(segment(seq, ack, 30));
         bench.see(segment(seq + 30, ack + 5, 30));
         bench.flows.conclude();
-        assert_eq!(bench.credits(), vec![(Owner::Unattributed, 10 + 60, 20 + 5)], "{seq} {ack}");
+        assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 10 + 60, 20 + 5)], "{seq} {ack}");
     }
 }
 
@@ -290,7 +290,7 @@ fn a_reset_that_answers_a_stray_segment_moves_nothing() {
     bench.see(Segment { rst: true, ..segment(0, 90_000, 0) });
     assert_eq!(bench.credits(), vec![]);
     bench.see(Segment { rst: true, ..segment(151, 601, 0) });
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 50, 100)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 50, 100)]);
 }
 
 #[test]
@@ -315,16 +315,16 @@ fn a_server_connection_gone_too_soon_goes_to_who_served_its_port() {
     };
     served(&mut bench, 1, Standing::Gone);
     bench.flows.sweep(GUESS_MS);
-    assert_eq!(bench.credits(), vec![(Owner::User(0), 10, 0)], "the listener's user for want of better");
+    assert_eq!(bench.credits(), vec![(Owner::user(0), 10, 0)], "the listener's user for want of better");
     served(&mut bench, 2, Standing::Owned(UID));
     served(&mut bench, 3, Standing::Gone);
     bench.flows.sweep(2 * GUESS_MS);
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 20, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 20, 0)]);
     assert_eq!(bench.flows.health().listener_bytes, 20);
     served(&mut bench, 4, Standing::Owned(UID + 1));
     served(&mut bench, 5, Standing::Gone);
     bench.flows.sweep(3 * GUESS_MS);
-    assert_eq!(bench.credits(), vec![(Owner::User(UID + 1), 10, 0), (Owner::Unattributed, 10, 0)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID + 1), 10, 0), (Owner::UNATTRIBUTED, 10, 0)]);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_client_connection_gone_too_soon_is_unattributed() {
     };
     bench.flows.learn(&finding, 0);
     bench.flows.sweep(GUESS_MS);
-    assert_eq!(bench.credits(), vec![(Owner::Unattributed, 10, 20)]);
+    assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 10, 20)]);
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_connection_opened_with_a_syn_cookie_finds_its_owner() {
     bench.see(segment(101, 521, 0));
     assert_eq!(bench.flows.take_questions(bench.now_ms), vec![question_about(&syn_ack(100, 501))]);
     bench.learn(question_about(&syn_ack(100, 501)), Standing::Owned(UID));
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 0, 20)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 0, 20)]);
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_full_table_makes_room_and_stays_exact() {
         bench.see(with_port(segment(101, 501, 10), port));
     }
     bench.flows.conclude();
-    assert_eq!(bench.credits(), vec![(Owner::Unattributed, 20_000, 40_000)]);
+    assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 20_000, 40_000)]);
     assert_eq!(bench.flows.health().overflow_bytes, 0);
 }
 
@@ -407,7 +407,7 @@ fn without_room_bytes_go_to_other_and_health_says_so() {
     }
     bench.flows.conclude();
     let other = bench.credits();
-    assert_eq!(other, vec![(Owner::User(UID), 40, 20), (Owner::Other, 20, 10)]);
+    assert_eq!(other, vec![(Owner::user(UID), 40, 20), (Owner::OTHER, 20, 10)]);
     assert_eq!(bench.flows.health().overflow_bytes, 30);
 }
 
@@ -432,7 +432,7 @@ fn a_connection_is_forgotten_only_when_the_kernel_forgot_it() {
     assert_eq!(bench.flows.take_questions(bench.now_ms), vec![question_about(&syn(100))]);
     bench.learn(question_about(&syn(100)), Standing::Owned(UID));
     bench.see(segment(111, 601, 0));
-    assert_eq!(bench.credits(), vec![(Owner::User(UID), 10, 100)]);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 100)]);
     bench.now_ms *= 2;
     bench.flows.observe_loss(1, 0);
     bench.learn(question_about(&syn(100)), Standing::Gone);
@@ -457,7 +457,7 @@ fn a_connection_from_before_the_start_is_asked_about_where_its_socket_is_bound()
 fn a_user_who_comes_later_is_counted_from_then_on_also_on_an_open_connection() {
     use crate::capture::{By, Wanted};
 
-    let searches = Searches::new(By::User, &Wanted { users_to_come: 1, ..Wanted::default() });
+    let searches = Searches::new(By::USER, &Wanted { users_to_come: 1, ..Wanted::default() });
     let mut bench = Bench { flows: Flows::new(16, searches), time_ns: 1, now_ms: 0 };
     let (open, over) = (with_port(syn(100), 7001), with_port(syn(100), 7002));
     for first in [open, over] {
@@ -473,5 +473,5 @@ fn a_user_who_comes_later_is_counted_from_then_on_also_on_an_open_connection() {
     bench.see(with_port(segment(141, 501, 60), 7001));
     bench.learn(question_about(&open), Standing::Owned(UID));
     bench.see(with_port(segment(201, 501, 1), 7001));
-    assert_eq!(bench.credits(), [(Owner::User(UID), 61, 0)]);
+    assert_eq!(bench.credits(), [(Owner::user(UID), 61, 0)]);
 }

@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::finding::{Found, Outcome, Sought};
 use super::holders::Holders;
 use crate::capture::alive::{has_ended, started_ns};
-use crate::capture::{By, Hierarchy, Owner, Process, Settings, Wanted, stat};
+use crate::capture::{By, Dimension, Hierarchy, Owner, Process, Settings, Unit, Wanted, stat};
 
 /// Most generations looked back for a wanted ancestor.
 const MAX_ANCESTORS: usize = 64;
@@ -131,17 +131,20 @@ impl Search {
         std::iter::successors(parent(&pid), parent).take(MAX_ANCESTORS)
     }
 
+    /// All that was asked for of an owner, or nothing.
     fn owner(&self, uid: u32, pid: u32) -> Option<Owner> {
         let dir = self.root.join(pid.to_string());
-        Some(match self.by {
-            By::User => Owner::User(uid),
-            By::Process => {
-                let started_ns = started_ns(&self.root, pid)?;
-                Owner::Process(uid, Process { pid, started_ns, program: program(&dir)? })
-            }
-            By::Program => Owner::Program(uid, program(&dir)?),
-            By::Unit => Owner::Cgroup(uid, self.hierarchy.id(&cgroup(&dir)?)?),
-        })
+        let mut owner = Owner::user(uid);
+        if self.by.tells(Dimension::Process) {
+            owner.process = Some(Process { pid, started_ns: started_ns(&self.root, pid)? });
+        }
+        if self.by.tells(Dimension::Program) {
+            owner.program = Some(program(&dir)?);
+        }
+        if self.by.tells(Dimension::Unit) {
+            owner.unit = Some(Unit::Cgroup(self.hierarchy.id(&cgroup(&dir)?)?));
+        }
+        Some(owner)
     }
 }
 

@@ -1,5 +1,5 @@
 use std::net::Ipv6Addr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::mpsc::sync_channel;
 
 use tempfile::TempDir;
@@ -29,7 +29,11 @@ fn proc() -> TempDir {
 }
 
 fn search(root: &TempDir, wanted: Wanted) -> Search {
-    let settings = Settings { by: By::Program, wanted, ..capture_settings() };
+    search_by(root, By::PROGRAM, wanted)
+}
+
+fn search_by(root: &TempDir, by: By, wanted: Wanted) -> Search {
+    let settings = Settings { by, wanted, ..capture_settings() };
     let ((_, sought), (found, _)) = (sync_channel(1), sync_channel(1));
     Search::new(root.path(), &settings, sought, found)
 }
@@ -48,7 +52,7 @@ fn question(birth: u32) -> Question {
 }
 
 fn process(pid: u32, started_ns: u64) -> Process {
-    Process { pid, started_ns, program: "x".into() }
+    Process { pid, started_ns }
 }
 
 #[test]
@@ -77,9 +81,27 @@ fn programs_and_units_are_chosen_by_name_and_all_kinds_have_to_fit() {
 fn the_owner_is_told_in_the_detail_that_was_asked_for() {
     let root = proc();
     let search = search(&root, Wanted { programs: vec!["curl".into()], ..Wanted::default() });
-    assert_eq!(search.outcome(UID, 20), Outcome::Owner(Owner::Program(UID, "curl".into())));
+    assert_eq!(search.outcome(UID, 20), Outcome::Owner(Owner { program: Some("curl".into()), ..Owner::user(UID) }));
     assert_eq!(search.outcome(UID, 10), Outcome::Unwanted);
     assert_eq!(search.outcome(UID, 40), Outcome::Nothing);
+}
+
+#[test]
+fn several_things_are_told_of_an_owner_at_once_or_none() {
+    let root = proc();
+    let cgroups = root.path().join("unified");
+    fs::create_dir_all(cgroups.join("a.slice/b.service")).unwrap();
+    fs::write(cgroups.join("cgroup.procs"), "").unwrap();
+    fs::write(root.path().join("mounts"), format!("cgroup2 {} cgroup2 rw 0 0\n", cgroups.display())).unwrap();
+    let id = fs::metadata(cgroups.join("a.slice/b.service")).unwrap().ino();
+    let curl = Owner { program: Some("curl".into()), unit: Some(Unit::Cgroup(id)), ..Owner::user(UID) };
+    let by_program = search_by(&root, By::PROGRAM.and(Dimension::Unit), Wanted::default());
+    assert_eq!(by_program.outcome(UID, 20), Outcome::Owner(curl.clone()));
+    assert_eq!(by_program.outcome(UID, 30), Outcome::Nothing, "its cgroup is gone");
+    let by_process = search_by(&root, By::PROCESS.and(Dimension::Unit), Wanted::default());
+    let process = Some(process(20, 70_000_000));
+    assert_eq!(by_process.outcome(UID, 20), Outcome::Owner(Owner { process, ..curl }));
+    assert_eq!(search_by(&root, By::USER, Wanted::default()).outcome(UID, 20), Outcome::Owner(Owner::user(UID)));
 }
 
 /// As in the middle of `accept(2)`; and one that nobody ever holds is answered, too.
@@ -89,7 +111,7 @@ fn a_socket_that_nobody_holds_yet_is_looked_for_again() {
     let descriptors = root.path().join("20/fd");
     fs::create_dir(&descriptors).unwrap();
     let ((ask, sought), (found, answers)) = (sync_channel(1), sync_channel(2));
-    let mut search = Search::new(root.path(), &Settings { by: By::Program, ..capture_settings() }, sought, found);
+    let mut search = Search::new(root.path(), &Settings { by: By::PROGRAM, ..capture_settings() }, sought, found);
     let [first, second] =
         [(1, 70), (2, 71)].map(|(birth, inode)| Sought { question: question(birth), uid: UID, inode });
     ask.send(second).unwrap();
@@ -99,7 +121,7 @@ fn a_socket_that_nobody_holds_yet_is_looked_for_again() {
     search.look(None, &mut again, now + SECOND_LOOK / 2);
     assert_eq!(answers.try_iter().count(), 0, "the second look is later");
     search.look(None, &mut again, now + SECOND_LOOK);
-    let outcomes = [Outcome::Owner(Owner::Program(UID, "curl".into())), Outcome::Nothing];
+    let outcomes = [Outcome::Owner(Owner { program: Some("curl".into()), ..Owner::user(UID) }), Outcome::Nothing];
     let expected = [1, 2].map(question).into_iter().zip(outcomes);
     let expected: Vec<_> = expected.map(|(question, outcome)| Found { question, outcome }).collect();
     assert_eq!(answers.try_iter().collect::<Vec<_>>(), expected);

@@ -38,7 +38,7 @@ impl Searches {
     /// Whether the user is not all that has to be known.
     #[must_use]
     pub fn are_needed(&self) -> bool {
-        self.by != By::User || self.chooses_processes
+        self.by != By::USER || self.chooses_processes
     }
 
     /// Who holds a connection of the user `uid` as far as is known now, when `waiting` bytes have waited to know the user.
@@ -56,8 +56,8 @@ impl Searches {
     /// Who holds a connection of the user `uid`, after the search.
     pub fn end(&mut self, uid: u32, outcome: &Outcome) -> Holder {
         match outcome {
-            Outcome::Owner(Owner::User(uid)) => Holder::User(*uid),
-            Outcome::Owner(owner) => self.fine(uid, owner),
+            Outcome::Owner(owner) if owner.is_fine() => self.fine(uid, owner),
+            Outcome::Owner(_) => Holder::User(uid),
             Outcome::Unwanted => Holder::Unwanted,
             Outcome::Nothing => self.without(uid),
         }
@@ -109,7 +109,7 @@ impl Searches {
     /// The bytes among `credits` that have no more than their user, though more was asked for.
     #[must_use]
     pub fn coarse(&self, credits: &[(Owner, Bytes)]) -> u64 {
-        let is_coarse = |owner: &Owner| self.by != By::User && matches!(owner, Owner::User(_));
+        let is_coarse = |owner: &Owner| self.by != By::USER && owner.uid().is_some() && !owner.is_fine();
         credits.iter().filter(|(owner, _)| is_coarse(owner)).map(|(_, bytes)| bytes.sent + bytes.received).sum()
     }
 }

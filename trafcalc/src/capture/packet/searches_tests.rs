@@ -20,11 +20,11 @@ fn searching() -> (Flows, Question) {
 }
 
 fn by_process() -> Searches {
-    Searches::new(By::Process, &Wanted::default())
+    Searches::new(By::PROCESS, &Wanted::default())
 }
 
 fn process(pid: u32) -> Owner {
-    Owner::Process(UID, Process { pid, started_ns: 5, program: "curl".into() })
+    Owner { process: Some(Process { pid, started_ns: 5 }), program: Some("curl".into()), ..Owner::user(UID) }
 }
 
 fn sent(bytes: u64) -> Bytes {
@@ -48,7 +48,7 @@ fn bytes_wait_for_the_search_and_go_to_the_process_it_finds() {
 fn what_no_process_was_found_for_is_the_users_and_health_says_so() {
     let (mut flows, question) = searching();
     flows.learn_more(&Found { question, outcome: Outcome::Nothing });
-    assert_eq!(flows.take_credits(), [(Owner::User(UID), sent(300))]);
+    assert_eq!(flows.take_credits(), [(Owner::user(UID), sent(300))]);
     assert_eq!(flows.health().coarse_bytes, 300);
 }
 
@@ -56,7 +56,7 @@ fn what_no_process_was_found_for_is_the_users_and_health_says_so() {
 fn a_search_that_is_not_answered_to_the_end_loses_nothing() {
     let (mut flows, _) = searching();
     flows.conclude();
-    assert_eq!(flows.take_credits(), [(Owner::User(UID), sent(300))]);
+    assert_eq!(flows.take_credits(), [(Owner::user(UID), sent(300))]);
 }
 
 #[test]
@@ -84,27 +84,27 @@ fn an_owner_leaves_when_it_is_gone_and_its_last_connection_is_forgotten() {
 #[test]
 fn of_a_user_who_is_not_wanted_nothing_is_searched_or_counted() {
     let users = Wanted { users: vec![UID], ..Wanted::default() };
-    let searches = Searches::new(By::Process, &users);
+    let searches = Searches::new(By::PROCESS, &users);
     assert_eq!(searches.begin(UID, sent(7)), Holder::Searching(UID, sent(7)));
     assert_eq!(searches.begin(UID + 1, sent(7)), Holder::Unwanted);
     assert_eq!(searches.without(UID), Holder::User(UID));
     assert_eq!(searches.without(UID + 1), Holder::Unwanted);
-    assert!(!Searches::new(By::User, &users).are_needed());
+    assert!(!Searches::new(By::USER, &users).are_needed());
 }
 
 #[test]
 fn where_processes_are_chosen_a_connection_without_one_is_not_decided() {
-    let mut searches = Searches::new(By::User, &Wanted { programs: vec!["curl".into()], ..Wanted::default() });
+    let mut searches = Searches::new(By::USER, &Wanted { programs: vec!["curl".into()], ..Wanted::default() });
     assert!(searches.are_needed());
     assert_eq!(searches.begin(UID, sent(7)), Holder::Searching(UID, sent(7)));
     assert_eq!(searches.end(UID, &Outcome::Nothing), Holder::Undecided(Bytes::default()));
     assert_eq!(searches.end(UID, &Outcome::Unwanted), Holder::Unwanted);
-    assert_eq!(searches.end(UID, &Outcome::Owner(Owner::User(UID))), Holder::User(UID));
+    assert_eq!(searches.end(UID, &Outcome::Owner(Owner::user(UID))), Holder::User(UID));
 }
 
 #[test]
 fn while_users_are_to_come_nobody_else_is_counted() {
-    let mut searches = Searches::new(By::User, &Wanted { users_to_come: 1, ..Wanted::default() });
+    let mut searches = Searches::new(By::USER, &Wanted { users_to_come: 1, ..Wanted::default() });
     assert_eq!(searches.begin(UID, sent(7)), Holder::Unwanted);
     searches.want(&[UID]);
     assert_eq!(searches.begin(UID, sent(7)), Holder::User(UID));

@@ -151,7 +151,7 @@ pub(super) fn capture_settings() -> Settings {
         backend: None,
         attach: None,
         loopback: false,
-        by: By::User,
+        by: By::USER,
         wanted: Wanted::default(),
         belonging: Belonging::Socket,
         subordinates: Vec::new(),

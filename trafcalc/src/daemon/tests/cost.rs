@@ -54,7 +54,7 @@ fn service(folder: &Path, now: Now) -> Daemon {
     let writing = Writing::start(log, Some(keeping), counting(&script), || ());
     let writing = writing.unwrap_or_else(|error| panic!("{error}"));
     let started = Started { backend: Box::new(script), declined: Vec::new() };
-    Daemon::new(started, writing, Some(opened), 0, now, By::User, None)
+    Daemon::new(started, writing, Some(opened), 0, now, By::USER, None)
 }
 
 /// Prints what a report of 1,000 accounts costs, with book and log, and how long the loop keeps the next event waiting.

@@ -54,10 +54,11 @@ fn booking(seq: u64, bytes: usize) -> Booking {
 fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
     let program = |number: u64| Moved {
         account: AccountKey {
-            kind: AccountKind::Program,
+            kind: crate::book::AccountKind::User,
             uid: Some(7),
             user: None,
-            name: Some(format!("program {number}").into()),
+            program: Some(format!("program {number}").into()),
+            unit: None,
         },
         bytes: crate::capture::Bytes { sent: 10, received: 1 },
     };
@@ -70,7 +71,7 @@ fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
     assert_eq!(sum(&all), 1_100, "no byte is lost");
     assert_eq!(all.last(), Some(&program(99)));
     let (user, programs) = all.split_first().unwrap();
-    assert_eq!((user.account.kind, user.account.name.as_deref()), (AccountKind::User, None));
+    assert_eq!((user.account.kind, user.account.program.as_deref()), (crate::book::AccountKind::User, None));
     assert_eq!(coarse_bytes, 1_100 - sum(programs));
 }
 
