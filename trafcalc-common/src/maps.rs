@@ -32,7 +32,31 @@ pub struct Stream {
     pub writer: u64,
 }
 
+/// Number of words in [`Stream`].
+pub const STREAM_WORDS: usize = size_of::<Stream>() / size_of::<u64>();
+
 impl Stream {
+    /// The stream as it lies in a map, where only the cursors and what they belong to are of use to another process.
+    #[must_use]
+    pub const fn from_words(words: &[u64; STREAM_WORDS]) -> Self {
+        let (sent_base, received_base) = halves(words[2]);
+        let (flags, _) = halves(words[3]);
+        Self { sent: words[0], received: words[1], sent_base, received_base, flags, ..crate::connection::OPENING }
+    }
+
+    /// The same as it lies in a map.
+    #[must_use]
+    pub const fn words(&self) -> [u64; STREAM_WORDS] {
+        let (bases, flags) = (whole(self.sent_base, self.received_base), whole(self.flags, 0));
+        [self.sent, self.received, bases, flags, 0, 0, 0, 0]
+    }
+
+    /// Whether its connection is under way: one that has not begun, or has ended, stands nowhere.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.sent != Self::NOWHERE && self.received != Self::NOWHERE && self.flags & Self::OPENING == 0
+    }
+
     /// Where a cursor stands that a look must not move: its connection has not begun, or has ended.
     pub const NOWHERE: u64 = u64::MAX;
 
@@ -42,6 +66,18 @@ impl Stream {
     pub const SYN_ACKED: u32 = 1 << 1;
     /// Older than the program: followed from the middle.
     pub const LATE: u32 = 1 << 2;
+}
+
+/// The two fields of 4 bytes that a word of a map holds.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn halves(word: u64) -> (u32, u32) {
+    let (lower, upper) = (word as u32, (word >> 32) as u32);
+    if cfg!(target_endian = "little") { (lower, upper) } else { (upper, lower) }
+}
+
+const fn whole(first: u32, second: u32) -> u64 {
+    let (lower, upper) = if cfg!(target_endian = "little") { (first, second) } else { (second, first) };
+    lower as u64 | (upper as u64) << 32
 }
 
 /// Streams in one entry of the array of buckets.
@@ -181,6 +217,17 @@ mod tests {
         }
         assert!(filled.keys().all(|&bucket| bucket < 256));
         assert!(filled.values().all(|&streams| streams <= 2 * BUCKET_STREAMS), "{filled:?}");
+    }
+
+    #[test]
+    fn the_words_of_a_stream_are_its_fields() {
+        let stream =
+            Stream { sent: 1 << 40, received: 9, sent_base: 3, received_base: u32::MAX, flags: 6, ..Stream::default() };
+        assert_eq!(Stream::from_words(&stream.words()), stream);
+        // As the programs of the kernel see them.
+        assert_eq!(core::mem::offset_of!(Stream, sent_base), 16);
+        assert_eq!(core::mem::offset_of!(Stream, flags), 24);
+        assert_eq!(size_of::<Stream>(), 64);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::events;
 use crate::log;
 use crate::look;
 use crate::loopback;
-use crate::maps::ENDS;
+use crate::maps::{ENDS, OLD_SPILL};
 use crate::sock::Sock;
 use crate::table::{self, ANY};
 
@@ -227,19 +227,29 @@ fn flags(stream: *mut Stream) -> u32 {
     unsafe { read_volatile(&raw const (*stream).flags) }
 }
 
-/// Follows a connection that is older than the programs from now on.
+/// Follows a connection that is older than the programs, from now on or from where a former process noted.
 #[inline(always)]
 pub(crate) fn meet(sk: Sock, now: u32) {
-    let stream = met(&steady_numbers(sk));
+    let numbers = steady_numbers(sk);
     if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_routed_here(sk) {
         return;
     }
+    let noted = noted(sk, &numbers);
+    let stream = noted.unwrap_or_else(|| met(&numbers));
     log::begins(sk, now, &stream);
-    if table::insert(sk.key(), &stream) {
-        events::count(event::LATE);
-    } else {
+    if !table::insert(sk.key(), &stream) {
         refused(sk);
+    } else if noted.is_none() {
+        events::count(event::LATE);
     }
+}
+
+/// The stream that a former process noted of this connection when it ended: what moved since is credited by the next look.
+#[inline(always)]
+fn noted(sk: Sock, numbers: &Numbers) -> Option<Stream> {
+    let noted = OLD_SPILL.get_ptr_mut(sk.key())?;
+    let noted = look::read(noted);
+    is_of(&noted, numbers).then_some(noted)
 }
 
 /// The numbers of a socket that is not locked, of one moment as far as its beginning goes: it is told by two that do not change

@@ -89,7 +89,8 @@ pub(crate) static REPORTED: Array<Reported> = Array::with_max_entries(1, BPF_F_M
 #[map]
 pub(crate) static OLD_BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
 
-/// Those of its streams for which their bucket had no room.
+/// Those of its streams for which their bucket had no room. Where there is no generation before this one, what the process that
+/// ended last noted of the connections that were open: see [`crate::life::meet`].
 #[map]
 pub(crate) static OLD_SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
 

@@ -337,6 +337,7 @@ fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
             belonging,
             subordinates: Vec::new(),
             former: None,
+            open: Vec::new(),
             ebpf: EbpfSettings {
                 method,
                 max_connections: file.ebpf.max_connections,

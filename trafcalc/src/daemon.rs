@@ -10,7 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
 use crate::book::{self, Commit, Gap, Opened};
-use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, Started, Tried};
+use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, Started, StreamNote, Tried};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::waiting::Waiting;
 use crate::identity::{Identity, directory, subordinate, wanted};
@@ -49,7 +49,9 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     // A book that is opened later takes its number from the same time, so that it has the log's.
     let first = Now::read();
     let kept = opening::book(settings, first)?;
-    capture.former = kept.as_ref().and_then(|(_, opened)| opened.as_ref()?.baseline.clone());
+    if let Some(opened) = kept.as_ref().and_then(|(_, opened)| opened.as_ref()) {
+        (capture.former, capture.open) = (opened.baseline.clone(), opened.open.clone());
+    }
     let mut log = opening::log(&settings.log)?;
     let status = match opening::status(settings.status.as_deref()) {
         Ok(status) => status,
@@ -168,6 +170,8 @@ pub struct Daemon {
     cut_at: Instant,
     /// Where the kernel's counters stood that what was not cut yet was taken from.
     baseline: Option<Baseline>,
+    /// The connections that are open, after the last batch of a backend that keeps nothing in the kernel.
+    open: Vec<StreamNote>,
     /// Whether the backend has handed out something, and all of it is cut.
     is_all_cut: bool,
     /// Times that were not counted, which nobody was told of yet.
@@ -227,6 +231,7 @@ impl Daemon {
             reported_at: begin.monotonic,
             cut_at: begin.monotonic,
             baseline: None,
+            open: Vec::new(),
             is_all_cut: false,
             gaps: life.gaps,
             begun: life.begun,
@@ -375,6 +380,7 @@ impl Daemon {
 
     fn apply(&mut self, mut batch: Batch) {
         self.is_all_cut = false;
+        self.open = std::mem::take(&mut batch.open);
         match (&mut self.baseline, batch.baseline.take()) {
             (Some(known), Some(next)) if known.map == next.map => known.add(next),
             (known, Some(next)) => *known = Some(next),
@@ -417,8 +423,8 @@ impl Daemon {
         // The log is told of them, too.
         let gaps = if report.is_some() { std::mem::take(&mut self.gaps) } else { Vec::new() };
         let names = &mut self.identity.at(now.monotonic);
-        let baseline = self.baseline.take();
-        let commit = || Commit { baseline, ..booking::commit(&moved, &health, &period, gaps, ended, names) };
+        let (baseline, open) = (self.baseline.take(), std::mem::take(&mut self.open));
+        let commit = || Commit { baseline, open, ..booking::commit(&moved, &health, &period, gaps, ended, names) };
         self.writing.tell(report, period.stamp(&self.source), commit);
         (self.cut_at, self.is_all_cut) = (now.monotonic, true);
         if !self.writing.has_book() && self.writing.is_idle(A_WRITE) {

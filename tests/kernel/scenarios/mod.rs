@@ -53,6 +53,7 @@ mod older_half_closed;
 mod only_a_family;
 mod only_some_users;
 mod only_what_fits_all;
+mod open_while_stopped;
 mod passed_descriptor;
 mod peek;
 mod peek_and_close;
@@ -163,6 +164,7 @@ pub(crate) static ALL: &[Scenario] = &[
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
     older_half_closed::SCENARIO,
+    open_while_stopped::SCENARIO,
     nothing_a_byte::SCENARIO,
     only_a_family::SCENARIO,
     only_some_users::SCENARIO,

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use super::accounts::{AccountKey, Accounts};
 use super::borders::{micros, rows_before};
-use crate::capture::{Baseline, Bytes};
+use super::streams;
+use crate::capture::{Baseline, Bytes, StreamNote};
 
 /// A report as it is booked.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Commit {
     pub records: Option<String>,
     /// Times that were not counted.
     pub gaps: Vec<Gap>,
+    /// Where connections stand that are open, at the end of a service that keeps nothing in the kernel.
+    pub open: Vec<StreamNote>,
     /// Whether the service has ended with this report.
     pub ended: bool,
 }
@@ -77,6 +80,7 @@ pub(super) fn book(
         Some(read) => baseline(book, read)?,
         None => baseline(book, &Baseline { map: Baseline::ELSEWHERE.into(), rows: Vec::new() })?,
     }
+    streams::put(book, &commit.open)?;
     if commit.ended {
         book.prepare_cached("UPDATE epoch SET ended_us = ?2 WHERE id = ?1")?
             .execute(params![epoch, micros(commit.end)])?;

@@ -19,6 +19,7 @@ mod opened;
 mod outbox;
 mod persist_wal;
 mod schema;
+mod streams;
 
 pub use accounts::{AccountKey, AccountKind};
 pub use borders::next_border;

@@ -10,8 +10,8 @@ use super::accounts::{AccountKey, kind};
 use super::borders::{micros, time};
 use super::outbox::set_sinks;
 use super::schema::{Files, SetAside};
-use super::transact;
-use crate::capture::{Baseline, Bytes};
+use super::{streams, transact};
+use crate::capture::{Baseline, Bytes, StreamNote};
 
 /// Which book, and who opens it.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct Opened {
     pub baseline: Option<Baseline>,
     /// The last report in the book.
     pub last: Option<Last>,
+    /// Where the connections stood that were open then, if the service ended with it and the host was not started since.
+    pub open: Vec<StreamNote>,
     /// What was in the place of the book and is none.
     pub set_aside: Option<SetAside>,
 }
@@ -89,12 +91,14 @@ pub(super) fn begin(files: &mut Files, opening: &Opening<'_>) -> rusqlite::Resul
         let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
         let (totals, names, baseline) = (totals(book)?, names(book)?, baseline(book)?);
         let last = last(book, opening.boot_id)?;
+        let is_good = last.as_ref().is_some_and(|last| last.ended && last.is_of_this_boot);
+        let open = if is_good { streams::all(book)? } else { Vec::new() };
         book.execute(
             "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
             params![epoch, opening.boot_id, now_us, opening.version, opening.settings, opening.zone.iana_name(),],
         )?;
         set_sinks(book, epoch, opening.sinks)?;
-        Ok(Opened { epoch, begun: time(begun_us), totals, names, baseline, last, set_aside })
+        Ok(Opened { epoch, begun: time(begun_us), totals, names, baseline, last, open, set_aside })
     })
 }
 

@@ -50,6 +50,13 @@ CREATE TABLE total(
 -- The kernel's own counters as far as they are booked: unsigned numbers of 64 bits, kept as the signed ones with these bits.
 CREATE TABLE baseline(row INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL) STRICT;
 
+-- Where the connections stood that were open when the service ended and kept nothing in the kernel: see `struct Stream` of the
+-- programs. Good for the host's boot that the last epoch is of. Positions and addresses are unsigned, as above.
+CREATE TABLE stream(
+    socket INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_base INTEGER NOT NULL,
+    received_base INTEGER NOT NULL, flags INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE gap(
     epoch INTEGER NOT NULL REFERENCES epoch, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, cause TEXT NOT NULL
 ) STRICT;

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::schema::beside;
 use super::*;
-use crate::capture::{Baseline, Bytes};
+use crate::capture::{Baseline, Bytes, StreamNote};
 
 mod cost;
 mod disk;
@@ -69,6 +69,7 @@ fn commit(seq: u64, end: SystemTime, moved: &[(AccountKey, Bytes)]) -> Commit {
         health: "{}".to_owned(),
         records: None,
         gaps: Vec::new(),
+        open: Vec::new(),
         ended: false,
     }
 }
@@ -116,6 +117,30 @@ fn the_next_life_finds_what_was_booked() {
     assert_eq!(opened.baseline, Some(Baseline { map: "one".into(), rows }));
     let (epoch, end) = (EPOCH, at(BEGIN_S + 120));
     assert_eq!(opened.last, Some(Last { epoch, seq: 2, end, is_of_this_boot: false, ended: true }));
+}
+
+#[test]
+fn connections_that_were_open_at_the_end_are_found_until_something_is_booked() {
+    let (_folder, path) = folder();
+    let note =
+        |socket| StreamNote { socket, sent: 1 << 40, received: 2, sent_base: u32::MAX, received_base: 4, flags: 2 };
+    let notes = vec![note(5), note(u64::MAX - 63)];
+    let close = |book: &mut Book, seq, open: &[StreamNote], ended| {
+        book.commit(&Commit { open: open.to_vec(), ended, ..commit(seq, at(BEGIN_S + 60), &[]) }).unwrap();
+    };
+    let next = |boot_id| Book::open(&Opening { boot_id, ..opening(&path) }).unwrap();
+    let (mut book, opened) = open(&path);
+    assert_eq!(opened.open, []);
+    close(&mut book, 1, &notes, true);
+    drop(book);
+    let mut found = next("boot").1.open;
+    found.sort_by_key(|note| note.socket);
+    assert_eq!(found, notes, "a life that booked nothing has counted nothing");
+    assert_eq!(next("another").1.open, [], "addresses are those of one boot");
+    let (mut book, _) = next("boot");
+    close(&mut book, 1, &[], false);
+    drop(book);
+    assert_eq!(next("boot").1.open, []);
 }
 
 #[test]

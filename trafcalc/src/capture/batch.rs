@@ -135,6 +135,23 @@ impl Baseline {
     }
 }
 
+/// Where a connection stood when a process ended that keeps nothing in the kernel. Good until the host is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamNote {
+    /// The address of its socket.
+    pub socket: u64,
+    /// Position up to which sent bytes were counted. Positions are those of `trafcalc_common::maps::Stream`.
+    pub sent: u64,
+    /// Position up to which received bytes were counted.
+    pub received: u64,
+    /// The position before the first byte sent; with the next it tells the connection from others of this socket.
+    pub sent_base: u32,
+    /// The position before the first byte received.
+    pub received_base: u32,
+    /// Flags of the stream.
+    pub flags: u32,
+}
+
 /// What a backend counted since it was last asked, and its health since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -148,4 +165,6 @@ pub struct Batch {
     pub absent_interfaces: Vec<String>,
     /// What this batch's bytes were taken from, where counters outlive the process.
     pub baseline: Option<Baseline>,
+    /// In the last batch: the connections that are open, where counters do not outlive the process.
+    pub open: Vec<StreamNote>,
 }

@@ -21,7 +21,7 @@ mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
-pub use batch::{Baseline, Batch, Bytes, Owner, Process, Unit, User};
+pub use batch::{Baseline, Batch, Bytes, Owner, Process, StreamNote, Unit, User};
 pub use by::{By, Dimension};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, Tried, start};
@@ -141,6 +141,9 @@ pub struct Settings {
     /// What of the kernel's counters the former process has told, as the last of its batches that was kept had it; `None` where
     /// nobody keeps that. Where the kernel's own note of it is later, that counts.
     pub former: Option<Baseline>,
+    /// The connections that were open when the former process ended, if it kept nothing in the kernel and the host was not started
+    /// since.
+    pub open: Vec<StreamNote>,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.

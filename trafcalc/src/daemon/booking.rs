@@ -26,6 +26,7 @@ pub(super) fn commit(
         health: serde_json::to_string(health).expect("plain data can be written"),
         records: None,
         gaps,
+        open: Vec::new(),
         ended,
     }
 }

@@ -64,6 +64,7 @@ impl Item for Booking {
         }
         into.health = next_commit.health;
         into.gaps.extend(next_commit.gaps);
+        into.open = next_commit.open;
         into.ended |= next_commit.ended;
         let mut told = 0;
         self.report = match (self.report.take(), next.report) {

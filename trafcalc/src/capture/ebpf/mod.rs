@@ -16,6 +16,7 @@ mod keep;
 mod log;
 mod mismatches;
 mod misses;
+mod notes;
 mod offsets;
 mod plan;
 mod programs;
@@ -300,6 +301,10 @@ impl EbpfBackend {
             handover.take_over(&mut self.programs)?;
         }
         sweep::run(&mut self.programs, &self.settings, is_last)?;
+        if is_last {
+            // What they credit from now on would be in no batch, and yet behind what is noted.
+            self.programs.act(false)?;
+        }
         let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
         self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
         let is_kept = self.handover.is_some();
@@ -317,7 +322,8 @@ impl EbpfBackend {
             self.mismatches.tell(self.candidate.attach, self.tables.evidence()?.iter());
         }
         self.health = health;
-        Ok(Batch { health, ..batch })
+        let open = if is_last { notes::read(&mut self.programs, &self.settings)? } else { Vec::new() };
+        Ok(Batch { health, open, ..batch })
     }
 
     /// What the next process has to know of the counters.
@@ -348,8 +354,9 @@ impl EbpfBackend {
 /// Loads programs and has them called from now on.
 fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
     let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
-    beginning.programs.act()?;
+    beginning.programs.act(true)?;
     sweep::adopt(&mut beginning.programs)?;
+    beginning.programs.end_adopting();
     plan::add_children(processes, &settings.wanted)?;
     Ok(beginning)
 }
@@ -367,8 +374,9 @@ fn attach(
     let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
     let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
     subordinates::fill(&mut programs, &settings.subordinates)?;
-    if let Some(former) = place.and_then(|place| place.former) {
-        handover::inherit_overflow(&mut programs, former)?;
+    match place.and_then(|place| place.former) {
+        Some(former) => handover::inherit_overflow(&mut programs, former)?,
+        None => notes::tell(&mut programs, &settings.open)?,
     }
     programs.attach(settings, place)?;
     Ok((Beginning { programs, actors, wanted_users, messages }, processes))

@@ -18,13 +18,13 @@ use trafcalc_common::maps::{MAX_ENDED, SPILL_PLACE};
 use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, TASK_OFFSETS_WORDS};
 
 use super::candidates::Candidate;
-use super::hooks::{Hook, Need, RUN_BY_US, STATES, TAKE, TAKE_OVER};
+use super::hooks::{ADOPT, Hook, Need, RUN_BY_US, STATES, TAKE, TAKE_OVER};
 use super::keep::{self, Generation, Kept};
 use super::log::{self, Messages};
 use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::sizes::Sizes;
-use super::{Kernel, misses, subordinates};
+use super::{Kernel, misses, notes, subordinates};
 use crate::capture::{CaptureError, EbpfSettings, Method, Settings};
 
 /// The kernel half that counts by user, as `build.rs` made it.
@@ -158,9 +158,11 @@ impl Programs {
         Ok(())
     }
 
-    /// Has programs that are not kept act.
-    pub(super) fn act(&mut self) -> Result<(), CaptureError> {
-        let set = Array::<MapData, u32>::try_from(self.take_map(keep::CURRENT)?).and_then(|mut map| map.set(0, 1, 0));
+    /// Has programs that are not kept act, or act no more.
+    pub(super) fn act(&mut self, is_acting: bool) -> Result<(), CaptureError> {
+        let Origin::Loaded(ebpf) = &mut self.origin else { return Ok(()) };
+        let Some(map) = ebpf.map_mut(keep::CURRENT) else { return Ok(()) };
+        let set = Array::<_, u32>::try_from(map).and_then(|mut map| map.set(0, u32::from(is_acting), 0));
         set.map_err(|error| system("having the programs count", &error))
     }
 
@@ -177,6 +179,16 @@ impl Programs {
             Origin::Kept(_, runs) => runs.get_mut(name).ok_or_else(missing)?.test_run(options),
         };
         result.map(|result| result.return_value).map_err(|error| reason(name, &error))
+    }
+
+    /// Gives back what only looking for older connections needs.
+    pub(super) fn end_adopting(&mut self) {
+        if let Origin::Loaded(ebpf) = &mut self.origin
+            && let Some(Program::RawTracePoint(program)) = ebpf.program_mut(ADOPT)
+        {
+            let _ = program.unload();
+        }
+        let _ = self.take_map(notes::NOTES);
     }
 
     /// Gives back what only the taking over of streams needs.
@@ -313,6 +325,9 @@ fn load_object(
     if let Some(place) = place {
         loader.map_max_entries("REPORTED", sizes.rows());
         loader.map_pin_path(keep::CURRENT, place.kept.current());
+    }
+    if former.is_none() {
+        loader.map_max_entries(notes::NOTES, u32::try_from(settings.open.len()).unwrap_or(u32::MAX).max(1));
     }
     if let Some(former) = former {
         loader.map_max_entries("ENDED", MAX_ENDED);

@@ -274,7 +274,7 @@ impl Reader {
         self.flows.sweep(self.now_ms());
         let (credits, gone) = (self.flows.take_credits(), self.flows.take_gone());
         let absent_interfaces = self.interfaces.absent().map(str::to_owned).collect();
-        Batch { credits, gone, health: self.flows.health(), absent_interfaces, baseline: None }
+        Batch { credits, gone, health: self.flows.health(), absent_interfaces, ..Batch::default() }
     }
 
     fn now_ms(&self) -> u64 {

@@ -156,6 +156,7 @@ pub(super) fn capture_settings() -> Settings {
         belonging: Belonging::Socket,
         subordinates: Vec::new(),
         former: None,
+        open: Vec::new(),
         ebpf: EbpfSettings::default(),
         packet: settings(),
     }

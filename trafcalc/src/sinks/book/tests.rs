@@ -45,6 +45,7 @@ fn booking(seq: u64, bytes: usize) -> Booking {
         health: "x".repeat(bytes),
         records: None,
         gaps: Vec::new(),
+        open: Vec::new(),
         ended: false,
     };
     Booking { commit, stamp: Stamp { seq, ..samples::report().summary.stamp }, report: None }
