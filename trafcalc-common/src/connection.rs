@@ -154,11 +154,6 @@ pub const OPENING: Stream = Stream {
     received_base: 0,
     flags: Stream::OPENING,
     written: 0,
-    read: 0,
-    looks_without_actor: 0,
-    owner: 0,
-    former: 0,
-    writer: 0,
 };
 
 /// The stream of a connection that begins, with both cursors before its first byte.

@@ -19,35 +19,43 @@ pub struct Stream {
     pub flags: u32,
     /// Where it matters who acts: number of the byte behind the last one that the last writer wrote.
     pub written: u32,
-    /// Where it matters who acts: number of the byte behind the last one that had arrived when the last actor read.
+}
+
+/// A stream and, where it matters who acts, what is known of those who do. It begins with the stream, so that what has a
+/// pointer to one has a pointer to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Place {
+    /// The stream.
+    pub stream: Stream,
+    /// Number of the byte behind the last one that had arrived when the last actor read.
     pub read: u32,
-    /// Where it matters who acts: not 0 once a look found that nobody has acted yet.
+    /// Not 0 once a look found that nobody has acted yet.
     pub looks_without_actor: u32,
-    /// Where it matters who acts: the lower half of the last actor's mark, and the row of the account. See [`owner`].
+    /// The lower half of the last actor's mark, and the row of the account. See [`owner`].
     pub owner: u64,
-    /// Where it matters who acts: the number of the byte behind the last one of who wrote before the last writer, and the row of
-    /// the account. See [`owner`].
+    /// The number of the byte behind the last one of who wrote before the last writer, and the row of the account. See [`owner`].
     pub former: u64,
-    /// Where it matters who acts: the upper half of the last actor's mark, and the row of who wrote last. See [`owner`].
+    /// The upper half of the last actor's mark, and the row of who wrote last. See [`owner`].
     pub writer: u64,
 }
 
-/// Number of words in [`Stream`].
-pub const STREAM_WORDS: usize = size_of::<Stream>() / size_of::<u64>();
+/// Number of words in [`Place`].
+pub const PLACE_WORDS: usize = size_of::<Place>() / size_of::<u64>();
 
 impl Stream {
-    /// The stream as it lies in a map, where only the cursors and what they belong to are of use to another process.
+    /// The stream at a place, as it lies in a map.
     #[must_use]
-    pub const fn from_words(words: &[u64; STREAM_WORDS]) -> Self {
+    pub const fn from_words(words: &[u64; PLACE_WORDS]) -> Self {
         let (sent_base, received_base) = halves(words[2]);
-        let (flags, _) = halves(words[3]);
-        Self { sent: words[0], received: words[1], sent_base, received_base, flags, ..crate::connection::OPENING }
+        let (flags, written) = halves(words[3]);
+        Self { sent: words[0], received: words[1], sent_base, received_base, flags, written }
     }
 
-    /// The same as it lies in a map.
+    /// A place with this stream, on which nobody has acted, as it lies in a map.
     #[must_use]
-    pub const fn words(&self) -> [u64; STREAM_WORDS] {
-        let (bases, flags) = (whole(self.sent_base, self.received_base), whole(self.flags, 0));
+    pub const fn words(&self) -> [u64; PLACE_WORDS] {
+        let (bases, flags) = (whole(self.sent_base, self.received_base), whole(self.flags, self.written));
         [self.sent, self.received, bases, flags, 0, 0, 0, 0]
     }
 
@@ -93,7 +101,7 @@ pub struct Bucket {
     /// the same cache line.
     pub keys: [u64; BUCKET_STREAMS],
     /// The streams.
-    pub streams: [Stream; BUCKET_STREAMS],
+    pub streams: [Place; BUCKET_STREAMS],
 }
 
 /// What stands in the object for the number of streams that the hash takes.
@@ -227,7 +235,7 @@ mod tests {
         // As the programs of the kernel see them.
         assert_eq!(core::mem::offset_of!(Stream, sent_base), 16);
         assert_eq!(core::mem::offset_of!(Stream, flags), 24);
-        assert_eq!(size_of::<Stream>(), 64);
+        assert_eq!((size_of::<Stream>(), size_of::<Place>()), (32, 64));
     }
 
     #[test]

@@ -247,8 +247,7 @@ pub(crate) fn meet(sk: Sock, now: u32) {
 /// The stream that a former process noted of this connection when it ended: what moved since is credited by the next look.
 #[inline(always)]
 fn noted(sk: Sock, numbers: &Numbers) -> Option<Stream> {
-    let noted = OLD_SPILL.get_ptr_mut(sk.key())?;
-    let noted = look::read(noted);
+    let noted = look::read(OLD_SPILL.get_ptr_mut(sk.key())?.cast());
     is_of(&noted, numbers).then_some(noted)
 }
 

@@ -5,7 +5,7 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
-use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, Reported, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table};
+use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, Place, Reported, SPILL_PLACE, STEPS_A_RUN, Tally, event, table};
 use trafcalc_common::offsets::{Offsets, SweepOffsets};
 
 /// The streams of connections, by the address of their socket.
@@ -19,7 +19,7 @@ pub(crate) static OCCUPIED: Array<u64> = Array::with_max_entries(1, 0);
 /// Streams for which their bucket had no room. The loader takes the flag away where the kernel wants such a hash allocated
 /// whole: it looks for this number of elements and the flag side by side.
 #[map]
-pub(crate) static SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(SPILL_PLACE, BPF_F_NO_PREALLOC);
+pub(crate) static SPILL: HashMap<u64, Place> = HashMap::with_max_entries(SPILL_PLACE, BPF_F_NO_PREALLOC);
 
 /// Words about the table, by the indices in `trafcalc_common::maps::table`.
 #[map]
@@ -92,7 +92,7 @@ pub(crate) static OLD_BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
 /// Those of its streams for which their bucket had no room. Where there is no generation before this one, what the process that
 /// ended last noted of the connections that were open: see [`crate::life::meet`].
 #[map]
-pub(crate) static OLD_SPILL: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
+pub(crate) static OLD_SPILL: HashMap<u64, Place> = HashMap::with_max_entries(1, 0);
 
 /// Connections that ended while streams are taken over and that had none, by the address of their socket: see
 /// [`crate::takeover`].

@@ -8,7 +8,8 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, Stream, bucket, table};
+use trafcalc_common::connection::OPENING;
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, Place, Stream, bucket, table};
 
 use crate::atomic;
 use crate::credit;
@@ -30,7 +31,7 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
             }
         }
     }
-    if word(table::SPILLED) == 0 { None } else { SPILL.get_ptr_mut(key) }
+    if word(table::SPILLED) == 0 { None } else { SPILL.get_ptr_mut(key).map(<*mut Place>::cast) }
 }
 
 /// Keeps `new` as the stream of `key`, which must have none, and whose socket is locked; whether there was room.
@@ -73,12 +74,13 @@ fn place_for(key: u64, new: &Stream) -> bool {
 pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
     unsafe {
-        write_volatile(&raw mut (*stream).looks_without_actor, 0);
+        let place = stream.cast::<Place>();
+        write_volatile(&raw mut (*place).looks_without_actor, 0);
+        write_volatile(&raw mut (*place).read, new.received as u32);
+        write_volatile(&raw mut (*place).owner, 0);
+        write_volatile(&raw mut (*place).former, 0);
+        write_volatile(&raw mut (*place).writer, 0);
         write_volatile(&raw mut (*stream).written, new.written);
-        write_volatile(&raw mut (*stream).read, new.received as u32);
-        write_volatile(&raw mut (*stream).owner, new.owner);
-        write_volatile(&raw mut (*stream).former, new.former);
-        write_volatile(&raw mut (*stream).writer, new.writer);
     }
     begin(stream, new);
 }
@@ -121,6 +123,9 @@ pub(crate) fn word(index: u32) -> u64 {
     TABLE.get_ptr(index).map_or(0, |word| unsafe { read_volatile(word) })
 }
 
+/// A place on whose stream nobody has acted.
+const EMPTY: Place = Place { stream: OPENING, read: 0, looks_without_actor: 0, owner: 0, former: 0, writer: 0 };
+
 /// Adds to one of them, by a number that may be -1.
 #[inline(always)]
 pub(crate) fn add(index: u32, change: u64) {
@@ -134,7 +139,8 @@ pub(crate) fn add(index: u32, change: u64) {
 fn spill(key: u64, new: &Stream) -> bool {
     // Counted before it is there, so that nobody passes it by.
     add(table::SPILLED, 1);
-    let is_kept = SPILL.insert(key, new, NOEXIST).is_ok();
+    let place = Place { stream: *new, read: new.received as u32, ..EMPTY };
+    let is_kept = SPILL.insert(key, &place, NOEXIST).is_ok();
     if !is_kept {
         add(table::SPILLED, u64::MAX);
     }
@@ -173,5 +179,5 @@ pub(crate) fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
 #[inline(always)]
 pub(crate) fn stream(bucket: *mut Bucket, index: usize) -> *mut Stream {
     // SAFETY: `bucket` points to a map value, and `index` is less than the number of streams.
-    unsafe { (&raw mut (*bucket).streams).cast::<Stream>().add(index) }
+    unsafe { (&raw mut (*bucket).streams).cast::<Place>().add(index).cast() }
 }

@@ -15,8 +15,8 @@ use core::ffi::c_void;
 use core::ptr::read_volatile;
 
 use aya_ebpf::programs::RawTracePointContext;
-use trafcalc_common::connection::{Change, OPENING, change, sent_base};
-use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Stream, bucket, event, table as words};
+use trafcalc_common::connection::{Change, change, sent_base};
+use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Place, Stream, bucket, event, table as words};
 
 use crate::atomic;
 use crate::events;
@@ -72,7 +72,7 @@ fn claim(key: u64) -> Option<Stream> {
             }
         }
     }
-    let stream = OLD_SPILL.get_ptr_mut(key)?;
+    let stream = OLD_SPILL.get_ptr_mut(key)?.cast();
     // Its memory is there until this program is over.
     OLD_SPILL.remove(key).ok().map(|()| take(stream))
 }
@@ -86,14 +86,7 @@ fn take(stream: *mut Stream) -> Stream {
         (received, atomic::swap(&raw mut (*stream).sent, Stream::NOWHERE))
     };
     let rest = look::read(stream);
-    Stream {
-        sent,
-        received,
-        sent_base: rest.sent_base,
-        received_base: rest.received_base,
-        flags: rest.flags,
-        ..OPENING
-    }
+    Stream { sent, received, ..rest }
 }
 
 /// Puts a stream into our table.
@@ -132,7 +125,7 @@ extern "C" fn take_over(context: *mut c_void) -> u32 {
     buckets.left
 }
 
-extern "C" fn spilled(_map: *mut c_void, key: *const u64, _stream: *mut Stream, buckets: *mut Buckets) -> i64 {
+extern "C" fn spilled(_map: *mut c_void, key: *const u64, _place: *mut Place, buckets: *mut Buckets) -> i64 {
     // SAFETY: both are there as long as the kernel calls.
     unsafe { (*buckets).left += move_whole(read_volatile(key)) };
     GO_ON
@@ -203,7 +196,7 @@ fn find(key: u64) -> Option<*mut Stream> {
             }
         }
     }
-    OLD_SPILL.get_ptr_mut(key)
+    OLD_SPILL.get_ptr_mut(key).map(<*mut Place>::cast)
 }
 
 /// Sees to the end of a connection that ended while its stream was in neither table.

@@ -9,7 +9,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid};
 use trafcalc_common::actor::{Actor, NAME_BYTES, PASSED_ROW, SKIPPED_ROW, by, epoch_index, filter};
-use trafcalc_common::maps::{OTHER_ROW, Stream, owner};
+use trafcalc_common::maps::{OTHER_ROW, Place, Stream, owner};
 
 use crate::accounts;
 use crate::actor_maps::{EPOCHS, acting, marks_processes, tells};
@@ -29,6 +29,12 @@ pub(crate) enum Moment {
     Call,
     /// As above if a task holds the socket, and else in an interrupt.
     Any,
+}
+
+/// What is known of who acts on a stream.
+#[inline(always)]
+pub(crate) fn place(stream: *mut Stream) -> *mut Place {
+    stream.cast()
 }
 
 /// The row to credit for who acts on a stream.
@@ -62,7 +68,7 @@ pub(crate) fn expire(stream: *mut Stream) {
         take(stream, 0, OTHER_ROW);
     } else if row != OTHER_ROW {
         // SAFETY: `stream` points to a map value. Who acts meanwhile keeps a row of the former user, which gets no bytes of the next.
-        unsafe { atomic::replace(&raw mut (*stream).owner, last, owner(0, row)) };
+        unsafe { atomic::replace(&raw mut (*place(stream)).owner, last, owner(0, row)) };
     }
 }
 
@@ -76,7 +82,7 @@ pub(crate) fn last_row(stream: *mut Stream) -> u32 {
 #[inline(always)]
 fn last(stream: *mut Stream) -> u64 {
     // SAFETY: `stream` points to a map value.
-    unsafe { read_volatile(&raw const (*stream).owner) }
+    unsafe { read_volatile(&raw const (*place(stream)).owner) }
 }
 
 /// Whether the one who acted last has this mark.
@@ -95,14 +101,14 @@ pub(crate) fn writer(stream: *mut Stream) -> u32 {
 #[inline(always)]
 fn mark_and_writer(stream: *mut Stream) -> u64 {
     // SAFETY: `stream` points to a map value.
-    unsafe { read_volatile(&raw const (*stream).writer) }
+    unsafe { read_volatile(&raw const (*place(stream)).writer) }
 }
 
 /// The row of who wrote before the last writer, and the number behind his last byte.
 #[inline(always)]
 pub(crate) fn former(stream: *mut Stream) -> Option<(u32, u32)> {
     // SAFETY: `stream` points to a map value.
-    let former = unsafe { read_volatile(&raw const (*stream).former) };
+    let former = unsafe { read_volatile(&raw const (*place(stream)).former) };
     (former as u32 != OTHER_ROW).then_some((former as u32, (former >> 32) as u32))
 }
 
@@ -125,7 +131,8 @@ pub(crate) fn set_writer(stream: *mut Stream, row: u32) {
     let former = mark_and_writer(stream);
     enter(row);
     // SAFETY: `stream` points to a map value.
-    let is_set = unsafe { atomic::replace(&raw mut (*stream).writer, former, owner((former >> 32) as u32, row)) };
+    let is_set =
+        unsafe { atomic::replace(&raw mut (*place(stream)).writer, former, owner((former >> 32) as u32, row)) };
     // If somebody else was faster he is who wrote last.
     exit(if is_set { former as u32 } else { row });
 }
@@ -135,7 +142,7 @@ pub(crate) fn set_writer(stream: *mut Stream, row: u32) {
 pub(crate) fn set_former(stream: *mut Stream, row: u32, number: u32) {
     enter(row);
     // SAFETY: `stream` points to a map value.
-    exit(unsafe { atomic::swap(&raw mut (*stream).former, owner(number, row)) } as u32);
+    exit(unsafe { atomic::swap(&raw mut (*place(stream)).former, owner(number, row)) } as u32);
 }
 
 /// A stream is about to remember a row.
@@ -278,7 +285,7 @@ fn take(stream: *mut Stream, mark: u64, row: u32) {
     enter(row);
     // SAFETY: `stream` points to a map value. A mark of which one half fails to be put down is looked at again.
     exit(unsafe {
-        atomic::replace(&raw mut (*stream).writer, former, owner((mark >> 32) as u32, former as u32));
-        atomic::swap(&raw mut (*stream).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
+        atomic::replace(&raw mut (*place(stream)).writer, former, owner((mark >> 32) as u32, former as u32));
+        atomic::swap(&raw mut (*place(stream)).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })
     } as u32);
 }

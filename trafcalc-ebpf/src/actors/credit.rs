@@ -60,8 +60,8 @@ fn is_too_early(stream: *mut Stream) -> bool {
     }
     // SAFETY: `stream` points to a map value.
     unsafe {
-        let is_first = read_volatile(&raw const (*stream).looks_without_actor) == 0;
-        write_volatile(&raw mut (*stream).looks_without_actor, 1);
+        let is_first = read_volatile(&raw const (*actor::place(stream)).looks_without_actor) == 0;
+        write_volatile(&raw mut (*actor::place(stream)).looks_without_actor, 1);
         is_first
     }
 }

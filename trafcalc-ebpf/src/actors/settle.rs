@@ -81,7 +81,7 @@ fn reads(sk: Sock, stream: *mut Stream, row: u32) {
     let number = sk.load::<u32>(offset!(rcv_nxt));
     // SAFETY: as above.
     let cursor = unsafe {
-        write_volatile(&raw mut (*stream).read, number);
+        write_volatile(&raw mut (*actor::place(stream)).read, number);
         read_volatile(&raw const (*stream).received)
     };
     if connection::is_far(cursor, number) {
@@ -114,7 +114,7 @@ pub(crate) fn reads_no_more(sk: Sock, stream: *mut Stream) {
     let row = actor::last_row(stream);
     if row != OTHER_ROW {
         // SAFETY: `stream` points to a map value.
-        let number = unsafe { read_volatile(&raw const (*stream).read) };
+        let number = unsafe { read_volatile(&raw const (*actor::place(stream)).read) };
         let row = actor::still(row, accounts::account_holder(owner::of(sk)));
         settle(sk.key(), stream, row, Action::Reads, number);
     }

@@ -2,7 +2,7 @@
 //! from there with those that are open still.
 
 use aya::maps::{Array, HashMap, MapData};
-use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, STREAM_WORDS, Stream};
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, PLACE_WORDS, Stream};
 
 use super::programs::{Programs, system};
 use super::sizes;
@@ -20,7 +20,7 @@ pub(super) fn tell(programs: &mut Programs, notes: &[StreamNote]) -> Result<(), 
         return Ok(());
     }
     let told = |error| system("telling the programs where connections stood", &error);
-    let mut map: HashMap<MapData, u64, [u64; STREAM_WORDS]> = take(programs, NOTES)?;
+    let mut map: HashMap<MapData, u64, [u64; PLACE_WORDS]> = take(programs, NOTES)?;
     notes.iter().try_for_each(|note| map.insert(note.socket, stream(note).words(), 0)).map_err(told)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
             notes.extend(of_bucket(&buckets.get(&number, 0).map_err(|error| unreadable(&error))?));
         }
     }
-    let spilled: HashMap<MapData, u64, [u64; STREAM_WORDS]> = take(programs, "SPILL")?;
+    let spilled: HashMap<MapData, u64, [u64; PLACE_WORDS]> = take(programs, "SPILL")?;
     for stream in &spilled {
         let (socket, words) = stream.map_err(|error| unreadable(&error))?;
         notes.extend(note(socket, &words));
@@ -50,7 +50,7 @@ fn of_bucket(bucket: &[u64; BUCKET_WORDS]) -> impl Iterator<Item = StreamNote> {
     sockets.iter().zip(streams.as_chunks().0).filter_map(|(&socket, words)| note(socket, words))
 }
 
-fn note(socket: u64, words: &[u64; STREAM_WORDS]) -> Option<StreamNote> {
+fn note(socket: u64, words: &[u64; PLACE_WORDS]) -> Option<StreamNote> {
     let stream = Stream::from_words(words);
     let Stream { sent, received, sent_base, received_base, flags, .. } = stream;
     (socket != 0 && stream.is_open()).then_some(StreamNote { socket, sent, received, sent_base, received_base, flags })
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(note(7, &stream(&NOTE).words()), Some(NOTE));
         let mut bucket = [0; BUCKET_WORDS];
         bucket[1] = 7;
-        let second = BUCKET_STREAMS + STREAM_WORDS;
-        bucket[second..second + STREAM_WORDS].copy_from_slice(&stream(&NOTE).words());
+        let second = BUCKET_STREAMS + PLACE_WORDS;
+        bucket[second..second + PLACE_WORDS].copy_from_slice(&stream(&NOTE).words());
         assert_eq!(of_bucket(&bucket).collect::<Vec<_>>(), [NOTE]);
     }
 
