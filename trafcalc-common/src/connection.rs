@@ -9,7 +9,6 @@
 //! A cursor is kept as a 64-bit *position*: its low half is the sequence number at the beginning of the connection plus
 //! what was passed since, so that positions of two connections differ even where their byte counts are the same.
 
-use crate::cursor::distance;
 use crate::maps::{Stream, Tally};
 use crate::position::nearest;
 use crate::tcp::state;
@@ -296,6 +295,24 @@ pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
     stream.sent_base == sent_base(sk) && (ahead == 0 || (ahead == 1 && sk.has_peer_fin()))
 }
 
+/// What a connection is known by in notes of where it stood when a process ended: both numbers it began with. Nothing of the
+/// kernel's memory is in it.
+#[must_use]
+#[inline]
+pub const fn note_key(sent_base: u32, received_base: u32) -> u64 {
+    (sent_base as u64) << 32 | received_base as u64
+}
+
+/// Whether the stream that a former process noted is that of `sk`, and what it counts goes on from there. A socket under
+/// `TCP_REPAIR` may have any numbers; one that is behind the note would take away what was counted.
+#[must_use]
+#[inline]
+pub fn goes_on(noted: &Stream, sk: impl SocketView) -> bool {
+    let Position { sent, received } = position(sk, noted);
+    let is_ahead = |cursor: u64, position: u64| position.wrapping_sub(cursor).cast_signed() >= 0;
+    is_of(noted, sk) && is_ahead(noted.sent, sent) && is_ahead(noted.received, received)
+}
+
 /// Whether the cursors of `stream`, which was read without a lock, stand where those of a connection can.
 ///
 /// An end puts `received` nowhere before `sent`, so that a look may find only that there. And where a stream is written for the
@@ -363,8 +380,7 @@ pub const fn moved(from: &Stream, to: &Position, which: Which) -> Tally {
     }
 }
 
-/// What may move before an event of the actor who acted last credits it; until then an event only notes how far it came. A part
-/// of the 2 GiB within which [`ending_before`] is right, so that one call that moves as much as a call can is no matter.
+/// What may move before an event of the actor who acted last credits it; until then an event only notes how far it came.
 const MOST_UNSETTLED_BYTES: u32 = 1 << 24;
 
 /// Whether so much moved between a cursor and `number` that it is to be credited now.
@@ -376,14 +392,15 @@ pub const fn is_far(cursor: u64, number: u32) -> bool {
 }
 
 /// How many of the `moved` bytes from position `from` on, which may be fewer than none, end before the byte with this `number`.
+///
+/// The number is one of the last 2 GiB before the end, or behind it: a call can move 2 GiB, and some more may have moved before.
 #[must_use]
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
 pub const fn ending_before(from: u64, moved: i64, number: u32) -> i64 {
     if moved <= 0 {
         return 0;
     }
-    let before = distance(from as u32, number) as i64;
+    let before = nearest(from.wrapping_add_signed(moved), number).wrapping_sub(from).cast_signed();
     if before < 0 {
         0
     } else if before > moved {

@@ -40,23 +40,25 @@ pub struct Place {
     pub writer: u64,
 }
 
+/// Number of words in [`Stream`].
+pub const STREAM_WORDS: usize = size_of::<Stream>() / size_of::<u64>();
 /// Number of words in [`Place`].
 pub const PLACE_WORDS: usize = size_of::<Place>() / size_of::<u64>();
 
 impl Stream {
-    /// The stream at a place, as it lies in a map.
+    /// The stream as it lies in a map.
     #[must_use]
-    pub const fn from_words(words: &[u64; PLACE_WORDS]) -> Self {
+    pub const fn from_words(words: &[u64; STREAM_WORDS]) -> Self {
         let (sent_base, received_base) = halves(words[2]);
         let (flags, written) = halves(words[3]);
         Self { sent: words[0], received: words[1], sent_base, received_base, flags, written }
     }
 
-    /// A place with this stream, on which nobody has acted, as it lies in a map.
+    /// As it lies in a map.
     #[must_use]
-    pub const fn words(&self) -> [u64; PLACE_WORDS] {
+    pub const fn words(&self) -> [u64; STREAM_WORDS] {
         let (bases, flags) = (whole(self.sent_base, self.received_base), whole(self.flags, self.written));
-        [self.sent, self.received, bases, flags, 0, 0, 0, 0]
+        [self.sent, self.received, bases, flags]
     }
 
     /// Whether its connection is under way: one that has not begun, or has ended, stands nowhere.

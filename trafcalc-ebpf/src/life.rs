@@ -4,7 +4,8 @@
 use core::ptr::read_volatile;
 
 use trafcalc_common::connection::{
-    Change, Numbers, OPENING, Position, at_end, begun, change, is_of, last_position, met, sent_base, unbegun,
+    Change, Numbers, OPENING, Position, at_end, begun, change, goes_on, is_of, last_position, met, note_key,
+    received_base, sent_base, unbegun,
 };
 use trafcalc_common::maps::{Stream, Tally, event, table as words};
 use trafcalc_common::tcp::state;
@@ -16,7 +17,7 @@ use crate::events;
 use crate::log;
 use crate::look;
 use crate::loopback;
-use crate::maps::{ENDS, OLD_SPILL};
+use crate::maps::{ENDS, NOTES};
 use crate::sock::Sock;
 use crate::table::{self, ANY};
 
@@ -234,21 +235,26 @@ pub(crate) fn meet(sk: Sock, now: u32) {
     if !sk.is_tcp() || loopback::has_local_peer_to_leave_out(sk) || loopback::is_routed_here(sk) {
         return;
     }
-    let noted = noted(sk, &numbers);
+    let noted = noted(&numbers);
     let stream = noted.unwrap_or_else(|| met(&numbers));
     log::begins(sk, now, &stream);
     if !table::insert(sk.key(), &stream) {
-        refused(sk);
+        // Its end must not credit it as a whole.
+        let _ = ENDS.insert(sk.key(), stream.sent_base, ANY);
+        events::count(event::LOST);
     } else if noted.is_none() {
         events::count(event::LATE);
+    } else if let Some(stream) = table::find(sk.key()) {
+        credit::has_waited(stream);
     }
 }
 
 /// The stream that a former process noted of this connection when it ended: what moved since is credited by the next look.
 #[inline(always)]
-fn noted(sk: Sock, numbers: &Numbers) -> Option<Stream> {
-    let noted = look::read(OLD_SPILL.get_ptr_mut(sk.key())?.cast());
-    is_of(&noted, numbers).then_some(noted)
+fn noted(numbers: &Numbers) -> Option<Stream> {
+    let noted = NOTES.get_ptr_mut(note_key(sent_base(numbers), received_base(numbers)))?;
+    let noted = look::read(noted);
+    goes_on(&noted, numbers).then_some(noted)
 }
 
 /// The numbers of a socket that is not locked, of one moment as far as its beginning goes: it is told by two that do not change

@@ -5,7 +5,9 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
-use trafcalc_common::maps::{BUCKETS_A_WORD, Bucket, Place, Reported, SPILL_PLACE, STEPS_A_RUN, Tally, event, table};
+use trafcalc_common::maps::{
+    BUCKETS_A_WORD, Bucket, Place, Reported, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table,
+};
 use trafcalc_common::offsets::{Offsets, SweepOffsets};
 
 /// The streams of connections, by the address of their socket.
@@ -89,10 +91,13 @@ pub(crate) static REPORTED: Array<Reported> = Array::with_max_entries(1, BPF_F_M
 #[map]
 pub(crate) static OLD_BUCKETS: Array<Bucket> = Array::with_max_entries(1, 0);
 
-/// Those of its streams for which their bucket had no room. Where there is no generation before this one, what the process that
-/// ended last noted of the connections that were open: see [`crate::life::meet`].
+/// Those of its streams for which their bucket had no room.
 #[map]
 pub(crate) static OLD_SPILL: HashMap<u64, Place> = HashMap::with_max_entries(1, 0);
+
+/// Where the process that ended last noted that connections stand, by `trafcalc_common::connection::note_key`.
+#[map]
+pub(crate) static NOTES: HashMap<u64, Stream> = HashMap::with_max_entries(1, 0);
 
 /// Connections that ended while streams are taken over and that had none, by the address of their socket: see
 /// [`crate::takeover`].

@@ -76,7 +76,6 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     unsafe {
         let place = stream.cast::<Place>();
         write_volatile(&raw mut (*place).looks_without_actor, 0);
-        write_volatile(&raw mut (*place).read, new.received as u32);
         write_volatile(&raw mut (*place).owner, 0);
         write_volatile(&raw mut (*place).former, 0);
         write_volatile(&raw mut (*place).writer, 0);
@@ -90,6 +89,7 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
 pub(crate) fn begin(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
     unsafe {
+        write_volatile(&raw mut (*stream.cast::<Place>()).read, new.received as u32);
         write_volatile(&raw mut (*stream).sent_base, new.sent_base);
         write_volatile(&raw mut (*stream).received_base, new.received_base);
         write_volatile(&raw mut (*stream).flags, new.flags);

@@ -149,6 +149,9 @@ fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
     assert_eq!([90, 100, 104, 110, 200].map(|number| ending_before(100, 10, number)), [0, 0, 4, 10, 10]);
     assert_eq!(ending_before((1 << 32) - 2, 10, 3), 5, "across the wrap");
     assert_eq!(ending_before(100, -1, 104), 0, "what is taken back");
+    let most = (1 << 31) - 4_096 + (1 << 24);
+    let end = u32::try_from(1_000 + most).unwrap();
+    assert_eq!(ending_before(1_000, most, end), most, "the most that one call moves, and what moved before");
 }
 
 /// Who opened has his SYN behind his base, and who accepted has not.
@@ -178,6 +181,26 @@ fn a_stream_belongs_to_one_connection() {
     assert!(is_of(&stream, &sk));
     assert!(!is_of(&stream, &Numbers { snd_una: 11, ..sk }));
     assert!(!is_of(&stream, &Numbers { rcv_nxt: 21, ..sk }));
+}
+
+#[test]
+fn a_note_is_good_for_its_connection_alone_and_never_takes_bytes_away() {
+    let sk = Numbers {
+        snd_una: 110,
+        snd_nxt: 110,
+        bytes_acked: 10,
+        bytes_sent: 10,
+        rcv_nxt: 57,
+        bytes_received: 7,
+        ..Numbers::default()
+    };
+    let noted = Stream { sent: 104, received: 53, ..begun(&sk, false) };
+    assert!(goes_on(&noted, &sk));
+    assert!(goes_on(&Stream { sent: 110, received: 57, ..noted }, &sk), "nothing has moved since");
+    assert!(!goes_on(&Stream { sent: 111, ..noted }, &sk), "it is behind the note");
+    assert!(!goes_on(&Stream { received: 1 << 40, ..noted }, &sk), "it is behind the note");
+    assert!(!goes_on(&noted, &Numbers { snd_una: 111, ..sk }), "another connection");
+    assert_ne!(note_key(1, 2), note_key(2, 1));
 }
 
 /// A cursor that stands nowhere, or is not written yet, moves by no look.

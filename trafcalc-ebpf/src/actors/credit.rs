@@ -90,6 +90,13 @@ pub(crate) fn leaves(stream: *mut Stream) {
     }
 }
 
+/// The time in which somebody may come to act on the stream is over.
+#[inline(always)]
+pub(crate) fn has_waited(stream: *mut Stream) {
+    // SAFETY: `stream` points to a map value.
+    unsafe { write_volatile(&raw mut (*actor::place(stream)).looks_without_actor, 1) };
+}
+
 /// The socket is about to have another user.
 #[inline(always)]
 pub(crate) fn changes_user(stream: *mut Stream) {

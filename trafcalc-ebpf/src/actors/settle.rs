@@ -65,14 +65,12 @@ fn sends(sk: Sock, stream: *mut Stream, row: u32) {
     if actor::writer(stream) != actor::last_row(stream) {
         writes_first(sk, stream);
     }
-    // SAFETY: `stream` points to a map value. A number that is put down late only changes whose of two actors some bytes are.
+    // SAFETY: `stream` points to a map value. If two actors race here, a late store may give some bytes to the wrong one of the two.
     let cursor = unsafe {
         write_volatile(&raw mut (*stream).written, number);
         read_volatile(&raw const (*stream).sent)
     };
-    if connection::is_far(cursor, number) {
-        settle(sk.key(), stream, row, Action::Sends, number);
-    }
+    settle_if_due(sk, stream, row, Action::Sends, cursor, number);
 }
 
 /// Who acts last has read.
@@ -84,9 +82,26 @@ fn reads(sk: Sock, stream: *mut Stream, row: u32) {
         write_volatile(&raw mut (*actor::place(stream)).read, number);
         read_volatile(&raw const (*stream).received)
     };
-    if connection::is_far(cursor, number) {
-        settle(sk.key(), stream, row, Action::Reads, number);
-    }
+    settle_if_due(sk, stream, row, Action::Reads, cursor, number);
+}
+
+/// Credits what moved, if there is much of it, or if the stream cannot remember whose it is for want of rows.
+#[inline(always)]
+fn settle_if_due(sk: Sock, stream: *mut Stream, row: u32, action: Action, cursor: u64, number: u32) {
+    let row = if actor::last_row(stream) == OTHER_ROW {
+        row
+    } else if connection::is_far(cursor, number) {
+        still(sk, row)
+    } else {
+        return;
+    };
+    settle(sk.key(), stream, row, action, number);
+}
+
+/// The row, if the socket's user has it: an event that met `fchown` may have put down one of the former user.
+#[inline(always)]
+fn still(sk: Sock, row: u32) -> u32 {
+    actor::still(row, accounts::account_holder(owner::of(sk)))
 }
 
 /// The number behind the last byte that was seen to be written.
@@ -101,8 +116,7 @@ fn written(stream: *mut Stream) -> u32 {
 fn writes_first(sk: Sock, stream: *mut Stream) {
     let (writer, written) = (actor::writer(stream), written(stream));
     if writer != OTHER_ROW {
-        let row = actor::still(writer, accounts::account_holder(owner::of(sk)));
-        settle(sk.key(), stream, row, Action::Sends, written);
+        settle(sk.key(), stream, still(sk, writer), Action::Sends, written);
         actor::set_former(stream, writer, written);
     }
     actor::set_writer(stream, actor::last_row(stream));
@@ -115,8 +129,7 @@ pub(crate) fn reads_no_more(sk: Sock, stream: *mut Stream) {
     if row != OTHER_ROW {
         // SAFETY: `stream` points to a map value.
         let number = unsafe { read_volatile(&raw const (*actor::place(stream)).read) };
-        let row = actor::still(row, accounts::account_holder(owner::of(sk)));
-        settle(sk.key(), stream, row, Action::Reads, number);
+        settle(sk.key(), stream, still(sk, row), Action::Reads, number);
     }
 }
 

@@ -35,6 +35,10 @@ pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
 #[inline(always)]
 pub(crate) fn leaves(_stream: *mut Stream) {}
 
+/// The time in which somebody may come to act on the stream is over.
+#[inline(always)]
+pub(crate) fn has_waited(_stream: *mut Stream) {}
+
 /// The socket is about to have another user.
 #[inline(always)]
 pub(crate) fn changes_user(_stream: *mut Stream) {}

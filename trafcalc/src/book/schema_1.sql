@@ -51,11 +51,11 @@ CREATE TABLE total(
 CREATE TABLE baseline(row INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL) STRICT;
 
 -- Where the connections stood that were open when the service ended and kept nothing in the kernel: see `struct Stream` of the
--- programs. Good for the host's boot that the last epoch is of. Positions and addresses are unsigned, as above.
+-- programs. Good for the host's boot that the last epoch is of. Positions are unsigned, as above.
 CREATE TABLE stream(
-    socket INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_base INTEGER NOT NULL,
-    received_base INTEGER NOT NULL, flags INTEGER NOT NULL
-) STRICT;
+    sent_base INTEGER NOT NULL, received_base INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+    flags INTEGER NOT NULL, PRIMARY KEY(sent_base, received_base)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE gap(
     epoch INTEGER NOT NULL REFERENCES epoch, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, cause TEXT NOT NULL

@@ -8,33 +8,26 @@ use crate::capture::StreamNote;
 /// Keeps these, and forgets what a former report kept: its bytes have been counted since.
 pub(super) fn put(book: &Connection, notes: &[StreamNote]) -> rusqlite::Result<()> {
     book.prepare_cached("DELETE FROM stream")?.execute([])?;
-    for note in notes {
-        let &StreamNote { socket, sent, received, sent_base, received_base, flags } = note;
-        let [socket, sent, received] = [socket, sent, received].map(u64::cast_signed);
-        book.prepare_cached("INSERT INTO stream VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-            socket,
-            sent,
-            received,
-            sent_base,
-            received_base,
-            flags
-        ])?;
+    let mut insert = book.prepare_cached("INSERT OR REPLACE INTO stream VALUES(?1, ?2, ?3, ?4, ?5)")?;
+    for &StreamNote { sent, received, sent_base, received_base, flags } in notes {
+        insert.execute(params![sent_base, received_base, sent.cast_signed(), received.cast_signed(), flags])?;
     }
     Ok(())
 }
 
 pub(super) fn all(book: &Connection) -> rusqlite::Result<Vec<StreamNote>> {
-    let number = |row: &Row<'_>, column: usize| row.get(column).map(i64::cast_unsigned);
-    book.prepare("SELECT socket, sent, received, sent_base, received_base, flags FROM stream ORDER BY socket")?
-        .query_map([], |row| {
-            Ok(StreamNote {
-                socket: number(row, 0)?,
-                sent: number(row, 1)?,
-                received: number(row, 2)?,
-                sent_base: row.get(3)?,
-                received_base: row.get(4)?,
-                flags: row.get(5)?,
-            })
-        })?
-        .collect()
+    let position = |row: &Row<'_>, column: usize| row.get(column).map(i64::cast_unsigned);
+    book.prepare(
+        "SELECT sent_base, received_base, sent, received, flags FROM stream ORDER BY sent_base, received_base",
+    )?
+    .query_map([], |row| {
+        Ok(StreamNote {
+            sent_base: row.get(0)?,
+            received_base: row.get(1)?,
+            sent: position(row, 2)?,
+            received: position(row, 3)?,
+            flags: row.get(4)?,
+        })
+    })?
+    .collect()
 }

@@ -135,16 +135,14 @@ impl Baseline {
     }
 }
 
-/// Where a connection stood when a process ended that keeps nothing in the kernel. Good until the host is started again.
+/// Where a connection stood when a process ended that keeps nothing in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamNote {
-    /// The address of its socket.
-    pub socket: u64,
     /// Position up to which sent bytes were counted. Positions are those of `trafcalc_common::maps::Stream`.
     pub sent: u64,
     /// Position up to which received bytes were counted.
     pub received: u64,
-    /// The position before the first byte sent; with the next it tells the connection from others of this socket.
+    /// The position before the first byte sent; with the next it tells connections apart.
     pub sent_base: u32,
     /// The position before the first byte received.
     pub received_base: u32,

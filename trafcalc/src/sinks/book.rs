@@ -203,9 +203,8 @@ impl BookSink {
             book.told(LOG, &Mark { epoch: book.epoch() - 1, seq: u64::MAX, note: note.clone() })?;
         }
         self.set_aside = book.set_aside().cloned().or_else(|| self.set_aside.take());
-        if let Some(path) = book.unchecked() {
-            self.damage = read_through(path);
-        }
+        // What is told of a former book is no matter.
+        self.damage = book.unchecked().map_or_else(|| mpsc::channel().1, read_through);
         self.give_former(&book)?;
         self.book = Some(book);
         Ok(())
@@ -225,9 +224,14 @@ impl BookSink {
 
     /// Sets the book aside, if it was found to be damaged.
     fn heed_damage(&mut self, now: SystemTime) -> Result<(), BookError> {
-        if let Ok(why) = self.damage.try_recv()
-            && let Some(book) = self.book.take()
-        {
+        match self.damage.try_recv() {
+            Ok(why) => self.put_aside(now, why),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn put_aside(&mut self, now: SystemTime, why: String) -> Result<(), BookError> {
+        if let Some(book) = self.book.take() {
             let aside = book.put_aside(now, why)?;
             tracing::error!("{aside}");
             self.set_aside = Some(aside);
@@ -366,8 +370,7 @@ impl Sink<Booking> for BookSink {
             Ok(fresh) => fresh,
             Err(error) => {
                 if error.trouble() == Trouble::Corrupt {
-                    // Opening it again sets it aside.
-                    self.book = None;
+                    self.put_aside(booking.commit.end, error.to_string())?;
                 }
                 return Err(error.into());
             }

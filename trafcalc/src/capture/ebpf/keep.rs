@@ -225,7 +225,7 @@ impl Kept {
 /// Programs run within RCU's read side, and `MEMBARRIER_CMD_GLOBAL` waits for that, unless there is one processor, or one without
 /// ticks: there they have the time of the pause. One that takes even longer changes no count as long as it ends before the
 /// second report: see `trafcalc_ebpf::takeover`.
-fn wait_for_programs() {
+pub(super) fn wait_for_programs() {
     const PAUSE: Duration = Duration::from_millis(10);
     membarrier();
     thread::sleep(PAUSE);

@@ -49,7 +49,7 @@ use self::programs::{Place, Programs};
 use self::tables::Tables;
 use super::{
     Attach, Backend, BackendKind, Baseline, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method,
-    Owner, Settings,
+    Owner, Settings, StreamNote,
 };
 
 /// Starts counting in the attach mode that `settings` ask for, or the first that works; each that was tried in vain is
@@ -302,8 +302,9 @@ impl EbpfBackend {
         }
         sweep::run(&mut self.programs, &self.settings, is_last)?;
         if is_last {
-            // What they credit from now on would be in no batch, and yet behind what is noted.
+            // Anything credited after this point would miss the last batch although the notes already cover it.
             self.programs.act(false)?;
+            keep::wait_for_programs();
         }
         let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
         self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
@@ -322,8 +323,17 @@ impl EbpfBackend {
             self.mismatches.tell(self.candidate.attach, self.tables.evidence()?.iter());
         }
         self.health = health;
-        let open = if is_last { notes::read(&mut self.programs, &self.settings)? } else { Vec::new() };
+        let open = if is_last { self.notes() } else { Vec::new() };
         Ok(Batch { health, open, ..batch })
+    }
+
+    /// Where open connections stand. That this cannot be read is no reason to lose the last batch.
+    fn notes(&mut self) -> Vec<StreamNote> {
+        let notes = notes::read(&mut self.programs, &self.settings);
+        notes.unwrap_or_else(|error| {
+            tracing::warn!("{error}: what open connections move until the next start is not counted");
+            Vec::new()
+        })
     }
 
     /// What the next process has to know of the counters.

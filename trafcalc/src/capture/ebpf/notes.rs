@@ -2,7 +2,8 @@
 //! from there with those that are open still.
 
 use aya::maps::{Array, HashMap, MapData};
-use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, PLACE_WORDS, Stream};
+use trafcalc_common::connection::note_key;
+use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Bucket, PLACE_WORDS, STREAM_WORDS, Stream};
 
 use super::programs::{Programs, system};
 use super::sizes;
@@ -11,8 +12,12 @@ use crate::capture::{CaptureError, EbpfSettings, StreamNote};
 
 const BUCKET_WORDS: usize = size_of::<Bucket>() / size_of::<u64>();
 
-/// The map from which programs take notes: there is no former generation of which they could take streams.
-pub(super) const NOTES: &str = "OLD_SPILL";
+/// The map from which programs take notes.
+pub(super) const NOTES: &str = "NOTES";
+
+/// Most connections of which notes are taken: the last report is booked with them, and has a second and a half. What others
+/// move until the next start is not counted.
+const MAX_NOTES: usize = 100_000;
 
 /// Tells the programs what a former process noted, before they look for connections that are older than they are.
 pub(super) fn tell(programs: &mut Programs, notes: &[StreamNote]) -> Result<(), CaptureError> {
@@ -20,8 +25,10 @@ pub(super) fn tell(programs: &mut Programs, notes: &[StreamNote]) -> Result<(), 
         return Ok(());
     }
     let told = |error| system("telling the programs where connections stood", &error);
-    let mut map: HashMap<MapData, u64, [u64; PLACE_WORDS]> = take(programs, NOTES)?;
-    notes.iter().try_for_each(|note| map.insert(note.socket, stream(note).words(), 0)).map_err(told)
+    let mut map: HashMap<MapData, u64, [u64; STREAM_WORDS]> = take(programs, NOTES)?;
+    let mut tell =
+        |note: &StreamNote| map.insert(note_key(note.sent_base, note.received_base), stream(note).words(), 0);
+    notes.iter().try_for_each(&mut tell).map_err(told)
 }
 
 /// Where all open connections stand. The programs must not act any more.
@@ -38,8 +45,12 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
     }
     let spilled: HashMap<MapData, u64, [u64; PLACE_WORDS]> = take(programs, "SPILL")?;
     for stream in &spilled {
-        let (socket, words) = stream.map_err(|error| unreadable(&error))?;
-        notes.extend(note(socket, &words));
+        let (_, words) = stream.map_err(|error| unreadable(&error))?;
+        notes.extend(note(&words));
+    }
+    if notes.len() > MAX_NOTES {
+        tracing::warn!("more than {MAX_NOTES} connections are open: of the others it is not noted where they stand");
+        notes.truncate(MAX_NOTES);
     }
     Ok(notes)
 }
@@ -47,13 +58,14 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
 /// The keys stand first.
 fn of_bucket(bucket: &[u64; BUCKET_WORDS]) -> impl Iterator<Item = StreamNote> {
     let (sockets, streams) = bucket.split_at(BUCKET_STREAMS);
-    sockets.iter().zip(streams.as_chunks().0).filter_map(|(&socket, words)| note(socket, words))
+    sockets.iter().zip(streams.as_chunks().0).filter(|(socket, _)| **socket != 0).filter_map(|(_, words)| note(words))
 }
 
-fn note(socket: u64, words: &[u64; PLACE_WORDS]) -> Option<StreamNote> {
-    let stream = Stream::from_words(words);
+/// The stream stands first.
+fn note(words: &[u64; PLACE_WORDS]) -> Option<StreamNote> {
+    let stream = Stream::from_words(words.first_chunk()?);
     let Stream { sent, received, sent_base, received_base, flags, .. } = stream;
-    (socket != 0 && stream.is_open()).then_some(StreamNote { socket, sent, received, sent_base, received_base, flags })
+    stream.is_open().then_some(StreamNote { sent, received, sent_base, received_base, flags })
 }
 
 fn stream(note: &StreamNote) -> Stream {
@@ -65,26 +77,30 @@ fn stream(note: &StreamNote) -> Stream {
 mod tests {
     use super::*;
 
-    const NOTE: StreamNote =
-        StreamNote { socket: 7, sent: 1 << 40, received: 5, sent_base: 3, received_base: u32::MAX, flags: 2 };
+    const NOTE: StreamNote = StreamNote { sent: 1 << 40, received: 5, sent_base: 3, received_base: u32::MAX, flags: 2 };
+
+    fn place(stream: Stream) -> [u64; PLACE_WORDS] {
+        let mut words = [7; PLACE_WORDS];
+        words[..STREAM_WORDS].copy_from_slice(&stream.words());
+        words
+    }
 
     #[test]
     fn a_note_survives_its_way_through_the_map() {
-        assert_eq!(note(7, &stream(&NOTE).words()), Some(NOTE));
+        assert_eq!(note(&place(stream(&NOTE))), Some(NOTE));
         let mut bucket = [0; BUCKET_WORDS];
         bucket[1] = 7;
         let second = BUCKET_STREAMS + PLACE_WORDS;
-        bucket[second..second + PLACE_WORDS].copy_from_slice(&stream(&NOTE).words());
+        bucket[second..second + PLACE_WORDS].copy_from_slice(&place(stream(&NOTE)));
         assert_eq!(of_bucket(&bucket).collect::<Vec<_>>(), [NOTE]);
     }
 
     #[test]
     fn what_has_not_begun_or_has_ended_is_not_noted() {
-        let words = |stream: Stream| stream.words();
         let open = stream(&NOTE);
-        assert_eq!(note(7, &words(Stream { sent: Stream::NOWHERE, ..open })), None);
-        assert_eq!(note(7, &words(Stream { received: Stream::NOWHERE, ..open })), None);
-        assert_eq!(note(7, &words(Stream { flags: Stream::OPENING, ..open })), None);
-        assert_eq!(note(0, &words(open)), None);
+        assert_eq!(note(&place(Stream { sent: Stream::NOWHERE, ..open })), None);
+        assert_eq!(note(&place(Stream { received: Stream::NOWHERE, ..open })), None);
+        assert_eq!(note(&place(Stream { flags: Stream::OPENING, ..open })), None);
+        assert_eq!(of_bucket(&[0; BUCKET_WORDS]).count(), 0);
     }
 }

@@ -272,7 +272,7 @@ impl Programs {
 }
 
 /// Maps that a generation has of the one before it, or of none.
-const OF_FORMER: [&str; 3] = ["OLD_BUCKETS", "OLD_SPILL", "ENDED"];
+const OF_FORMER: [&str; 4] = ["OLD_BUCKETS", "OLD_SPILL", "ENDED", notes::NOTES];
 
 /// Has the maps of an object kept; not those of all generations, of the one before, and of our messages.
 fn keep_maps(ebpf: &Ebpf, folder: &Path) -> Result<(), CaptureError> {
@@ -326,9 +326,7 @@ fn load_object(
         loader.map_max_entries("REPORTED", sizes.rows());
         loader.map_pin_path(keep::CURRENT, place.kept.current());
     }
-    if former.is_none() {
-        loader.map_max_entries(notes::NOTES, u32::try_from(settings.open.len()).unwrap_or(u32::MAX).max(1));
-    }
+    loader.map_max_entries(notes::NOTES, u32::try_from(settings.open.len()).unwrap_or(u32::MAX).max(1));
     if let Some(former) = former {
         loader.map_max_entries("ENDED", MAX_ENDED);
         loader.map_pin_path("OLD_BUCKETS", former.folder.join("BUCKETS"));
