@@ -55,9 +55,42 @@ fn help_names_every_option_of_the_contract_and_its_default() {
 }
 
 #[test]
+fn help_of_report_names_every_option_and_its_default() {
+    let help = printed(&["report", "--help"]);
+    for option in [
+        "--by <WHAT>",
+        "[possible values: user, unit, program]",
+        "--month <YYYY-MM>",
+        "--day <DAY>",
+        "--from <MOMENT>",
+        "--to <MOMENT>",
+        "--last <TIME>",
+        "--since <MOMENT>",
+        "--each <PART>",
+        "[possible values: hour, day, month]",
+        "--user <NAME|UID>",
+        "--unit <NAME>",
+        "--program <NAME>",
+        "--top <N>",
+        "--billing-day <DAY>",
+        "--zone <ZONE>",
+        "--percentile <PERCENT>",
+        "--estimate",
+        "--format <FORMAT>",
+        "[possible values: table, json, csv]",
+        "[default: table]",
+        "--bytes",
+        "--book <PATH>",
+        "--config <FILE>",
+    ] {
+        assert!(help.contains(option), "{option} is missing in\n{help}");
+    }
+}
+
+#[test]
 fn help_names_every_command_but_the_hidden_one() {
     let help = printed(&["--help"]);
-    for command in ["  run ", "  release ", "  selftest ", "  status "] {
+    for command in ["  run ", "  release ", "  report ", "  selftest ", "  status "] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
     assert!(!help.contains("selftest-traffic") && !help.contains("  store "));

@@ -61,6 +61,23 @@ const RULES: &[Rule] = &[
         except: &[],
         never: &["crate::sinks", "crate::report", "crate::ledger", "crate::identity", "crate::config", "crate::daemon"],
     },
+    // Who answers asks the book alone.
+    Rule {
+        of: &["answer/"],
+        except: &[],
+        never: &[
+            "crate::ledger",
+            "crate::identity",
+            "crate::report",
+            "crate::status",
+            "crate::daemon",
+            "std::fs",
+            "std::net",
+            "SystemTime::now",
+            "Timestamp::now",
+        ],
+    },
+    Rule { of: &[""], except: &["answer/", "cli.rs", "lib.rs"], never: &["crate::answer"] },
     Rule { of: &["report"], except: &[], never: &["crate::sinks", "crate::book", "crate::daemon", "std::fs"] },
     // One door for each heavy dependency.
     Rule { of: &[""], except: &["capture/ebpf/"], never: &["aya::", "aya_obj::", "btf_rs::"] },

@@ -6,6 +6,7 @@ mod bad_input;
 mod book;
 mod help;
 mod house;
+mod report;
 mod running;
 mod shipped;
 mod status;

@@ -1,10 +1,13 @@
 //! What the user typed. The only file that knows clap; what it means is decided in [`crate::config`].
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, PossibleValue, RangedI64ValueParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use jiff::tz::TimeZone;
 
+use crate::answer::{self, Asked, Day, Each, Moment, Month, Question, Request};
 use crate::capture::{Attach, Belonging, Dimension};
 use crate::config::{Backend, Format, Interval, Keep, LastPart, MethodChoice, Only, Overrides, Pid, RunTime, Word};
 use crate::selftest;
@@ -29,6 +32,12 @@ pub enum Command {
 
     /// Show what a running service counts with, since when, its totals, its health and what it costs
     Status(StatusArgs),
+
+    /// Show who moved how much, when, from the book
+    ///
+    /// Needs no privilege but to read the book, while the service runs or not. Days and hours are those of the book's time
+    /// zone. What was not counted is shown below the table.
+    Report(Box<ReportArgs>),
 
     /// Show on this kernel that what is counted is what was sent and received
     ///
@@ -76,6 +85,140 @@ impl From<StatusArgs> for Overrides {
     fn from(args: StatusArgs) -> Self {
         Self { config: args.config, status_socket: args.status_socket, ..Self::default() }
     }
+}
+
+/// The options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What rows are told apart by, several as in user,unit [default: user]
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    by: Vec<answer::Dimension>,
+
+    #[command(flatten)]
+    period: PeriodArgs,
+
+    /// Cut the period into parts, with rows for each
+    #[arg(long, value_name = "PART")]
+    each: Option<Each>,
+
+    /// This user only, or one of these
+    #[arg(long = "user", value_name = "NAME|UID")]
+    users: Vec<String>,
+
+    /// This systemd unit or container only, or one of these
+    #[arg(long = "unit", value_name = "NAME")]
+    units: Vec<String>,
+
+    /// This program only, or one of these
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<String>,
+
+    /// Tell only the N who moved the most one by one, and the others as one
+    #[arg(long, value_name = "N", value_parser = RangedI64ValueParser::<u32>::new().range(1..))]
+    top: Option<u32>,
+
+    /// Day on which months begin, 1 to 28
+    #[arg(long, value_name = "DAY", default_value = "1", value_parser = value_parser!(i8).range(1..=28))]
+    billing_day: i8,
+
+    /// Time zone of days and hours; another than the book's only as far back as it has five minutes [default: the book's]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    zone: Option<TimeZone>,
+
+    /// Tell also the rate in bit/s that so many percent of all five minutes do not exceed, 1 to 99
+    #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=99))]
+    percentile: Option<u8>,
+
+    /// Tell also what the period will have when it is over, if it goes on as it did while it was counted
+    #[arg(long, conflicts_with = "each")]
+    estimate: bool,
+
+    /// How the answer is shown
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: answer::Format,
+
+    /// Show exact figures in a table
+    #[arg(long)]
+    bytes: bool,
+
+    /// The book [default: as configured, else /var/lib/trafcalc/book.db]
+    #[arg(long, value_name = "PATH")]
+    book: Option<PathBuf>,
+
+    /// Configuration file of the service [default: /etc/trafcalc.toml if present]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The time that is asked about: one of these, or this month.
+#[derive(Debug, Args)]
+struct PeriodArgs {
+    /// This month, from its billing day to that of the next [default: the month that is not over]
+    #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["day", "from", "last", "since"])]
+    month: Option<Month>,
+
+    /// This day: today, yesterday, or a date
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["from", "last", "since"])]
+    day: Option<Day>,
+
+    /// From this moment on: a day (its beginning), as 2026-11-03 or yesterday; or one with a time, as "yesterday 22:00"
+    #[arg(long, value_name = "MOMENT", requires = "to", conflicts_with_all = ["last", "since"])]
+    from: Option<Moment>,
+
+    /// Up to this moment; a day is not in the period, as it means its beginning
+    #[arg(long, value_name = "MOMENT", requires = "from")]
+    to: Option<Moment>,
+
+    /// Up to now, for so long, as 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "since")]
+    last: Option<Duration>,
+
+    /// From this moment to now
+    #[arg(long, value_name = "MOMENT")]
+    since: Option<Moment>,
+}
+
+impl From<PeriodArgs> for Asked {
+    fn from(args: PeriodArgs) -> Self {
+        match args {
+            PeriodArgs { month: Some(month), .. } => Self::Month(month),
+            PeriodArgs { day: Some(day), .. } => Self::Day(day),
+            PeriodArgs { from: Some(from), to: Some(to), .. } => Self::Between(from, to),
+            PeriodArgs { since: Some(since), .. } => Self::Between(since, Moment::Now),
+            PeriodArgs { last: Some(length), .. } => Self::Last(length),
+            _ => Self::ThisMonth,
+        }
+    }
+}
+
+impl From<ReportArgs> for Request {
+    fn from(args: ReportArgs) -> Self {
+        let mut by = Vec::new();
+        for dimension in args.by {
+            if !by.contains(&dimension) {
+                by.push(dimension);
+            }
+        }
+        if by.is_empty() {
+            by.push(answer::Dimension::User);
+        }
+        let question = Question {
+            by,
+            asked: args.period.into(),
+            each: args.each,
+            only: answer::Only { users: args.users, units: args.units, programs: args.programs },
+            top: args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
+            billing_day: args.billing_day,
+            zone: args.zone,
+            percentile: args.percentile,
+            is_estimated: args.estimate,
+        };
+        Self { book: args.book, config: args.config, question, format: args.format, is_exact: args.bytes }
+    }
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("{name:?} is no time zone such as Europe/Vienna"))
 }
 
 /// The options of `selftest`.
@@ -286,7 +429,7 @@ macro_rules! choices {
     )*};
 }
 
-choices!(Backend, Attach, MethodChoice, Format, Dimension, Belonging);
+choices!(Backend, Attach, MethodChoice, Format, Dimension, Belonging, answer::Dimension, Each, answer::Format);
 
 /// Reads the command line.
 ///

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use config::{Overrides, Settings};
 use service::exit::Exit;
 
+pub mod answer;
 pub mod book;
 pub mod capture;
 pub mod cli;
@@ -43,6 +44,7 @@ fn obey(command: cli::Command) -> Exit {
     match command {
         cli::Command::Run(args) => run(&(*args).into()),
         cli::Command::Status(args) => show_status(args),
+        cli::Command::Report(args) => show_report(&(*args).into()),
         cli::Command::Release(args) => release(&args.folder),
         cli::Command::Store => store(),
         cli::Command::Selftest(args) => run_selftest(&args),
@@ -81,6 +83,13 @@ fn show_status(args: cli::StatusArgs) -> Exit {
             let shown = if is_json { text } else { status::table(&value) };
             print(&shown, Exit::Done)
         }
+        Err(error) => complain(&error, error.exit()),
+    }
+}
+
+fn show_report(request: &answer::Request) -> Exit {
+    match answer::answer(request, jiff::Timestamp::now()) {
+        Ok(shown) => print(&shown, Exit::Done),
         Err(error) => complain(&error, error.exit()),
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Pure arithmetic: no clock, no I/O.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 
-/// Length of the finest rows.
-const FINE_S: i64 = 300;
+/// Length of the finest rows, in seconds.
+pub const FINE_S: i64 = 300;
 const HOUR_S: i64 = 3600;
 
 /// The rows that one moment belongs to.
@@ -26,16 +28,25 @@ pub(super) struct Rows {
 /// The rows for a report that ended at `end`: those of the last microsecond before it.
 pub(super) fn rows_before(end: SystemTime, zone: &TimeZone) -> Rows {
     let last = timestamp(micros(end).saturating_sub(1));
-    let offset = zone.to_offset(last);
     let second = floor_second(last);
-    // The first transition at or before this moment; `preceding` leaves out one that is at it.
-    let next = Timestamp::from_second(second + 1).unwrap_or(Timestamp::MAX);
-    let changed_s = zone.preceding(next).next().map_or(i64::MIN, |transition| floor_second(transition.timestamp()));
     Rows {
         fine_s: floor(second, FINE_S),
-        hour_s: hour_start(second, offset).max(changed_s),
-        date: offset.to_datetime(last).date().to_string(),
+        hour_s: hour_row(second, zone).start,
+        date: zone.to_offset(last).to_datetime(last).date().to_string(),
     }
+}
+
+/// The row of hours, in seconds since 1970, that a second is in. It is shorter than an hour where the offset changes within
+/// it.
+#[must_use]
+pub fn hour_row(second: i64, zone: &TimeZone) -> Range<i64> {
+    let at = timestamp(second.saturating_mul(1_000_000));
+    let hour_s = hour_start(second, zone.to_offset(at));
+    // The first transition at or before this second; `preceding` leaves out one that is at it.
+    let next = Timestamp::from_second(second.saturating_add(1)).unwrap_or(Timestamp::MAX);
+    let before_s = zone.preceding(next).next().map_or(i64::MIN, |transition| floor_second(transition.timestamp()));
+    let after_s = zone.following(at).next().map_or(i64::MAX, |transition| floor_second(transition.timestamp()));
+    hour_s.max(before_s)..after_s.min(hour_s + HOUR_S)
 }
 
 /// The first moment after `at` at which a row ends: a report must be cut there, because its bytes go into one row.
@@ -44,9 +55,24 @@ pub fn next_border(at: SystemTime, zone: &TimeZone) -> SystemTime {
     let at = timestamp(micros(at));
     let second = floor_second(at);
     let fine_s = floor(second, FINE_S) + FINE_S;
-    let hour_s = hour_start(second, zone.to_offset(at)) + HOUR_S;
-    let changes_s = zone.following(at).next().map_or(i64::MAX, |transition| floor_second(transition.timestamp()));
-    time(fine_s.min(hour_s).min(changes_s).saturating_mul(1_000_000))
+    let hour_s = hour_row(second, zone).end;
+    time(fine_s.min(hour_s).saturating_mul(1_000_000))
+}
+
+/// The day of the zone, in seconds since 1970. It is empty where the zone left it out.
+#[must_use]
+pub fn day_row(date: Date, zone: &TimeZone) -> Range<i64> {
+    let start = |date: Date| {
+        let start = date.to_zoned_datetime(zone.clone()).map(|start| start.timestamp());
+        start.unwrap_or(Timestamp::MAX).as_second()
+    };
+    start(date)..date.tomorrow().map_or(Timestamp::MAX.as_second(), start)
+}
+
+/// The day of the zone that a second is in.
+#[must_use]
+pub fn date_of(second: i64, zone: &TimeZone) -> Date {
+    zone.to_datetime(timestamp(second.saturating_mul(1_000_000))).date()
 }
 
 fn hour_start(second: i64, offset: Offset) -> i64 {

@@ -39,6 +39,22 @@ pub enum BookError {
         /// What was taken for the book.
         path: PathBuf,
     },
+    /// It is an empty file, or a database with nothing in it: there is no book yet.
+    #[error("the book {} is empty: the service that begins it has not written it yet", path.display())]
+    Empty {
+        /// The book.
+        path: PathBuf,
+    },
+    /// The files that readers and the writer share are not there, and cannot be made.
+    #[error(
+        "the book {} cannot be read without its -wal and -shm files, and this user may not make them in its folder; trafcalc \
+         run leaves them there; else copy all there is of it to a folder of this user",
+        path.display()
+    )]
+    Unshared {
+        /// The book.
+        path: PathBuf,
+    },
     /// A report was told of by a sink that [`Opening`](super::Opening) did not name.
     #[error("the book {} was opened without a sink \"{sink}\"", path.display())]
     UnknownSink {
@@ -115,7 +131,7 @@ impl BookError {
         match self {
             Self::InUse { .. } => Trouble::Locked,
             Self::Newer { .. } | Self::Foreign { .. } => Trouble::NotOurs,
-            Self::UnknownSink { .. } => Trouble::Other,
+            Self::Empty { .. } | Self::Unshared { .. } | Self::UnknownSink { .. } => Trouble::Other,
             Self::File { source, .. } => of_file(source),
             Self::Database { source, .. } => of_database(source),
         }

@@ -1,5 +1,5 @@
-//! The accounts on disk: what was counted, for ever, whatever happens to the service. Shared by nobody but the thread
-//! that writes it.
+//! The accounts on disk: what was counted, for ever, whatever happens to the service. One thread writes it ([`Book`]);
+//! whoever may read its files does so as a [`Reader`].
 //!
 //! Each report is one transaction, with the kernel's counters that it was taken from and what sinks have to tell of it,
 //! so after a kill at any moment all of it is there, or nothing. The only place that knows `SQLite`; it must never know
@@ -14,19 +14,23 @@ use rusqlite::{Connection, Transaction};
 mod accounts;
 mod borders;
 mod commit;
+mod contents;
 mod error;
 mod opened;
 mod outbox;
 mod persist_wal;
+mod reader;
 mod schema;
 mod streams;
 
 pub use accounts::{AccountKey, AccountKind};
-pub use borders::next_border;
+pub use borders::{FINE_S, date_of, day_row, hour_row, next_border};
 pub use commit::{Commit, Gap, Moved};
+pub use contents::{Contents, Life};
 pub use error::{BookError, Trouble};
 pub use opened::{Last, Opened, Opening};
 pub use outbox::{Mark, Outgoing};
+pub use reader::{Reader, Tier};
 pub use schema::SetAside;
 
 use accounts::Accounts;

@@ -21,7 +21,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 pub(super) const APPLICATION_ID: i64 = 0x7472_6663;
 
 /// How long to wait for somebody who writes into the book by hand.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The `-wal` file is cut to this length when all of it is in the book: it stays after a clean stop.
 const WAL_LIMIT_BYTES: u64 = 16 << 20;
 /// A book of more bytes is not read through before it is used: one of 300 MB, which is 10 million rows, takes 2 s if it is in memory
@@ -173,11 +173,16 @@ fn check(
             return Err(Refused::Error(BookError::Foreign { path: path.to_owned() }));
         }
     }
+    known_version(path, version).map(|known| (known, is_checked)).map_err(Refused::Error)
+}
+
+/// The version of a book, if it is one that this program knows.
+pub(super) fn known_version(path: &Path, version: i64) -> Result<usize, BookError> {
     match usize::try_from(version) {
-        Ok(known) if known <= MIGRATIONS.len() => Ok((known, is_checked)),
+        Ok(known) if known <= MIGRATIONS.len() => Ok(known),
         _ => {
             let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-            Err(Refused::Error(BookError::Newer { path: path.to_owned(), found: version, known }))
+            Err(BookError::Newer { path: path.to_owned(), found: version, known })
         }
     }
 }
@@ -246,6 +251,6 @@ pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn file_error(path: &Path, doing: &'static str, source: io::Error) -> BookError {
+pub(super) fn file_error(path: &Path, doing: &'static str, source: io::Error) -> BookError {
     BookError::File { path: path.to_owned(), doing, source }
 }

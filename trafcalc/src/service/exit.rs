@@ -10,7 +10,7 @@ pub enum Exit {
     Done = 0,
     /// Called in a wrong way (`EX_USAGE`).
     Usage = 64,
-    /// No backend could start, or the one that ran could not go on (`EX_UNAVAILABLE`).
+    /// No backend could start, or the one that ran could not go on; or the book has not what was asked for (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A bug (`EX_SOFTWARE`).
     Bug = 70,

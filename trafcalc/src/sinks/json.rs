@@ -37,14 +37,14 @@ fn line(record: &impl Serialize, out: &mut Vec<u8>) {
 }
 
 /// Appends `value` as JSON on one line, for whoever splits lines, and harmless on a terminal.
-pub(super) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
+pub(crate) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
     let written = value.serialize(&mut Serializer::with_formatter(out, Escaping));
     written.expect("records are plain data, and memory does not fail to be written");
 }
 
 /// Whether a character ends a line for some reader, or moves the cursor of a terminal or the direction of its text: all
 /// control characters, and Unicode's separators of lines and paragraphs and its invisible marks of direction.
-pub(super) fn is_unsafe(character: char) -> bool {
+pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

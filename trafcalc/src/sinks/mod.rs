@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use book::{BookSink, Booking, Counting, LOG};
 pub use json::Json;
+pub(crate) use json::{is_unsafe, value as write_json};
 pub use log::{Former, Log, Piece, Told};
 pub use log_file::LogFile;
 pub use logfmt::Logfmt;

@@ -257,7 +257,13 @@ fn the_group_may_read_a_book_and_nobody_else() {
 #[ignore = "run by the test above, as another user"]
 fn reader() {
     let Some(path) = std::env::var_os(READER) else { return };
-    let book = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let book = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let sent: i64 = book.query_row("SELECT sum(sent) FROM total", [], |row| row.get(0)).unwrap();
+    assert!(sent >= 42);
+    drop(book);
+    let mut sent = 0;
+    let all = 0..i64::from(u32::MAX);
+    let reader = Reader::open(Path::new(&path)).unwrap();
+    reader.rows(Tier::Day, &all, &TimeZone::UTC, |_, _, bytes| sent += bytes.sent).unwrap();
     assert!(sent >= 42);
 }

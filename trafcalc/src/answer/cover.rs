@@ -1,0 +1,146 @@
+//! Which rows of the book make up a period exactly: days as far as they are whole, hours at its ends, and five minutes at
+//! the ends of these. Pure.
+//!
+//! Days and hours are those of the zone that the life of the service had which wrote them. Where that is another one than is
+//! asked for, and wherever a row may have bytes of both, only rows of five minutes answer.
+
+use std::ops::Range;
+
+use jiff::tz::TimeZone;
+
+use crate::book::{Contents, Tier, date_of, day_row, hour_row};
+
+/// Some rows of one table: those that begin in these seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub tier: Tier,
+    pub seconds: Range<i64>,
+}
+
+/// A time of a life with another zone.
+pub(super) struct Foreign {
+    pub seconds: Range<i64>,
+    pub zone: TimeZone,
+}
+
+/// An hour: a report may be booked by a moment before its life began.
+const MARGIN_S: i64 = 3600;
+/// No two zones are further apart than 26 hours.
+const TWO_DAYS_S: i64 = 2 * 24 * 3600;
+
+/// Where rows of hours and days cannot be used, because they may have bytes of another zone's.
+pub(super) struct Unusable {
+    hours: Vec<Range<i64>>,
+    days: Vec<Range<i64>>,
+}
+
+impl Unusable {
+    pub fn new(foreign: &[Foreign], zone: &TimeZone) -> Self {
+        let hours = foreign.iter().map(|life| around(&life.seconds)).collect();
+        Self { hours, days: foreign.iter().map(|life| days(life, zone)).collect() }
+    }
+}
+
+fn around(seconds: &Range<i64>) -> Range<i64> {
+    seconds.start.saturating_sub(MARGIN_S)..seconds.end.saturating_add(MARGIN_S)
+}
+
+/// The days of `zone` with the dates that the life of another zone wrote rows for, and those in which it did.
+fn days(foreign: &Foreign, zone: &TimeZone) -> Range<i64> {
+    let seconds = around(&foreign.seconds);
+    let dates = |second: i64| (date_of(second, zone), date_of(second, &foreign.zone));
+    let (first, last) = (dates(seconds.start), dates(seconds.end));
+    day_row(first.0.min(first.1), zone).start..day_row(last.0.max(last.1), zone).end
+}
+
+/// The lives of the service whose zone is not `zone`; where a life's zone has no name, it is `nameless`.
+pub(super) fn foreign(contents: &Contents, zone: &TimeZone, nameless: &TimeZone) -> Vec<Foreign> {
+    let ends = contents.lives.iter().skip(1).map(|life| life.from_s).chain([i64::MAX]);
+    let zones = contents.lives.iter().map(|life| zone_of(life.zone.as_deref(), nameless));
+    let lives = contents.lives.iter().zip(ends).zip(zones);
+    let foreign = lives.filter(|(_, life_zone)| !is_same(life_zone, zone));
+    foreign.map(|((life, end), zone)| Foreign { seconds: life.from_s..end, zone }).collect()
+}
+
+/// Whether two zones are one, by whichever of its names.
+fn is_same(one: &TimeZone, other: &TimeZone) -> bool {
+    let (name, other_name) = (one.primary_iana_name(), other.primary_iana_name());
+    one == other || (name.is_some() && name == other_name)
+}
+
+/// The zone of that name. One that is no longer known is like none: it is foreign to whatever is asked for.
+pub(super) fn zone_of(name: Option<&str>, nameless: &TimeZone) -> TimeZone {
+    name.map_or_else(|| nameless.clone(), |name| TimeZone::get(name).unwrap_or(TimeZone::unknown()))
+}
+
+/// The rows that make up `period`, none of them longer than `coarsest`, in order.
+pub(super) fn pieces(
+    period: &Range<i64>,
+    zone: &TimeZone,
+    coarsest: Tier,
+    unusable: &Unusable,
+    contents: &Contents,
+) -> Vec<Piece> {
+    let mut pieces = Pieces(Vec::new());
+    let Some((first, last)) = contents.days else { return Vec::new() };
+    // Where the book has rows, by whatever zone.
+    let from = period.start.max(day_row(first, zone).start.saturating_sub(TWO_DAYS_S));
+    let to = period.end.min(day_row(last, zone).end.saturating_add(TWO_DAYS_S));
+    let mut at = from;
+    while at < to {
+        let day = day_row(date_of(at, zone), zone);
+        let part = at..day.end.min(to);
+        if coarsest == Tier::Day && part == day && !overlaps(&unusable.days, &day) {
+            pieces.add(Tier::Day, day);
+        } else {
+            add_hours(&mut pieces, &part, zone, coarsest, &unusable.hours);
+        }
+        at = part.end.max(at + 1);
+    }
+    pieces.0
+}
+
+fn add_hours(pieces: &mut Pieces, part: &Range<i64>, zone: &TimeZone, coarsest: Tier, unusable: &[Range<i64>]) {
+    let mut at = part.start;
+    while at < part.end {
+        let hour = hour_row(at, zone);
+        let seconds = at..hour.end.min(part.end);
+        at = seconds.end;
+        let is_whole = seconds == hour && coarsest != Tier::Fine && !overlaps(unusable, &hour);
+        pieces.add(if is_whole { Tier::Hour } else { Tier::Fine }, seconds);
+    }
+}
+
+/// The first piece of which rows were removed because of their age, or may have been.
+pub(super) fn removed<'a>(pieces: &'a [Piece], contents: &Contents) -> Option<&'a Piece> {
+    let kept_from = |tier| match tier {
+        Tier::Fine => contents.fine_from_s,
+        Tier::Hour => contents.hours_from_s,
+        Tier::Day => i64::MIN,
+    };
+    let is_removed = |piece: &&Piece| {
+        // Before it was begun and after its last report there was nothing to remove.
+        let (from, to) = (piece.seconds.start.max(contents.begun_s), piece.seconds.end.min(contents.until_s));
+        from < to && from < kept_from(piece.tier)
+    };
+    pieces.iter().find(is_removed)
+}
+
+fn overlaps(times: &[Range<i64>], with: &Range<i64>) -> bool {
+    times.iter().any(|time| time.start < with.end && with.start < time.end)
+}
+
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    /// Adds to the last piece where that can be.
+    fn add(&mut self, tier: Tier, seconds: Range<i64>) {
+        match self.0.last_mut() {
+            Some(last) if last.tier == tier && last.seconds.end == seconds.start => last.seconds.end = seconds.end,
+            _ => self.0.push(Piece { tier, seconds }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! An answer as RFC 4180 has it, with exact figures. Pure.
+//!
+//! One table: its `record` says whether a line is a row, the total, or a gap, so that none of them is left out.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::figure::printable;
+use super::rows::volume;
+use super::times::{at, iso};
+use super::{Answer, Figures, Label};
+use crate::book::Gap;
+
+/// Columns of whose a row is.
+const LABELS: [&str; 6] = ["uid", "user", "unit", "program", "account", "others"];
+
+/// The answer as CSV.
+pub(super) fn csv(answer: &Answer) -> String {
+    let figure_columns = figure_columns(answer);
+    let header =
+        ["record", "from", "to"].into_iter().chain(LABELS).chain(figure_columns.iter().copied()).chain(["cause"]);
+    let second = |second: i64| iso(at(second), &answer.zone);
+    let mut text = line(header.map(str::to_owned));
+    for row in &answer.rows {
+        let times = [second(row.part.start), second(row.part.end)];
+        text += &line(record("row", times, label(&row.label), figures(&row.figures), ""));
+    }
+    let nobody = || [const { String::new() }; LABELS.len()];
+    let period = [second(answer.period.start), second(answer.period.end)];
+    text += &line(record("total", period, nobody(), figures(&answer.total), ""));
+    for Gap { from, to, cause } in &answer.gaps.0 {
+        let times = [*from, *to].map(|time| moment(answer, time));
+        text += &line(record("gap", times, nobody(), vec![String::new(); figure_columns.len()], cause));
+    }
+    text
+}
+
+fn moment(answer: &Answer, time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| String::new(), |at| iso(at, &answer.zone))
+}
+
+fn record(
+    kind: &str,
+    times: [String; 2],
+    label: [String; LABELS.len()],
+    figures: Vec<String>,
+    cause: &str,
+) -> impl Iterator<Item = String> {
+    let cause = name(cause);
+    [kind.to_owned()].into_iter().chain(times).chain(label).chain(figures).chain([cause])
+}
+
+fn label(label: &Label) -> [String; LABELS.len()] {
+    let text = |text: Option<&str>| text.map(name).unwrap_or_default();
+    match label {
+        Label::Others(count) => ["", "", "", "", "", &count.to_string()].map(str::to_owned),
+        Label::One(whose) => [
+            whose.uid.map(|uid| uid.to_string()).unwrap_or_default(),
+            text(whose.user.as_deref()),
+            text(whose.unit.as_deref()),
+            text(whose.program.as_deref()),
+            text(whose.nobody()),
+            String::new(),
+        ],
+    }
+}
+
+fn figure_columns(answer: &Answer) -> Vec<&'static str> {
+    let mut columns = vec!["sent_bytes", "received_bytes", "total_bytes"];
+    if answer.total.estimate.is_some() {
+        columns.extend(["estimated_sent_bytes", "estimated_received_bytes", "estimated_total_bytes"]);
+    }
+    if answer.percentile.is_some() {
+        columns.extend([
+            "percentile_sent_bits_per_s",
+            "percentile_received_bits_per_s",
+            "percentile_higher_bits_per_s",
+        ]);
+    }
+    columns
+}
+
+fn figures(figures: &Figures) -> Vec<String> {
+    let mut numbers = vec![figures.bytes.sent, figures.bytes.received, volume(figures.bytes)];
+    numbers.extend(figures.estimate.into_iter().flat_map(|bytes| [bytes.sent, bytes.received, volume(bytes)]));
+    numbers.extend(figures.rates.into_iter().flat_map(|rates| [rates.sent, rates.received, rates.highest()]));
+    numbers.into_iter().map(|number| number.to_string()).collect()
+}
+
+/// A name that no terminal obeys and no spreadsheet takes for a formula.
+fn name(text: &str) -> String {
+    let text = printable(text);
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+}
+
+fn line(fields: impl Iterator<Item = String>) -> String {
+    fields.map(|field| quoted(&field)).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\r', '\n']) || field.starts_with(' ') || field.ends_with(' ') {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}

@@ -1,0 +1,63 @@
+//! The times within a period that were not counted. Pure.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use super::times::at;
+use crate::book::Gap;
+
+/// The gaps in a period, cut to it, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps(pub Vec<Gap>);
+
+impl Gaps {
+    pub(super) fn within(gaps: Vec<Gap>, period: &Range<i64>) -> Self {
+        let cut = |Gap { from, to, cause }: Gap| {
+            let (from, to) = (from.max(time(period.start)), to.min(time(period.end)));
+            (from < to).then_some(Gap { from, to, cause })
+        };
+        Self(gaps.into_iter().filter_map(cut).collect())
+    }
+
+    /// How long they are together. What two of them have in common counts once.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        let add = |(length, until): (Duration, SystemTime), gap: &Gap| {
+            let from = gap.from.max(until);
+            (length + gap.to.duration_since(from).unwrap_or_default(), gap.to.max(until))
+        };
+        self.0.iter().fold((Duration::ZERO, time(i64::MIN)), add).0
+    }
+
+    /// The longest ones, in order of time.
+    #[must_use]
+    pub fn longest(&self, most: usize) -> Vec<&Gap> {
+        let mut gaps: Vec<_> = self.0.iter().collect();
+        gaps.sort_by_key(|gap| std::cmp::Reverse(gap.to.duration_since(gap.from).unwrap_or_default()));
+        gaps.truncate(most);
+        gaps.sort_by_key(|gap| gap.from);
+        gaps
+    }
+}
+
+fn time(second: i64) -> SystemTime {
+    at(second).try_into().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from: i64, to: i64) -> Gap {
+        Gap { from: time(from), to: time(to), cause: "why".to_owned() }
+    }
+
+    #[test]
+    fn gaps_are_cut_to_the_period_and_common_time_counts_once() {
+        let gaps = Gaps::within(vec![gap(0, 20), gap(15, 40), gap(16, 18), gap(90, 200), gap(100, 120)], &(10..100));
+        assert_eq!(gaps.0, [gap(10, 20), gap(15, 40), gap(16, 18), gap(90, 100)]);
+        assert_eq!(gaps.length(), Duration::from_secs(30 + 10));
+        assert_eq!(gaps.longest(2), [&gap(10, 20), &gap(15, 40)]);
+        assert_eq!(Gaps::default().length(), Duration::ZERO);
+    }
+}

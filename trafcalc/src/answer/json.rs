@@ -1,0 +1,164 @@
+//! An answer as one JSON object on one line, with exact figures. Pure.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::rows::volume;
+use super::times::{at, iso, name};
+use super::{Answer, Figures, Label, Row};
+use crate::book::Gap;
+use crate::capture::Bytes;
+use crate::sinks::write_json;
+
+/// Grows where a field gets another meaning or is taken away; further fields may come without.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    from: String,
+    to: String,
+    zone: String,
+    /// What part of the period lies between the book's beginning and its last report; null where there is none.
+    counted_from: Option<String>,
+    counted_to: Option<String>,
+    by: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentile: Option<u8>,
+    notes: &'a [String],
+    rows: Vec<RowFields<'a>>,
+    total: FigureFields,
+    gaps: GapsFields<'a>,
+}
+
+#[derive(Serialize)]
+struct RowFields<'a> {
+    from: String,
+    to: String,
+    #[serde(flatten)]
+    label: LabelFields<'a>,
+    #[serde(flatten)]
+    figures: FigureFields,
+}
+
+#[derive(Default, Serialize)]
+struct LabelFields<'a> {
+    uid: Option<u32>,
+    user: Option<&'a str>,
+    unit: Option<&'a str>,
+    program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct FigureFields {
+    sent_bytes: u64,
+    received_bytes: u64,
+    total_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    estimate: Option<EstimateFields>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    rates: Option<RateFields>,
+}
+
+#[derive(Serialize)]
+struct EstimateFields {
+    estimated_sent_bytes: u64,
+    estimated_received_bytes: u64,
+    estimated_total_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct RateFields {
+    percentile_sent_bits_per_s: u64,
+    percentile_received_bits_per_s: u64,
+    percentile_higher_bits_per_s: u64,
+}
+
+#[derive(Serialize)]
+struct GapsFields<'a> {
+    count: usize,
+    total_us: u128,
+    list: Vec<GapFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct GapFields<'a> {
+    from: String,
+    to: String,
+    cause: &'a str,
+}
+
+/// The answer as JSON.
+pub(super) fn json(answer: &Answer) -> String {
+    let mut out = Vec::new();
+    write_json(&document(answer), &mut out);
+    out.push(b'\n');
+    String::from_utf8(out).expect("JSON is text")
+}
+
+fn document(answer: &Answer) -> Document<'_> {
+    let Answer { period, counted, zone, .. } = answer;
+    let second = |second: i64| iso(at(second), zone);
+    let counted = (!counted.is_empty()).then(|| (second(counted.start), second(counted.end)));
+    let (counted_from, counted_to) = counted.unzip();
+    Document {
+        schema: SCHEMA,
+        from: second(period.start),
+        to: second(period.end),
+        zone: name(zone, period.start),
+        counted_from,
+        counted_to,
+        by: answer.by.iter().map(|dimension| dimension.name()).collect(),
+        percentile: answer.percentile,
+        notes: &answer.notes,
+        rows: answer.rows.iter().map(|row| row_fields(answer, row)).collect(),
+        total: figure_fields(&answer.total),
+        gaps: gaps(answer),
+    }
+}
+
+fn row_fields<'a>(answer: &Answer, row: &'a Row) -> RowFields<'a> {
+    let second = |second: i64| iso(at(second), &answer.zone);
+    let label = match &row.label {
+        Label::Others(count) => LabelFields { others: Some(*count), ..LabelFields::default() },
+        Label::One(whose) => LabelFields {
+            uid: whose.uid,
+            user: whose.user.as_deref(),
+            unit: whose.unit.as_deref(),
+            program: whose.program.as_deref(),
+            account: whose.nobody(),
+            others: None,
+        },
+    };
+    RowFields { from: second(row.part.start), to: second(row.part.end), label, figures: figure_fields(&row.figures) }
+}
+
+fn figure_fields(figures: &Figures) -> FigureFields {
+    let Bytes { sent, received } = figures.bytes;
+    FigureFields {
+        sent_bytes: sent,
+        received_bytes: received,
+        total_bytes: volume(figures.bytes),
+        estimate: figures.estimate.map(|bytes| EstimateFields {
+            estimated_sent_bytes: bytes.sent,
+            estimated_received_bytes: bytes.received,
+            estimated_total_bytes: volume(bytes),
+        }),
+        rates: figures.rates.map(|rates| RateFields {
+            percentile_sent_bits_per_s: rates.sent,
+            percentile_received_bits_per_s: rates.received,
+            percentile_higher_bits_per_s: rates.highest(),
+        }),
+    }
+}
+
+fn gaps(answer: &Answer) -> GapsFields<'_> {
+    let said = |time| Timestamp::try_from(time).map_or_else(|_| String::new(), |at| iso(at, &answer.zone));
+    let list = answer.gaps.0.iter();
+    let list = list.map(|Gap { from, to, cause }| GapFields { from: said(*from), to: said(*to), cause });
+    GapsFields { count: answer.gaps.0.len(), total_us: answer.gaps.length().as_micros(), list: list.collect() }
+}

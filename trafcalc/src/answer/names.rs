@@ -1,0 +1,69 @@
+//! Whose the rows of a table are, in the columns that tell it. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use super::figure::printable;
+use super::{Answer, Dimension, Label, Row, Whose};
+
+/// Stands for what is not known.
+const UNKNOWN: &str = "-";
+
+/// The columns with names, and what has to be known to tell users apart.
+pub(super) struct Names<'a> {
+    by: &'a [Dimension],
+    /// The names that several users have had.
+    shared: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    pub fn of(answer: &'a Answer) -> Self {
+        Self { by: &answer.by, shared: shared(&answer.rows) }
+    }
+
+    /// A text for each column.
+    pub fn cells(&self, label: &Label) -> Vec<String> {
+        match label {
+            Label::Others(count) => labelled(&format!("(others: {count})"), self.by.len()),
+            Label::One(whose) => match whose.nobody() {
+                Some(nobody) => labelled(nobody, self.by.len()),
+                None => self.by.iter().map(|dimension| self.cell(whose, *dimension)).collect(),
+            },
+        }
+    }
+
+    fn cell(&self, whose: &Whose, dimension: Dimension) -> String {
+        let text = match dimension {
+            Dimension::User => self.user(whose),
+            Dimension::Unit => whose.unit.as_deref().map(str::to_owned),
+            Dimension::Program => whose.program.as_deref().map(str::to_owned),
+        };
+        text.map_or_else(|| UNKNOWN.to_owned(), |text| printable(&text))
+    }
+
+    /// The name, with the number where the name alone does not tell; the number where there is no name.
+    fn user(&self, whose: &Whose) -> Option<String> {
+        let uid = whose.uid.map(|uid| uid.to_string());
+        match (&whose.user, uid) {
+            (Some(user), Some(uid)) if self.shared.contains(user.as_str()) => Some(format!("{user} ({uid})")),
+            (Some(user), _) => Some(user.clone()),
+            (None, uid) => uid,
+        }
+    }
+}
+
+fn shared(rows: &[Row]) -> HashSet<&str> {
+    let mut uids = HashMap::new();
+    let users = rows.iter().filter_map(|row| match &row.label {
+        Label::One(Whose { uid, user: Some(user), .. }) => Some((user.as_str(), *uid)),
+        _ => None,
+    });
+    let is_shared = |(user, uid): &(_, _)| uids.insert(*user, *uid).is_some_and(|former| former != *uid);
+    users.filter(is_shared).map(|(user, _)| user).collect()
+}
+
+/// One text in the first of so many columns.
+pub(super) fn labelled(text: &str, columns: usize) -> Vec<String> {
+    let mut cells = vec![String::new(); columns];
+    text.clone_into(&mut cells[0]);
+    cells
+}

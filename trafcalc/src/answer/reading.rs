@@ -1,0 +1,121 @@
+//! Reads the rows that make up a period, and puts their figures together.
+
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+
+use super::cover::{self, Piece, Unusable};
+use super::error::AnswerError;
+use super::parts::{Each, Parts};
+use super::percentile::Samples;
+use super::rows::{Figures, Rank, Ranking, Row, Sums};
+use super::times::Times;
+use super::whose::Groups;
+use super::{Question, removed};
+use crate::book::{AccountKey, BookError, Contents, Reader, Tier};
+use crate::capture::Bytes;
+
+/// The pieces of the book that answer a question.
+pub(super) struct Pieces {
+    /// What sums are made of: the longest rows there can be.
+    sums: Vec<Piece>,
+    /// The same time in five minutes, where rates are asked for.
+    rates: Vec<Piece>,
+}
+
+impl Pieces {
+    pub fn of(
+        question: &Question,
+        contents: &Contents,
+        times: &Times,
+        nameless: &TimeZone,
+    ) -> Result<Self, AnswerError> {
+        let foreign = cover::foreign(contents, &times.zone, nameless);
+        let unusable = Unusable::new(&foreign, &times.zone);
+        let pieces = |coarsest| {
+            let pieces = cover::pieces(&times.period, &times.zone, coarsest, &unusable, contents);
+            match cover::removed(&pieces, contents) {
+                Some(piece) => Err(removed::error(piece, question, contents, times, &foreign)),
+                None => Ok(pieces),
+            }
+        };
+        let rates = if question.percentile.is_some() { pieces(Tier::Fine)? } else { Vec::new() };
+        Ok(Self { sums: pieces(question.each.map_or(Tier::Day, Each::coarsest))?, rates })
+    }
+}
+
+/// The figures of an answer.
+pub(super) struct Read {
+    pub rows: Vec<Row>,
+    pub total: Figures,
+}
+
+/// All that reading needs.
+pub(super) struct Reading<'a> {
+    pub book: &'a Reader,
+    pub question: &'a Question,
+    pub accounts: &'a [(i64, AccountKey)],
+    pub pieces: &'a Pieces,
+    pub times: &'a Times,
+    pub parts: Parts<'a>,
+}
+
+impl Reading<'_> {
+    pub fn read(mut self) -> Result<Read, BookError> {
+        let groups = Groups::new(self.accounts, &self.question.by, &self.question.only);
+        let mut sums = Sums::new(&groups);
+        self.each_row(&self.pieces.sums, &groups, |row| sums.add(row.part_s, row.place, row.bytes))?;
+        sums.close();
+        let ranking = sums.ranking(&groups, self.question.top);
+        let mut rows = sums.rows(&groups, &ranking, &mut self.parts);
+        let mut total = Figures { bytes: sums.total(), ..Figures::default() };
+        if let Some(percent) = self.question.percentile {
+            self.add_rates(percent, &groups, &ranking, &mut rows, &mut total)?;
+        }
+        Ok(Read { rows: rows.into_iter().map(|(_, row)| row).collect(), total })
+    }
+
+    fn each_row(&mut self, pieces: &[Piece], groups: &Groups, mut each: impl FnMut(BookRow)) -> Result<(), BookError> {
+        let parts = &mut self.parts;
+        for Piece { tier, seconds } in pieces {
+            self.book.rows(*tier, seconds, &self.times.zone, |start_s, account, bytes| {
+                if let Some(place) = groups.place(account) {
+                    each(BookRow { start_s, part_s: parts.of(start_s).start, place, bytes });
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads five minutes: only now is it known whose samples go together.
+    fn add_rates(
+        &mut self,
+        percent: u8,
+        groups: &Groups,
+        ranking: &Ranking,
+        rows: &mut [(Rank, Row)],
+        total: &mut Figures,
+    ) -> Result<(), BookError> {
+        let ranks = ranking.ranks(groups);
+        let mut cells: HashMap<(i64, Rank), Samples> = HashMap::new();
+        let mut all = Samples::default();
+        self.each_row(&self.pieces.rates, groups, |row| {
+            cells.entry((row.part_s, ranks[row.place])).or_default().add(row.start_s, row.bytes);
+            all.add(row.start_s, row.bytes);
+        })?;
+        for (rank, row) in rows {
+            let samples = cells.remove(&(row.part.start, *rank)).unwrap_or_default();
+            row.figures.rates = Some(samples.rates(percent, self.times.slots(&row.part)));
+        }
+        total.rates = Some(all.rates(percent, self.times.slots(&self.times.period)));
+        Ok(())
+    }
+}
+
+/// A row of the book, with its places in the answer.
+struct BookRow {
+    start_s: i64,
+    part_s: i64,
+    place: usize,
+    bytes: Bytes,
+}

@@ -1,0 +1,48 @@
+//! What is said where the rows that a question needs are no longer in the book. Pure.
+
+use super::cover::{Foreign, Piece};
+use super::error::AnswerError;
+use super::times::{Times, moment, name};
+use super::{Each, Question};
+use crate::book::{Contents, Tier};
+
+pub(super) fn error(
+    piece: &Piece,
+    question: &Question,
+    contents: &Contents,
+    times: &Times,
+    foreign: &[Foreign],
+) -> AnswerError {
+    let kept_from_s = if piece.tier == Tier::Fine { contents.fine_from_s } else { contents.hours_from_s };
+    let other = foreign.iter().find(|life| life.seconds.contains(&piece.seconds.start.max(contents.begun_s)));
+    let said = |second| moment(second, &times.zone);
+    AnswerError::Removed {
+        from: said(piece.seconds.start.max(contents.begun_s)),
+        to: said(piece.seconds.end.min(kept_from_s)),
+        needs: needs(piece.tier, question, other),
+        kept_from: said(kept_from_s),
+        help: help(question, other),
+    }
+}
+
+fn needs(tier: Tier, question: &Question, other: Option<&Foreign>) -> String {
+    let rows = if tier == Tier::Fine { "rows of five minutes" } else { "rows of hours" };
+    match other {
+        _ if question.percentile.is_some() => format!("a percentile needs {rows}"),
+        Some(other) => format!("its hours and days are those of {}, so this needs {rows}", zone_name(other)),
+        None => format!("this needs {rows}"),
+    }
+}
+
+fn help(question: &Question, other: Option<&Foreign>) -> String {
+    match other {
+        _ if question.percentile.is_some() => "ask for a later period, or without --percentile".to_owned(),
+        Some(other) => format!("ask for a later period, or with --zone {}", zone_name(other)),
+        None if question.each == Some(Each::Hour) => "ask for --each day, or for a later period".to_owned(),
+        None => "ask for a period that begins and ends with whole hours, or whole days where it is older".to_owned(),
+    }
+}
+
+fn zone_name(life: &Foreign) -> String {
+    name(&life.zone, life.seconds.start)
+}

@@ -1,0 +1,137 @@
+//! The figures of an answer: the book's rows put together by part of the period and by whose they are. Pure.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::parts::Parts;
+use super::percentile::Rates;
+use super::whose::{Groups, Whose};
+use crate::capture::Bytes;
+
+/// A row of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The part of the period, in seconds since 1970; all of it where it is not cut into parts.
+    pub part: Range<i64>,
+    /// Whose it is.
+    pub label: Label,
+    /// How much.
+    pub figures: Figures,
+}
+
+/// Whose a row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// Of one.
+    One(Whose),
+    /// Of so many who are not told one by one.
+    Others(usize),
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// What moved.
+    pub bytes: Bytes,
+    /// What will have moved when the period is over, where that is asked for.
+    pub estimate: Option<Bytes>,
+    /// The percentile, where that is asked for.
+    pub rates: Option<Rates>,
+}
+
+/// What does not fit stops at the greatest number.
+pub(super) const fn sum(one: Bytes, other: Bytes) -> Bytes {
+    Bytes { sent: one.sent.saturating_add(other.sent), received: one.received.saturating_add(other.received) }
+}
+
+/// Both directions.
+#[must_use]
+pub const fn volume(bytes: Bytes) -> u64 {
+    bytes.sent.saturating_add(bytes.received)
+}
+
+/// What moved, by part and by whose it is.
+pub(super) struct Sums {
+    /// The beginnings of parts that are done, the places in [`Groups`] of who moved something, and what.
+    cells: Vec<(i64, usize, Bytes)>,
+    /// The beginning of the part that is added to. Those who add do so in the order of time.
+    part_s: i64,
+    /// What moved in it, of each place.
+    part: Vec<Bytes>,
+}
+
+impl Sums {
+    pub fn new(groups: &Groups) -> Self {
+        Self { cells: Vec::new(), part_s: i64::MIN, part: vec![Bytes::default(); groups.whose.len()] }
+    }
+
+    /// Adds a row of the book to the part that begins at `part_s`.
+    pub fn add(&mut self, part_s: i64, place: usize, bytes: Bytes) {
+        if part_s != self.part_s {
+            self.close();
+            self.part_s = part_s;
+        }
+        self.part[place] = sum(self.part[place], bytes);
+    }
+
+    /// To be called when all is added.
+    pub fn close(&mut self) {
+        let part = self.part.iter_mut().map(std::mem::take).enumerate();
+        let moved = part.filter(|(_, bytes)| !bytes.is_zero());
+        self.cells.extend(moved.map(|(place, bytes)| (self.part_s, place, bytes)));
+    }
+
+    /// In all.
+    pub fn total(&self) -> Bytes {
+        self.cells.iter().fold(Bytes::default(), |total, (_, _, bytes)| sum(total, *bytes))
+    }
+
+    /// The places that have rows of their own: all, or the `top` with the most in the whole period.
+    pub fn ranking(&self, groups: &Groups, top: Option<usize>) -> Ranking {
+        let mut totals = vec![Bytes::default(); groups.whose.len()];
+        for (_, place, bytes) in &self.cells {
+            totals[*place] = sum(totals[*place], *bytes);
+        }
+        let mut places: Vec<_> = (0..totals.len()).filter(|place| !totals[*place].is_zero()).collect();
+        places.sort_by_key(|place| (Reverse(volume(totals[*place])), &groups.whose[*place]));
+        places.truncate(top.unwrap_or(usize::MAX));
+        Ranking { told: places }
+    }
+
+    /// The rows with their ranks, by part, and within a part the greatest first; the others come last.
+    pub fn rows(&self, groups: &Groups, ranking: &Ranking, parts: &mut Parts<'_>) -> Vec<(Rank, Row)> {
+        let mut cells: HashMap<(i64, Rank), (Bytes, usize)> = HashMap::new();
+        let ranks = ranking.ranks(groups);
+        for (part_s, place, bytes) in &self.cells {
+            let (moved, accounts) = cells.entry((*part_s, ranks[*place])).or_default();
+            *moved = sum(*moved, *bytes);
+            *accounts += 1;
+        }
+        let mut cells: Vec<_> = cells.into_iter().collect();
+        cells.sort_by_key(|((part_s, rank), (bytes, _))| (*part_s, rank.is_none(), Reverse(volume(*bytes)), *rank));
+        let row = |((part_s, rank), (bytes, accounts)): ((i64, Rank), (Bytes, usize))| {
+            let label =
+                rank.map_or(Label::Others(accounts), |rank| Label::One(groups.whose[ranking.told[rank]].clone()));
+            (rank, Row { part: parts.of(part_s), label, figures: Figures { bytes, ..Figures::default() } })
+        };
+        cells.into_iter().map(row).collect()
+    }
+}
+
+/// The place of who is told in the order of the whole period; none for the others.
+pub(super) type Rank = Option<usize>;
+
+/// Who is told one by one, the one with the most first.
+pub(super) struct Ranking {
+    told: Vec<usize>,
+}
+
+impl Ranking {
+    /// The rank of each place of `groups`; none of one who is among the others.
+    pub fn ranks(&self, groups: &Groups) -> Vec<Rank> {
+        let mut ranks = vec![None; groups.whose.len()];
+        self.told.iter().enumerate().for_each(|(rank, place)| ranks[*place] = Some(rank));
+        ranks
+    }
+}

@@ -1,0 +1,166 @@
+use super::*;
+
+#[test]
+fn every_figure_is_the_truth() {
+    use Dimension::{Program, Unit, User};
+    let (history, berlin) = (History::of_berlin(), zone(BERLIN));
+    let month = |text: &str| Asked::Month(text.parse().unwrap());
+    let day = |text: &str| Asked::Day(text.parse().unwrap());
+    let periods = [
+        (Asked::ThisMonth, 1, "2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z"),
+        (month("2026-10"), 1, "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"),
+        (month("2026-10"), 15, "2026-10-14T22:00:00Z", "2026-11-14T23:00:00Z"),
+        (Asked::ThisMonth, 27, "2026-10-26T23:00:00Z", "2026-11-26T23:00:00Z"),
+        // 25 hours.
+        (day("2026-10-25"), 1, "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+        (day("yesterday"), 1, "2026-11-24T23:00:00Z", "2026-11-25T23:00:00Z"),
+        (day("today"), 1, "2026-11-25T23:00:00Z", "2026-11-26T23:00:00Z"),
+        // Part hours at both ends, whole days within.
+        (between("2026-10-24 13:25", "2026-11-09 02:40"), 1, "2026-10-24T11:25:00Z", "2026-11-09T01:40:00Z"),
+        (between("2026-10-25T02:30+01:00", "2026-10-25 04:00"), 1, "2026-10-25T01:30:00Z", "2026-10-25T03:00:00Z"),
+        // Whole hours of a time whose rows of five minutes are gone.
+        (between("2026-10-12 07:00", "2026-10-13 22:00"), 1, "2026-10-12T05:00:00Z", "2026-10-13T20:00:00Z"),
+        (Asked::Last(Duration::from_hours(24 * 30)), 1, "2026-10-27T08:00:00Z", "2026-11-26T08:05:00Z"),
+        (between("yesterday", "now"), 1, "2026-11-24T23:00:00Z", "2026-11-26T08:05:00Z"),
+    ];
+    for (asked, billing_day, from, to) in &periods {
+        for by in [vec![User], vec![Unit], vec![Program], vec![Unit, User, Program]] {
+            for each in [None, Some(Each::Hour), Some(Each::Day), Some(Each::Month)] {
+                let asked = asked.clone();
+                let question = Question { by: by.clone(), asked, each, billing_day: *billing_day, ..question() };
+                history.check(&question, &berlin, from, to);
+            }
+        }
+    }
+}
+
+#[test]
+fn filters_leave_only_what_is_asked_for() {
+    let (history, berlin) = (History::of_berlin(), zone(BERLIN));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    for (users, units, programs) in [
+        (&["alice"][..], &[][..], &[][..]),
+        (&["1001"], &[], &[]),
+        (&["bob", "1005"], &[], &[]),
+        (&[], &["ssh.service"], &[]),
+        (&["alice", "carol"], &["ssh.service"], &["rsync"]),
+    ] {
+        let only = Only { users: names(users), units: names(units), programs: names(programs) };
+        let question = Question { only, each: Some(Each::Day), ..question() };
+        history.check(&question, &berlin, "2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z");
+    }
+}
+
+#[test]
+fn another_zone_is_told_by_five_minutes() {
+    let history = History::of_berlin();
+    for (name, from, to) in [
+        ("Asia/Kolkata", "2026-10-31T18:30:00Z", "2026-11-30T18:30:00Z"),
+        ("America/St_Johns", "2026-11-01T02:30:00Z", "2026-12-01T03:30:00Z"),
+    ] {
+        for each in [None, Some(Each::Hour), Some(Each::Day)] {
+            let question = Question { zone: Some(zone(name)), each, ..question() };
+            history.check(&question, &zone(name), from, to);
+        }
+    }
+}
+
+#[test]
+fn lives_with_other_zones_do_not_mix() {
+    // The zone of the last life is that of the book.
+    for zones in [[BERLIN, "Asia/Kolkata"], ["Pacific/Kiritimati", "Pacific/Pago_Pago"]] {
+        let history = History::of(zones);
+        let zone = zone(zones[1]);
+        for each in [None, Some(Each::Hour), Some(Each::Day)] {
+            // As far back as there are rows of five minutes.
+            let question = Question { asked: between("2026-10-24", "now"), each, ..question() };
+            let from = "2026-10-24".parse::<Date>().unwrap().to_zoned_datetime(zone.clone()).unwrap().timestamp();
+            history.check(&question, &zone, &from.to_string(), "2026-11-26T08:05:00Z");
+            let refused = Question { asked: between("2026-10-13", "now"), ..question };
+            let AnswerError::Removed { needs, help, .. } = history.ask(&refused).unwrap_err() else { panic!("told") };
+            assert!(needs.contains(zones[0]) && help.contains(zones[0]), "{needs}; {help}");
+        }
+    }
+}
+
+#[test]
+fn others_are_one_row_and_the_sum_is_that_of_all() {
+    let history = History::of_berlin();
+    let all = history.ask(&question()).unwrap();
+    let top = history.ask(&Question { top: Some(2), ..question() }).unwrap();
+    assert_eq!((&top.rows[..2], top.total), (&all.rows[..2], all.total));
+    let others = all.rows[2..].iter().map(|row| row.figures.bytes).fold(Bytes::default(), rows::sum);
+    assert_eq!((&top.rows[2].label, top.rows[2].figures.bytes), (&Label::Others(all.rows.len() - 2), others));
+    assert_eq!(top.rows.len(), 3);
+    let many = Question { top: Some(99), ..question() };
+    assert_eq!(history.ask(&many).unwrap().rows, all.rows);
+    let by_day = history.ask(&Question { top: Some(1), each: Some(Each::Day), ..question() }).unwrap();
+    let sum = by_day.rows.iter().map(|row| row.figures.bytes).fold(Bytes::default(), rows::sum);
+    assert_eq!(sum, all.total.bytes);
+}
+
+#[test]
+fn gaps_are_told_cut_to_the_period() {
+    let history = History::of_berlin();
+    let ends = |question: &Question| {
+        let gaps = history.ask(question).unwrap().gaps.0;
+        gaps.iter().map(|gap| [gap.from, gap.to].map(|at| Timestamp::try_from(at).unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&question()), [[time(GAP.0), time(GAP.1)]]);
+    let day = Question { asked: Asked::Day("2026-11-05".parse().unwrap()), ..question() };
+    assert_eq!(ends(&day), [[time("2026-11-04T23:00:00Z"), time("2026-11-05T23:00:00Z")]]);
+    let after = Question { asked: between("2026-11-06T11:00Z", "now"), ..question() };
+    assert!(ends(&after).is_empty());
+}
+
+/// From the truth, as the definition says it.
+fn percentile(history: &History, period: &Range<i64>, whose: impl Fn(&AccountKey) -> bool) -> Rates {
+    let mut slots: BTreeMap<i64, Bytes> = BTreeMap::new();
+    for start in (period.start..period.end).step_by(300) {
+        slots.insert(start, Bytes::default());
+    }
+    for (at, key, bytes) in history.truth.iter().filter(|(at, ..)| period.contains(&at.as_second())) {
+        if whose(key) {
+            *slots.get_mut(&(at.as_second().div_euclid(300) * 300)).unwrap() += *bytes;
+        }
+    }
+    let rate = |of: fn(&Bytes) -> u64| {
+        let mut samples: Vec<_> = slots.values().map(of).collect();
+        samples.sort_unstable();
+        let bytes = samples[samples.len() - samples.len() * 5 / 100 - 1];
+        (bytes * 8 + 150) / 300
+    };
+    Rates { sent: rate(|bytes| bytes.sent), received: rate(|bytes| bytes.received) }
+}
+
+#[test]
+fn percentiles_are_those_of_all_five_minutes_that_the_book_is_of() {
+    let history = History::of_berlin();
+    let question = Question { percentile: Some(95), top: Some(1), ..question() };
+    let answer = history.ask(&question).unwrap();
+    // Up to the last report, which is within the last five minutes.
+    let counted = time("2026-10-31T23:00:00Z").as_second()..time("2026-11-26T08:05:00Z").as_second();
+    let total = percentile(&history, &counted, |_| true);
+    assert_eq!(answer.total.rates, Some(total));
+    let Label::One(first) = &answer.rows[0].label else { panic!("nobody is told") };
+    let one = percentile(&history, &counted, |key| whose(key, &question.by) == *first);
+    let others = percentile(&history, &counted, |key| whose(key, &question.by) != *first);
+    assert_eq!([answer.rows[0].figures.rates, answer.rows[1].figures.rates], [Some(one), Some(others)]);
+    assert!(total.highest() > 0 && others.highest() > 0);
+}
+
+#[test]
+fn an_estimate_goes_on_as_what_was_counted() {
+    let history = History::of_berlin();
+    let answer = history.ask(&Question { is_estimated: true, ..question() }).unwrap();
+    let gap_s = time(GAP.1).as_second() - time(GAP.0).as_second();
+    let counted_s = time(END).as_second() - time("2026-10-31T23:00:00Z").as_second() - gap_s;
+    let left_s = time("2026-11-30T23:00:00Z").as_second() - time(END).as_second();
+    let grown = |bytes: u64| {
+        let all = u128::from(bytes) * u128::try_from(counted_s + left_s).unwrap() / u128::try_from(counted_s).unwrap();
+        u64::try_from(all).unwrap()
+    };
+    let Bytes { sent, received } = answer.total.bytes;
+    assert_eq!(answer.total.estimate, Some(Bytes { sent: grown(sent), received: grown(received) }));
+    assert!(answer.rows.iter().all(|row| row.figures.estimate.is_some()));
+}

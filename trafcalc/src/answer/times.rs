@@ -1,0 +1,80 @@
+//! The period of a question, in the book's zone and as far as the book is of it. Pure.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Question;
+use super::error::AnswerError;
+use super::period::rounded;
+use crate::book::{Contents, FINE_S};
+
+/// The period and what is known of it.
+pub(super) struct Times {
+    /// In seconds since 1970, on lines of five minutes.
+    pub period: Range<i64>,
+    /// What part of it is between the book's beginning and its last report. May be empty.
+    pub counted: Range<i64>,
+    pub zone: TimeZone,
+    /// Sentences about what may not be as it was asked for.
+    pub notes: Vec<String>,
+}
+
+impl Times {
+    pub fn of(question: &Question, contents: &Contents, zone: &TimeZone, now: Timestamp) -> Result<Self, AnswerError> {
+        let asked = question.asked.seconds(now, zone, question.billing_day);
+        let period = rounded(&asked);
+        let said = |seconds: &Range<i64>| (moment(seconds.start, zone), moment(seconds.end, zone));
+        let (from, to) = said(&period);
+        if asked.start >= asked.end {
+            let (from, to) = said(&asked);
+            return Err(AnswerError::Empty { from, to });
+        }
+        if question.is_estimated && !(asked.start..asked.end).contains(&now.as_second()) {
+            return Err(AnswerError::NotUnderWay { from, to });
+        }
+        let start = period.start.max(contents.begun_s);
+        let counted = start..period.end.min(contents.until_s).max(start);
+        let mut times = Self { period, counted, zone: zone.clone(), notes: Vec::new() };
+        if times.period != asked {
+            times.notes.push("The period was widened to full five minutes, the shortest time the book tells.".into());
+        }
+        times.note_beginning(contents);
+        Ok(times)
+    }
+
+    fn note_beginning(&mut self, contents: &Contents) {
+        if contents.begun_s > self.period.start {
+            self.notes.push(format!("The book was begun at {}.", moment(contents.begun_s, &self.zone)));
+        }
+    }
+
+    /// How many rows of five minutes there can be in `seconds`, as far as they are counted.
+    pub fn slots(&self, seconds: &Range<i64>) -> usize {
+        let counted = seconds.start.max(self.counted.start)..seconds.end.min(self.counted.end);
+        let slots = rounded(&counted);
+        if counted.is_empty() { 0 } else { usize::try_from((slots.end - slots.start) / FINE_S).unwrap_or(0) }
+    }
+}
+
+/// A moment as people read it, in the zone: without seconds where there are none.
+pub(super) fn moment(second: i64, zone: &TimeZone) -> String {
+    let at = zone.to_datetime(at(second));
+    at.strftime(if at.second() == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
+}
+
+/// A moment as programs read it, with its offset.
+pub(super) fn iso(at: Timestamp, zone: &TimeZone) -> String {
+    at.display_with_offset(zone.to_offset(at)).to_string()
+}
+
+/// Moments that no calendar has are the first or last it has.
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// The zone by its name, or by its offset where it has none.
+pub(super) fn name(zone: &TimeZone, second: i64) -> String {
+    zone.iana_name().map_or_else(|| zone.to_offset(at(second)).to_string(), str::to_owned)
+}

@@ -1,0 +1,47 @@
+//! The words of the command line for what an answer can be.
+
+use super::{Dimension, Each};
+use crate::config::Word;
+
+/// How an answer is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+    /// RFC 4180.
+    Csv,
+}
+
+impl Word for Format {
+    const ALL: &'static [Self] = &[Self::Table, Self::Json, Self::Csv];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+impl Word for Dimension {
+    const ALL: &'static [Self] = &[Self::User, Self::Unit, Self::Program];
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Word for Each {
+    const ALL: &'static [Self] = &[Self::Hour, Self::Day, Self::Month];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
