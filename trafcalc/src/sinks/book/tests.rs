@@ -1,3 +1,4 @@
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
@@ -51,9 +52,8 @@ fn booking(seq: u64, bytes: usize) -> Booking {
     Booking { commit, stamp: Stamp { seq, ..samples::report().summary.stamp }, report: None }
 }
 
-#[test]
-fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
-    let program = |number: u64| Moved {
+fn program(number: u64) -> Moved {
+    Moved {
         account: AccountKey {
             kind: crate::book::AccountKind::User,
             uid: Some(7),
@@ -62,7 +62,11 @@ fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
             unit: None,
         },
         bytes: crate::capture::Bytes { sent: 10, received: 1 },
-    };
+    }
+}
+
+#[test]
+fn a_booking_that_takes_in_many_programs_gives_the_oldest_to_their_users() {
     let (mut all, mut coarse_bytes) = (Vec::new(), 0);
     for number in 0..100 {
         coarse_bytes += add(&mut all, vec![program(number)], 10);
@@ -96,4 +100,39 @@ fn who_keeps_the_wal_from_shrinking_is_told_of_until_he_ends() {
     assert_eq!(sink.note(), None);
     let length = sink.book.as_ref().map(Book::wal_bytes).unwrap();
     assert!(length <= 17 << 20, "{length}");
+}
+
+/// So large a book is not read through before it is written.
+#[test]
+fn a_large_book_that_a_report_finds_damaged_is_set_aside_with_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.db");
+    let mut first = sink(&path);
+    (1..=20).for_each(|seq| first.take(&booking(seq, 1 << 20)).unwrap());
+    drop(first);
+    break_table(&path, "day");
+    let mut sink = sink(&path);
+    let mut damaged = booking(21, 1);
+    damaged.commit.moved = vec![program(1)];
+    // The thread that reads through it may have been faster.
+    if sink.take(&damaged).is_err() {
+        sink.take(&damaged).unwrap();
+    }
+    assert!(sink.set_aside.is_some());
+    let books = std::fs::read_dir(folder.path()).unwrap().filter(|file| {
+        let name = file.as_ref().unwrap().file_name().into_string().unwrap();
+        !["-wal", "-shm", "-lock"].iter().any(|beside| name.ends_with(beside))
+    });
+    assert_eq!(books.count(), 2, "the damaged one and the next");
+}
+
+/// Overwrites the first page of a table.
+fn break_table(path: &Path, table: &str) {
+    let book = Connection::open(path).unwrap();
+    book.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let ask = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = ?1";
+    let (page, bytes): (u64, u64) = book.query_row(ask, [table], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    drop(book);
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; 512], (page - 1) * bytes).unwrap();
 }
