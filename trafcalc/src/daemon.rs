@@ -25,12 +25,14 @@ use crate::status::{self, Latest, Socket, SocketName};
 mod booking;
 mod clock;
 mod failure;
+mod life;
 mod opening;
 mod pace;
 mod writing;
 
 use clock::Clock;
 pub use failure::Failure;
+use life::{Life, epoch};
 use pace::Pace;
 pub use writing::Writing;
 
@@ -433,31 +435,6 @@ impl Daemon {
     }
 }
 
-/// What a life of the counting goes on from.
-struct Life {
-    epoch: u64,
-    begun: Option<SystemTime>,
-    ledger: Ledger,
-    gaps: Vec<Gap>,
-}
-
-impl Life {
-    fn new(opened: Option<Opened>, epoch: u64, begin: Now, goes_on: bool) -> Self {
-        let Some(Opened { epoch, begun, totals, last, .. }) = opened else {
-            return Self { epoch, begun: None, ledger: Ledger::default(), gaps: Vec::new() };
-        };
-        let (former, others) = booking::owners(totals);
-        let gap = last.filter(|_| !goes_on);
-        let gap = gap.map(|last| Gap { from: last.end, to: begin.wall, cause: last.cause().to_owned() });
-        Self {
-            epoch: epoch.unsigned_abs(),
-            begun: Some(begun),
-            ledger: Ledger::going_on_from(former, others),
-            gaps: gap.into_iter().collect(),
-        }
-    }
-}
-
 fn counting(backend: &dyn Backend) -> Counting {
     let (attach, method) = backend.way().unzip();
     Counting {
@@ -466,12 +443,6 @@ fn counting(backend: &dyn Backend) -> Counting {
         method: method.map(capture::Method::name),
         goes_on: backend.goes_on(),
     }
-}
-
-/// The number of a life of the counting that begins now. Milliseconds since 1970, so that no two have the same.
-fn epoch(now: SystemTime) -> u64 {
-    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]

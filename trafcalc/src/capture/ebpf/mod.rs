@@ -7,6 +7,7 @@
 //! `keep` and `handover`.
 
 mod actors;
+mod beginning;
 mod candidates;
 mod counters;
 mod descendants;
@@ -17,6 +18,7 @@ mod log;
 mod mismatches;
 mod misses;
 mod notes;
+mod object;
 mod offsets;
 mod plan;
 mod programs;
@@ -36,6 +38,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use trafcalc_common::maps::OTHER_ROW;
 
 use self::actors::Actors;
+use self::beginning::Beginning;
 use self::candidates::{ATTACH_ORDER, Candidate};
 use self::counters::Counters;
 use self::handover::Handover;
@@ -45,7 +48,7 @@ use self::log::Messages;
 use self::mismatches::Mismatches;
 use self::offsets::Layout;
 use self::plan::{Plan, WantedUsers};
-use self::programs::{Place, Programs};
+use self::programs::Programs;
 use self::tables::Tables;
 use super::{
     Attach, Backend, BackendKind, Baseline, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method,
@@ -206,14 +209,6 @@ struct EbpfBackend {
     tell_all: bool,
 }
 
-/// What a backend begins with.
-struct Beginning {
-    programs: Programs,
-    actors: Option<Actors>,
-    wanted_users: Option<WantedUsers>,
-    messages: Option<Messages>,
-}
-
 impl EbpfBackend {
     /// The best way of an attach mode that works. The first reason is the one to tell: others are of second best ways.
     fn start(attach: Attach, kernel: &Kernel, settings: &Settings, kept: Option<&Kept>) -> Result<Self, CaptureError> {
@@ -244,19 +239,19 @@ impl EbpfBackend {
     ) -> Result<Self, CaptureError> {
         candidate.check()?;
         let Some(kept) = kept else {
-            let beginning = begin(&candidate, kernel, settings)?;
+            let beginning = beginning::begin(&candidate, kernel, settings)?;
             return Self::new(candidate, settings, beginning, None);
         };
-        let identity = programs::identity(&candidate, kernel, settings);
+        let identity = object::identity(&candidate, kernel, settings);
         let same = kept.acting.as_ref().filter(|acting| acting.is_known && acting.identity == identity);
         if let Some(acting) = same.filter(|_| log::level() == 0) {
-            let beginning = go_on(&candidate, kernel, settings, acting)?;
+            let beginning = beginning::go_on(&candidate, kernel, settings, acting)?;
             tracing::info!("goes on with what a former process attached and counted");
             let backend = Self::new(candidate, settings, beginning, Some((acting.clone(), &kept.former)))?;
             return Ok(Self { goes_on: true, ..backend });
         }
         let (beginning, generation) =
-            begin_kept(&candidate, kernel, settings, (kept, identity)).inspect_err(|_| kept.give_up())?;
+            beginning::begin_kept(&candidate, kernel, settings, (kept, identity)).inspect_err(|_| kept.give_up())?;
         let former: Vec<_> = kept.former.iter().chain(&kept.acting).cloned().collect();
         Self::new(candidate, settings, beginning, Some((generation, &former)))
     }
@@ -359,100 +354,6 @@ impl EbpfBackend {
             ..Health::default()
         })
     }
-}
-
-/// Loads programs and has them called from now on.
-fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
-    let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
-    beginning.programs.act(true)?;
-    sweep::adopt(&mut beginning.programs)?;
-    beginning.programs.end_adopting();
-    plan::add_children(processes, &settings.wanted)?;
-    Ok(beginning)
-}
-
-/// Loads programs, tells them what they have to know, and has them called.
-fn attach(
-    candidate: &Candidate,
-    kernel: &Kernel,
-    settings: &Settings,
-    place: Option<&Place<'_>>,
-) -> Result<(Beginning, Option<plan::WantedProcesses>), CaptureError> {
-    let mut programs = Programs::load(candidate, kernel, settings, place)?;
-    let messages = programs.messages()?;
-    let actors = kernel.plan.reads_tasks().then(|| Actors::new(&mut programs, settings)).transpose()?;
-    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
-    let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
-    subordinates::fill(&mut programs, &settings.subordinates)?;
-    match place.and_then(|place| place.former) {
-        Some(former) => handover::inherit_overflow(&mut programs, former)?,
-        None => notes::tell(&mut programs, &settings.open)?,
-    }
-    programs.attach(settings, place)?;
-    Ok((Beginning { programs, actors, wanted_users, messages }, processes))
-}
-
-/// The same in a folder, as the next generation, which acts when this returns; that before it has all its streams taken over.
-fn begin_kept(
-    candidate: &Candidate,
-    kernel: &Kernel,
-    settings: &Settings,
-    (kept, identity): (&Kept, u64),
-) -> Result<(Beginning, Generation), CaptureError> {
-    handover::finish_former(kept)?;
-    let former = kept.acting.as_ref().filter(|acting| acting.is_known);
-    let place = Place { kept, folder: kept.begin()?, number: kept.next_number()?, former };
-    let (mut beginning, processes) = attach(candidate, kernel, settings, Some(&place))?;
-    let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
-    let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
-    let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
-    // Two generations that act would count twice.
-    took_over.inspect_err(|_| drop(generation.remove()))?;
-    plan::add_children(processes, &settings.wanted)?;
-    Ok((beginning, generation))
-}
-
-/// Has the new generation act, and take over the streams of the former.
-fn take_over(
-    programs: &mut Programs,
-    settings: &Settings,
-    Place { kept, former, .. }: &Place<'_>,
-    generation: &Generation,
-) -> Result<(), CaptureError> {
-    kept.act(generation)?;
-    if let Some(acting) = &kept.acting {
-        acting.detach()?;
-    }
-    match (former, &kept.acting) {
-        (Some(former), _) => {
-            let left = sweep::take_over(programs, former.bucket_bits)?;
-            tracing::info!(left, "took over the connections that a former process counted");
-        }
-        (None, Some(unknown)) => {
-            tracing::warn!("what a former process of another version counted cannot be taken over and is lost");
-            unknown.remove()?;
-        }
-        (None, None) => {}
-    }
-    // What the former has counted is taken over; what it left out may be wanted now.
-    if former.is_none_or(|former| settings.loopback && !former.loopback) {
-        sweep::adopt(programs)?;
-    }
-    Ok(())
-}
-
-/// Goes on with the programs that a former process attached.
-fn go_on(
-    candidate: &Candidate,
-    kernel: &Kernel,
-    settings: &Settings,
-    acting: &Generation,
-) -> Result<Beginning, CaptureError> {
-    let hooks = candidate.hooks().chain(kernel.plan.hooks());
-    let mut programs = Programs::of_former(acting, hooks)?;
-    let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings.by)).transpose()?;
-    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
-    Ok(Beginning { programs, actors, wanted_users, messages: None })
 }
 
 /// What users were credited where more was to be told apart.

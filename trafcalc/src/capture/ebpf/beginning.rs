@@ -1,0 +1,113 @@
+//! How a backend begins: with programs of its own, with programs that are kept and take over from those before them, or with the
+//! programs that a former process attached.
+
+use super::actors::Actors;
+use super::candidates::Candidate;
+use super::keep::{Generation, Kept};
+use super::log::Messages;
+use super::plan::{self, WantedUsers};
+use super::programs::{Place, Programs};
+use super::{Kernel, handover, notes, sizes, subordinates, sweep};
+use crate::capture::{CaptureError, Settings};
+
+/// What a backend begins with.
+pub(super) struct Beginning {
+    pub(super) programs: Programs,
+    pub(super) actors: Option<Actors>,
+    pub(super) wanted_users: Option<WantedUsers>,
+    pub(super) messages: Option<Messages>,
+}
+
+/// Loads programs and has them called from now on.
+pub(super) fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
+    let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
+    beginning.programs.act(true)?;
+    sweep::adopt(&mut beginning.programs)?;
+    beginning.programs.end_adopting();
+    plan::add_children(processes, &settings.wanted)?;
+    Ok(beginning)
+}
+
+/// Loads programs, tells them what they have to know, and has them called.
+fn attach(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    place: Option<&Place<'_>>,
+) -> Result<(Beginning, Option<plan::WantedProcesses>), CaptureError> {
+    let mut programs = Programs::load(candidate, kernel, settings, place)?;
+    let messages = programs.messages()?;
+    let actors = kernel.plan.reads_tasks().then(|| Actors::new(&mut programs, settings)).transpose()?;
+    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
+    let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
+    subordinates::fill(&mut programs, &settings.subordinates)?;
+    match place.and_then(|place| place.former) {
+        Some(former) => handover::inherit_overflow(&mut programs, former)?,
+        None => notes::tell(&mut programs, &settings.open)?,
+    }
+    programs.attach(settings, place)?;
+    Ok((Beginning { programs, actors, wanted_users, messages }, processes))
+}
+
+/// The same in a folder, as the next generation, which acts when this returns; that before it has all its streams taken over.
+pub(super) fn begin_kept(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    (kept, identity): (&Kept, u64),
+) -> Result<(Beginning, Generation), CaptureError> {
+    handover::finish_former(kept)?;
+    let former = kept.acting.as_ref().filter(|acting| acting.is_known);
+    let place = Place { kept, folder: kept.begin()?, number: kept.next_number()?, former };
+    let (mut beginning, processes) = attach(candidate, kernel, settings, Some(&place))?;
+    let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
+    let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
+    let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
+    // Two generations that act would count twice.
+    took_over.inspect_err(|_| drop(generation.remove()))?;
+    plan::add_children(processes, &settings.wanted)?;
+    Ok((beginning, generation))
+}
+
+/// Has the new generation act, and take over the streams of the former.
+fn take_over(
+    programs: &mut Programs,
+    settings: &Settings,
+    Place { kept, former, .. }: &Place<'_>,
+    generation: &Generation,
+) -> Result<(), CaptureError> {
+    kept.act(generation)?;
+    if let Some(acting) = &kept.acting {
+        acting.detach()?;
+    }
+    match (former, &kept.acting) {
+        (Some(former), _) => {
+            let left = sweep::take_over(programs, former.bucket_bits)?;
+            tracing::info!(left, "took over the connections that a former process counted");
+        }
+        (None, Some(unknown)) => {
+            tracing::warn!("what a former process of another version counted cannot be taken over and is lost");
+            unknown.remove()?;
+        }
+        (None, None) => {}
+    }
+    // What the former has counted is taken over; what it left out may be wanted now.
+    if former.is_none_or(|former| settings.loopback && !former.loopback) {
+        sweep::adopt(programs)?;
+    }
+    Ok(())
+}
+
+/// Goes on with the programs that a former process attached.
+pub(super) fn go_on(
+    candidate: &Candidate,
+    kernel: &Kernel,
+    settings: &Settings,
+    acting: &Generation,
+) -> Result<Beginning, CaptureError> {
+    let hooks = candidate.hooks().chain(kernel.plan.hooks());
+    let mut programs = Programs::of_former(acting, hooks)?;
+    let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings.by)).transpose()?;
+    let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
+    Ok(Beginning { programs, actors, wanted_users, messages: None })
+}
