@@ -182,6 +182,7 @@ fn a_question_that_makes_no_sense_is_named() {
         (&["--estimate", "--each=day"], "'--estimate' cannot be used with '--each <PART>'"),
         (&["--last=soon"], "'--last <TIME>'"),
         (&["--from=2026-11-03", "--to=2026-11-02"], "is empty; --to must be later than --from"),
+        (&["--zone=Etc/Unknown"], "'--zone <ZONE>': \"Etc/Unknown\" is no time zone such as Europe/Vienna"),
         (&["--zone=Mars"], "'--zone <ZONE>': \"Mars\" is no time zone such as Europe/Vienna"),
         (&["--billing-day=29"], "'--billing-day <DAY>'"),
         (&["--percentile=100"], "'--percentile <PERCENT>'"),

@@ -218,7 +218,9 @@ impl From<ReportArgs> for Request {
 }
 
 fn zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("{name:?} is no time zone such as Europe/Vienna"))
+    // jiff takes Etc/Unknown for a name.
+    let known = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
+    known.ok_or_else(|| format!("{name:?} is no time zone such as Europe/Vienna"))
 }
 
 /// The options of `selftest`.

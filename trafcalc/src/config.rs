@@ -372,7 +372,9 @@ fn by(typed: &[Dimension], written: By) -> Result<By, ConfigError> {
 /// looked at.
 fn book(path: Option<PathBuf>, zone: Option<TimeZone>, log: &Log) -> Option<Book> {
     let path = path.or_else(|| (log.path != Path::new(STDOUT)).then(|| DEFAULT_BOOK.into()))?;
-    let zone = zone.unwrap_or_else(TimeZone::system);
+    // Where the host's is not known, it is UTC by that name, so that readers find it again.
+    let host = || Some(TimeZone::system()).filter(|zone| !zone.is_unknown()).unwrap_or(TimeZone::UTC);
+    let zone = zone.unwrap_or_else(host);
     (path != Path::new(NO_BOOK)).then_some(Book { path, zone })
 }
 

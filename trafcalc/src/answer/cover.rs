@@ -2,7 +2,7 @@
 //! the ends of these. Pure.
 //!
 //! Days and hours are those of the zone that the life of the service had which wrote them. Where that is another one than is
-//! asked for, and wherever a row may have bytes of both, only rows of five minutes answer.
+//! asked for, or is not known, and wherever a row may have bytes of both, only rows of five minutes answer.
 
 use std::ops::Range;
 
@@ -20,6 +20,7 @@ pub(super) struct Piece {
 /// A time of a life with another zone.
 pub(super) struct Foreign {
     pub seconds: Range<i64>,
+    /// `Etc/Unknown` where it is not known.
     pub zone: TimeZone,
 }
 
@@ -48,29 +49,33 @@ fn around(seconds: &Range<i64>) -> Range<i64> {
 /// The days of `zone` with the dates that the life of another zone wrote rows for, and those in which it did.
 fn days(foreign: &Foreign, zone: &TimeZone) -> Range<i64> {
     let seconds = around(&foreign.seconds);
-    let dates = |second: i64| (date_of(second, zone), date_of(second, &foreign.zone));
-    let (first, last) = (dates(seconds.start), dates(seconds.end));
-    day_row(first.0.min(first.1), zone).start..day_row(last.0.max(last.1), zone).end
+    // Of an unknown zone the dates are those of any.
+    let apart_s = if foreign.zone.is_unknown() { TWO_DAYS_S } else { 0 };
+    let (from, to) = (seconds.start.saturating_sub(apart_s), seconds.end.saturating_add(apart_s));
+    let first = date_of(seconds.start, zone).min(date_of(from, &foreign.zone));
+    let last = date_of(seconds.end, zone).max(date_of(to, &foreign.zone));
+    day_row(first, zone).start..day_row(last, zone).end
 }
 
-/// The lives of the service whose zone is not `zone`; where a life's zone has no name, it is `nameless`.
-pub(super) fn foreign(contents: &Contents, zone: &TimeZone, nameless: &TimeZone) -> Vec<Foreign> {
+/// The lives of the service whose zone is not `zone`, or not known.
+pub(super) fn foreign(contents: &Contents, zone: &TimeZone) -> Vec<Foreign> {
     let ends = contents.lives.iter().skip(1).map(|life| life.from_s).chain([i64::MAX]);
-    let zones = contents.lives.iter().map(|life| zone_of(life.zone.as_deref(), nameless));
+    let zones = contents.lives.iter().map(|life| zone_of(life.zone.as_deref()));
     let lives = contents.lives.iter().zip(ends).zip(zones);
     let foreign = lives.filter(|(_, life_zone)| !is_same(life_zone, zone));
     foreign.map(|((life, end), zone)| Foreign { seconds: life.from_s..end, zone }).collect()
 }
 
-/// Whether two zones are one, by whichever of its names.
+/// Whether two zones are one, by whichever of its names. An unknown one is none, not even itself.
 fn is_same(one: &TimeZone, other: &TimeZone) -> bool {
     let (name, other_name) = (one.primary_iana_name(), other.primary_iana_name());
-    one == other || (name.is_some() && name == other_name)
+    let is_known = !one.is_unknown() && !other.is_unknown();
+    is_known && (one == other || (name.is_some() && name == other_name))
 }
 
-/// The zone of that name. One that is no longer known is like none: it is foreign to whatever is asked for.
-pub(super) fn zone_of(name: Option<&str>, nameless: &TimeZone) -> TimeZone {
-    name.map_or_else(|| nameless.clone(), |name| TimeZone::get(name).unwrap_or(TimeZone::unknown()))
+/// The zone of that name. Without a name, and with one that is not known here, it is unknown.
+pub(super) fn zone_of(name: Option<&str>) -> TimeZone {
+    name.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::unknown())
 }
 
 /// The rows that make up `period`, none of them longer than `coarsest`, in order.

@@ -36,6 +36,9 @@ pub enum AnswerError {
     /// A name that is not in the book.
     #[error(transparent)]
     Unknown(#[from] Unknown),
+    /// The book does not say in which zone its days are.
+    #[error("{}; name the zone that is meant with --zone, as in --zone Europe/Vienna", no_zone(.0.as_deref()))]
+    NoZone(Option<String>),
     /// The end is not behind the beginning.
     #[error("the period from {from} to {to} is empty; --to must be later than --from")]
     Empty {
@@ -79,6 +82,16 @@ pub enum AnswerError {
     },
 }
 
+fn no_zone(name: Option<&str>) -> String {
+    name.map_or_else(
+        || {
+            "the book does not name the time zone of its last service, which book.zone in the configuration does from then on"
+                .to_owned()
+        },
+        |name| format!("the book is in the time zone {name:?}, which is not known here"),
+    )
+}
+
 impl From<BookError> for AnswerError {
     fn from(error: BookError) -> Self {
         match error {
@@ -100,7 +113,9 @@ impl AnswerError {
             Self::Config(_) | Self::NoBookKept => Exit::Config,
             Self::Book(error) if error.trouble() == Trouble::NotOurs => Exit::Config,
             Self::Forbidden(_) => Exit::Privilege,
-            Self::Missing(_) | Self::Book(_) | Self::NothingCounted { .. } | Self::Removed { .. } => Exit::Unavailable,
+            Self::NoZone(_) | Self::Missing(_) | Self::Book(_) | Self::NothingCounted { .. } | Self::Removed { .. } => {
+                Exit::Unavailable
+            }
         }
     }
 }

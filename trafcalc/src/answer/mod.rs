@@ -109,8 +109,7 @@ pub struct Request {
 
 /// The answer, as it is shown.
 pub fn answer(request: &Request, now: Timestamp) -> Result<String, AnswerError> {
-    let (path, nameless) = book_of(request)?;
-    let answer = ask(&Reader::open(&path)?, &request.question, &nameless, now)?;
+    let answer = ask(&Reader::open(&book_of(request)?)?, &request.question, now)?;
     Ok(match request.format {
         Format::Table => table::table(&answer, request.is_exact),
         Format::Json => json::json(&answer),
@@ -118,25 +117,23 @@ pub fn answer(request: &Request, now: Timestamp) -> Result<String, AnswerError> 
     })
 }
 
-/// The book, and the zone for lives of it whose zone has no name. Who names the book need not be allowed to read the
-/// configuration.
-fn book_of(request: &Request) -> Result<(PathBuf, TimeZone), AnswerError> {
+/// The book. Who names it need not be allowed to read the configuration.
+fn book_of(request: &Request) -> Result<PathBuf, AnswerError> {
     if let (Some(path), None) = (&request.book, &request.config) {
-        return Ok((path.clone(), TimeZone::system()));
+        return Ok(path.clone());
     }
     let overrides = Overrides { config: request.config.clone(), book: request.book.clone(), ..Overrides::default() };
-    let book = config::resolve(&overrides)?.book.ok_or(AnswerError::NoBookKept)?;
-    Ok((book.path, book.zone))
+    Ok(config::resolve(&overrides)?.book.ok_or(AnswerError::NoBookKept)?.path)
 }
 
 /// Asks the book.
-pub fn ask(book: &Reader, question: &Question, nameless: &TimeZone, now: Timestamp) -> Result<Answer, AnswerError> {
+pub fn ask(book: &Reader, question: &Question, now: Timestamp) -> Result<Answer, AnswerError> {
     let contents = book.contents()?;
-    let zone = zone_of(question, &contents, nameless);
+    let zone = zone_of(question, &contents)?;
     let times = Times::of(question, &contents, &zone, now)?;
     let accounts = book.accounts()?;
     question.only.check(&accounts)?;
-    let pieces = Pieces::of(question, &contents, &times, nameless)?;
+    let pieces = Pieces::of(question, &contents, &times)?;
     let parts = Parts::new(question.each, &zone, question.billing_day, times.period.clone());
     let mut figures = Reading { book, question, accounts: &accounts, pieces: &pieces, times: &times, parts }.read()?;
     let gaps = Gaps::within(book.gaps(&times.period)?, &times.period);
@@ -149,10 +146,11 @@ pub fn ask(book: &Reader, question: &Question, nameless: &TimeZone, now: Timesta
     Ok(Answer { period, counted, zone, by, each, percentile, notes, rows, total, gaps })
 }
 
-/// What was asked for, or that of the last life.
-fn zone_of(question: &Question, contents: &Contents, nameless: &TimeZone) -> TimeZone {
-    let last = || cover::zone_of(contents.lives.last().and_then(|life| life.zone.as_deref()), nameless);
-    question.zone.clone().unwrap_or_else(last)
+/// What was asked for, or that of the last life. Never the reader's own, which may be another.
+fn zone_of(question: &Question, contents: &Contents) -> Result<TimeZone, AnswerError> {
+    let last = contents.lives.last().and_then(|life| life.zone.as_deref());
+    let zone = question.zone.clone().unwrap_or_else(|| cover::zone_of(last));
+    if zone.is_unknown() { Err(AnswerError::NoZone(last.map(str::to_owned))) } else { Ok(zone) }
 }
 
 #[cfg(test)]

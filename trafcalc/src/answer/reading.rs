@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use jiff::tz::TimeZone;
-
 use super::cover::{self, Piece, Unusable};
 use super::error::AnswerError;
 use super::parts::{Each, Parts};
@@ -24,13 +22,8 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub fn of(
-        question: &Question,
-        contents: &Contents,
-        times: &Times,
-        nameless: &TimeZone,
-    ) -> Result<Self, AnswerError> {
-        let foreign = cover::foreign(contents, &times.zone, nameless);
+    pub fn of(question: &Question, contents: &Contents, times: &Times) -> Result<Self, AnswerError> {
+        let foreign = cover::foreign(contents, &times.zone);
         let unusable = Unusable::new(&foreign, &times.zone);
         let pieces = |coarsest| {
             let pieces = cover::pieces(&times.period, &times.zone, coarsest, &unusable, contents);

@@ -29,6 +29,9 @@ fn needs(tier: Tier, question: &Question, other: Option<&Foreign>) -> String {
     let rows = if tier == Tier::Fine { "rows of five minutes" } else { "rows of hours" };
     match other {
         _ if question.percentile.is_some() => format!("a percentile needs {rows}"),
+        Some(other) if other.zone.is_unknown() => {
+            format!("the zone of its hours and days is not known, so this needs {rows}")
+        }
         Some(other) => format!("its hours and days are those of {}, so this needs {rows}", zone_name(other)),
         None => format!("this needs {rows}"),
     }
@@ -37,6 +40,7 @@ fn needs(tier: Tier, question: &Question, other: Option<&Foreign>) -> String {
 fn help(question: &Question, other: Option<&Foreign>) -> String {
     match other {
         _ if question.percentile.is_some() => "ask for a later period, or without --percentile".to_owned(),
+        Some(other) if other.zone.is_unknown() => "ask for a later period".to_owned(),
         Some(other) => format!("ask for a later period, or with --zone {}", zone_name(other)),
         None if question.each == Some(Each::Hour) => "ask for --each day, or for a later period".to_owned(),
         None => "ask for a period that begins and ends with whole hours, or whole days where it is older".to_owned(),

@@ -95,11 +95,16 @@ pub(super) fn begin(files: &mut Files, opening: &Opening<'_>) -> rusqlite::Resul
         let open = if is_good { streams::all(book)? } else { Vec::new() };
         book.execute(
             "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
-            params![epoch, opening.boot_id, now_us, opening.version, opening.settings, opening.zone.iana_name(),],
+            params![epoch, opening.boot_id, now_us, opening.version, opening.settings, zone_name(&opening.zone)],
         )?;
         set_sinks(book, epoch, opening.sinks)?;
         Ok(Opened { epoch, begun: time(begun_us), totals, names, baseline, last, open, set_aside })
     })
+}
+
+/// What readers find the zone by; none has a zone that was made of a file without a name. An unknown one behaves as UTC.
+fn zone_name(zone: &TimeZone) -> Option<&str> {
+    if zone.is_unknown() { Some("UTC") } else { zone.iana_name() }
 }
 
 fn new_epoch(book: &Connection, now_us: i64) -> rusqlite::Result<i64> {

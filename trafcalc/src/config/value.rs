@@ -329,7 +329,7 @@ pub(super) fn within<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usi
 /// Reads the name of a time zone, as in `Europe/Vienna`.
 pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeZone>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    TimeZone::get(&name)
-        .map(Some)
-        .map_err(|_| D::Error::custom(format!("{name:?} is no time zone such as Europe/Vienna")))
+    let zone = TimeZone::get(&name).ok().filter(|zone| !zone.is_unknown());
+    let zone = zone.ok_or_else(|| D::Error::custom(format!("{name:?} is no time zone such as Europe/Vienna")))?;
+    Ok(Some(zone))
 }

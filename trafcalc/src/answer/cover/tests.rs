@@ -74,12 +74,36 @@ fn a_zone_of_before_is_foreign_until_the_next_life() {
     let lives = vec![life(10, Some("Europe/Berlin")), life(20, None), life(30, Some("Asia/Kolkata")), life(40, None)];
     let contents = Contents { lives, ..contents() };
     let of = |zone: &TimeZone| -> Vec<_> {
-        foreign(&contents, zone, &berlin).into_iter().map(|life| (life.seconds.start, life.seconds.end)).collect()
+        foreign(&contents, zone).into_iter().map(|life| (life.seconds.start, life.seconds.end)).collect()
     };
-    assert_eq!(of(&berlin), [(30, 40)]);
+    assert_eq!(of(&berlin), [(20, 30), (30, 40), (40, i64::MAX)]);
     let of_utc = Contents { lives: vec![life(10, Some("Etc/UTC")), life(20, Some("UTC"))], ..contents.clone() };
-    assert!(foreign(&of_utc, &TimeZone::UTC, &berlin).is_empty(), "one zone by two names");
+    assert!(foreign(&of_utc, &TimeZone::UTC).is_empty(), "one zone by two names");
     assert_eq!(of(&TimeZone::UTC), [(10, 20), (20, 30), (30, 40), (40, i64::MAX)]);
+}
+
+#[test]
+fn a_zone_that_is_not_known_is_foreign_to_every_other_and_to_itself() {
+    let life = |zone: Option<&str>| Life { from_s: 10, zone: zone.map(str::to_owned) };
+    for name in [None, Some("Mars/Olympus"), Some("Etc/Unknown")] {
+        let contents = Contents { lives: vec![life(name)], ..contents() };
+        for zone in [TimeZone::UTC, TimeZone::get("Europe/Berlin").unwrap(), TimeZone::unknown()] {
+            assert_eq!(foreign(&contents, &zone).len(), 1, "{name:?} {zone:?}");
+        }
+    }
+}
+
+#[test]
+fn days_of_an_unknown_zone_are_those_of_any() {
+    let seconds = second("2026-10-02T10:30:00Z")..second("2026-10-02T11:30:00Z");
+    for name in ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
+        let zone = TimeZone::get(name).unwrap();
+        let unusable = Unusable::new(&[Foreign { seconds: seconds.clone(), zone: TimeZone::unknown() }], &zone);
+        let days = &unusable.days[0];
+        for date in ["2026-10-01", "2026-10-02", "2026-10-03"] {
+            assert!(days.contains(&day_row(date.parse().unwrap(), &zone).start), "{name} {date}");
+        }
+    }
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl History {
     }
 
     pub fn ask(&self, question: &Question) -> Result<Answer, AnswerError> {
-        ask(&Reader::open(&self.path).unwrap(), question, &TimeZone::UTC, self.until)
+        ask(&Reader::open(&self.path).unwrap(), question, self.until)
     }
 
     /// What is in a period, by part and by whose it is, reckoned as simply as can be.

@@ -30,6 +30,37 @@ fn what_the_book_cannot_tell_is_refused_with_the_reason_and_what_can_be_asked() 
 }
 
 #[test]
+fn a_life_without_a_known_zone_is_told_by_five_minutes_and_never_by_those_of_the_reader() {
+    let nameless = TimeZone::fixed(jiff::tz::offset(2));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.db");
+    let (mut book, _) = Book::open(&opening(&path, nameless, time("2026-09-01T00:00:00Z"))).unwrap();
+    for (seq, at) in [(1, "2026-09-03T22:30:00.5Z"), (2, "2026-11-20T22:30:00.5Z")] {
+        let moved = vec![Moved { account: accounts()[0].clone(), bytes: Bytes { sent: 5, received: 0 } }];
+        book.commit(&commit(seq, time(at), moved)).unwrap();
+    }
+    for _ in 0..90 {
+        book.trim(system(time(END))).unwrap();
+    }
+    let ask = |zone, day: &str| {
+        let question = Question { asked: Asked::Day(day.parse().unwrap()), zone, ..question() };
+        ask(&Reader::open(&path).unwrap(), &question, time(END))
+    };
+    let error = ask(None, "2026-11-20").unwrap_err();
+    assert_eq!(error.exit(), Exit::Unavailable);
+    assert!(
+        error.to_string().contains("does not name the time zone") && error.to_string().contains("--zone"),
+        "{error}"
+    );
+    assert_eq!(ask(Some(TimeZone::UTC), "2026-11-20").unwrap().total.bytes.sent, 5);
+    assert_eq!(ask(Some(zone(BERLIN)), "2026-11-20").unwrap().total.bytes.sent, 5);
+    for zone in [TimeZone::UTC, zone(BERLIN)] {
+        let error = ask(Some(zone), "2026-09-03").unwrap_err().to_string();
+        assert!(error.contains("the zone of its hours and days is not known"), "{error}");
+    }
+}
+
+#[test]
 fn a_question_that_makes_no_sense_is_refused() {
     let history = History::of_berlin();
     let estimate = |asked| Question { asked, is_estimated: true, ..question() };
@@ -55,11 +86,11 @@ fn a_book_in_which_nothing_is_counted_yet_has_an_answer_and_no_estimate() {
     let begun = time(END);
     let (book, _) = Book::open(&opening(&path, zone(BERLIN), begun)).unwrap();
     let reader = Reader::open(&path).unwrap();
-    let answer = ask(&reader, &question(), &TimeZone::UTC, begun).unwrap();
+    let answer = ask(&reader, &question(), begun).unwrap();
     assert!(answer.rows.is_empty() && answer.counted.is_empty());
     assert_eq!(answer.notes, ["The book was begun at 2026-11-26 09:03."]);
     assert!(table::table(&answer, false).contains("nothing of it counted"));
-    let error = ask(&reader, &Question { is_estimated: true, ..question() }, &TimeZone::UTC, begun).unwrap_err();
+    let error = ask(&reader, &Question { is_estimated: true, ..question() }, begun).unwrap_err();
     assert!(matches!(error, AnswerError::NothingCounted { .. }), "{error}");
     drop(book);
 }
@@ -75,7 +106,7 @@ fn old_rows_that_are_still_there_are_told() {
     }
     let ask = || {
         let question = Question { asked: between("2026-09-03T10:05Z", "2026-09-03T10:10Z"), ..question() };
-        ask(&Reader::open(&path).unwrap(), &question, &TimeZone::UTC, time(END))
+        ask(&Reader::open(&path).unwrap(), &question, time(END))
     };
     assert_eq!(ask().unwrap().total.bytes.sent, 5);
     book.trim(system(time(END))).unwrap();
@@ -91,7 +122,7 @@ fn a_reader_sees_one_moment_while_the_service_writes() {
         let moved = vec![Moved { account: accounts()[0].clone(), bytes: Bytes { sent: 5, received: 0 } }];
         book.commit(&commit(seq, time("2026-11-20T10:00:00.5Z"), moved)).unwrap();
     };
-    let sent = |reader: &Reader| ask(reader, &question(), &TimeZone::UTC, time(END)).unwrap().total.bytes.sent;
+    let sent = |reader: &Reader| ask(reader, &question(), time(END)).unwrap().total.bytes.sent;
     report(1);
     let before = Reader::open(&path).unwrap();
     report(2);

@@ -30,7 +30,7 @@ fn figures() {
     ] {
         let start = Instant::now();
         let question = Question { asked: asked(), ..question };
-        let answer = ask(&Reader::open(&path).unwrap(), &question, &TimeZone::UTC, now).unwrap();
+        let answer = ask(&Reader::open(&path).unwrap(), &question, now).unwrap();
         println!("{name}: {} rows in {:?}", answer.rows.len(), start.elapsed());
     }
 }

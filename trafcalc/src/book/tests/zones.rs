@@ -72,6 +72,14 @@ fn times_that_no_calendar_has_are_booked_somewhere() {
     Book::open(&Opening { now: UNIX_EPOCH - far, ..opening(&path) }).unwrap();
 }
 
+#[test]
+fn an_unknown_zone_is_booked_by_the_name_of_the_one_it_behaves_as() {
+    let (_folder, path) = folder();
+    drop(Book::open(&Opening { zone: TimeZone::unknown(), ..opening(&path) }).unwrap());
+    let lives = Reader::open(&path).unwrap().contents().unwrap().lives;
+    assert_eq!(lives[0].zone.as_deref(), Some("UTC"));
+}
+
 fn zoned(at: SystemTime, zone: &TimeZone) -> ZonedDateTime {
     ZonedDateTime::new(Timestamp::try_from(at).unwrap(), zone.clone())
 }
