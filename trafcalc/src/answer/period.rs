@@ -66,6 +66,12 @@ pub enum PeriodError {
          2026-11-03T22:00), or a time with an offset (2026-11-03T22:00+01:00)"
     )]
     Moment(String),
+    /// A day with what is no time alone.
+    #[error(
+        "{0:?}: a time of day has digits, ':' and '.' alone, as in \"yesterday 22:00\"; it is of the zone that is asked in \
+         (--zone), and another offset needs a date: 2026-11-03T22:00+01:00"
+    )]
+    TimeOfDay(String),
 }
 
 impl FromStr for Month {
@@ -106,8 +112,14 @@ impl FromStr for Moment {
         if let Ok(at) = text.parse() {
             return Ok(Self::At(at));
         }
-        let local = text.split_once([' ', 'T']).and_then(|(day, time)| Some((day.parse().ok()?, time.parse().ok()?)));
-        local.map(|(day, time)| Self::Local(day, time)).ok_or_else(|| PeriodError::Moment(text.to_owned()))
+        let complaint = || PeriodError::Moment(text.to_owned());
+        let (day, time) = text.split_once([' ', 'T']).ok_or_else(complaint)?;
+        let day: Day = day.parse().map_err(|_| complaint())?;
+        // jiff takes a time with an offset or a zone for one without.
+        if !time.chars().all(|character| character.is_ascii_digit() || matches!(character, ':' | '.')) {
+            return Err(PeriodError::TimeOfDay(text.to_owned()));
+        }
+        time.parse().map(|time| Self::Local(day, time)).map_err(|_| complaint())
     }
 }
 

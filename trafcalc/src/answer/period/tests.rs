@@ -90,6 +90,26 @@ fn moments_are_those_of_the_zone_unless_they_say_otherwise() {
 }
 
 #[test]
+fn no_offset_is_dropped_in_silence() {
+    for text in
+        ["yesterday 22:00+05:00", "today 22:00Z", "yesterday 22:00[Asia/Kolkata]", "2026-11-03 T22:00", "today 10pm"]
+    {
+        let error = text.parse::<Moment>().unwrap_err();
+        assert_eq!(error, PeriodError::TimeOfDay(text.to_owned()));
+        assert!(
+            error.to_string().contains("--zone") && error.to_string().contains("2026-11-03T22:00+01:00"),
+            "{error}"
+        );
+    }
+    for text in ["yesterday ", "yesterday 25:00", "soon 22:00", "today 22:00:00.5.5"] {
+        assert_eq!(text.parse::<Moment>(), Err(PeriodError::Moment(text.to_owned())));
+    }
+    for text in ["yesterday 22:00", "today 22:00:01.5", "2026-11-03T22:00"] {
+        assert!(matches!(text.parse(), Ok(Moment::Local(..))), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_month_and_no_day_is_refused() {
     for text in ["2026-13", "2026", "2026-11-03", "11-2026", "+26-11", ""] {
         assert_eq!(text.parse::<Month>(), Err(PeriodError::Month(text.to_owned())));
