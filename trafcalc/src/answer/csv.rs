@@ -1,6 +1,6 @@
 //! An answer as RFC 4180 has it, with exact figures. Pure.
 //!
-//! One table: its `record` says whether a line is a row, the total, or a gap, so that none of them is left out.
+//! One table: its `record` says whether a line is a row, the total, a gap, or a note, so that none of them is left out.
 
 use std::time::SystemTime;
 
@@ -28,10 +28,14 @@ pub(super) fn csv(answer: &Answer) -> String {
     }
     let nobody = || [const { String::new() }; LABELS.len()];
     let period = [second(answer.period.start), second(answer.period.end)];
-    text += &line(record("total", period, nobody(), figures(&answer.total), ""));
+    let no_figures = || vec![String::new(); figure_columns.len()];
+    text += &line(record("total", period.clone(), nobody(), figures(&answer.total), ""));
     for Gap { from, to, cause } in &answer.gaps.0 {
         let times = [*from, *to].map(|time| moment(answer, time));
-        text += &line(record("gap", times, nobody(), vec![String::new(); figure_columns.len()], cause));
+        text += &line(record("gap", times, nobody(), no_figures(), cause));
+    }
+    for note in &answer.notes {
+        text += &line(record("note", period.clone(), nobody(), no_figures(), note));
     }
     text
 }

@@ -5,6 +5,7 @@
 
 mod cover;
 mod csv;
+mod doubts;
 mod error;
 mod estimate;
 mod figure;
@@ -40,6 +41,7 @@ pub use rows::{Figures, Label, Row};
 pub use whose::{Dimension, Only, Whose};
 pub use words::Format;
 
+use doubts::Doubts;
 use parts::Parts;
 use reading::{Pieces, Reading};
 use times::Times;
@@ -84,6 +86,8 @@ pub struct Answer {
     pub percentile: Option<u8>,
     /// What must be known of the answer.
     pub notes: Vec<String>,
+    /// Whether notes tell of what may be missing, or be told at another time or of another account.
+    pub is_doubtful: bool,
     /// By part and by whose they are.
     pub rows: Vec<Row>,
     /// In all.
@@ -142,8 +146,11 @@ pub fn ask(book: &Reader, question: &Question, now: Timestamp) -> Result<Answer,
     }
     let (rows, total) = (figures.rows, figures.total);
     let (by, each, percentile) = (question.by.clone(), question.each, question.percentile);
-    let Times { period, counted, notes, .. } = times;
-    Ok(Answer { period, counted, zone, by, each, percentile, notes, rows, total, gaps })
+    let doubts = Doubts::of(book, &times.period)?.sentences(&zone);
+    let is_doubtful = !doubts.is_empty();
+    let Times { period, counted, mut notes, .. } = times;
+    notes.extend(doubts);
+    Ok(Answer { period, counted, zone, by, each, percentile, notes, is_doubtful, rows, total, gaps })
 }
 
 /// What was asked for, or that of the last life. Never the reader's own, which may be another.

@@ -43,7 +43,7 @@ fn heading(answer: &Answer) -> String {
     }
     text.push('\n');
     for note in &answer.notes {
-        let _ = writeln!(text, "{note}");
+        let _ = writeln!(text, "{}", printable(note));
     }
     text + "\n"
 }
@@ -135,6 +135,9 @@ fn padded(cells: &[String], widths: &[usize], names: usize) -> String {
 fn gaps(answer: &Answer) -> String {
     let gaps = &answer.gaps;
     let count = gaps.0.len();
+    if count == 0 && answer.is_doubtful {
+        return "No gaps; what else is known of this time is told above.\n".to_owned();
+    }
     if count == 0 {
         let counted =
             if answer.counted == answer.period { "All of this time" } else { "All of it that is in the book" };

@@ -9,6 +9,7 @@ use super::*;
 use crate::book::{AccountKey, AccountKind, Book, Commit, Gap, Moved, Opening};
 use crate::capture::Bytes;
 
+mod doubts;
 mod exact;
 mod history;
 mod hostile;

@@ -13,6 +13,9 @@ use super::schema::{Files, SetAside};
 use super::{streams, transact};
 use crate::capture::{Baseline, Bytes, StreamNote};
 
+/// The cause of a gap behind a life that ended as it should.
+pub(super) const STOPPED: &str = "the service was stopped";
+
 /// Which book, and who opens it.
 #[derive(Clone, Debug)]
 pub struct Opening<'a> {
@@ -74,7 +77,7 @@ impl Last {
     #[must_use]
     pub const fn cause(&self) -> &'static str {
         match self {
-            Self { ended: true, .. } => "the service was stopped",
+            Self { ended: true, .. } => STOPPED,
             Self { is_of_this_boot: true, .. } => "the service was killed",
             _ => "the host went down",
         }

@@ -84,6 +84,17 @@ impl Reader {
         self.list(&sql, |row| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? }))
     }
 
+    /// The gaps within `period` that end no later than they begin, because the clock was set back meanwhile.
+    pub fn backward_gaps(&self, period: &Range<i64>) -> Result<Vec<Gap>, BookError> {
+        let micros = |second: i64| second.saturating_mul(1_000_000);
+        let (from, to) = (micros(period.start), micros(period.end));
+        let sql = format!(
+            "SELECT from_us, to_us, cause FROM gap WHERE to_us <= from_us AND from_us >= {from} AND to_us < {to} \
+             ORDER BY from_us, to_us"
+        );
+        self.list(&sql, |row| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? }))
+    }
+
     /// Gives `each` the rows that begin within `range`, in the order of their beginnings: beginning, account, bytes. Those of
     /// days begin with the days of `zone`.
     pub fn rows(

@@ -51,6 +51,20 @@ health! {
     audit_mismatches = "audit_mismatch_total",
 }
 
+impl Health {
+    /// The names of those by which totals may be short, late, or on another account than they should. The others tell how the
+    /// service fares, and are right again by themselves.
+    pub const TROUBLES: &'static [&'static str] = &[
+        "overflow_bytes_total",
+        "gaps",
+        "listener_bytes_total",
+        "malformed_packets_total",
+        "unfollowed_connections_total",
+        "coarse_bytes_total",
+        "audit_mismatch_total",
+    ];
+}
+
 impl Serialize for Health {
     /// As a map without what is 0.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -59,5 +73,15 @@ impl Serialize for Health {
             map.serialize_entry(name, &number)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trouble_is_a_number_of_health() {
+        assert!(Health::TROUBLES.iter().all(|name| Health::NAMES.contains(name)));
     }
 }

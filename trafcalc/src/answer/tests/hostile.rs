@@ -33,6 +33,7 @@ fn answer_of_names() -> Answer {
         each: None,
         percentile: None,
         notes: Vec::new(),
+        is_doubtful: false,
         rows: NAMES.map(row).to_vec(),
         total: Figures::default(),
         gaps: Gaps(NAMES[..5].iter().copied().map(gap).collect()),

@@ -41,7 +41,7 @@ fn of_json(text: &str) -> Vec<Shown> {
 fn of_csv(text: &str) -> Vec<Shown> {
     let mut lines = text.split("\r\n").map(|line| line.split(',').collect::<Vec<_>>());
     let titles = lines.next().unwrap();
-    let lines = lines.filter(|fields| fields.len() > 1 && fields[0] != "gap").map(|fields| {
+    let lines = lines.filter(|fields| ["row", "total"].contains(&fields[0])).map(|fields| {
         let field = |name: &str| fields[titles.iter().position(|title| *title == name).unwrap()];
         let number = |name: &str| field(name).parse().unwrap();
         let who = [field("account"), field("user"), field("uid"), field("record")];
