@@ -145,7 +145,9 @@ fn json_and_csv_are_for_programs() {
     assert_eq!(case.printed(&[&args[..], &["--format=json"]].concat()), format!("{json}\n"));
     let csv = "record,from,to,uid,user,unit,program,account,others,sent_bytes,received_bytes,total_bytes,cause\r\n\
                row,2026-11-04T00:00:00+01:00,2026-11-05T00:00:00+01:00,1001,bob,,,,,1,2,3,\r\n\
-               total,2026-11-04T00:00:00+01:00,2026-11-05T00:00:00+01:00,,,,,,,1,2,3,\r\n";
+               total,2026-11-04T00:00:00+01:00,2026-11-05T00:00:00+01:00,,,,,,,1,2,3,\r\n\
+               zone,2026-11-04T00:00:00+01:00,2026-11-05T00:00:00+01:00,,,,,,,,,,Europe/Berlin\r\n\
+               gap,2026-11-04T11:01:00+01:00,2026-11-05T00:00:00+01:00,,,,,,,,,,no report tells of this time yet\r\n";
     assert_eq!(case.printed(&[&args[..], &["--format=csv"]].concat()), csv);
 }
 

@@ -1,6 +1,7 @@
 //! An answer as RFC 4180 has it, with exact figures. Pure.
 //!
-//! One table: its `record` says whether a line is a row, the total, a gap, or a note, so that none of them is left out.
+//! One table: its `record` says what a line is: a row, the total, the zone, what is asked for only, a gap, or a note, so that none of
+//! them is left out.
 
 use std::time::SystemTime;
 
@@ -8,8 +9,8 @@ use jiff::Timestamp;
 
 use super::figure::printable;
 use super::rows::volume;
-use super::times::{at, iso};
-use super::{Answer, Figures, Label};
+use super::times::{at, iso, name as zone_name};
+use super::{Answer, Dimension, Figures, Label};
 use crate::book::Gap;
 
 /// Columns of whose a row is.
@@ -30,7 +31,16 @@ pub(super) fn csv(answer: &Answer) -> String {
     let period = [second(answer.period.start), second(answer.period.end)];
     let no_figures = || vec![String::new(); figure_columns.len()];
     text += &line(record("total", period.clone(), nobody(), figures(&answer.total), ""));
-    for Gap { from, to, cause } in &answer.gaps.0 {
+    text +=
+        &line(record("zone", period.clone(), nobody(), no_figures(), &zone_name(&answer.zone, answer.period.start)));
+    for (dimension, names) in answer.only.lists() {
+        for only in names {
+            text += &line(record("only", period.clone(), filter(dimension, only), no_figures(), ""));
+        }
+    }
+    let mut gaps: Vec<_> = answer.outside.iter().chain(&answer.gaps.0).collect();
+    gaps.sort_by_key(|gap| gap.from);
+    for Gap { from, to, cause } in gaps {
         let times = [*from, *to].map(|time| moment(answer, time));
         text += &line(record("gap", times, nobody(), no_figures(), cause));
     }
@@ -38,6 +48,14 @@ pub(super) fn csv(answer: &Answer) -> String {
         text += &line(record("note", period.clone(), nobody(), no_figures(), note));
     }
     text
+}
+
+/// What is asked for, in its column.
+fn filter(dimension: Dimension, text: &str) -> [String; LABELS.len()] {
+    let mut label = [const { String::new() }; LABELS.len()];
+    let column = LABELS.iter().position(|title| *title == dimension.name()).unwrap_or_default();
+    label[column] = name(text);
+    label
 }
 
 fn moment(answer: &Answer, time: SystemTime) -> String {

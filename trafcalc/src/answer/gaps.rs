@@ -40,6 +40,11 @@ impl Gaps {
     }
 }
 
+/// Whole seconds as a gap.
+pub(super) fn gap(seconds: &Range<i64>, cause: &str) -> Gap {
+    Gap { from: time(seconds.start), to: time(seconds.end), cause: cause.to_owned() }
+}
+
 fn time(second: i64) -> SystemTime {
     at(second).try_into().unwrap_or(SystemTime::UNIX_EPOCH)
 }
@@ -49,7 +54,7 @@ mod tests {
     use super::*;
 
     fn gap(from: i64, to: i64) -> Gap {
-        Gap { from: time(from), to: time(to), cause: "why".to_owned() }
+        super::gap(&(from..to), "why")
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! An answer as one JSON object on one line, with exact figures. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -23,6 +25,9 @@ struct Document<'a> {
     counted_from: Option<String>,
     counted_to: Option<String>,
     by: Vec<&'static str>,
+    /// Names or numbers, by what they are; absent where all are asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    only: BTreeMap<&'static str, &'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     percentile: Option<u8>,
     notes: &'a [String],
@@ -113,6 +118,7 @@ fn document(answer: &Answer) -> Document<'_> {
         counted_from,
         counted_to,
         by: answer.by.iter().map(|dimension| dimension.name()).collect(),
+        only: answer.only.lists().map(|(dimension, names)| (dimension.name(), names)).collect(),
         percentile: answer.percentile,
         notes: &answer.notes,
         rows: answer.rows.iter().map(|row| row_fields(answer, row)).collect(),

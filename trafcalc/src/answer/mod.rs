@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::book::{Contents, Reader};
+use crate::book::{Contents, Gap, Reader};
 use crate::config::{self, Overrides};
 
 pub use error::AnswerError;
@@ -80,6 +80,8 @@ pub struct Answer {
     pub zone: TimeZone,
     /// What rows are told apart by.
     pub by: Vec<Dimension>,
+    /// Whose bytes.
+    pub only: Only,
     /// What the period is cut into.
     pub each: Option<Each>,
     /// Which percentile is told.
@@ -94,6 +96,8 @@ pub struct Answer {
     pub total: Figures,
     /// The times that were not counted.
     pub gaps: Gaps,
+    /// What of the period, up to now, is before the book's beginning or after its last report.
+    pub outside: Vec<Gap>,
 }
 
 /// Which book is asked, and how the answer is shown.
@@ -148,9 +152,10 @@ pub fn ask(book: &Reader, question: &Question, now: Timestamp) -> Result<Answer,
     let (by, each, percentile) = (question.by.clone(), question.each, question.percentile);
     let doubts = Doubts::of(book, &times.period)?.sentences(&zone);
     let is_doubtful = !doubts.is_empty();
+    let (only, outside) = (question.only.clone(), times.outside(&contents, now));
     let Times { period, counted, mut notes, .. } = times;
     notes.extend(doubts);
-    Ok(Answer { period, counted, zone, by, each, percentile, notes, is_doubtful, rows, total, gaps })
+    Ok(Answer { period, counted, zone, by, only, each, percentile, notes, is_doubtful, rows, total, gaps, outside })
 }
 
 /// What was asked for, or that of the last life. Never the reader's own, which may be another.

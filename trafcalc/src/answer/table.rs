@@ -8,7 +8,7 @@ use super::figure::{length, printable, scaled};
 use super::names::{Names, labelled};
 use super::rows::volume;
 use super::times::{moment, name};
-use super::{Answer, Each, Figures, Row};
+use super::{Answer, Dimension, Each, Figures, Row};
 use crate::book::Gap;
 use crate::capture::Bytes;
 
@@ -42,10 +42,20 @@ fn heading(answer: &Answer) -> String {
         let _ = write!(text, ", counted until {}", moment(counted.end, zone));
     }
     text.push('\n');
+    let only: Vec<_> = answer.only.lists().map(|(dimension, names)| only(dimension, names)).collect();
+    if !only.is_empty() {
+        let _ = writeln!(text, "Only {}.", only.join(" and "));
+    }
     for note in &answer.notes {
         let _ = writeln!(text, "{}", printable(note));
     }
     text + "\n"
+}
+
+/// As in: user "ada" or "bob".
+fn only(dimension: Dimension, names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("\"{}\"", printable(name))).collect();
+    format!("{} {}", dimension.name(), names.join(" or "))
 }
 
 enum Line {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Question;
 use super::error::AnswerError;
 use super::period::rounded;
-use crate::book::{Contents, FINE_S};
+use super::{Question, gaps};
+use crate::book::{Contents, FINE_S, Gap};
 
 /// The period and what is known of it.
 pub(super) struct Times {
@@ -48,6 +48,15 @@ impl Times {
         if contents.begun_s > self.period.start {
             self.notes.push(format!("The book was begun at {}.", moment(contents.begun_s, &self.zone)));
         }
+    }
+
+    /// What of the period, up to now, is before the book's beginning or after its last report.
+    pub fn outside(&self, contents: &Contents, now: Timestamp) -> Vec<Gap> {
+        let to = self.period.end.min(now.as_second());
+        let before = (self.period.start..to.min(contents.begun_s), "the book was not begun");
+        let after = (self.period.start.max(contents.until_s)..to, "no report tells of this time yet");
+        let times = [before, after].into_iter().filter(|(seconds, _)| !seconds.is_empty());
+        times.map(|(seconds, cause)| gaps::gap(&seconds, cause)).collect()
     }
 
     /// How many rows of five minutes there can be in `seconds`, as far as they are counted.

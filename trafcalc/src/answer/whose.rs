@@ -61,6 +61,13 @@ const MAX_SUGGESTIONS: usize = 3;
 const ALIKE: f64 = 0.8;
 
 impl Only {
+    /// What is asked for, by what it is; empty lists are left out.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (Dimension, &[String])> {
+        let lists =
+            [(Dimension::User, &self.users), (Dimension::Unit, &self.units), (Dimension::Program, &self.programs)];
+        lists.into_iter().map(|(dimension, names)| (dimension, names.as_slice())).filter(|(_, names)| !names.is_empty())
+    }
+
     /// Checks that each name that is asked for is in the book.
     pub(super) fn check(&self, accounts: &[(i64, AccountKey)]) -> Result<(), Unknown> {
         let names = |of: fn(&AccountKey) -> Option<&str>| -> Vec<&str> {

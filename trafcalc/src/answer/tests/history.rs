@@ -141,6 +141,10 @@ impl History {
         ask(&Reader::open(&self.path).unwrap(), question, self.until)
     }
 
+    pub fn ask_at(&self, now: &str, question: &Question) -> Result<Answer, AnswerError> {
+        ask(&Reader::open(&self.path).unwrap(), question, time(now))
+    }
+
     /// What is in a period, by part and by whose it is, reckoned as simply as can be.
     fn truth(&self, question: &Question, period: &Range<i64>, zone: &TimeZone) -> BTreeMap<(String, Whose), Bytes> {
         let mut truth: BTreeMap<_, Bytes> = BTreeMap::new();

@@ -30,6 +30,7 @@ fn answer_of_names() -> Answer {
         counted: 0..300,
         zone: TimeZone::UTC,
         by: vec![Dimension::User, Dimension::Unit, Dimension::Program],
+        only: Only::default(),
         each: None,
         percentile: None,
         notes: Vec::new(),
@@ -37,6 +38,7 @@ fn answer_of_names() -> Answer {
         rows: NAMES.map(row).to_vec(),
         total: Figures::default(),
         gaps: Gaps(NAMES[..5].iter().copied().map(gap).collect()),
+        outside: Vec::new(),
     }
 }
 
@@ -54,7 +56,7 @@ fn no_name_drives_a_terminal_or_ends_a_line() {
     let line = json(&answer);
     assert!(is_harmless(&line) && line.lines().count() == 1, "{line:?}");
     let lines = csv(&answer).replace("\r\n", "\n");
-    assert!(is_harmless(&lines) && lines.lines().count() == 1 + NAMES.len() + 1 + 5, "{lines:?}");
+    assert!(is_harmless(&lines) && lines.lines().count() == 1 + NAMES.len() + 1 + 1 + 5, "{lines:?}");
 }
 
 #[test]
