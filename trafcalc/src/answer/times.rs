@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::error::AnswerError;
 use super::period::rounded;
@@ -67,10 +67,13 @@ impl Times {
     }
 }
 
-/// A moment as people read it, in the zone: without seconds where there are none.
+/// A moment as people read it, in the zone: without seconds where there are none, with the offset where clocks show it twice.
 pub(super) fn moment(second: i64, zone: &TimeZone) -> String {
-    let at = zone.to_datetime(at(second));
-    at.strftime(if at.second() == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
+    let local = zone.to_datetime(at(second));
+    let is_twice = matches!(zone.to_ambiguous_timestamp(local).offset(), AmbiguousOffset::Fold { .. });
+    let offset = if is_twice { format!(" {}", zone.to_offset(at(second))) } else { String::new() };
+    let format = if local.second() == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" };
+    format!("{}{offset}", local.strftime(format))
 }
 
 /// A moment as programs read it, with its offset.
@@ -86,4 +89,32 @@ pub(super) fn at(second: i64) -> Timestamp {
 /// The zone by its name, or by its offset where it has none.
 pub(super) fn name(zone: &TimeZone, second: i64) -> String {
     zone.iana_name().map_or_else(|| zone.to_offset(at(second)).to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_comes_twice_has_its_offset() {
+        for (zone, moments) in [
+            (
+                "Europe/Berlin",
+                &[
+                    ("2026-10-24T23:59:59Z", "2026-10-25 01:59:59"),
+                    ("2026-10-25T00:00:00Z", "2026-10-25 02:00 +02"),
+                    ("2026-10-25T01:00:00Z", "2026-10-25 02:00 +01"),
+                    ("2026-10-25T02:00:00Z", "2026-10-25 03:00"),
+                    ("2026-03-29T01:00:00Z", "2026-03-29 03:00"),
+                ][..],
+            ),
+            ("Australia/Lord_Howe", &[("2026-04-04T15:00:00Z", "2026-04-05 01:30 +10:30")]),
+            ("UTC", &[("2026-10-25T00:00:00Z", "2026-10-25 00:00")]),
+        ] {
+            let zone = TimeZone::get(zone).unwrap();
+            for (at, shown) in moments {
+                assert_eq!(moment(at.parse::<Timestamp>().unwrap().as_second(), &zone), *shown);
+            }
+        }
+    }
 }
