@@ -7,8 +7,8 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::error::AnswerError;
 use super::period::rounded;
-use super::{Question, gaps};
-use crate::book::{Contents, FINE_S, Gap};
+use super::{Asked, Question, gaps};
+use crate::book::{Contents, FINE_S, Gap, date_of, day_row, hour_row};
 
 /// The period and what is known of it.
 pub(super) struct Times {
@@ -24,7 +24,8 @@ pub(super) struct Times {
 impl Times {
     pub fn of(question: &Question, contents: &Contents, zone: &TimeZone, now: Timestamp) -> Result<Self, AnswerError> {
         let asked = question.asked.seconds(now, zone, question.billing_day);
-        let period = rounded(&asked);
+        let (start, shortest) = beginning(question, rounded(&asked).start, contents, zone);
+        let period = start..rounded(&asked).end;
         let said = |seconds: &Range<i64>| (moment(seconds.start, zone), moment(seconds.end, zone));
         let (from, to) = said(&period);
         if asked.start >= asked.end {
@@ -38,7 +39,7 @@ impl Times {
         let counted = start..period.end.min(contents.until_s).max(start);
         let mut times = Self { period, counted, zone: zone.clone(), notes: Vec::new() };
         if times.period != asked {
-            times.notes.push("The period was widened to full five minutes, the shortest time the book tells.".into());
+            times.notes.push(format!("The period was widened to full {shortest}."));
         }
         times.note_beginning(contents);
         Ok(times)
@@ -64,6 +65,23 @@ impl Times {
         let counted = seconds.start.max(self.counted.start)..seconds.end.min(self.counted.end);
         let slots = rounded(&counted);
         if counted.is_empty() { 0 } else { usize::try_from((slots.end - slots.start) / FINE_S).unwrap_or(0) }
+    }
+}
+
+/// The beginning of the period, and the shortest time that there is then. Nobody who asks for so long up to now means the
+/// minute in which it begins: where its row is no longer there, that of its hour or day tells it.
+fn beginning(question: &Question, start: i64, contents: &Contents, zone: &TimeZone) -> (i64, &'static str) {
+    let (hour, day) = (hour_row(start, zone), day_row(date_of(start, zone), zone));
+    // What was before the book's beginning is not asked of it.
+    let is_gone = |row: &Range<i64>, kept_from_s| {
+        matches!(question.asked, Asked::Last(_)) && row.end > contents.begun_s && start < kept_from_s
+    };
+    if is_gone(&day, contents.hours_from_s) {
+        (day.start, "days, the shortest time the book still tells of its beginning")
+    } else if is_gone(&hour, contents.fine_from_s) {
+        (hour.start, "hours, the shortest time the book still tells of its beginning")
+    } else {
+        (start, "five minutes, the shortest time the book tells")
     }
 }
 

@@ -35,6 +35,43 @@ fn every_figure_is_the_truth() {
 }
 
 #[test]
+fn so_long_up_to_now_begins_with_the_hour_or_day_that_is_still_told() {
+    let (history, berlin) = (History::of_berlin(), zone(BERLIN));
+    let last = |hours| Question { asked: Asked::Last(Duration::from_hours(hours)), ..question() };
+    // As long ago as that there are no rows of five minutes any more.
+    let answer = history.check(&last(24 * 40), &berlin, "2026-10-17T08:00:00Z", "2026-11-26T08:05:00Z");
+    let note = "The period was widened to full hours, the shortest time the book still tells of its beginning.";
+    assert_eq!(answer.notes, [note]);
+    let whole_hours = history.ask_at("2026-11-26T08:00:00Z", &last(24 * 40)).unwrap();
+    assert!(whole_hours.notes.is_empty(), "{:?}", whole_hours.notes);
+    let answer = history.check(&last(24 * 30), &berlin, "2026-10-27T08:00:00Z", "2026-11-26T08:05:00Z");
+    assert_eq!(answer.notes, ["The period was widened to full five minutes, the shortest time the book tells."]);
+    // Before the book's beginning there is nothing to widen for.
+    let answer = history.check(&last(24 * 80), &berlin, "2026-09-07T08:00:00Z", "2026-11-26T08:05:00Z");
+    assert!(answer.notes[0].contains("five minutes"), "{:?}", answer.notes);
+    // Nor is there an hour of another zone.
+    let error = history.ask(&Question { zone: Some(zone("Asia/Kolkata")), ..last(24 * 40) }).unwrap_err();
+    assert!(matches!(error, AnswerError::Removed { .. }), "{error}");
+}
+
+#[test]
+fn so_long_up_to_now_begins_with_the_day_where_hours_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.db");
+    let (mut book, _) = Book::open(&opening(&path, zone(BERLIN), time("2022-01-01T00:00:00Z"))).unwrap();
+    for (seq, at) in [(1, "2022-06-01T05:00:00.5Z"), (2, "2026-11-26T08:02:00.5Z")] {
+        let moved = vec![Moved { account: accounts()[0].clone(), bytes: Bytes { sent: 5, received: 0 } }];
+        book.commit(&commit(seq, time(at), moved)).unwrap();
+    }
+    book.trim(system(time(END))).unwrap();
+    let last = time(END).as_second() - time("2022-06-01T12:34:00Z").as_second();
+    let asked = Asked::Last(Duration::from_secs(last.unsigned_abs()));
+    let answer = ask(&Reader::open(&path).unwrap(), &Question { asked, ..question() }, time(END)).unwrap();
+    assert_eq!((answer.period.start, answer.total.bytes.sent), (time("2022-05-31T22:00:00Z").as_second(), 10));
+    assert!(answer.notes[0].contains("full days"), "{:?}", answer.notes);
+}
+
+#[test]
 fn filters_leave_only_what_is_asked_for() {
     let (history, berlin) = (History::of_berlin(), zone(BERLIN));
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
