@@ -221,7 +221,7 @@ fn a_book_that_cannot_be_read_is_named() {
         fs::remove_file(format!("{}{end}", case.book().display())).unwrap();
     }
     fs::set_permissions(case.folder.path(), Permissions::from_mode(0o555)).unwrap();
-    expect(69, "cannot be read without its -wal and -shm files", &run_without(&OVERRIDES, case.command(&[])));
+    expect(77, "cannot be read without its -wal and -shm files", &run_without(&OVERRIDES, case.command(&[])));
     fs::set_permissions(case.folder.path(), Permissions::from_mode(0o755)).unwrap();
     fs::remove_file(case.book()).unwrap();
     fs::create_dir(case.book()).unwrap();
@@ -231,7 +231,7 @@ fn a_book_that_cannot_be_read_is_named() {
     fs::write(case.book(), "").unwrap();
     expect(69, "is empty: the service that begins it has not written it yet", &case.command(&[]).output().unwrap());
     fs::write(case.book(), "no book\n".repeat(1_000)).unwrap();
-    expect(69, "file is not a database", &case.command(&[]).output().unwrap());
+    expect(78, "is no book, and not even a database", &case.command(&[]).output().unwrap());
 }
 
 #[test]

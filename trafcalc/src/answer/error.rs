@@ -112,7 +112,7 @@ impl AnswerError {
             Self::Unknown(_) | Self::Empty { .. } | Self::NotUnderWay { .. } => Exit::Usage,
             Self::Config(_) | Self::NoBookKept => Exit::Config,
             Self::Book(error) if error.trouble() == Trouble::NotOurs => Exit::Config,
-            Self::Forbidden(_) => Exit::Privilege,
+            Self::Forbidden(_) | Self::Book(BookError::Unshared { .. }) => Exit::Privilege,
             Self::NoZone(_) | Self::Missing(_) | Self::Book(_) | Self::NothingCounted { .. } | Self::Removed { .. } => {
                 Exit::Unavailable
             }

@@ -45,6 +45,20 @@ pub enum BookError {
         /// The book.
         path: PathBuf,
     },
+    /// It is a file of something else. One that is to be written is set aside instead.
+    #[error("{} is no book, and not even a database; name the book with --book", path.display())]
+    NoDatabase {
+        /// What was taken for the book.
+        path: PathBuf,
+    },
+    /// Who only reads it came upon a place in it that is not what was written.
+    #[error("the book {} is damaged and cannot tell this: {source}", path.display())]
+    Damaged {
+        /// The book.
+        path: PathBuf,
+        /// What `SQLite` said.
+        source: rusqlite::Error,
+    },
     /// The files that readers and the writer share are not there, and cannot be made.
     #[error(
         "the book {} cannot be read without its -wal and -shm files, and this user may not make them in its folder; trafcalc \
@@ -130,7 +144,8 @@ impl BookError {
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::InUse { .. } => Trouble::Locked,
-            Self::Newer { .. } | Self::Foreign { .. } => Trouble::NotOurs,
+            Self::Newer { .. } | Self::Foreign { .. } | Self::NoDatabase { .. } => Trouble::NotOurs,
+            Self::Damaged { .. } => Trouble::Corrupt,
             Self::Empty { .. } | Self::Unshared { .. } | Self::UnknownSink { .. } => Trouble::Other,
             Self::File { source, .. } => of_file(source),
             Self::Database { source, .. } => of_database(source),

@@ -183,6 +183,8 @@ fn read_error(path: &Path, source: rusqlite::Error) -> BookError {
     match source.sqlite_error_code() {
         // Who reads has to write into the `-shm` file, or to find it as a writer left it.
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => BookError::Unshared { path: path.to_owned() },
+        Some(ErrorCode::NotADatabase) => BookError::NoDatabase { path: path.to_owned() },
+        Some(ErrorCode::DatabaseCorrupt) => BookError::Damaged { path: path.to_owned(), source },
         _ => database_error(path, "reading it", source),
     }
 }

@@ -138,5 +138,23 @@ fn what_is_no_book_is_told_apart() {
     std::fs::write(&path, "").unwrap();
     assert!(matches!(error(&path), AnswerError::Book(BookError::Empty { .. })), "{}", error(&path));
     std::fs::write(&path, "no book\n".repeat(1000)).unwrap();
-    assert_eq!(error(&path).exit(), Exit::Unavailable, "{}", error(&path));
+    assert_eq!(error(&path).exit(), Exit::Config, "{}", error(&path));
+    let unshared = AnswerError::from(BookError::Unshared { path: path.clone() });
+    assert_eq!(unshared.exit(), Exit::Privilege);
+}
+
+#[test]
+fn a_damaged_book_is_not_set_aside_by_who_reads_it() {
+    let history = History::of_berlin();
+    let mut book = std::fs::read(&history.path).unwrap();
+    // Behind the first page, which says what it is.
+    book[4096..].fill(0xa5);
+    std::fs::write(&history.path, book).unwrap();
+    let error = match Reader::open(&history.path) {
+        Ok(reader) => ask(&reader, &question(), time(END)).unwrap_err(),
+        Err(error) => error.into(),
+    };
+    assert_eq!(error.exit(), Exit::Unavailable);
+    let error = error.to_string();
+    assert!(error.contains("is damaged") && !error.contains("set aside"), "{error}");
 }
