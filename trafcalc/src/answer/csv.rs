@@ -110,10 +110,20 @@ fn figures(figures: &Figures) -> Vec<String> {
     numbers.into_iter().map(|number| number.to_string()).collect()
 }
 
-/// A name that no terminal obeys and no spreadsheet takes for a formula.
+/// A name that no terminal obeys and no spreadsheet takes for a formula. Where numbers have a comma, spreadsheets end fields
+/// with a semicolon.
 fn name(text: &str) -> String {
-    let text = printable(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+    let mut name = String::with_capacity(text.len());
+    let mut is_beginning = true;
+    for character in printable(text).chars() {
+        if is_beginning && matches!(character, '=' | '+' | '-' | '@') {
+            name.push('\'');
+        }
+        // Some leave out blanks and quotation marks.
+        is_beginning = character == ';' || is_beginning && (character.is_whitespace() || character == '"');
+        name.push(character);
+    }
+    name
 }
 
 fn line(fields: impl Iterator<Item = String>) -> String {
@@ -121,7 +131,7 @@ fn line(fields: impl Iterator<Item = String>) -> String {
 }
 
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\r', '\n']) || field.starts_with(' ') || field.ends_with(' ') {
+    if field.contains([',', ';', '"', '\r', '\n']) || field.starts_with(' ') || field.ends_with(' ') {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.to_owned()

@@ -53,11 +53,14 @@ pub(super) fn length(duration: Duration) -> String {
     told.join(" ")
 }
 
-/// A name in which nothing ends a line, moves a terminal's cursor, or turns the direction of a text.
+/// A name in which nothing ends a line, moves a terminal's cursor, or turns the direction of a text. A backslash is two, so
+/// that what is escaped cannot be imitated.
 pub(super) fn printable(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for character in name.chars() {
-        if is_unsafe(character) {
+        if character == '\\' {
+            text.push_str("\\\\");
+        } else if is_unsafe(character) {
             let _ = write!(text, "\\u{:04x}", u32::from(character));
         } else {
             text.push(character);
@@ -108,8 +111,8 @@ mod tests {
     #[test]
     fn no_name_drives_a_terminal() {
         assert_eq!(
-            printable("a\u{1b}[2J\n\u{85}\u{2028}\u{202e}b\u{e9}"),
-            "a\\u001b[2J\\u000a\\u0085\\u2028\\u202eb\u{e9}"
+            printable("a\u{1b}[2J\n\u{85}\u{2028}\u{202e}b\u{e9}\\u0007"),
+            "a\\u001b[2J\\u000a\\u0085\\u2028\\u202eb\u{e9}\\\\u0007"
         );
     }
 }

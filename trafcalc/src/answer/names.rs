@@ -7,6 +7,8 @@ use super::{Answer, Dimension, Label, Row, Whose};
 
 /// Stands for what is not known.
 const UNKNOWN: &str = "-";
+/// Stands for all rows.
+pub(super) const TOTAL: &str = "total";
 
 /// The columns with names, and what has to be known to tell users apart.
 pub(super) struct Names<'a> {
@@ -34,21 +36,39 @@ impl<'a> Names<'a> {
     fn cell(&self, whose: &Whose, dimension: Dimension) -> String {
         let text = match dimension {
             Dimension::User => self.user(whose),
-            Dimension::Unit => whose.unit.as_deref().map(str::to_owned),
-            Dimension::Program => whose.program.as_deref().map(str::to_owned),
+            Dimension::Unit => whose.unit.as_deref().map(quoted),
+            Dimension::Program => whose.program.as_deref().map(quoted),
         };
-        text.map_or_else(|| UNKNOWN.to_owned(), |text| printable(&text))
+        text.unwrap_or_else(|| UNKNOWN.to_owned())
     }
 
     /// The name, with the number where the name alone does not tell; the number where there is no name.
     fn user(&self, whose: &Whose) -> Option<String> {
         let uid = whose.uid.map(|uid| uid.to_string());
         match (&whose.user, uid) {
-            (Some(user), Some(uid)) if self.shared.contains(user.as_str()) => Some(format!("{user} ({uid})")),
-            (Some(user), _) => Some(user.clone()),
+            (Some(user), Some(uid)) if self.shared.contains(user.as_str()) || is_other_number(user, &uid) => {
+                Some(format!("{} ({uid})", quoted(user)))
+            }
+            (Some(user), _) => Some(quoted(user)),
             (None, uid) => uid,
         }
     }
+}
+
+/// Whether a name looks like the number of somebody else.
+fn is_other_number(user: &str, uid: &str) -> bool {
+    user != uid && user.parse::<u32>().is_ok()
+}
+
+/// A name that is safe to print, in quotation marks where it could be taken for what is not a name or for two columns.
+fn quoted(name: &str) -> String {
+    let is_blank_pair = |pair: (char, char)| pair.0.is_whitespace() && pair.1.is_whitespace();
+    let is_plain = !matches!(name, "" | UNKNOWN | TOTAL)
+        && !name.contains(['(', ')', '"'])
+        && !name.starts_with(char::is_whitespace)
+        && !name.ends_with(char::is_whitespace)
+        && !name.chars().zip(name.chars().skip(1)).any(is_blank_pair);
+    if is_plain { printable(name) } else { format!("\"{}\"", printable(name).replace('"', "\\\"")) }
 }
 
 fn shared(rows: &[Row]) -> HashSet<&str> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::figure::{length, printable, scaled};
-use super::names::{Names, labelled};
+use super::names::{Names, TOTAL, labelled};
 use super::rows::volume;
 use super::times::{moment, name};
 use super::{Answer, Dimension, Each, Figures, Row};
@@ -81,7 +81,7 @@ fn lines(answer: &Answer, is_exact: bool) -> Vec<Line> {
     if answer.each.is_some() {
         lines.push(Line::Blank);
     }
-    let total = labelled("total", answer.by.len());
+    let total = labelled(TOTAL, answer.by.len());
     lines.push(Line::Cells(total.into_iter().chain(figures(&answer.total, is_exact)).collect()));
     lines
 }

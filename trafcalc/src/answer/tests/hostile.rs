@@ -1,7 +1,7 @@
 use super::*;
 use crate::answer::{csv::csv, json::json, table::table};
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "\u{1b}[2J",
     "a\nb\rc\td",
     "\u{85}\u{2028}\u{2029}",
@@ -10,6 +10,7 @@ const NAMES: [&str; 8] = [
     "=cmd|' /C calc'!A0",
     "\u{feff}\u{7f}\u{9b}",
     " null ",
+    "a;=1+1",
 ];
 
 fn answer_of_names() -> Answer {
@@ -72,6 +73,32 @@ fn no_name_is_a_formula_or_another_field() {
     assert!(lines.contains(r#","a,b""c","a,b""c","a,b""c",,,0,0,0,"#), "{lines}");
     assert!(lines.contains(",'=cmd|' /C calc'!A0,") && !lines.contains(",="), "{lines}");
     assert!(lines.contains(r#"," null ","#), "{lines}");
+    assert!(lines.contains(r#","a;'=1+1","#) && !lines.contains(";="), "{lines}");
+}
+
+/// Shows rows of these users, whose numbers are 7 and so on; gives the names that are shown.
+fn shown_users(users: &[&str]) -> Vec<String> {
+    let mut answer = answer_of_names();
+    answer.by = vec![Dimension::User];
+    answer.rows.truncate(users.len());
+    for ((row, user), uid) in answer.rows.iter_mut().zip(users).zip(7..) {
+        let Label::One(whose) = &mut row.label else { panic!("there are others") };
+        (whose.uid, whose.user) = (Some(uid), Some((*user).to_owned()));
+    }
+    let shown = table(&answer, true);
+    let names = shown.lines().skip(3).take(users.len());
+    names.map(|line| line.trim_end_matches([' ', '0']).to_owned()).collect()
+}
+
+#[test]
+fn no_name_imitates_what_is_not_a_name() {
+    let users = ["total", "(unattributed)", "(others: 3)", "-", "ada (9)", "a  b"];
+    let told = [r#""total""#, r#""(unattributed)""#, r#""(others: 3)""#, r#""-""#, r#""ada (9)""#, r#""a  b""#];
+    assert_eq!(shown_users(&users), told);
+    let users = ["9", "9x", r"a\u0007", r#"a"b"#, "", "a b"];
+    let told = ["9 (7)", "9x", r"a\\u0007", r#""a\"b""#, r#""""#, "a b"];
+    assert_eq!(shown_users(&users), told);
+    assert_eq!(shown_users(&["7"]), ["7"], "who has no name is booked by the number");
 }
 
 #[test]
