@@ -59,11 +59,18 @@ pub(super) struct Sums {
     part_s: i64,
     /// What moved in it, of each place.
     part: Vec<Bytes>,
+    /// The places in it of whom something moved: of many, most move nothing in a part.
+    touched: Vec<usize>,
 }
 
 impl Sums {
     pub fn new(groups: &Groups) -> Self {
-        Self { cells: Vec::new(), part_s: i64::MIN, part: vec![Bytes::default(); groups.whose.len()] }
+        Self {
+            cells: Vec::new(),
+            part_s: i64::MIN,
+            part: vec![Bytes::default(); groups.whose.len()],
+            touched: Vec::new(),
+        }
     }
 
     /// Adds a row of the book to the part that begins at `part_s`.
@@ -72,14 +79,17 @@ impl Sums {
             self.close();
             self.part_s = part_s;
         }
+        if self.part[place].is_zero() && !bytes.is_zero() {
+            self.touched.push(place);
+        }
         self.part[place] = sum(self.part[place], bytes);
     }
 
     /// To be called when all is added.
     pub fn close(&mut self) {
-        let part = self.part.iter_mut().map(std::mem::take).enumerate();
-        let moved = part.filter(|(_, bytes)| !bytes.is_zero());
-        self.cells.extend(moved.map(|(place, bytes)| (self.part_s, place, bytes)));
+        let (part_s, part) = (self.part_s, &mut self.part);
+        let moved = self.touched.drain(..).map(|place| (part_s, place, std::mem::take(&mut part[place])));
+        self.cells.extend(moved);
     }
 
     /// In all.
@@ -133,5 +143,27 @@ impl Ranking {
         let mut ranks = vec![None; groups.whose.len()];
         self.told.iter().enumerate().for_each(|(rank, place)| ranks[*place] = Some(rank));
         ranks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::{Dimension, Only};
+    use crate::book::{AccountKey, AccountKind};
+
+    #[test]
+    fn a_part_has_who_moved_something_in_it_once() {
+        let user = |uid| AccountKey { kind: AccountKind::User, uid: Some(uid), user: None, program: None, unit: None };
+        let accounts: Vec<_> = (0..1_000_u32).map(|uid| (i64::from(uid), user(uid))).collect();
+        let mut sums = Sums::new(&Groups::new(&accounts, &[Dimension::User], &Only::default()));
+        let bytes = |sent| Bytes { sent, received: 0 };
+        for (part_s, place, sent) in [(0, 7, 1), (0, 7, 2), (0, 9, 0), (0, 3, 4), (300, 7, 5)] {
+            sums.add(part_s, place, bytes(sent));
+            assert!(sums.touched.len() <= 2, "closing a part costs what moved in it");
+        }
+        sums.close();
+        sums.close();
+        assert_eq!(sums.cells, [(0, 7, bytes(3)), (0, 3, bytes(4)), (300, 7, bytes(5))]);
     }
 }
