@@ -121,7 +121,7 @@ impl Reader {
              ), grown AS (
                  SELECT key, sum(sign * value) AS number FROM told JOIN report USING (epoch, seq),
                      json_each(CASE WHEN json_valid(health) THEN health ELSE '{{}}' END)
-                 WHERE type = 'integer' GROUP BY epoch, key HAVING max(sign) = 1 AND number > 0
+                 WHERE type = 'integer' GROUP BY epoch, key HAVING number > 0
              )
              SELECT key, CAST(sum(number) AS INTEGER) FROM grown GROUP BY key ORDER BY key"
         );
