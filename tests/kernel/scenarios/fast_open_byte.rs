@@ -15,8 +15,17 @@ const CONNECTIONS: u32 = 20;
 
 fn run(test: &Test) -> Result<()> {
     one_byte(test)?;
-    unanswered(test)?;
-    unheard(test)
+    some_time(|| unanswered(test))?;
+    some_time(|| unheard(test))
+}
+
+const TRIES: u32 = 3;
+
+/// These connections end by a timer. Where its interrupt meets a process that the kernel keeps from all tracing, which some machines
+/// have, no program is called (README, "Limits"). What comes of our own fault comes each time.
+fn some_time(scene: impl Fn() -> Result<()>) -> Result<()> {
+    let is_right = (1..TRIES).any(|_| scene().inspect_err(|error| eprintln!("once more: {error:#}")).is_ok());
+    if is_right { Ok(()) } else { scene() }
 }
 
 fn world() -> Result<World> {

@@ -48,11 +48,21 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
         let (_, words) = stream.map_err(|error| unreadable(&error))?;
         notes.extend(note(&words));
     }
+    keep_unlike(&mut notes);
     if notes.len() > MAX_NOTES {
         tracing::warn!("more than {MAX_NOTES} connections are open: of the others it is not noted where they stand");
         notes.truncate(MAX_NOTES);
     }
     Ok(notes)
+}
+
+/// Drops all notes that are known by the same numbers. Under `TCP_REPAIR` anybody can make sockets with the numbers of another's
+/// connection: what that moves until the next start is in no account then, as without notes, and nothing twice.
+fn keep_unlike(notes: &mut Vec<StreamNote>) {
+    let key = |note: &StreamNote| note_key(note.sent_base, note.received_base);
+    notes.sort_unstable_by_key(key);
+    *notes =
+        notes.chunk_by(|one, next| key(one) == key(next)).filter(|alike| alike.len() == 1).flatten().copied().collect();
 }
 
 /// The keys stand first.
@@ -93,6 +103,14 @@ mod tests {
         let second = BUCKET_STREAMS + PLACE_WORDS;
         bucket[second..second + PLACE_WORDS].copy_from_slice(&place(stream(&NOTE)));
         assert_eq!(of_bucket(&bucket).collect::<Vec<_>>(), [NOTE]);
+    }
+
+    #[test]
+    fn a_connection_whose_numbers_another_has_is_not_noted() {
+        let other = StreamNote { received_base: 8, ..NOTE };
+        let mut notes = vec![NOTE, other, StreamNote { sent: 3, ..NOTE }];
+        keep_unlike(&mut notes);
+        assert_eq!(notes, [other]);
     }
 
     #[test]
