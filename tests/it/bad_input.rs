@@ -89,7 +89,7 @@ fn a_wrong_command_line_is_named_by_option() {
         (&["--by=unit,program,unit"], "--by has unit twice"),
         (
             &["--user=no-such-user"],
-            "there is no user \"no-such-user\" on this host; who has no name here may be given by",
+            "there is no user \"no-such-user\" on this host; a user without a name can be given by",
         ),
         (&["--pid=0"], "'--pid <PID>': \"0\" is not the number of a process, from 1 to 4194304"),
         (&["--pid=nginx"], "'--pid <PID>': \"nginx\" is not the number of a process"),
@@ -233,4 +233,39 @@ fn a_backend_that_cannot_do_what_is_asked_says_so() {
     let told = "--method sweep cannot be used with --owner acting";
     let case = Case::with_config("owner = 'acting'\nebpf.method = 'sweep'\n");
     case.expect(78, told, || case.command(&[]).output().unwrap());
+}
+
+#[test]
+fn a_file_that_is_no_configuration_is_neither_read_nor_told_as_a_whole() {
+    let secret = "s".repeat(5_000);
+    let case = Case::with_config(&format!("backend = '{secret}'\n"));
+    let output = case.command(&[]).output().unwrap();
+    let told = stderr(&output);
+    assert!(told.len() < 500 && told.contains("backend: \"sss") && told.contains('…'), "{told}");
+    assert_eq!((output.status.code(), told.lines().count()), (Some(78), 1), "{told}");
+    let case = Case::with_config(&"#".repeat((1 << 20) + 1));
+    case.expect(78, "it has more than 1048576 bytes, so it is no configuration", || {
+        case.command(&[]).output().unwrap()
+    });
+    let case = Case::with_config(&"#".repeat(1 << 20));
+    case.expect(77, "needs CAP_NET_RAW", || run_without(&COUNTING, case.command(&["--backend=packet"])));
+}
+
+#[test]
+fn too_few_descriptors_are_named_as_such() {
+    if !can_capture("too_few_descriptors_are_named_as_such") {
+        return;
+    }
+    let case = Case::with_config("");
+    let command = case.command(&["--backend=packet", "--status-socket=", "--reports-socket="]);
+    let limited = |limit: &str| {
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit {limit}; exec \"$0\" \"$@\"")).arg(command.get_program());
+        limited.args(command.get_args()).output().unwrap()
+    };
+    let told = "may have 60 files open, and needs up to 256: raise the limit (LimitNOFILE= of the unit";
+    case.expect(69, told, || limited("-n 60"));
+    // It raises one that it may raise.
+    let output = limited("-Sn 12");
+    assert!(output.status.success(), "{}", stderr(&output));
 }

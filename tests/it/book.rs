@@ -1,7 +1,7 @@
 //! The book of a running service, in trouble and out of it. The packet backend counts, nobody makes traffic.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -83,7 +83,7 @@ impl Service {
     }
 
     fn status(&self) -> String {
-        let output = trafcalc(&["status", "--status-socket"]).arg(self.folder.join("status")).output().unwrap();
+        let output = trafcalc(&["status", "--socket"]).arg(self.folder.join("status")).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -208,6 +208,42 @@ fn a_second_service_may_not_write_the_same_book() {
     let mut second = Service::start(other.path(), &book);
     assert_eq!(second.child.wait().unwrap().code(), Some(78));
     assert!(second.messages().contains("is in use by another trafcalc"), "{}", second.messages());
+    assert_eq!(service.stop().0, Some(0));
+}
+
+#[test]
+fn a_second_service_of_another_user_takes_nothing_from_the_first() {
+    let name = "a_second_service_of_another_user_takes_nothing_from_the_first";
+    if !can_capture(name) {
+        return;
+    }
+    if !geteuid().is_root() {
+        leave_out(name, "needs root, which may give files away");
+        return;
+    }
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (book, log) = (folder.path().join("book.db"), folder.path().join("log"));
+    let service = Service::start(folder.path(), &book);
+    service.wait_for("a report", |service| !service.logged().is_empty());
+    let config = other.path().join("config.toml");
+    fs::write(&config, "service.run_as = \"daemon\"\n").unwrap();
+    let owners = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().uid());
+    assert!(owners().all(|uid| uid == 0));
+    for (book, log, told) in [
+        (book.as_os_str(), other.path().join("log"), "is in use by another trafcalc"),
+        ("none".as_ref(), log, "another trafcalc is writing to this log"),
+    ] {
+        let second = trafcalc(&["run", "--backend=packet", "--book"])
+            .arg(book)
+            .args(["--log".as_ref(), log.as_os_str(), "--config".as_ref(), config.as_os_str()])
+            .args(["--status-socket".as_ref(), other.path().join("status").as_os_str()])
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&second.stderr);
+        assert_eq!(second.status.code(), Some(78), "{message}");
+        assert!(message.contains(told), "{message}");
+        assert!(owners().all(|uid| uid == 0), "{:?}", owners().collect::<Vec<_>>());
+    }
     assert_eq!(service.stop().0, Some(0));
 }
 

@@ -2,13 +2,22 @@
 //!
 //! Those in `running` need `CAP_NET_RAW` and are left out by name where it is missing. No test makes traffic.
 
+mod alert;
 mod bad_input;
 mod book;
+mod check;
+mod docs;
 mod help;
+mod history;
 mod house;
+mod live;
+mod man_pages;
+mod month;
+mod quota;
 mod report;
 mod running;
 mod shipped;
 mod status;
 mod stuck;
 mod support;
+mod terminal;

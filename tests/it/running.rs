@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{can_capture, stderr, trafcalc};
+use super::support::{can_capture, leave_out, stderr, trafcalc};
 
 /// Longest anything here may take, on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,11 +24,17 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
+        Self::start_by(trafcalc(&[]))
+    }
+
+    /// The same by a command that calls the program.
+    fn start_by(mut program: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let systemd = UnixDatagram::bind(&socket).unwrap();
         systemd.set_read_timeout(Some(PATIENCE)).unwrap();
-        let child = trafcalc(&["run", "--backend=packet", "--interval=1d", "--format=json"])
+        let child = program
+            .args(["run", "--book=none", "--backend=packet", "--interval=1d", "--format=json"])
             .arg("--log")
             .arg(folder.path().join("log"))
             .env("NOTIFY_SOCKET", &socket)
@@ -105,6 +111,27 @@ fn it_reports_when_asked_and_at_its_end() {
         assert!(records.iter().filter(|record| record["type"] == "summary").count() == 2, "{records:?}");
         assert_eq!(records.last().unwrap()["backend"], "packet");
     }
+}
+
+#[test]
+fn signals_that_the_parent_blocked_are_heeded() {
+    const TEST: &str = "signals_that_the_parent_blocked_are_heeded";
+    if !can_capture(TEST) {
+        return;
+    }
+    // Of coreutils 8.31 and later.
+    let blocking = || {
+        let mut env = Command::new("env");
+        env.arg("--block-signal");
+        env
+    };
+    if !blocking().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return leave_out(TEST, "needs an env that blocks signals");
+    }
+    let mut command = blocking();
+    command.arg(trafcalc(&[]).get_program());
+    let service = Service::start_by(command);
+    assert!(!service.stop(Signal::SIGTERM).is_empty());
 }
 
 #[test]

@@ -30,18 +30,18 @@ struct Service {
 
 impl Service {
     fn start(interval: &str) -> Self {
-        Self::start_with(interval, &[])
+        Self::start_with(interval, &[], &[])
     }
 
-    fn start_with(interval: &str, variables: &[(&str, &str)]) -> Self {
+    fn start_with(interval: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = trafcalc(&["run", "--backend=packet", "--format=json", "--interval", interval]);
         command.arg("--log").arg(folder.path().join("log"));
-        command.arg("--status-socket").arg(folder.path().join("socket"));
-        let child = command.envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
+        command.arg("--status-socket").arg(folder.path().join("socket")).arg("--reports-socket=");
+        let child = command.args(args).envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
         let service = Self { child, folder };
         let start = Instant::now();
-        while !service.ask(&["--json"]).status.success() {
+        while !matches!(service.ask(&["--json"]).status.code(), Some(0 | 1)) {
             assert!(start.elapsed() < PATIENCE, "{}", stderr(&service.ask(&["--json"])));
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -78,7 +78,7 @@ impl Drop for Service {
 
 fn ask_at(socket: &Path, args: &[&str]) -> Output {
     let mut command = trafcalc(&["status"]);
-    command.args(args).arg("--status-socket").arg(socket).output().unwrap()
+    command.args(args).arg("--socket").arg(socket).output().unwrap()
 }
 
 #[test]
@@ -94,13 +94,32 @@ fn it_tells_who_counts_since_when_and_at_what_cost() {
     assert!(status["cpu_s"].as_f64().is_some() && status["resident_bytes"].as_u64() > Some(0), "{status}");
     assert_eq!(status["summary"]["backend"], "packet");
     assert_eq!((status["summary"].get("gaps"), status["log"]["waiting"].as_u64()), (None, Some(0)));
+    let privileges = status["privileges"].as_str().unwrap();
+    assert!(privileges.starts_with("none kept, user "), "{privileges}");
     let table = String::from_utf8(service.ask(&[]).stdout).unwrap();
-    assert!(table.contains("backend   packet\n") && table.contains("\nhealth    "), "{table}");
+    assert!(table.starts_with("well: all is counted\nservice    trafcalc "), "{table}");
+    assert!(table.contains(&format!("\nprivileges {privileges}\n")), "{table}");
+    assert!(table.contains("backend    packet\n") && table.contains("\nhealth     "), "{table}");
     let full = fs::File::create("/dev/full").unwrap();
-    let mut unwritten = trafcalc(&["status", "--status-socket"]);
+    let mut unwritten = trafcalc(&["status", "--socket"]);
     let output = unwritten.arg(service.socket()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
     assert_eq!(output.wait_with_output().unwrap().status.code(), Some(74), "an answer that nobody got is no success");
     service.stop();
+}
+
+#[test]
+fn the_exit_code_tells_whether_all_is_well() {
+    if !can_capture("the_exit_code_tells_whether_all_is_well") {
+        return;
+    }
+    let service = Service::start_with("1d", &["--unit=nowhere.service", "--later"], &[]);
+    let output = service.ask(&[]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.starts_with("counting, but 1 problem: ") && table.contains("nowhere.service"), "{table}");
+    assert_eq!((output.status.code(), service.ask(&["--json"]).status.code()), (Some(1), Some(1)));
+    let socket = service.socket();
+    service.stop();
+    assert_eq!(ask_at(&socket, &[]).status.code(), Some(69));
 }
 
 #[test]
@@ -108,7 +127,7 @@ fn nobody_who_asks_waits_for_a_backend_that_takes_its_time() {
     if !can_capture("nobody_who_asks_waits_for_a_backend_that_takes_its_time") {
         return;
     }
-    let service = Service::start_with("100ms", &[("TRAFCALC_TEST_STALL_MS", "60000")]);
+    let service = Service::start_with("100ms", &[], &[("TRAFCALC_TEST_STALL_MS", "60000")]);
     // Meanwhile the first report is due, and has to wait for the reader.
     std::thread::sleep(Duration::from_millis(300));
     let output = service.ask(&["--json"]);
@@ -153,7 +172,7 @@ fn one_who_is_not_in_the_group_is_refused() {
     let program = service.folder.path().join("program");
     fs::copy(env!("CARGO_BIN_EXE_trafcalc"), &program).unwrap();
     let mut command = Command::new(&program);
-    command.arg("status").arg("--status-socket").arg(service.socket());
+    command.arg("status").arg("--socket").arg(service.socket());
     let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
     assert!(stderr(&output).contains("only the user and the group of the service may ask it"), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(77));
@@ -170,7 +189,7 @@ fn where_no_service_is_that_is_said() {
     for _ in ["nothing is there", "a dead service was there"] {
         let output = ask_at(&socket, &[]);
         assert_eq!(output.status.code(), Some(69));
-        assert!(stderr(&output).contains("socket: no service tells its status there"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("socket: no service tells anything there"), "{}", stderr(&output));
         if !socket.exists() {
             drop(UnixListener::bind(&socket).unwrap());
         }
@@ -191,8 +210,8 @@ fn a_socket_that_cannot_be_made_is_named_and_nothing_is_left() {
     let used = folder.path().join("used");
     let _living = UnixListener::bind(&used).unwrap();
     for (socket, told) in [
-        (folder.path().join("missing/socket"), "socket: the status socket cannot be made: No such file"),
-        (used, "used: another trafcalc tells its status there"),
+        (folder.path().join("missing/socket"), "socket: the status socket cannot be created: No such file"),
+        (used, "used: another trafcalc serves its status there"),
     ] {
         let mut command = trafcalc(&["run", "--backend=packet", "--duration=100ms"]);
         command.arg("--log").arg(folder.path().join("log")).arg("--status-socket").arg(&socket);

@@ -63,7 +63,7 @@ fn a_pipe_that_nobody_reads_holds_up_nobody() {
         summaries.filter_map(|line| line.split(" seq=").nth(1)?.split(' ').next()?.parse().ok()).collect()
     };
     let (written, told_seqs) = (seqs(&written), seqs(&told));
-    assert!(told.contains("the last report is lost: it was not taken in time"), "{told}");
+    assert!(told.contains("the last report is lost: it was not written in time"), "{told}");
     let mut all = written.clone();
     all.extend(told_seqs.iter().filter(|seq| !written.contains(seq)));
     assert_eq!(all, (1..=all.last().copied().unwrap()).collect::<Vec<_>>(), "{written:?} {told_seqs:?}");

@@ -9,9 +9,13 @@
 //! | `TRAFCALC_TEST_TARGETS` | comma list of `packet`, `ebpf:fentry`, `ebpf:kprobe`, `ebpf:tracepoint`, and these with `:events`; one that does not start fails |
 //! | `TRAFCALC_TEST_SCALE` | `small` for slow machines: the same scenarios with less volume |
 //! | `TRAFCALC_TEST_KILLS` | how often the scenarios `killed_and_followed*` and `killed_book` kill the service |
+//! | `TRAFCALC_TEST_UNIT` | the unit of the service is installed here, under a systemd that a test may do anything with |
+//! | `TRAFCALC_TEST_PACKAGES` | the folder of packages that a test may install and remove here |
 //! | `TRAFCALC_BIN` | the program under test, instead of the one Cargo built |
 
+mod follow;
 mod harness;
+mod hijacked;
 mod running;
 mod scenarios;
 mod service;
@@ -24,8 +28,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("traffic") {
-        return traffic::main(arguments.next().as_deref());
+    match arguments.next().as_deref() {
+        Some("traffic") => traffic::main(arguments.next().as_deref()),
+        Some("hijacked") => hijacked::main(arguments.next().as_deref()),
+        Some(follow::WORD) => follow::main(arguments.next().as_deref()),
+        _ => harness::main(),
     }
-    harness::main()
 }

@@ -7,7 +7,10 @@ mod readiness;
 mod store;
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -35,6 +38,9 @@ const LONGEST_RUN: &str = "1h";
 /// Where the system says which users are subordinate to others.
 pub(crate) const SUBUID: &str = "/etc/subuid";
 
+/// The user that the service becomes, where it finds one.
+pub(crate) const RUN_AS: u32 = 70_020_900;
+
 /// How the service is run, beyond the target.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -46,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// What the service finds in /etc/subuid, if not the host's.
     pub(crate) subuid: Option<String>,
+    /// Whether the service finds the user that it becomes.
+    pub(crate) has_user: bool,
     /// A directory of users beside the host's; it has to live as long as the service.
     pub(crate) directory: Option<Directory>,
     /// Where the book is; there is none if not given.
@@ -66,6 +74,7 @@ impl Default for Options {
             config: String::new(),
             environment,
             subuid: None,
+            has_user: false,
             directory: None,
             book: None,
             log: None,
@@ -121,11 +130,15 @@ impl Service {
     pub(crate) fn spawn(target: Target, namespace: &Namespace, options: &Options) -> Result<Self> {
         let dir = TempDir::with_prefix("trafcalc-test-")?;
         let log = options.log.clone().unwrap_or_else(|| dir.path().join("traffic"));
+        if options.has_user {
+            // It has to come through to what is its own, and to have its log there.
+            std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+            chown(dir.path(), Some(RUN_AS), Some(RUN_AS))?;
+        }
         let readiness = Readiness::new(&dir.path().join("notify"), options.store.clone())?;
         let mut command = command(target, dir.path(), &log, options)?;
         command.env("NOTIFY_SOCKET", dir.path().join("notify"));
-        let subuid = dir.path().join("subuid");
-        let child = namespace.enter(|| spawn(&mut command, &subuid, options))??;
+        let child = namespace.enter(|| spawn(&mut command, dir.path(), options))??;
         Ok(Self { child, dir, log, readiness })
     }
 
@@ -146,6 +159,19 @@ impl Service {
         kill(pid, signal).with_context(|| format!("cannot send {signal} to trafcalc"))
     }
 
+    /// Changes what it finds in /etc/subuid, and waits until it has taken notice.
+    pub(crate) fn change_subuid(&self, line: &str) -> Result<()> {
+        // In place: another file would not be where it looks.
+        std::fs::write(self.dir.path().join("subuid"), format!("{line}\n"))?;
+        self.signal(Signal::SIGHUP)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stderr().contains("/etc/subuid was changed") {
+            ensure!(Instant::now() < deadline, "trafcalc has not read /etc/subuid again\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// What it has written so far.
     pub(crate) fn log(&self) -> Result<Log> {
         Log::read(&self.log)
@@ -155,7 +181,8 @@ impl Service {
     pub(crate) fn report_now(&self) -> Result<Log> {
         let reports = if self.log.exists() { self.log()?.reports.len() } else { 0 };
         self.signal(Signal::SIGUSR1)?;
-        self.wait_for_log(|log| log.reports.len() > reports)
+        let log = self.wait_for_log(|log| log.reports.len() > reports)?;
+        Ok(Log { stderr: self.stderr(), ..log })
     }
 
     /// Waits until what it has written fulfils `condition`; a log that is not there yet does not.
@@ -234,11 +261,31 @@ impl Drop for Service {
     }
 }
 
+/// What a service tells at its status socket.
+pub(crate) fn ask(socket: &Path) -> Result<serde_json::Value> {
+    let mut text = String::new();
+    UnixStream::connect(socket)?.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
 /// Starts it on the calling thread, which is of no other use afterwards.
-fn spawn(command: &mut Command, subuid: &Path, options: &Options) -> Result<Child> {
+fn spawn(command: &mut Command, folder: &Path, options: &Options) -> Result<Child> {
     if let Some(ranges) = &options.subuid {
-        std::fs::write(subuid, ranges)?;
-        mounts::see_instead(subuid, SUBUID)?;
+        let subuid = folder.join("subuid");
+        std::fs::write(&subuid, ranges)?;
+        mounts::see_instead(&subuid, SUBUID)?;
+    }
+    if options.has_user {
+        std::fs::set_permissions(folder.join("notify"), Permissions::from_mode(0o666))?;
+        let lines = [
+            ("passwd", format!("trafcalc:x:{RUN_AS}:{RUN_AS}::/:/bin/false\n")),
+            ("group", format!("trafcalc:x:{RUN_AS}:\n")),
+        ];
+        for (name, line) in lines {
+            let (host, ours) = (format!("/etc/{name}"), folder.join(name));
+            std::fs::write(&ours, std::fs::read_to_string(&host)? + &line)?;
+            mounts::see_instead(&ours, &host)?;
+        }
     }
     if let Some(directory) = &options.directory {
         mounts::see_instead(&directory.switch(), directory::NSSWITCH)?;
@@ -264,6 +311,12 @@ fn command(target: Target, dir: &Path, log: &Path, options: &Options) -> Result<
         "json",
     ]);
     command.args(["--duration", LONGEST_RUN]);
+    // Its own: those of the host may be another service's.
+    for (option, name) in [("--status-socket", "status.sock"), ("--reports-socket", "reports.sock")] {
+        if !options.arguments.iter().any(|argument| argument == option) {
+            command.arg(option).arg(dir.join(name));
+        }
+    }
     command.arg("--config").arg(config).arg("--log").arg(log).args(&options.arguments);
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(dir.join("stderr"))?);

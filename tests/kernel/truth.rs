@@ -39,6 +39,8 @@ pub(crate) struct Account {
     pub(crate) unit: Option<String>,
     /// The user as whom a traffic program acted.
     pub(crate) acting: Option<u32>,
+    /// The class of the network of its peers, where a scenario tells.
+    pub(crate) class: Option<String>,
 }
 
 /// What the service is asked to tell accounts apart by.
@@ -93,16 +95,18 @@ impl Account {
             unit: self.unit.filter(|_| what.tells("unit")),
             acting: None,
             name: self.name,
+            class: self.class,
         }
     }
 }
 
 impl Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { uid, name, pid, program, unit, acting } = self;
+        let Self { uid, name, pid, program, unit, acting, class } = self;
         let number = |number: &Option<u32>| number.map(|number| number.to_string());
-        let parts = [number(uid), name.clone(), number(acting), unit.clone(), program.clone(), number(pid)];
-        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
+        let texts = [unit.clone(), program.clone(), number(pid), class.clone()];
+        let parts = [number(uid), name.clone(), number(acting)].into_iter().chain(texts);
+        f.write_str(&parts.flatten().collect::<Vec<_>>().join("/"))
     }
 }
 
@@ -126,6 +130,15 @@ impl Table {
         let mut table = Self::default();
         for (account, bytes) in self.0 {
             table.add(account.by(what), bytes);
+        }
+        table
+    }
+
+    /// The same with all classes of an account together.
+    pub(crate) fn without_classes(self) -> Self {
+        let mut table = Self::default();
+        for (account, bytes) in self.0 {
+            table.add(Account { class: None, ..account }, bytes);
         }
         table
     }

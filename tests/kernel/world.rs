@@ -21,7 +21,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::target::Family;
 pub(crate) use capture::{Capture, Seen};
 pub(crate) use cgroup::Cgroup;
-pub(crate) use line::{DEVICE as TUN, Line, Quality};
+pub(crate) use line::{DEVICE as TUN, Line, Quality, Tamper, open as open_tun};
 
 /// A network namespace of our own.
 pub(crate) struct Namespace(File);

@@ -43,9 +43,14 @@ pub struct Actor {
     pub start: u64,
     /// The id of the cgroup.
     pub unit: u64,
-    /// The last part of the path of the program, as words of 8 bytes in memory order.
+    /// The last part of the path of the program, as words of 8 bytes in memory order. The last byte, which no name reaches, is the
+    /// number of the class of the peer's network.
     pub name: [u64; NAME_BYTES / 8],
 }
+
+/// Bits by which the number of a class is shifted in the last word of a name: to the byte that is last in memory.
+const CLASS_SHIFT: u32 = if cfg!(target_endian = "little") { 56 } else { 0 };
+const LAST: usize = NAME_BYTES / 8 - 1;
 
 /// Number of words in [`Actor`].
 pub const ACTOR_WORDS: usize = size_of::<Actor>() / size_of::<u64>();
@@ -85,6 +90,25 @@ impl Actor {
     #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
     pub const fn uid(&self) -> u32 {
         self.who as u32
+    }
+
+    /// The class of the peer's network.
+    #[must_use]
+    #[inline]
+    pub const fn class(&self) -> u32 {
+        (self.name[LAST] >> CLASS_SHIFT & 0xff) as u32
+    }
+
+    /// Sets that of an actor who has none, by a number of one byte.
+    #[inline]
+    pub const fn set_class(&mut self, class: u32) {
+        self.name[LAST] |= (class as u64) << CLASS_SHIFT;
+    }
+
+    /// The name of the program, whose bytes end with the first zero.
+    pub fn name_bytes(&self) -> impl Iterator<Item = u8> {
+        let bytes = self.name.into_iter().flat_map(u64::to_ne_bytes);
+        bytes.take(NAME_BYTES - 1).take_while(|&byte| byte != 0)
     }
 
     /// The process.
@@ -136,5 +160,15 @@ mod tests {
         assert_eq!((actor.uid(), actor.pid()), (70_020_001, 4_194_303));
         assert_eq!(Actor::from_words(actor.words()), actor);
         assert_eq!(size_of::<Actor>(), 88);
+    }
+
+    #[test]
+    fn a_class_does_not_touch_the_longest_name() {
+        let long = [b'x'; 70];
+        let mut actor = Actor { name: name_words(&long), ..Actor::default() };
+        assert_eq!(actor.class(), 0);
+        actor.set_class(255);
+        assert_eq!((actor.class(), actor.name_bytes().count()), (255, NAME_BYTES - 1));
+        assert!(actor.name_bytes().all(|byte| byte == b'x'));
     }
 }

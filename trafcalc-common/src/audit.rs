@@ -35,10 +35,11 @@ pub const EVIDENCE: [&str; EVIDENCE_WORDS] = [
     "rcv_nxt",
     "bytes_received",
     "has_peer_fin",
+    "state",
 ];
 
 /// Number of words of the evidence.
-pub const EVIDENCE_WORDS: usize = 13;
+pub const EVIDENCE_WORDS: usize = 14;
 
 /// Everything that a report of a mismatch needs.
 #[must_use]
@@ -58,5 +59,6 @@ pub fn evidence(stream: &Stream, sk: impl SocketView) -> [u64; EVIDENCE_WORDS] {
         sk.rcv_nxt().into(),
         sk.bytes_received(),
         sk.has_peer_fin().into(),
+        sk.state().into(),
     ]
 }

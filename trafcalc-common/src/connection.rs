@@ -8,6 +8,14 @@
 //!
 //! A cursor is kept as a 64-bit *position*: its low half is the sequence number at the beginning of the connection plus
 //! what was passed since, so that positions of two connections differ even where their byte counts are the same.
+//!
+//! No more is credited than was handed to the network layer. Data that is queued under `TCP_REPAIR` moves `snd_nxt` at once and
+//! leaves later, as a retransmission; `bytes_sent` counts what was handed down, so it bounds what is credited. It also bounds what
+//! a connect that failed before its SYN left seems to have sent.
+//!
+//! The two FINs: a socket's own FIN is behind `snd_nxt` if all that was written is, and the state is one that comes with a FIN. The
+//! state changes before the FIN is queued, so a look reads it last. The peer's FIN is in `rcv_nxt` once `SOCK_DONE` is set. A look
+//! in between may credit it, and the end takes that back.
 
 use crate::maps::{Stream, Tally};
 use crate::position::nearest;
@@ -353,6 +361,13 @@ pub const fn is_idle(stream: &Stream, snd_nxt: u32, rcv_nxt: u32) -> bool {
     stream.sent as u32 == snd_nxt && stream.received as u32 == rcv_nxt
 }
 
+/// Whether `number` is behind `other`, at most 2 GiB.
+#[must_use]
+#[inline]
+pub const fn is_behind(number: u32, other: u32) -> bool {
+    number.wrapping_sub(other).cast_signed() > 0
+}
+
 /// Which cursors a look moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -362,6 +377,8 @@ pub enum Which {
     SentBefore(u32),
     /// What was received up to the byte before this number: another process reads what comes behind.
     ReceivedBefore(u32),
+    /// What was received, and what was sent up to the byte before this number: who sends the next is known when he is done.
+    WrittenBefore(u32),
 }
 
 /// The distances by which a look moves the cursors of a stream that stands at `from` while the connection is at `to`.
@@ -371,13 +388,16 @@ pub const fn moved(from: &Stream, to: &Position, which: Which) -> Tally {
     let (sent, received) = (forward(from.sent, to.sent), forward(from.received, to.received));
     match which {
         Which::Both => Tally { sent, received },
-        Which::SentBefore(number) => {
-            Tally { sent: ending_before(from.sent, sent.cast_signed(), number).cast_unsigned(), received: 0 }
-        }
+        Which::SentBefore(number) => Tally { sent: sent_before(from, sent, number), received: 0 },
+        Which::WrittenBefore(number) => Tally { sent: sent_before(from, sent, number), received },
         Which::ReceivedBefore(number) => {
             Tally { sent: 0, received: ending_before(from.received, received.cast_signed(), number).cast_unsigned() }
         }
     }
+}
+
+const fn sent_before(from: &Stream, sent: u64, number: u32) -> u64 {
+    ending_before(from.sent, sent.cast_signed(), number).cast_unsigned()
 }
 
 /// What may move before an event of the actor who acted last credits it; until then an event only notes how far it came.

@@ -30,14 +30,21 @@ pub struct Place {
     pub stream: Stream,
     /// Number of the byte behind the last one that had arrived when the last actor read.
     pub read: u32,
-    /// Not 0 once a look found that nobody has acted yet.
-    pub looks_without_actor: u32,
+    /// What a look has waited for, until the next one, already: 1 for somebody to act, [`waits_for_writer`] for somebody to have written.
+    pub waited: u32,
     /// The lower half of the last actor's mark, and the row of the account. See [`owner`].
     pub owner: u64,
     /// The number of the byte behind the last one of who wrote before the last writer, and the row of the account. See [`owner`].
     pub former: u64,
     /// The upper half of the last actor's mark, and the row of who wrote last. See [`owner`].
     pub writer: u64,
+}
+
+/// What a look puts down that waits for whoever sends the bytes behind number `written`. Never 0.
+#[must_use]
+#[inline]
+pub const fn waits_for_writer(written: u32) -> u32 {
+    written | 1
 }
 
 /// Number of words in [`Stream`].
@@ -158,6 +165,18 @@ pub const fn owner(who: u32, row: u32) -> u64 {
     (who as u64) << 32 | row as u64
 }
 
+/// Bytes of the name of a class; a shorter one has zeroes behind it.
+pub const CLASS_NAME_BYTES: usize = 32;
+/// Classes that can be told apart: numbers of one byte, 0 of what is in none.
+pub const MAX_CLASSES: usize = 255;
+
+/// The key of a user's account in a class.
+#[must_use]
+#[inline]
+pub const fn account(uid: u32, class: u32) -> u64 {
+    (class as u64) << 32 | uid as u64
+}
+
 /// The row of the account for others: there is always one.
 pub const OTHER_ROW: u32 = 0;
 
@@ -181,7 +200,7 @@ pub struct Reported {
     pub sent: u64,
     /// Received bytes of the row that are in a report.
     pub received: u64,
-    /// 0, or, while the row has been taken from its user and is not yet free, the user's number and 1 in the upper half.
+    /// 0, or, while the row has been taken from its user and is not yet free, the key of the user's account and the highest bit.
     pub left_by: u64,
     /// For later.
     pub spare: u64,

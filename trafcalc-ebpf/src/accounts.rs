@@ -1,23 +1,27 @@
 //! The accounts of users: a row of counters each, which are only ever added to.
+//!
+//! The service gives rows of users back when three quarters of them are in use: those that did not move at three readings in a
+//! row. It keeps their totals. A row gets a new owner only after three more readings at which it did not move, and only when it is
+//! reported, so that no bytes change their owner.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::read_volatile;
 
 use aya_ebpf::maps::lpm_trie::Key;
 use trafcalc_common::actor::filter;
-use trafcalc_common::maps::{OTHER_ROW, event, table};
+use trafcalc_common::maps::{OTHER_ROW, account, event, table};
 
 use crate::atomic;
 use crate::events;
 use crate::maps::{ACCOUNTS, FREE_ROWS, SUBORDINATES, TABLE, TALLIES, WANTED_USERS, filters, first_subordinate};
 use crate::table::NOEXIST;
 
-/// Credits signed distances to the account of `uid`, if that is wanted.
+/// Credits signed distances to the account of `uid` in a class, if that is wanted.
 #[inline(always)]
-pub(crate) fn credit_user(uid: u32, sent: i64, received: i64) {
+pub(crate) fn credit_user(uid: u32, class: u32, sent: i64, received: i64) {
     let uid = account_holder(uid);
     if is_wanted(uid) {
-        credit(row_of(uid), sent, received);
+        credit(row_of(uid, class), sent, received);
     }
 }
 
@@ -54,27 +58,28 @@ pub(crate) fn is_wanted(uid: u32) -> bool {
     !filters(filter::USERS) || WANTED_USERS.get_ptr(uid).is_some()
 }
 
-/// The row of a user's account, opened if need be; that for others if there is no room for one more.
+/// The row of a user's account in a class, opened if need be; that for others if there is no room for one more.
 #[inline(always)]
-pub(crate) fn row_of(uid: u32) -> u32 {
-    match ACCOUNTS.get_ptr(uid) {
+pub(crate) fn row_of(uid: u32, class: u32) -> u32 {
+    let key = account(uid, class);
+    match ACCOUNTS.get_ptr(key) {
         // SAFETY: points to a map value.
         Some(row) => unsafe { read_volatile(row) },
-        None => open(uid),
+        None => open(key),
     }
 }
 
 #[inline(never)]
-fn open(uid: u32) -> u32 {
+fn open(key: u64) -> u32 {
     let Some(row) = take_row() else { return OTHER_ROW };
-    if ACCOUNTS.insert(uid, row, NOEXIST).is_ok() {
+    if ACCOUNTS.insert(key, row, NOEXIST).is_ok() {
         events::count(event::ACCOUNTS);
         return row;
     }
     let _ = FREE_ROWS.push(row, 0);
     // Another CPU opened the account meanwhile, or there is no room.
     // SAFETY: points to a map value.
-    ACCOUNTS.get_ptr(uid).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
+    ACCOUNTS.get_ptr(key).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
 }
 
 /// A row that nobody has: one that was given back, or else one that was never used.

@@ -1,6 +1,14 @@
 //! The object that also tells who acts: beside what `users` has, programs where a process sends or reads.
 //!
 //! What moves in between belongs to whoever acted last; a sweep credits it.
+//!
+//! While the same process acts, an event only notes how far it wrote or read. Its bytes are credited when another one acts, when
+//! 16 MB have moved, by the sweep, or at the end. What is transmitted later belongs to the process that wrote it: a stream
+//! remembers who wrote last, who wrote before, and where the latter's bytes end. What is not read belongs to who acted last.
+//!
+//! Filters are evaluated when the actor changes, and the result is the row: two rows belong to no account. A stream of a user who
+//! is not wanted is left at once and for good, because an event of it must cost no more than finding that out. A stream of a
+//! process, program or cgroup that is not wanted still has its cursors moved, so that its next user gets only their own bytes.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,
@@ -23,6 +31,8 @@ mod adopt;
 mod atomic;
 #[cfg(target_arch = "bpf")]
 mod audit;
+#[cfg(target_arch = "bpf")]
+mod class;
 #[cfg(target_arch = "bpf")]
 #[path = "actors/credit.rs"]
 mod credit;

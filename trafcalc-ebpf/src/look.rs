@@ -14,7 +14,7 @@ use trafcalc_common::maps::{Stream, Tally};
 use crate::atomic;
 use crate::credit;
 use crate::log;
-use crate::loopback;
+use crate::loopback::{self, OtherEnd};
 use crate::maps::offset;
 use crate::sock::Sock;
 use crate::table;
@@ -89,7 +89,9 @@ pub(crate) fn at<T>(
     if !connection::has_begun(&before) {
         return None;
     }
-    if which == Which::Both && connection::is_idle(&before, sk.load(offset!(snd_nxt)), sk.load(offset!(rcv_nxt))) {
+    if matches!(which, Which::Both | Which::WrittenBefore(_))
+        && connection::is_idle(&before, sk.load(offset!(snd_nxt)), sk.load(offset!(rcv_nxt)))
+    {
         return None;
     }
     let numbers = sk.numbers();
@@ -101,10 +103,16 @@ pub(crate) fn at<T>(
     if sent == 0 && received == 0 {
         return None;
     }
-    if before.flags & Stream::SYN_ACKED != 0 && loopback::ends_here(sk, &before, true) {
-        // SAFETY: `stream` points to a map value. Its end sees this, too, and credits nothing.
-        unsafe { atomic::replace(&raw mut (*stream).sent, before.sent, Stream::NOWHERE) };
-        return None;
+    if before.flags & Stream::SYN_ACKED != 0 {
+        match loopback::other_end(sk, &before, true) {
+            OtherEnd::Elsewhere => {}
+            OtherEnd::Undecided => return None,
+            OtherEnd::Here => {
+                // SAFETY: `stream` points to a map value. Its end sees this, too, and credits nothing.
+                unsafe { atomic::replace(&raw mut (*stream).sent, before.sent, Stream::NOWHERE) };
+                return None;
+            }
+        }
     }
     let owner = owner(before.sent)?;
     log::moves(

@@ -1,11 +1,18 @@
 //! Whether both ends of a connection are on this host.
+//!
+//! Addresses and route tell when a connection begins. If NAT leads a connection back to this host, its accepted end knows by the
+//! interface that the last segment of the handshake came by (`lo` has the same number in every network namespace), and notes the
+//! numbers at which both directions began (`LOCAL`), where the end that opened it finds them. The interface alone says nothing to
+//! the end that opened it: anybody may send a SYN with the addresses of a connection from this host, but nobody can choose the
+//! first number of the end that accepts. If an event only brings a look forward (users with `--method events`), a connection is
+//! left alone until its interface is known.
 #![expect(unsafe_code, reason = "a function is exported")]
 
 use trafcalc_common::connection::pair;
 use trafcalc_common::maps::Stream;
 use trafcalc_common::tcp::{is_loopback_v4, is_loopback_v6};
 
-use crate::maps::{LOCAL, count_loopback, offset};
+use crate::maps::{LOCAL, count_loopback, offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 use crate::table::ANY;
 
@@ -16,6 +23,9 @@ const IFF_LOOPBACK: u32 = 1 << 3;
 
 /// The number of `lo` in every network namespace (`LOOPBACK_IFINDEX` of include/net/flow.h).
 const LO: u32 = 1;
+
+/// No interface has this number.
+pub(crate) const UNKNOWN: u32 = 0;
 
 /// Whether the socket's connection stays on this host by its route, whatever its addresses, and such connections are not wanted.
 /// Asked when it begins.
@@ -41,22 +51,64 @@ pub(crate) fn was_led_here(sk: Sock) -> bool {
 
 /// Notes an accepted connection that stays on this host, for who opened it: if that was led here by NAT he cannot know.
 #[inline(always)]
-pub(crate) fn note(stream: &Stream) {
-    let _ = LOCAL.insert(pair(stream, false), 1, ANY);
+pub(crate) fn note(sk: Sock, stream: &Stream) {
+    let _ = LOCAL.insert(pair(stream, false) ^ namespace(sk), 1, ANY);
 }
 
-/// Whether the other end of the connection of `sk`, which this host opened or nobody saw begin, was noted. Asked of those whose last
-/// segments came by `lo`.
+/// Where the other end of the connection of `sk` is, which this host opened or nobody saw begin.
 #[inline(always)]
-pub(crate) fn ends_here(sk: Sock, stream: &Stream, opened: bool) -> bool {
-    !count_loopback() && receiving_interface(sk) == LO && LOCAL.get_ptr(pair(stream, opened)).is_some()
+pub(crate) fn other_end(sk: Sock, stream: &Stream, opened: bool) -> OtherEnd {
+    if count_loopback() {
+        return OtherEnd::Elsewhere;
+    }
+    match find_other_end(sk.key(), pair(stream, opened)) {
+        HERE => OtherEnd::Here,
+        UNDECIDED => OtherEnd::Undecided,
+        _ => OtherEnd::Elsewhere,
+    }
 }
 
-/// The interface that the peer's segments come by; 0 if it is not known. Without the route that the kernel keeps beside it the
+/// Where the other end of a connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OtherEnd {
+    /// Not on this host, or not to be left out.
+    Elsewhere,
+    /// On this host.
+    Here,
+    /// It was noted here, and no segment has told by which interface they come. That may stay so to the end, if each comes in while a
+    /// system call holds the socket.
+    Undecided,
+}
+
+const ELSEWHERE: u32 = 0;
+const HERE: u32 = 1;
+const UNDECIDED: u32 = 2;
+
+/// A function of its own, so that it takes no room in the frames of those who ask; exported, which has the verifier go through it only
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_other_end(key: u64, pair: u64) -> u32 {
+    let sk = Sock::of(key);
+    let interface = receiving_interface(sk);
+    if !matches!(interface, UNKNOWN | LO) || LOCAL.get_ptr(pair ^ namespace(sk)).is_none() {
+        return ELSEWHERE;
+    }
+    if interface == LO { HERE } else { UNDECIDED }
+}
+
+/// The network namespace, which both ends of a connection by `lo` are in. In one of his own a user can choose the numbers of a
+/// connection.
+#[inline(always)]
+fn namespace(sk: Sock) -> u64 {
+    sk.read::<u64>(sweep_offset!(skc_net)).unwrap_or_default()
+}
+
+/// The interface that the peer's segments come by; [`UNKNOWN`] if no segment has told yet. Without the route that the kernel keeps beside it the
 /// number is of an earlier life of the socket.
 #[inline(always)]
 pub(crate) fn receiving_interface(sk: Sock) -> u32 {
-    if sk.load::<u64>(offset!(sk_rx_dst)) == 0 { 0 } else { sk.load(offset!(sk_rx_dst_ifindex)) }
+    if sk.load::<u64>(offset!(sk_rx_dst)) == 0 { UNKNOWN } else { sk.load(offset!(sk_rx_dst_ifindex)) }
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue};
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{
-    BUCKETS_A_WORD, Bucket, Place, Reported, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table,
+    BUCKETS_A_WORD, Bucket, CLASS_NAME_BYTES, Place, Reported, SPILL_PLACE, STEPS_A_RUN, Stream, Tally, event, table,
 };
 use trafcalc_common::offsets::{Offsets, SweepOffsets};
 
@@ -43,9 +43,9 @@ pub(crate) static ENDS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(MAX_
 /// More ends than can come while the programs of one are called.
 const MAX_ENDS: u32 = 1_024;
 
-/// The row of each user's account.
+/// The row of each user's account in each class, by `trafcalc_common::maps::account`.
 #[map]
-pub(crate) static ACCOUNTS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+pub(crate) static ACCOUNTS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
 
 /// Rows of users that were given back. The service fills it.
 #[map]
@@ -58,6 +58,19 @@ pub(crate) static TALLIES: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1,
 /// The users who have ranges of subordinate uids, by the prefixes of these in network order.
 #[map]
 pub(crate) static SUBORDINATES: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+
+/// The number of each class, by the prefixes of its networks.
+#[map]
+pub(crate) static CLASSES_V4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+
+/// The same of IPv6.
+#[map]
+pub(crate) static CLASSES_V6: LpmTrie<[u32; 4], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+
+/// The name of each class by its number, filled up with zeroes. The programs do not use it: it is here so that it is kept with the
+/// other maps.
+#[map]
+pub(crate) static CLASS_NAMES: Array<[u8; CLASS_NAME_BYTES]> = Array::with_max_entries(1, 0);
 
 /// The users that are wanted. The service fills the filters; what is wanted has any value.
 #[map]
@@ -132,6 +145,10 @@ static USER_ROWS: u32 = 0;
 #[unsafe(no_mangle)]
 static FIRST_SUBORDINATE: u32 = 0;
 
+/// 1 if accounts are told apart by the class of the peer's address.
+#[unsafe(no_mangle)]
+static TELL_CLASSES: u32 = 0;
+
 /// There are 2 to the power of this many buckets.
 #[unsafe(no_mangle)]
 static BUCKET_BITS: u32 = 0;
@@ -180,6 +197,12 @@ pub(crate) fn tcp_sock_type() -> Option<u32> {
 #[inline(always)]
 pub(crate) fn count_loopback() -> bool {
     constant(&COUNT_LOOPBACK) != 0
+}
+
+/// Whether accounts are told apart by the class of the peer's address.
+#[inline(always)]
+pub(crate) fn tells_classes() -> bool {
+    constant(&TELL_CLASSES) != 0
 }
 
 /// Whether a filter is set: one of `trafcalc_common::actor::filter`, or several.

@@ -75,7 +75,7 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
     unsafe {
         let place = stream.cast::<Place>();
-        write_volatile(&raw mut (*place).looks_without_actor, 0);
+        write_volatile(&raw mut (*place).waited, 0);
         write_volatile(&raw mut (*place).owner, 0);
         write_volatile(&raw mut (*place).former, 0);
         write_volatile(&raw mut (*place).writer, 0);
@@ -124,7 +124,7 @@ pub(crate) fn word(index: u32) -> u64 {
 }
 
 /// A place on whose stream nobody has acted.
-const EMPTY: Place = Place { stream: OPENING, read: 0, looks_without_actor: 0, owner: 0, former: 0, writer: 0 };
+const EMPTY: Place = Place { stream: OPENING, read: 0, waited: 0, owner: 0, former: 0, writer: 0 };
 
 /// Adds to one of them, by a number that may be -1.
 #[inline(always)]

@@ -18,6 +18,8 @@ mod atomic;
 #[cfg(target_arch = "bpf")]
 mod audit;
 #[cfg(target_arch = "bpf")]
+mod class;
+#[cfg(target_arch = "bpf")]
 #[path = "users/credit.rs"]
 mod credit;
 #[cfg(target_arch = "bpf")]

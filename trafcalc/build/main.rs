@@ -3,6 +3,7 @@
 //! It never installs anything: what is missing comes from `cargo xtask setup`. The build inside the build has its own
 //! target folder (cargo would wait for itself) and sees none of the outer build's settings.
 
+mod debug;
 mod toolchain;
 
 use std::ffi::OsString;
@@ -32,15 +33,20 @@ fn main() {
 }
 
 fn provide_objects() -> Result<(), String> {
-    let dir = match env::var_os("TRAFCALC_EBPF_OBJECTS") {
-        Some(ready) => PathBuf::from(ready),
-        None => build_objects()?,
-    };
+    let ready = env::var_os("TRAFCALC_EBPF_OBJECTS").map(PathBuf::from);
+    let dir = ready.clone().map_or_else(build_objects, Ok)?;
     for name in OBJECTS {
         let object = dir.join(name);
-        println!("cargo::rerun-if-changed={}", object.display());
-        fs::copy(&object, variable("OUT_DIR").join(name).with_extension("o"))
-            .map_err(|error| format!("cannot copy the eBPF object {}: {error}", object.display()))?;
+        // Those that are built here are newer than this run's beginning: to cargo they would be changed, and the next build begin anew.
+        if ready.is_some() {
+            println!("cargo::rerun-if-changed={}", object.display());
+        }
+        let whole =
+            fs::read(&object).map_err(|error| format!("cannot read the eBPF object {}: {error}", object.display()))?;
+        let stripped = debug::without(&whole)
+            .map_err(|error| format!("cannot read the eBPF object {}: {error}", object.display()))?;
+        let copy = variable("OUT_DIR").join(name).with_extension("o");
+        fs::write(&copy, stripped).map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
     }
     Ok(())
 }
@@ -84,7 +90,7 @@ fn cargo_build(compiler: &Compiler, linker: &Path) -> io::Result<Command> {
     cargo.args(["--target", kernel_machine()]);
     cargo.args(env::var_os(EMPTY).map(|_| "--features=empty"));
     cargo.env("LD_LIBRARY_PATH", llvm_dir).env("PATH", path_with(compiler)).env("RUSTC", compiler.program("rustc"));
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", rust_flags(linker));
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&compiler.sysroot, linker));
     // The linker makes the BTF from the debug information.
     cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "2").env("CARGO_PROFILE_RELEASE_STRIP", "none");
     Ok(cargo)
@@ -96,9 +102,20 @@ fn path_with(compiler: &Compiler) -> OsString {
     env::join_paths(dirs).unwrap_or(old)
 }
 
-fn rust_flags(linker: &Path) -> String {
+fn rust_flags(sysroot: &Path, linker: &Path) -> String {
     let machine = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
-    format!("--cfg=bpf_target_arch=\"{machine}\"\x1f-Clinker={}\x1f-Clink-arg=--btf", linker.display())
+    let linking = [
+        format!("--cfg=bpf_target_arch=\"{machine}\""),
+        format!("-Clinker={}", linker.display()),
+        "-Clink-arg=--btf".into(),
+    ];
+    // The object's BTF names source files: the same on every machine, so that the object is, too.
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let workspace = variable("CARGO_MANIFEST_DIR").parent().map(Path::to_owned);
+    let folders = [(workspace, "/trafcalc"), (cargo_home, "/cargo"), (Some(sysroot.to_owned()), "/rust")];
+    let remap =
+        |(folder, name): (Option<PathBuf>, &str)| Some(format!("--remap-path-prefix={}={name}", folder?.display()));
+    linking.into_iter().chain(folders.into_iter().filter_map(remap)).collect::<Vec<_>>().join("\x1f")
 }
 
 fn kernel_machine() -> &'static str {

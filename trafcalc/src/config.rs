@@ -3,23 +3,30 @@
 //! It never looks at the system beyond the file it is asked to read: whether an
 //! interface exists or a log can be opened is found out by whoever uses it.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::capture::{
-    self, Attach, BackendKind, Belonging, By, Dimension, EbpfSettings, Method, PacketSettings, Wanted,
-};
+use crate::book::Quota;
+use crate::capture::{self, Attach, BackendKind, Belonging, Dimension, Method};
+use crate::near;
+use crate::service::privileges::RunAs;
 
+mod classes;
+mod error;
 mod file;
+mod merge;
 mod needs_actor;
+mod quota;
 mod test_knobs;
 mod value;
 
+pub use error::ConfigError;
 use file::File;
+use merge::{merge, socket};
 pub use needs_actor::NeedsActor;
+pub(crate) use quota::bytes;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
 pub use value::{Format, Interval, Keep, LastPart, Pid, RunTime, ValueError, Word};
 
@@ -33,6 +40,8 @@ pub const DEFAULT_BOOK: &str = "/var/lib/trafcalc/book.db";
 pub const NO_BOOK: &str = "none";
 /// Where the service tells its status when nobody says otherwise.
 pub const DEFAULT_STATUS: &str = "/run/trafcalc/status.sock";
+/// Where the service tells its reports when nobody says otherwise.
+pub const DEFAULT_REPORTS: &str = "/run/trafcalc/reports.sock";
 /// Stands for standard output where a log's path is asked for.
 pub const STDOUT: &str = "-";
 /// The packet backend's ring in bytes when nobody says otherwise: half a second of headers at a million segments a
@@ -53,6 +62,8 @@ pub struct Settings {
     pub capture: capture::Settings,
     /// Whose traffic is wanted, as it was written.
     pub only: Only,
+    /// The classes of networks that are not billed.
+    pub unbilled: Vec<String>,
     /// Whose the bytes of subordinate users are.
     pub subordinate: Subordinate,
     /// Time between two reports.
@@ -61,12 +72,18 @@ pub struct Settings {
     pub duration: Option<RunTime>,
     /// Who keeps the programs and counters of the eBPF backend when the process ends.
     pub keep: Option<Keep>,
+    /// The user that the service becomes where root starts it.
+    pub run_as: RunAs,
     /// Where reports go.
     pub log: Log,
     /// Where the accounts are kept.
     pub book: Option<Book>,
+    /// How much who may move.
+    pub quotas: Vec<Quota>,
     /// The socket at which the service tells its status.
     pub status: Option<PathBuf>,
+    /// The socket at which the service tells its reports.
+    pub reports: Option<PathBuf>,
 }
 
 /// Where the accounts are kept.
@@ -76,6 +93,8 @@ pub struct Book {
     pub path: PathBuf,
     /// What hours and days are reckoned in.
     pub zone: TimeZone,
+    /// The day on which months begin, 1 to 28.
+    pub billing_day: i8,
 }
 
 /// Whose traffic is wanted, as it was written; what it means is up to the system (`identity::wanted`). Where a list is
@@ -105,6 +124,8 @@ pub struct Log {
     pub path: PathBuf,
     /// How they are written.
     pub format: Format,
+    /// They go to standard output, and nobody typed a format: on a terminal they are tables.
+    pub is_for_people: bool,
     /// The name of the host in each record.
     pub host: Option<Arc<str>>,
 }
@@ -132,6 +153,8 @@ pub struct Overrides {
     pub book: Option<PathBuf>,
     /// `--status-socket`
     pub status_socket: Option<PathBuf>,
+    /// `--reports-socket`
+    pub reports_socket: Option<PathBuf>,
     /// `--keep`
     pub keep: Option<Keep>,
     /// `--loopback`
@@ -183,92 +206,56 @@ pub enum Subordinate {
     Apart,
 }
 
-/// Why there are no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", file.display())]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file says something that is wrong.
-    #[error("{}:{line}: {}{message}", file.display(), key_prefix(key))]
-    Wrong {
-        /// Which file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: NonZeroUsize,
-        /// The key with its tables, joined by dots; empty where the text is not TOML.
-        key: String,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// `--attach` without the only backend it is for.
-    #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
-    AttachWithoutEbpf(Attach),
-    /// `--method` without the only backend it is for.
-    #[error("--method {} is for the ebpf backend, but the backend is packet", .0.name())]
-    MethodWithoutEbpf(Method),
-    /// The method `sweep` with something that depends on who acts.
-    #[error(
-        "--method sweep cannot be used with {needs_actor}: a sweep reads connections before each report and does not see \
-         which process sends or receives; use --method events or auto"
-    )]
-    SweepWithoutActor {
-        /// What depends on who acts.
-        needs_actor: NeedsActor,
-        /// Whether one of the two is an option of the command line, and not both written in the file.
-        is_usage: bool,
-    },
-    /// The owner `acting` with the backend that cannot.
-    #[error("--owner acting is for the ebpf backend, but the backend is packet, which sees no processes act")]
-    ActingWithoutEbpf {
-        /// Whether one of the two is an option of the command line, and not both written in the file.
-        is_usage: bool,
-    },
-    /// `--by` names something twice.
-    #[error("--by has {} twice", .0.name())]
-    RepeatedBy(Dimension),
-    /// `--children` of nobody.
-    #[error("--children is for the processes that --pid names, but there is none")]
-    ChildrenOfNobody,
-    /// A variable for tests has a value it cannot have.
-    #[error("the environment variable {name} must be a number from 0 to {max}")]
-    TestKnob {
-        /// Its name.
-        name: &'static str,
-        /// The largest value.
-        max: u64,
-    },
-}
-
-fn key_prefix(key: &str) -> String {
-    if key.is_empty() { String::new() } else { format!("{key}: ") }
-}
-
-impl ConfigError {
-    /// Whether the fault is in how the program was called, not in a file.
-    #[must_use]
-    pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::AttachWithoutEbpf(_)
-                | Self::MethodWithoutEbpf(_)
-                | Self::SweepWithoutActor { is_usage: true, .. }
-                | Self::ActingWithoutEbpf { is_usage: true }
-                | Self::RepeatedBy(_)
-                | Self::ChildrenOfNobody
-                | Self::TestKnob { .. }
-        )
-    }
-}
-
 /// What `overrides` and the configuration file mean together.
 pub fn resolve(overrides: &Overrides) -> Result<Settings, ConfigError> {
     resolve_with(overrides, Path::new(DEFAULT_FILE), |name| std::env::var_os(name))
+}
+
+/// Warns of quotas that cannot be kept.
+pub fn warn_of_quotas(settings: &Settings) {
+    for sentence in unkept_quotas(settings) {
+        tracing::warn!("{sentence}");
+    }
+}
+
+/// A sentence for each quota that has no bytes: nothing is booked, or what it is of is not told apart.
+#[must_use]
+pub fn unkept_quotas(settings: &Settings) -> Vec<String> {
+    if settings.book.is_none() && !settings.quotas.is_empty() {
+        return vec!["quotas are not kept without a book".to_owned()];
+    }
+    let tells_units = settings.capture.by.tells(Dimension::Unit);
+    let classes: Vec<_> = settings.capture.classes.names().collect();
+    let mut sentences = Vec::new();
+    for quota in &settings.quotas {
+        if !quota.units.is_empty() && !tells_units {
+            sentences.push(format!("the quota {:?} names units, which need `by = [\"unit\"]`", quota.name));
+        }
+        let unknown = quota.classes.iter().filter(|class| !classes.iter().any(|known| **known == ***class));
+        sentences.extend(unknown.map(|class| {
+            let near = near::question(&near::near(class, classes.iter().map(|known| &**known)));
+            let near = near.map(|question| format!(" ({question})")).unwrap_or_default();
+            format!("the quota {:?} names the class {class:?}, and no [[class]] has that name{near}", quota.name)
+        }));
+    }
+    sentences
+}
+
+/// Where a service tells something.
+pub struct SocketPaths {
+    /// Its status.
+    pub status: Option<PathBuf>,
+    /// Its reports.
+    pub reports: Option<PathBuf>,
+}
+
+/// The sockets of the service that `file` is of; the default file may be one that not everybody may read.
+pub fn sockets(file: Option<&Path>) -> Result<SocketPaths, ConfigError> {
+    let written = match file {
+        Some(path) => file::read(path)?,
+        None => file::read_if_allowed(Path::new(DEFAULT_FILE))?,
+    };
+    Ok(SocketPaths { status: socket(None, written.status.socket), reports: socket(None, written.status.reports) })
 }
 
 /// What the self-test captures with: the defaults, whatever a configuration file says, and connections within this
@@ -296,119 +283,6 @@ fn resolve_with(
     let mut settings = merge(overrides, file)?;
     test_knobs::apply(&mut settings.capture, env)?;
     Ok(settings)
-}
-
-fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
-    let attach = overrides.attach.or(file.ebpf.attach);
-    let method = overrides.method.unwrap_or(file.ebpf.method).forced();
-    let backend = match overrides.backend.unwrap_or(file.backend) {
-        // An attach mode or a method that is forced rules out the backend that has none.
-        Backend::Auto => (attach.is_some() || method.is_some()).then_some(BackendKind::Ebpf),
-        Backend::Only(kind) => Some(kind),
-    };
-    let (by, belonging) = (by(&overrides.by, file.by)?, overrides.owner.unwrap_or(file.owner));
-    let only = merge_only(&overrides.only, &file.only);
-    if backend == Some(BackendKind::Packet) {
-        check_packet(overrides, belonging)?;
-    } else if method == Some(Method::Sweep)
-        && let Some(needs_actor) = NeedsActor::of(by, belonging, &only)
-    {
-        let is_usage = overrides.method.is_some() || needs_actor.is_typed(overrides);
-        return Err(ConfigError::SweepWithoutActor { needs_actor, is_usage });
-    }
-    if overrides.only.children && overrides.only.pids.is_empty() {
-        return Err(ConfigError::ChildrenOfNobody);
-    }
-    let log = Log {
-        path: overrides.log.clone().unwrap_or(file.log.path),
-        format: overrides.format.unwrap_or(file.log.format),
-        host: file.log.host.map(Arc::from),
-    };
-    let book = book(overrides.book.clone().or(file.book.path), file.book.zone, &log);
-    Ok(Settings {
-        only,
-        subordinate: file.subordinate,
-        capture: capture::Settings {
-            backend,
-            attach,
-            loopback: overrides.loopback || file.loopback,
-            by,
-            wanted: Wanted::default(),
-            belonging,
-            subordinates: Vec::new(),
-            former: None,
-            open: Vec::new(),
-            ebpf: EbpfSettings {
-                method,
-                max_connections: file.ebpf.max_connections,
-                max_accounts: file.ebpf.max_accounts,
-                ..EbpfSettings::default()
-            },
-            packet: PacketSettings {
-                interfaces: file.packet.interfaces,
-                ring_bytes: file.packet.ring_bytes,
-                max_connections: file.packet.max_connections,
-                test_drop_percent: 0,
-                test_stall_ms: 0,
-                test_lose_fins: false,
-            },
-        },
-        keep: overrides.keep.clone().or(file.ebpf.keep),
-        interval: overrides.interval.unwrap_or(file.interval),
-        duration: overrides.duration,
-        log,
-        book,
-        status: Some(overrides.status_socket.clone().unwrap_or(file.status.socket))
-            .filter(|path| !path.as_os_str().is_empty()),
-    })
-}
-
-/// What accounts are told apart by: what was typed, if anything, and else what the file says.
-fn by(typed: &[Dimension], written: By) -> Result<By, ConfigError> {
-    if typed.is_empty() { Ok(written) } else { By::of(typed).map_err(ConfigError::RepeatedBy) }
-}
-
-/// The book that is asked for; where nothing is said of it, the default one if reports go to a log, and none if they are only
-/// looked at.
-fn book(path: Option<PathBuf>, zone: Option<TimeZone>, log: &Log) -> Option<Book> {
-    let path = path.or_else(|| (log.path != Path::new(STDOUT)).then(|| DEFAULT_BOOK.into()))?;
-    // Where the host's is not known, it is UTC by that name, so that readers find it again.
-    let host = || Some(TimeZone::system()).filter(|zone| !zone.is_unknown()).unwrap_or(TimeZone::UTC);
-    let zone = zone.unwrap_or_else(host);
-    (path != Path::new(NO_BOOK)).then_some(Book { path, zone })
-}
-
-/// What the packet backend cannot do must not be asked of it. An attach mode or a method that is only in the file is for
-/// another backend, and stays there unused.
-fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), ConfigError> {
-    if let Some(attach) = overrides.attach {
-        return Err(ConfigError::AttachWithoutEbpf(attach));
-    }
-    if let Some(method) = overrides.method.and_then(MethodChoice::forced) {
-        return Err(ConfigError::MethodWithoutEbpf(method));
-    }
-    if belonging == Belonging::Acting {
-        let is_usage = overrides.owner.is_some() || overrides.backend.is_some();
-        return Err(ConfigError::ActingWithoutEbpf { is_usage });
-    }
-    Ok(())
-}
-
-/// Of each list that of the command line, if there is one. Who is in a list of the file may come later: a configuration that
-/// is right tomorrow is not wrong today.
-fn merge_only(typed: &Only, file: &file::OnlySection) -> Only {
-    fn first<T: Clone>(typed: &[T], written: &[T]) -> Vec<T> {
-        if typed.is_empty() { written.to_vec() } else { typed.to_vec() }
-    }
-    Only {
-        users: first(&typed.users, &file.users),
-        pids: typed.pids.clone(),
-        children: typed.children,
-        programs: first(&typed.programs, &file.programs),
-        units: first(&typed.units, &file.units),
-        later_users: typed.later_users || file.later || typed.users.is_empty(),
-        later_units: typed.later_units || file.later || typed.units.is_empty(),
-    }
 }
 
 #[cfg(test)]

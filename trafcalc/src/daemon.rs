@@ -10,42 +10,55 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
 use crate::book::{self, Commit, Gap, Opened};
-use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, Started, StreamNote, Tried};
+use crate::capture::{self, Alarm, Backend, Baseline, Batch, By, CaptureError, OpenNotes, Started, Tried};
 use crate::config::{self, Settings, Subordinate};
+use crate::identity::subordinate::Subordinates;
 use crate::identity::waiting::Waiting;
 use crate::identity::{Identity, directory, subordinate, wanted};
 use crate::ledger::Ledger;
-use crate::report::{Errors, GapRecord, Period, Report, Scope, Source, Summary};
+use crate::report::{Beside, Errors, Period, Report, Scope, Source, Summary};
 use crate::service::events::{Borders, Event, Events, Timers};
 use crate::service::keep::Keeper;
-use crate::service::{last_words, notify, privileges};
-use crate::sinks::Counting;
-use crate::status::{self, Latest, Socket, SocketName};
+use crate::service::privileges::{self, Standing};
+use crate::service::{last_words, notify};
+use crate::sinks::{Counting, Follower};
+use crate::status::{Audience, Latest};
 
 mod booking;
 mod clock;
+mod days;
 mod failure;
 mod life;
 mod opening;
 mod pace;
+mod serving;
 mod writing;
 
 use clock::Clock;
+use days::Days;
 pub use failure::Failure;
 use life::{Life, epoch};
 use pace::Pace;
+use serving::serve;
 pub use writing::Writing;
 
 /// Counts and reports until it is told to stop.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
     let subordinates = match settings.subordinate {
-        Subordinate::User => subordinate::read(Path::new(subordinate::FILE)),
-        Subordinate::Apart => Vec::new(),
+        Subordinate::User => Subordinates::watch(Path::new(subordinate::FILE)),
+        Subordinate::Apart => Subordinates::default(),
     };
-    let (wanted, awaited) = wanted::resolve(&settings.only, Path::new("/proc"), &subordinates, directory::uid)?;
-    let mut capture = capture::Settings { wanted, subordinates, ..settings.capture.clone() };
+    let ranges = subordinates.ranges().to_vec();
+    let (wanted, awaited) = wanted::resolve(&settings.only, Path::new("/proc"), &ranges, directory::uid)?;
+    let mut capture = capture::Settings { wanted, subordinates: ranges, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
+    opening::require_descriptors()?;
+    // Before another user: the folder may be one that root alone can enter.
     let keeper = opening::keeper(settings.keep.as_ref())?;
+    opening::require_free(settings)?;
+    let written = opening::written(settings, keeper.as_ref().map(Keeper::folder).as_deref());
+    let standing = privileges::become_user(&settings.run_as, &written)?;
+    let keeper = opening::ours(keeper, settings.keep.as_ref())?;
     capture.ebpf.keep = keeper.as_ref().map(Keeper::folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     // A book that is opened later takes its number from the same time, so that it has the log's.
@@ -55,8 +68,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         (capture.former, capture.open) = (opened.baseline.clone(), opened.open.clone());
     }
     let mut log = opening::log(&settings.log)?;
-    let status = match opening::status(settings.status.as_deref()) {
-        Ok(status) => status,
+    let sockets = match opening::sockets(settings) {
+        Ok(sockets) => sockets,
         Err(error) => {
             log.discard();
             return Err(error.into());
@@ -70,8 +83,23 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
                 return Err(failure);
             }
         };
+        let drop = |standing| drop_privileges(standing, &*started.backend, &capture, settings);
+        let privileges = match standing.map_or_else(|| Ok(ALL_KEPT.to_owned()), drop) {
+            Ok(told) => told,
+            Err(failure) => {
+                log.discard();
+                return Err(failure);
+            }
+        };
+        tracing::info!("privileges: {privileges}");
         let (keeping, opened) = kept.unzip();
-        let writing = Writing::start(log, keeping, counting(&*started.backend), events.reader_gone())?;
+        let audience = Audience::new().context("clients of the sockets")?;
+        let follower = {
+            let audience = audience.clone();
+            Box::new(move |beside: &Beside, report: Option<&Report>| audience.report(beside, report)) as Follower
+        };
+        let gone = events.reader_gone();
+        let writing = Writing::start(log, keeping, counting(&*started.backend), gone, Some(follower))?;
         let mut daemon = Daemon::new(
             started,
             writing,
@@ -82,16 +110,19 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
             settings.log.host.clone(),
         );
         daemon.wait_for(awaited);
-        let _name = status.and_then(|socket| answer(socket, &daemon));
-        turn(daemon, events, settings).await
+        daemon.subordinates = subordinates;
+        daemon.audience = Some(audience.clone());
+        daemon.days = settings.book.as_ref().filter(|_| daemon.writing.has_book()).map(Days::new);
+        daemon.shows_totals = opening::shows_tables(&settings.log);
+        let _names = serve(sockets, (audience.clone(), privileges), &daemon, &events, settings);
+        let end = turn(daemon, events, settings).await;
+        audience.finish(LAST_TOLD);
+        end
     })
 }
 
-/// As long as what it gives lives, whoever asks is answered. That nobody can be is no reason not to count.
-fn answer(socket: Socket, daemon: &Daemon) -> Option<SocketName> {
-    let answered = status::answer(socket, daemon.latest.clone(), daemon.writing.watch());
-    answered.inspect_err(|error| tracing::warn!("{error}; trafcalc status cannot ask this service")).ok()
-}
+/// What the status says of privileges where none are given up.
+const ALL_KEPT: &str = "all that it was started with are kept, as service.run_as is empty";
 
 fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
     // A backend dies once.
@@ -103,6 +134,22 @@ fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
     });
     let started = capture::start(settings, &alarm).map_err(|declined| Failure::NoBackend(Tried(declined)))?;
     Ok((started, events))
+}
+
+/// Everything is open and the backend counts: nothing that comes needs more than this keeps.
+fn drop_privileges(
+    standing: Standing,
+    backend: &dyn Backend,
+    capture: &capture::Settings,
+    settings: &Settings,
+) -> Result<String, Failure> {
+    if matches!(standing, Standing::User(_)) {
+        privileges::share_log(&settings.log.path);
+    }
+    let places = opening::places(settings, capture.ebpf.keep.as_deref());
+    let files = opening::written(settings, None).files;
+    let plan = privileges::Plan::new(standing, backend.kind(), capture.by, &capture.wanted, (places, &files));
+    Ok(privileges::drop(&plan.with_kernel())?)
 }
 
 async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Result<(), Failure> {
@@ -151,6 +198,9 @@ impl Now {
 /// that is killed in between tells that again.
 const A_WRITE: Duration = Duration::from_millis(5);
 
+/// How long the end waits until those who read have the last report.
+const LAST_TOLD: Duration = Duration::from_secs(1);
+
 /// A part of a period that is shorter than this is not booked by itself: a report has just been made.
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -161,6 +211,7 @@ pub struct Daemon {
     identity: Identity,
     writing: Writing,
     waiting: Waiting,
+    subordinates: Subordinates,
     source: Source,
     clock: Clock,
     /// By how much the clock was set since the last report.
@@ -168,20 +219,32 @@ pub struct Daemon {
     /// The number of the last report, and when it was made.
     seq: u64,
     reported_at: Instant,
+    /// When the backend told last what it had counted.
+    collected_at: Instant,
     /// When the book was cut last.
     cut_at: Instant,
     /// Where the kernel's counters stood that what was not cut yet was taken from.
     baseline: Option<Baseline>,
+    /// Which counters outlive this process, if any do.
+    map: Option<Arc<str>>,
     /// The connections that are open, after the last batch of a backend that keeps nothing in the kernel.
-    open: Vec<StreamNote>,
+    open: OpenNotes,
     /// Whether the backend has handed out something, and all of it is cut.
     is_all_cut: bool,
+    /// Users whose names the book has not got yet.
+    unnamed: booking::Unnamed,
     /// Times that were not counted, which nobody was told of yet.
     gaps: Vec<Gap>,
     /// When the book was begun, if totals are since then.
     begun: Option<SystemTime>,
     /// For whoever asks for the status.
     latest: Latest,
+    /// Those who look at reports and samples.
+    audience: Option<Audience>,
+    /// What of this day and month they are told.
+    days: Option<Days>,
+    /// Somebody looks at reports on a terminal, and is shown all accounts at the end.
+    shows_totals: bool,
     pace: Pace,
 }
 
@@ -226,18 +289,25 @@ impl Daemon {
             identity,
             writing,
             waiting: Waiting::default(),
+            subordinates: Subordinates::default(),
             source,
             clock,
             step_s: None,
             seq: 0,
             reported_at: begin.monotonic,
+            collected_at: begin.monotonic,
             cut_at: begin.monotonic,
             baseline: None,
-            open: Vec::new(),
+            map: None,
+            open: OpenNotes::default(),
             is_all_cut: false,
+            unnamed: booking::Unnamed::default(),
             gaps: life.gaps,
             begun: life.begun,
             latest,
+            audience: None,
+            days: None,
+            shows_totals: false,
             pace: Pace::default(),
         }
     }
@@ -270,9 +340,11 @@ impl Daemon {
             Event::Tick | Event::ReportNow => self.report(now),
             Event::Border => self.cut(now),
             Event::Collect => self.look(now),
+            Event::Sample => self.sample(now),
             Event::Reopen => {
                 self.writing.reopen();
                 self.waiting.hurry();
+                self.subordinates.hurry();
                 Flow::Continue(())
             }
             Event::Watchdog => {
@@ -294,8 +366,14 @@ impl Daemon {
         self.source.since = self.begun.unwrap_or_else(|| self.clock.since());
     }
 
-    /// Has those counted who were waited for and have come.
+    /// Has those counted who were waited for and have come, and subordinate users for whom they belong to.
     fn admit(&mut self) -> Result<(), CaptureError> {
+        if let Some(ranges) = self.subordinates.changed() {
+            match self.backend.set_subordinates(&ranges) {
+                Ok(()) => tracing::info!("{} was changed: it has {} ranges", subordinate::FILE, ranges.len()),
+                Err(error) => tracing::warn!("{} was changed, but the change is not used: {error}", subordinate::FILE),
+            }
+        }
         let users = self.waiting.come();
         if users.is_empty() { Ok(()) } else { self.pace.in_backend(|| self.backend.want(&users)) }
     }
@@ -307,6 +385,7 @@ impl Daemon {
         }
         match self.admit().and_then(|()| self.pace.in_backend(|| self.backend.collect())) {
             Ok(batch) => {
+                self.collected_at = now.monotonic;
                 self.source.waiting_for = self.waiting.names().collect();
                 self.source.waiting_for.extend(batch.absent_interfaces.iter().map(|name| format!("interface {name}")));
                 self.apply(batch);
@@ -350,9 +429,15 @@ impl Daemon {
     fn stop(&mut self, now: Now) -> Result<(), Failure> {
         notify::stopping();
         let finished = self.finish();
-        self.tell(Scope::All, now);
+        if finished.is_err() {
+            self.end_unread(now);
+        }
+        let report = self.tell(Scope::All, now);
         match self.writing.finish() {
             Ok(()) => {
+                if let Some(report) = report {
+                    writing::show_totals(&report);
+                }
                 self.backend.reported();
                 finished.map_err(Failure::BackendDied)
             }
@@ -380,7 +465,20 @@ impl Daemon {
         Ok(())
     }
 
+    /// The backend cannot say what moved since the last batch. Where counters outlive the process, the next one reads it from them;
+    /// else nobody does, so that time is a gap.
+    fn end_unread(&mut self, now: Now) {
+        if let Some(map) = &self.map {
+            self.baseline.get_or_insert_with(|| Baseline { map: Arc::clone(map), rows: Vec::new() });
+        } else {
+            let length = now.monotonic.saturating_duration_since(self.collected_at);
+            let from = now.wall.checked_sub(length).unwrap_or(now.wall);
+            self.gaps.push(Gap { from, to: now.wall, cause: "the backend failed".to_owned() });
+        }
+    }
+
     fn apply(&mut self, mut batch: Batch) {
+        self.map = batch.baseline.as_ref().map(|baseline| Arc::clone(&baseline.map)).or(self.map.take());
         self.is_all_cut = false;
         self.open = std::mem::take(&mut batch.open);
         match (&mut self.baseline, batch.baseline.take()) {
@@ -391,8 +489,8 @@ impl Daemon {
         self.ledger.apply(&self.identity.name_units(batch));
     }
 
-    /// Has what moved since the last report written; all accounts at the end.
-    fn tell(&mut self, scope: Scope, now: Now) {
+    /// Has what moved since the last report written; all accounts at the end. Gives what was told, if it is the end.
+    fn tell(&mut self, scope: Scope, now: Now) -> Option<Report> {
         self.seq += 1;
         let (snapshot, period) = (self.ledger.snapshot(), self.period(now));
         let mut names = match scope {
@@ -404,16 +502,11 @@ impl Daemon {
         if self.seq > 1 {
             report.summary.declined.clear();
         }
-        let gap = |gap: &Gap| GapRecord {
-            stamp: period.stamp(&self.source),
-            from: gap.from,
-            to: gap.to,
-            cause: gap.cause.clone(),
-        };
-        report.gaps = self.gaps.iter().map(gap).collect();
+        let last = (self.shows_totals && scope == Scope::All).then(|| report.clone());
         self.keep(Some(report), scope == Scope::All, now);
         self.ledger.mark_reported();
         (self.reported_at, self.step_s) = (now.monotonic, None);
+        last
     }
 
     /// Has what moved since the book was cut booked, and `report` written behind it.
@@ -422,9 +515,11 @@ impl Daemon {
         health.coarse_bytes += self.writing.errors().coarse_bytes;
         let length = now.monotonic.saturating_duration_since(self.cut_at);
         let period = Period { seq: self.seq, end: now.wall, length, step_s: None };
-        // The log is told of them, too.
-        let gaps = if report.is_some() { std::mem::take(&mut self.gaps) } else { Vec::new() };
-        let names = &mut self.identity.at(now.monotonic);
+        if let Some(days) = &mut self.days {
+            days.cut(self.seq, (now.wall.checked_sub(length).unwrap_or(now.wall), now.wall), &moved);
+        }
+        let gaps = std::mem::take(&mut self.gaps);
+        let names = (&mut self.identity.at(now.monotonic), &mut self.unnamed);
         let (baseline, open) = (self.baseline.take(), std::mem::take(&mut self.open));
         let commit = || Commit { baseline, open, ..booking::commit(&moved, &health, &period, gaps, ended, names) };
         self.writing.tell(report, period.stamp(&self.source), commit);

@@ -80,6 +80,15 @@ impl Drop for Lock {
     }
 }
 
+/// Whether another process has the lock at `path`, whoever that is. Makes and changes nothing; a lock that is not there or cannot be
+/// opened is not taken.
+pub fn is_taken(path: &Path) -> bool {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
+    // Shared, so that two processes that look do not hinder each other.
+    options.open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// The file, and whether it is new.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
@@ -107,6 +116,18 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert!(matches!(Lock::take(&path), Err(NotLocked::Taken)));
         drop(first);
+        Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_look_tells_who_has_it_and_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(!is_taken(&path) && !path.exists());
+        let lock = Lock::take(&path).unwrap();
+        assert!(is_taken(&path));
+        drop(lock);
+        assert!(!is_taken(&path));
         Lock::take(&path).unwrap();
     }
 

@@ -1,21 +1,29 @@
 //! A snapshot of the ledger with names and a period: plain data, all that sinks and views see.
 //!
-//! The order of the fields is the order in the log. It must never know how a record is written or where it goes.
+//! The order of the fields is the order in the log. It must never know how a record is written or where it goes. Records can be
+//! read again, by the same definitions: a client of the service gets them as lines.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::ser::SerializeMap as _;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::capture::{By, Dimension, Health, Owner, Process, Unit, User};
+mod detail;
+mod merge;
+pub(crate) mod rfc3339;
+mod totals;
+
+use crate::capture::{By, Health, Owner, Process, User};
 use crate::ledger::{Account, Snapshot};
+
+pub use detail::Detail;
+pub use merge::Who;
+pub use totals::AccountTotals;
 
 /// What is written at once: a record for each account, and one for all, which comes last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Times that were not counted and end in the period.
-    pub gaps: Vec<GapRecord>,
     /// Where the clock was set in the period.
     pub steps: Vec<ClockStep>,
     /// One for each account that is told about.
@@ -25,13 +33,13 @@ pub struct Report {
 }
 
 /// What every record begins with: of which report of which service it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// When the period ended.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(with = "rfc3339")]
     pub time: SystemTime,
     /// The host, if it was given a name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Arc<str>>,
     /// One life of the counting: no two have the same number.
     pub epoch: u64,
@@ -40,7 +48,7 @@ pub struct Stamp {
 }
 
 /// The wall clock was set.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "clock")]
 pub struct ClockStep {
     /// Of which report it is.
@@ -51,24 +59,68 @@ pub struct ClockStep {
 }
 
 /// A time that was not counted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "gap")]
 pub struct GapRecord {
     /// Of which report it is.
     #[serde(flatten)]
     pub stamp: Stamp,
     /// When it began.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(with = "rfc3339")]
     pub from: SystemTime,
     /// When it ended.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(with = "rfc3339")]
     pub to: SystemTime,
     /// Why.
     pub cause: String,
 }
 
+/// A step of a quota was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "quota")]
+pub struct QuotaRecord {
+    /// Of which report it is.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// The name of the quota.
+    pub quota: String,
+    /// The step, in percent of the limit.
+    pub percent: u32,
+    /// What moved in the period so far.
+    pub used_bytes: u64,
+    /// What may move in it.
+    pub limit_bytes: u64,
+    /// Which bytes count: `sent`, `received` or `both`.
+    pub direction: &'static str,
+    /// When it begins anew: `month` or `day`.
+    pub period: &'static str,
+    /// When the period began.
+    #[serde(with = "rfc3339")]
+    pub from: SystemTime,
+    /// When it ends.
+    #[serde(with = "rfc3339")]
+    pub to: SystemTime,
+}
+
+/// What is told beside a report, as lines of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Gaps: they are of the service, and for everybody.
+    pub gaps: Vec<u8>,
+    /// Steps of quotas that were reached: only for who sees everything.
+    pub quotas: Vec<u8>,
+}
+
+impl Beside {
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.gaps.is_empty() && self.quotas.is_empty()
+    }
+}
+
 /// One account over one period.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "account")]
 pub struct AccountRecord {
     /// Of which report it is.
@@ -81,8 +133,8 @@ pub struct AccountRecord {
     /// The user's name; the number where there is no name, or none is known yet.
     pub user: Option<String>,
     /// The name of an account that belongs to no user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Cow<'static, str>>,
     /// What was asked for beyond the user.
     #[serde(flatten)]
     pub detail: Detail,
@@ -96,43 +148,26 @@ pub struct AccountRecord {
     pub received_bytes_total: u64,
 }
 
-/// What a record tells beyond the user: the fields of what was asked for, empty where nothing is known.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Detail {
-    /// What was asked for.
-    pub by: By,
-    /// The number of the process.
-    pub pid: Option<u32>,
-    /// When the process was started.
-    pub start_time: Option<SystemTime>,
-    /// The last part of the path of the program.
-    pub program: Option<String>,
-    /// The path of the process's program, where it is still running and may be looked at.
-    pub exe: Option<String>,
-    /// The name of the systemd unit or container, or the id of a cgroup that was gone before it was looked up.
-    pub unit: Option<String>,
-}
-
 /// All accounts over one period, and what could not be counted or attributed since the start.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Summary {
     /// Of which report it is.
     #[serde(flatten)]
     pub stamp: Stamp,
     /// When counting started: totals are since then.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(with = "rfc3339")]
     pub since: SystemTime,
     /// Length of the period in seconds, by a clock that is never set.
     pub interval_s: f64,
     /// Who counted.
-    pub backend: &'static str,
+    pub backend: Cow<'static, str>,
     /// How the eBPF program is hooked in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attach: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Cow<'static, str>>,
     /// How the eBPF program comes to look at connections.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'static, str>>,
     /// How many accounts there are.
     pub accounts: usize,
     /// Bytes sent in the period.
@@ -144,22 +179,22 @@ pub struct Summary {
     /// Bytes received since the start.
     pub received_bytes_total: u64,
     /// Bytes of local connections whose owner could not be found, both directions.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub unattributed_bytes_total: u64,
     /// What else could not be counted or attributed.
     #[serde(flatten)]
     pub health: Health,
     /// Writes to the log that failed, and logs that could not be reopened.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub log_errors_total: u64,
     /// Writes to the book that failed.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub book_errors_total: u64,
     /// What is configured and not there yet: users, units, interfaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
     /// Better backends that did not start, a sentence each: in the first report, and wherever it changes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declined: Vec<String>,
 }
 
@@ -212,7 +247,7 @@ pub enum UserName {
 
 impl UserName {
     /// What a record has: the name, or else the number.
-    fn or_number(self, uid: u32) -> String {
+    pub(crate) fn or_number(self, uid: u32) -> String {
         match self {
             Self::Known(name) => name,
             Self::NoSuchUser | Self::NotKnownYet => uid.to_string(),
@@ -227,6 +262,12 @@ pub trait Names {
 
     /// The path of a process's program of this name, if it is still running and may be looked at.
     fn exe(&mut self, process: Process, program: &str) -> Option<String>;
+
+    /// The name of the container that an owner's unit is, if its runtime has told one.
+    fn container(&mut self, owner: &Owner) -> Option<String> {
+        let _ = owner;
+        None
+    }
 }
 
 /// The time a report is about.
@@ -272,7 +313,6 @@ impl Report {
         let told = snapshot.accounts.iter().filter(|account| scope == Scope::All || !account.moved.is_zero());
         let step = |step_s| ClockStep { stamp: period.stamp(source), step_s };
         Self {
-            gaps: Vec::new(),
             steps: period.step_s.map(step).into_iter().collect(),
             accounts: told.map(|account| AccountRecord::new(account, period, source, names)).collect(),
             summary: Summary::new(snapshot, period, source, errors),
@@ -293,53 +333,13 @@ impl AccountRecord {
             interval_s: seconds(period.length),
             uid,
             user: uid.map(|uid| names.user(uid).or_number(uid)),
-            account: label,
+            account: label.map(Cow::Borrowed),
             detail: Detail::new(&account.owner, source, names),
             sent_bytes: account.moved.sent,
             received_bytes: account.moved.received,
             sent_bytes_total: account.total.sent,
             received_bytes_total: account.total.received,
         }
-    }
-}
-
-impl Detail {
-    fn new(owner: &Owner, source: &Source, names: &mut impl Names) -> Self {
-        let start = |process: Process| source.booted + Duration::from_nanos(process.started_ns);
-        let exe = |(process, program): (_, &Arc<str>)| names.exe(process, program);
-        let unit = |unit: &Unit| match unit {
-            Unit::Named(name) => name.to_string(),
-            Unit::Cgroup(id) => id.to_string(),
-        };
-        Self {
-            by: source.by,
-            pid: owner.process.map(|process| process.pid),
-            start_time: owner.process.map(start),
-            program: owner.program.as_deref().map(str::to_owned),
-            exe: owner.process.zip(owner.program.as_ref()).and_then(exe),
-            unit: owner.unit.as_ref().map(unit),
-        }
-    }
-}
-
-impl Serialize for Detail {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { by, pid, start_time, program, exe, unit } = self;
-        let mut fields = serializer.serialize_map(None)?;
-        if by.tells(Dimension::Process) {
-            fields.serialize_entry("pid", pid)?;
-            fields.serialize_entry("start_time", &start_time.and_then(time_text))?;
-        }
-        if by.tells(Dimension::Program) {
-            fields.serialize_entry("program", program)?;
-        }
-        if by.tells(Dimension::Process) {
-            fields.serialize_entry("exe", exe)?;
-        }
-        if by.tells(Dimension::Unit) {
-            fields.serialize_entry("unit", unit)?;
-        }
-        fields.end()
     }
 }
 
@@ -352,9 +352,9 @@ impl Summary {
             stamp: period.stamp(source),
             since: source.since,
             interval_s: seconds(period.length),
-            backend: source.backend,
-            attach: source.attach,
-            method: source.method,
+            backend: source.backend.into(),
+            attach: source.attach.map(Cow::Borrowed),
+            method: source.method.map(Cow::Borrowed),
             accounts: accounts.len(),
             sent_bytes: moved.sent,
             received_bytes: moved.received,
@@ -370,6 +370,35 @@ impl Summary {
     }
 }
 
+/// Numbers of a summary that are no trouble.
+const NO_TROUBLE: [&str; 2] = ["pending_bytes", "audited_total"];
+
+impl Summary {
+    /// The numbers by which totals may be short, late, or on another account than they should, as `name=number`.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let harmless = |name: &&str| Health::NAMES.contains(name) && !Health::TROUBLES.contains(name);
+        self.numbers().filter(|(name, _)| !harmless(name)).map(told).collect()
+    }
+
+    /// All numbers that are not as they should be, as `name=number`.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.numbers().filter(|(name, _)| !NO_TROUBLE.contains(name)).map(told).collect()
+    }
+
+    /// Those that are not 0.
+    fn numbers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let own = [("unattributed_bytes_total", self.unattributed_bytes_total)];
+        let errors = [("log_errors_total", self.log_errors_total), ("book_errors_total", self.book_errors_total)];
+        own.into_iter().chain(self.health.numbers()).chain(errors).filter(|(_, number)| *number != 0)
+    }
+}
+
+fn told((name, number): (&str, u64)) -> String {
+    format!("{name}={number}")
+}
+
 /// In seconds, to the millisecond: more digits than that would only tell how long writing took.
 fn seconds(length: Duration) -> f64 {
     (length.as_secs_f64() * 1000.0).round() / 1000.0
@@ -380,17 +409,6 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    time_text(*time).serialize(serializer)
-}
-
-/// To the millisecond: of two processes with one number, one may follow the other within a second. Nothing before the year
-/// -9999 or after 9999: a clock that is set so tells no time.
-fn time_text(time: SystemTime) -> Option<String> {
-    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
-}
-
-mod merge;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]

@@ -2,22 +2,31 @@
 
 use anyhow::Result;
 
-use crate::{setup, shell, test};
+use crate::{deny, setup, shell, test};
 
-/// Checks, fast ones first; then the tests.
-const CHECKS: [&[&str]; 4] = [
-    &["fmt", "--all", "--check"],
-    &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-    &["clippy", "--package", "trafcalc", "--all-targets", "--no-default-features", "--", "-D", "warnings"],
-    &["check", "--manifest-path", "tests/fuzz/Cargo.toml", "--target-dir", "target/fuzz"],
-];
+/// The format and the lints: what `cargo xtask test --quick` checks, too.
+pub(crate) const QUICK: [&[&str]; 2] =
+    [&["fmt", "--all", "--check"], &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]];
 
 /// The command.
 pub(crate) fn run() -> Result<()> {
     setup::ensure_tools()?;
-    for check in CHECKS {
+    for check in QUICK {
         shell::run(&mut shell::cargo(check.iter().copied()))?;
     }
-    shell::run(&mut shell::cargo(["build", "--package", "trafcalc", "--no-default-features"]))?;
+    let without_ebpf = ["--package", "trafcalc", "--no-default-features"];
+    let mut lints = shell::cargo(["clippy", "--all-targets"]);
+    shell::run(lints.args(without_ebpf).args(["--", "-D", "warnings"]))?;
+    deny::check()?;
+    shell::run(shell::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    shell::run(shell::cargo(["build"]).args(without_ebpf))?;
+    // That the fuzz targets are built is checked, and no more: building them with counters takes too long here, as do packages.
+    shell::run(&mut shell::cargo([
+        "check",
+        "--manifest-path",
+        "tests/fuzz/Cargo.toml",
+        "--target-dir",
+        "target/fuzz",
+    ]))?;
     test::run(&test::Arguments::of_ci())
 }

@@ -27,7 +27,7 @@ impl Exactness {
         *kernels.entry(kernel.to_owned()).or_insert(true) &= is_exact;
     }
 
-    /// Writes it below target/, as Markdown.
+    /// Writes it below target/, as Markdown: the table of trafcalc/docs/exactness.md.
     pub(crate) fn write(&self) -> Result<()> {
         let path = shell::workspace().join("target/exactness.md");
         fs::write(&path, self.markdown()).with_context(|| format!("cannot write {}", path.display()))?;
@@ -69,15 +69,28 @@ fn result(line: &str) -> Option<(&'static str, &str, bool)> {
     Some((target, scenario, is_exact))
 }
 
-/// What the scenario's own file says it is, up to the first colon or full stop.
+/// What the scenario's own file says it is, up to the first colon or full stop. A variant of a scenario is in the file of that one,
+/// whose name its own name begins with.
 fn title(scenario: &str) -> String {
-    let path = shell::workspace().join("tests/kernel/scenarios").join(format!("{scenario}.rs"));
-    let text = fs::read_to_string(path).unwrap_or_default();
+    if let Some(title) = title_of_file(scenario) {
+        return title;
+    }
+    let names = scenario.match_indices('_').rev().map(|(at, _)| scenario.split_at(at));
+    let variant = names.into_iter().find_map(|(name, variant)| Some((title_of_file(name)?, variant)));
+    variant.map_or_else(
+        || scenario.to_owned(),
+        |(title, variant)| format!("{title} ({})", variant.trim_start_matches('_').replace('_', " ")),
+    )
+}
+
+fn title_of_file(name: &str) -> Option<String> {
+    let path = shell::workspace().join("tests/kernel/scenarios").join(format!("{name}.rs"));
+    let text = fs::read_to_string(path).ok()?;
     let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
     let paragraph = lines.collect::<Vec<_>>().join(" ");
     let end = [": ", ". "].iter().filter_map(|mark| paragraph.find(mark)).min().unwrap_or(paragraph.len());
     let title = paragraph[..end].trim_end_matches('.');
-    if title.is_empty() { scenario.to_owned() } else { title.to_owned() }
+    (!title.is_empty()).then(|| title.to_owned())
 }
 
 #[cfg(test)]
@@ -95,5 +108,31 @@ mod tests {
         let table = exactness.markdown();
         assert!(table.ends_with("| Two peeks before each read | 5.10, 6.1 WRONG |  |  |  |\n"), "{table}");
         assert_eq!(table.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_variant_of_a_scenario_has_its_title_and_what_is_different() {
+        let title = title("open_while_stopped_by_process");
+        assert!(title.starts_with("A service that keeps nothing") && title.ends_with(" (by process)"), "{title}");
+    }
+
+    /// The table in the documents was written by [`Exactness::write`] on the day that it names, so it may lack scenarios that came
+    /// later, but has none that is not there.
+    #[test]
+    fn every_row_of_the_published_table_is_a_scenario() {
+        let path = shell::workspace().join("trafcalc/docs/exactness.md");
+        let document = fs::read_to_string(path).unwrap();
+        let rows = document.lines().skip_while(|line| !line.starts_with("| scenario |")).skip(2);
+        let published: Vec<&str> = rows.map(|row| row.split(" | ").next().unwrap().trim_start_matches("| ")).collect();
+        assert!(published.len() > 90, "{} rows", published.len());
+        let scenarios = fs::read_dir(shell::workspace().join("tests/kernel/scenarios")).unwrap();
+        let names = scenarios.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned());
+        let titles: Vec<String> = names.map(|name| title(&name)).collect();
+        for row in published {
+            let is_there = |title: &String| {
+                row.strip_prefix(title.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+            };
+            assert!(titles.iter().any(is_there), "{row}");
+        }
     }
 }

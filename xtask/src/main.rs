@@ -5,8 +5,11 @@
 mod bench;
 mod build;
 mod ci;
+mod deny;
 mod exactness;
+mod fuzz;
 mod kernels;
+mod package;
 mod run;
 mod setup;
 mod shell;
@@ -39,7 +42,11 @@ enum Task {
     BenchTraffic(bench::traffic::Arguments),
     #[command(hide = true)]
     BenchSlices(bench::slices::Arguments),
-    /// What a change must pass: format, lints, the build without eBPF, all tests
+    /// Run the fuzz targets, each for some seconds
+    Fuzz(fuzz::Arguments),
+    /// Make a deb and an rpm, into target/package/
+    Package(package::Arguments),
+    /// What a change must pass: format, lints, licenses, documentation, the build without eBPF, all tests
     Ci,
 }
 
@@ -53,6 +60,8 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BenchTraffic(arguments) => bench::traffic::run(&arguments),
         Task::BenchSlices(arguments) => bench::slices::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Package(arguments) => package::run(&arguments),
         Task::Ci => ci::run(),
     };
     match result {

@@ -4,16 +4,23 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::exactness::Exactness;
-use crate::{kernels, setup, shell, system};
+use crate::{ci, kernels, setup, shell, system};
 
 /// What is passed on.
 #[derive(Args, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Arguments {
     /// Only tests whose name contains this
     filter: Option<String>,
     /// On this machine's kernel only: no virtual machines
     #[arg(long)]
     native: bool,
+    /// Format, lints and the tests that need no privilege: two minutes after the first build
+    #[arg(long, conflicts_with_all = ["native", "allow_missing"])]
+    quick: bool,
+    /// Only that the package is installed, used, upgraded and removed in whole Debian systems, in virtual machines
+    #[arg(long, conflicts_with_all = ["filter", "native", "quick", "allow_missing"])]
+    system: bool,
     /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
     #[arg(long, conflicts_with = "native")]
     allow_missing: bool,
@@ -32,13 +39,30 @@ const PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
 /// The command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
+    if arguments.quick {
+        return quick(arguments);
+    }
     let mut found = Found::default();
+    if arguments.system {
+        return kernels::systems(&mut found);
+    }
     if let Err(error) = system::ensure_programs(&PROGRAMS) {
         found.left_out.push(format!("scenarios that need them: {error:#}"));
     }
     let result = all(arguments, &mut found);
     tell(&found.left_out);
     result
+}
+
+/// For the inner loop: no scenario on real traffic, no other kernel.
+fn quick(arguments: &Arguments) -> Result<()> {
+    for check in ci::QUICK {
+        shell::run(&mut shell::cargo(check.iter().copied()))?;
+    }
+    let mut tests = shell::cargo(["test", "--workspace", "--lib", "--bins", "--test", "it"]);
+    shell::run(tests.args(&arguments.filter))?;
+    println!("\nleft out: the scenarios of tests/kernel, by --quick");
+    Ok(())
 }
 
 /// What the tests say beside passing and failing.

@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         match parse(packet, packet_bytes, Direction::Incoming) {
             Ok(segment) => {
                 assert!(segment.payload_bytes < packet_bytes);
-                flows.observe(&Sighting { segment, time_ns: 1, interface: 1, is_late: false }, 0);
+                flows.observe(&Sighting { segment, time_ns: 1, interface: 1 }, 0);
             }
             Err(NotASegment::Malformed) => {
                 malformed += 1;
@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
             Err(NotASegment::NotTcp) => {}
         }
         if let Ok(segment) = parse(packet, packet_bytes, Direction::Outgoing) {
-            ours.observe(&Sighting { segment, time_ns: 1, interface: 1, is_late: false }, 0);
+            ours.observe(&Sighting { segment, time_ns: 1, interface: 1 }, 0);
         }
     }
     ours.conclude();

@@ -1,6 +1,6 @@
-//! Processes that act as somebody else than whose socket they use: a child of another user to whom a connection is
-//! handed after it was accepted, and a server that becomes its user for a while. With `--owner acting` the bytes are those
-//! of whom each acts as.
+//! Processes that act as another user than the owner of their socket: a child of another user that gets a connection
+//! after it was accepted, and a server that becomes its user for a while. With `--owner acting` the bytes belong to the user
+//! as whom each acts.
 
 use anyhow::Result;
 

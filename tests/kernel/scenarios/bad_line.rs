@@ -1,5 +1,4 @@
-//! A line that loses packets, doubles some, and lets some overtake others: what is sent again or arrives twice counts
-//! once.
+//! A link that loses, duplicates and reorders packets: what is sent again or arrives twice counts once.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Traffic that a bridge passes on has no socket there, even when the bridge has an address of its own.
+//! Bridged traffic is not counted, even if the bridge has an address of its own.
 
 use anyhow::Result;
 

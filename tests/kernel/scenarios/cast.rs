@@ -1,5 +1,5 @@
-//! Loading from sockets by a cast of the kernel, and by a helper where there is none: both count the same, and where the
-//! kernel has the cast it is used.
+//! Reading sockets by `bpf_rdonly_cast`, and by a helper on kernels without it: both count the same, and the cast is used
+//! where the kernel has it.
 
 use anyhow::{Result, ensure};
 

@@ -1,5 +1,5 @@
-//! An interface and a unit that the configuration names come after the service has started: each is waited for, told
-//! meanwhile, and counted from its first byte on.
+//! A configured interface and a configured unit appear after the service has started: each is waited for, reported as missing,
+//! and counted from its first byte on.
 
 use anyhow::{Result, ensure};
 use serde_json::json;

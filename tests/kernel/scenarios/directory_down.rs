@@ -1,5 +1,5 @@
-//! A user that the configuration names is in a directory which does not answer when the service starts: it waits for
-//! him, and counts him, also on a connection that is open already, when the directory comes.
+//! A configured user is in a directory that does not answer when the service starts: it waits for the user, and counts the
+//! user, also on a connection that is open already, when the directory answers.
 
 use anyhow::{Result, ensure};
 use serde_json::json;

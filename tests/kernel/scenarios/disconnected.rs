@@ -1,5 +1,5 @@
-//! A user gives the peer up (`connect` to `AF_UNSPEC`) with data unread, with the peer there or after its reset, and
-//! connects the same socket again. Everything that arrived in either life counts.
+//! A user disconnects a socket (`connect` to `AF_UNSPEC`) with data unread, before or after a reset by the peer, and
+//! connects it again. Everything that arrived in either connection counts.
 
 use anyhow::{Result, ensure};
 

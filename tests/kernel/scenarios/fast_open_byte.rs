@@ -22,7 +22,7 @@ fn run(test: &Test) -> Result<()> {
 const TRIES: u32 = 3;
 
 /// These connections end by a timer. Where its interrupt meets a process that the kernel keeps from all tracing, which some machines
-/// have, no program is called (README, "Limits"). What comes of our own fault comes each time.
+/// have, no program is called (counting.md, "Limits"). What comes of our own fault comes each time.
 fn some_time(scene: impl Fn() -> Result<()>) -> Result<()> {
     let is_right = (1..TRIES).any(|_| scene().inspect_err(|error| eprintln!("once more: {error:#}")).is_ok());
     if is_right { Ok(()) } else { scene() }

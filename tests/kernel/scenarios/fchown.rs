@@ -1,4 +1,4 @@
-//! The socket is given to another user in the middle (packet: both users' sum).
+//! The socket is given to another user in the middle of a connection. packet is tested on both users' sum.
 //!
 //! ebpf reads the owner at each settle, so each user has his part to the byte. packet asks for the owner once, so it
 //! owes every byte to the two together.

@@ -1,5 +1,5 @@
-//! 5,000 processes that each send 10,000 bytes and end before anybody looks: every byte is in the right program's
-//! account, and in that of the process, which is told about although it is gone.
+//! 5,000 processes that each send 10,000 bytes and end before they could be looked up: every byte is in the right program's
+//! account, and in that of the process, which is reported although it is gone.
 
 use anyhow::{Result, ensure};
 

@@ -1,5 +1,5 @@
-//! The service is killed, and the next one has other sizes, another method or another `by`, so its maps have another layout:
-//! it takes over every connection where it stands, and what the former had counted and not reported.
+//! The service is killed and followed by another with other sizes, another method or another `by`, so its maps have another
+//! layout: it takes over every connection where it stands, and what the former had counted and not reported.
 
 use anyhow::Result;
 
@@ -18,6 +18,7 @@ fn run(test: &Test) -> Result<()> {
         "by = ['program', 'unit']",
         "[ebpf]\nmethod = 'events'",
         "by = 'unit'",
+        "[[class]]\nname = 'lan'\nnetworks = ['10.0.0.0/8']",
         "[ebpf]\nmax_accounts = 300",
     ];
     let times = test.kills(20, 3)?;

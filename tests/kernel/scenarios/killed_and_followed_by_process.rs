@@ -1,4 +1,5 @@
-//! The same where processes are told apart: each has its own bytes, whoever counted them.
+//! The service is killed and followed by another, while processes are told apart: each has its own bytes, whichever service
+//! counted them.
 
 use anyhow::Result;
 

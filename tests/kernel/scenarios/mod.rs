@@ -1,8 +1,10 @@
 //! The table of scenarios: one file each, and what they share.
 
+mod acknowledgements_lost;
 mod acting_users;
 mod at_once_200;
 mod audited;
+mod audited_open;
 mod backends_agree;
 mod bad_line;
 mod batched;
@@ -11,8 +13,11 @@ mod big_tcp;
 mod book_left_out;
 mod bridged;
 mod bulk_3gb;
+mod by_class;
 mod by_program_and_unit;
 mod cast;
+mod classes_followed;
+mod closed_while_stopped;
 mod comes_later;
 pub(crate) mod counted;
 mod directory_down;
@@ -23,18 +28,24 @@ mod fast_open;
 mod fast_open_byte;
 mod fchown;
 mod filter_drops_90;
+mod flooded;
+mod forged_numbers;
 mod forked_workers;
 mod forwarded;
 mod full_disk;
 mod gone_5000;
 mod half_close;
+mod hijacked;
 mod idle_floods;
+mod installed;
+mod interface_anew;
 mod io_uring;
 mod killed_and_followed;
 mod killed_and_followed_by_another;
 mod killed_and_followed_by_process;
 mod killed_book;
 mod ktls;
+mod looked_at;
 mod loopback_counted;
 mod loopback_left_out;
 mod low_water;
@@ -43,9 +54,11 @@ mod masqueraded;
 mod more_processes_than_rows;
 mod moved_between_cgroups;
 mod moved_by_process;
+mod mpls_route;
 mod mptcp;
 mod mptcp_fchown;
 mod named_interface;
+mod never_read;
 mod nonblocking;
 mod nothing_a_byte;
 mod older_connection;
@@ -58,8 +71,13 @@ mod passed_descriptor;
 mod peek;
 mod peek_and_close;
 mod pid_used_again;
+mod ports_reused;
+mod privileges_and_programs;
+mod privileges_dropped;
+mod privileges_kept;
 mod processes_of_programs;
 mod quick_ack;
+mod quota;
 mod random_lives;
 mod redirected_to_self;
 mod remote_reset;
@@ -69,7 +87,9 @@ mod report_before_accept;
 mod report_on_sigusr1;
 mod reset;
 mod ring_overflow;
+mod routing_header;
 mod rows_used_again;
+mod seg6_route;
 mod selftest;
 mod selftest_broken;
 mod sendfile;
@@ -92,7 +112,9 @@ mod truncated;
 mod tun;
 mod two_containers;
 mod two_way;
+mod under_systemd;
 mod unread_at_close;
+mod unseen_behind_drops;
 mod unsent_of_former;
 mod urgent;
 mod vectored;
@@ -101,6 +123,7 @@ mod wait_all;
 mod waiting_send;
 mod wire;
 mod workers_by_process;
+mod writers_in_turns;
 mod zerocopy_receive;
 mod zerocopy_send;
 
@@ -116,9 +139,11 @@ use counted::{Counted, Counters};
 
 /// All of them.
 pub(crate) static ALL: &[Scenario] = &[
+    acknowledgements_lost::SCENARIO,
     acting_users::SCENARIO,
     at_once_200::SCENARIO,
     audited::SCENARIO,
+    audited_open::SCENARIO,
     backends_agree::SCENARIO,
     bad_line::SCENARIO,
     batched::SCENARIO,
@@ -127,8 +152,11 @@ pub(crate) static ALL: &[Scenario] = &[
     book_left_out::SCENARIO,
     bridged::SCENARIO,
     bulk_3gb::SCENARIO,
+    by_class::SCENARIO,
     by_program_and_unit::SCENARIO,
     cast::SCENARIO,
+    classes_followed::SCENARIO,
+    closed_while_stopped::SCENARIO,
     comes_later::SCENARIO,
     directory_down::SCENARIO,
     directory_gone::SCENARIO,
@@ -138,13 +166,18 @@ pub(crate) static ALL: &[Scenario] = &[
     fast_open_byte::SCENARIO,
     fchown::SCENARIO,
     filter_drops_90::SCENARIO,
+    flooded::SCENARIO,
+    forged_numbers::SCENARIO,
     forked_workers::SCENARIO,
     forwarded::SCENARIO,
     full_disk::SCENARIO,
     killed_book::SCENARIO,
     gone_5000::SCENARIO,
     half_close::SCENARIO,
+    hijacked::SCENARIO,
     idle_floods::SCENARIO,
+    installed::SCENARIO,
+    interface_anew::SCENARIO,
     io_uring::SCENARIO,
     killed_and_followed::SCENARIO,
     killed_and_followed_by_another::SCENARIO,
@@ -152,19 +185,23 @@ pub(crate) static ALL: &[Scenario] = &[
     ktls::SCENARIO,
     loopback_counted::SCENARIO,
     loopback_left_out::SCENARIO,
+    looked_at::SCENARIO,
     low_water::SCENARIO,
     many_users::SCENARIO,
     masqueraded::SCENARIO,
     more_processes_than_rows::SCENARIO,
     moved_between_cgroups::SCENARIO,
     moved_by_process::SCENARIO,
+    mpls_route::SCENARIO,
     mptcp::SCENARIO,
     mptcp_fchown::SCENARIO,
     named_interface::SCENARIO,
+    never_read::SCENARIO,
     nonblocking::SCENARIO,
     older_connection::SCENARIO,
     older_half_closed::SCENARIO,
     open_while_stopped::SCENARIO,
+    open_while_stopped::BY_PROCESS,
     nothing_a_byte::SCENARIO,
     only_a_family::SCENARIO,
     only_some_users::SCENARIO,
@@ -173,8 +210,13 @@ pub(crate) static ALL: &[Scenario] = &[
     peek::SCENARIO,
     peek_and_close::SCENARIO,
     pid_used_again::SCENARIO,
+    ports_reused::SCENARIO,
+    privileges_and_programs::SCENARIO,
+    privileges_dropped::SCENARIO,
+    privileges_kept::SCENARIO,
     processes_of_programs::SCENARIO,
     quick_ack::SCENARIO,
+    quota::SCENARIO,
     random_lives::SCENARIO,
     redirected_to_self::SCENARIO,
     remote_reset::SCENARIO,
@@ -184,7 +226,9 @@ pub(crate) static ALL: &[Scenario] = &[
     report_on_sigusr1::SCENARIO,
     reset::SCENARIO,
     ring_overflow::SCENARIO,
+    routing_header::SCENARIO,
     rows_used_again::SCENARIO,
+    seg6_route::SCENARIO,
     selftest::SCENARIO,
     selftest_broken::SCENARIO,
     sendfile::SCENARIO,
@@ -201,12 +245,15 @@ pub(crate) static ALL: &[Scenario] = &[
     stopped_and_followed::SCENARIO,
     subordinate_flood::SCENARIO,
     subordinate_users::SCENARIO,
+    subordinate_users::COME_LATER,
     term_during_transfer::SCENARIO,
     truncated::SCENARIO,
     tun::SCENARIO,
     two_containers::SCENARIO,
     two_way::SCENARIO,
+    under_systemd::SCENARIO,
     unread_at_close::SCENARIO,
+    unseen_behind_drops::SCENARIO,
     unsent_of_former::SCENARIO,
     urgent::SCENARIO,
     vectored::SCENARIO,
@@ -214,6 +261,7 @@ pub(crate) static ALL: &[Scenario] = &[
     wait_all::SCENARIO,
     waiting_send::SCENARIO,
     workers_by_process::SCENARIO,
+    writers_in_turns::SCENARIO,
     zerocopy_receive::SCENARIO,
     zerocopy_send::SCENARIO,
 ];
@@ -284,6 +332,7 @@ fn no_cgroups(_: Family) -> Option<&'static str> {
 }
 
 const BOTH: &[Family] = &[Family::Ipv4, Family::Ipv6];
+const BOTH_AND_MAPPED: &[Family] = &[Family::Ipv4, Family::Ipv6, Family::Mapped];
 
 /// The user of the client in scenarios with one, and of the server. Nobody else on the host has these numbers.
 const CLIENT: u32 = 70_020_001;

@@ -1,4 +1,4 @@
-//! The same as `moved_between_cgroups`, of which process and unit are told at once: one process has an account in each cgroup.
+//! A process is moved to another cgroup while processes and units are told apart: one process has an account in each cgroup.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
-//! One process is wanted, which forks: without its children it has its own bytes alone,
-//! with them theirs, too. Others of its user have none.
+//! A filter for one process that forks: without `--children` it has its own bytes alone, with it also theirs. Other processes
+//! of its user have none.
 
 use anyhow::Result;
 

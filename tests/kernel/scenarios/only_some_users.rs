@@ -1,4 +1,4 @@
-//! Three users of six are wanted, by two names of options: they have all their bytes, and nobody else has any.
+//! A filter for three users of six, by two spellings of the option: these have all their bytes, and no other user has any.
 
 use anyhow::Result;
 

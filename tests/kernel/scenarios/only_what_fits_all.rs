@@ -1,5 +1,5 @@
-//! Filters of several kinds: of two users, two programs and two cgroups, only what fits all three is counted, and each
-//! kind leaves out something.
+//! Filters of several kinds together: of two users, two programs and two cgroups, only what matches all three is counted,
+//! and each filter leaves out something.
 
 use anyhow::{Result, ensure};
 

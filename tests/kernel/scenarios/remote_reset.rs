@@ -1,5 +1,5 @@
-//! A stranger asks for a large file, with the smallest receive window, and resets. The server's user owes what was
-//! transmitted, not what the server wrote into its send buffer.
+//! A remote client requests a large file, with the smallest receive window, and resets. The server's user is credited with
+//! what was transmitted, not with what the server wrote into its send buffer.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
-//! Somebody without any privilege sends a SYN with the addresses of another's connection, which comes by `lo`: the connection is
-//! not taken for one within this host.
+//! An unprivileged process sends a SYN with the addresses of another user's connection through `lo`: the connection is not
+//! taken for one within this host.
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};

@@ -88,7 +88,7 @@ impl Succession {
         said.push(service.stop()?.stderr);
         let counted = Log::read(&log)?;
         let is_ours = |account: &crate::truth::Account| truth.0.contains_key(account);
-        let (ours, _) = counted.sum_of_intervals()?.by(self.by).split(is_ours);
+        let (ours, _) = counted.sum_of_intervals()?.by(self.by).without_classes().split(is_ours);
         let said = || format!("seed {}\n{}", random.seed, said.join("---\n"));
         if (0..=self.times).all(self.book) {
             must_agree(&counted, &book).with_context(said)?;
@@ -127,7 +127,7 @@ impl Succession {
     }
 
     /// One long connection at full rate with short pauses, and many short ones, for about as long as all this takes.
-    fn start_traffic(&self, test: &Test, world: &World) -> Result<Vec<Running>> {
+    pub(super) fn start_traffic(&self, test: &Test, world: &World) -> Result<Vec<Running>> {
         let seconds = u64::from(self.times) * (test.volume(600, 4_000) + self.longest_pause_ms / 2) / 1_000 + 1;
         let portions = seconds * 1_000 / (PORTION_PAUSE_MS + test.volume(20, 200));
         let portion = [send(test.volume(PORTION, PORTION / 10), CHUNK), Step::Pause(PORTION_PAUSE_MS)];

@@ -12,6 +12,8 @@ use crate::truth::{Account, Bytes, Table};
 pub(crate) struct Log {
     /// Complete reports, the oldest first.
     pub(crate) reports: Vec<Report>,
+    /// Where a step of a quota was reached.
+    pub(crate) quotas: Vec<Value>,
     /// What it wrote to standard error.
     pub(crate) stderr: String,
 }
@@ -26,13 +28,27 @@ pub(crate) struct Report {
 impl Log {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::of(&text, |line| serde_json::from_str(line).with_context(|| format!("not a record: {line:?}")))
+    }
+
+    /// A log in logfmt, as far as this tells: what is quoted has no blank that matters here.
+    pub(crate) fn of_logfmt(text: &str) -> Result<Self> {
+        Self::of(text, |line| {
+            let fields = line.split_whitespace().filter_map(|field| field.split_once('='));
+            let value = |text: &str| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+            Ok(Value::Object(fields.map(|(key, text)| (key.to_owned(), value(text))).collect()))
+        })
+    }
+
+    fn of(text: &str, record_of: impl Fn(&str) -> Result<Value>) -> Result<Self> {
         let mut log = Self::default();
         let mut accounts = Vec::new();
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let record: Value = serde_json::from_str(line).with_context(|| format!("not a record: {line:?}"))?;
+            let record = record_of(line)?;
             match record["type"].as_str() {
                 Some("account") => accounts.push(record),
                 Some("clock" | "gap") => (),
+                Some("quota") => log.quotas.push(record),
                 Some("summary") => {
                     log.reports.push(Report { accounts: std::mem::take(&mut accounts), summary: record });
                 }
@@ -45,7 +61,13 @@ impl Log {
     /// Both as one log.
     pub(crate) fn followed_by(mut self, later: Self) -> Self {
         self.reports.extend(later.reports);
+        self.quotas.extend(later.quotas);
         Self { stderr: later.stderr, ..self }
+    }
+
+    /// Whose a record is, and its bytes.
+    pub(crate) fn account_of(record: &Value) -> Result<(Account, Bytes)> {
+        Ok((account(record)?, bytes(record, "sent_bytes", "received_bytes")?))
     }
 
     /// The last report, which has every account.
@@ -99,7 +121,8 @@ fn account(record: &Value) -> Result<Account> {
 fn of_user(uid: u32, record: &Value) -> Result<Account> {
     let text = |name: &str| record[name].as_str().map(str::to_owned);
     let pid = record["pid"].as_u64().map(u32::try_from).transpose()?;
-    let account = Account { pid, program: text("program"), unit: text("unit"), ..Account::user(uid) };
+    let account =
+        Account { pid, program: text("program"), unit: text("unit"), class: text("class"), ..Account::user(uid) };
     ensure!(account.pid.is_none() || account.program.is_some(), "a process without a program: {record}");
     Ok(account)
 }

@@ -53,7 +53,7 @@ fn as_owner<T>(program: &Program, make: impl FnOnce() -> Result<T>) -> Result<T>
 fn open(program: &Program, addr: &SocketAddr) -> Result<OwnedFd> {
     let fd = new(program.transport, addr)?;
     for option in &program.options {
-        sys::set_option(&fd, option.level, option.name, option.value).with_context(|| format!("{option:?}"))?;
+        sys::set_long_option(&fd, option.level, option.name, &option.value).with_context(|| format!("{option:?}"))?;
     }
     Ok(fd)
 }

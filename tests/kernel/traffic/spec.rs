@@ -71,12 +71,12 @@ pub(crate) enum Transport {
     Mptcp,
 }
 
-/// An option of a socket whose value is an `int`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// An option of a socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SocketOption {
     pub(crate) level: i32,
     pub(crate) name: i32,
-    pub(crate) value: i32,
+    pub(crate) value: Vec<u8>,
 }
 
 /// One thing done on a connection.
@@ -247,8 +247,13 @@ impl Program {
         Self { owner: Some(first), owners_count_up: true, ..self }
     }
 
+    /// The same with an option set on each socket whose value is an `int`.
+    pub(crate) fn with_option(self, level: i32, name: i32, value: i32) -> Self {
+        self.with_long_option(level, name, value.to_ne_bytes().into())
+    }
+
     /// The same with an option set on each socket.
-    pub(crate) fn with_option(mut self, level: i32, name: i32, value: i32) -> Self {
+    pub(crate) fn with_long_option(mut self, level: i32, name: i32, value: Vec<u8>) -> Self {
         self.options.push(SocketOption { level, name, value });
         self
     }

@@ -24,11 +24,15 @@ pub(super) fn mptcp_socket(family: AddressFamily) -> io::Result<OwnedFd> {
 
 /// Sets an option whose value is an `int`.
 pub(super) fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
-    let length = size_of::<i32>().try_into().expect("4 fits");
-    // SAFETY: the pointer is to an int that lives through the call, and `length` is its size.
-    let result = unsafe {
-        libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast::<c_void>(), length)
-    };
+    set_long_option(socket, level, name, &value.to_ne_bytes())
+}
+
+/// Sets an option whose value is something else.
+pub(super) fn set_long_option(socket: &impl AsFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    let length = value.len().try_into().map_err(io::Error::other)?;
+    // SAFETY: the pointer is to bytes that live through the call, and `length` is their number.
+    let result =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, value.as_ptr().cast::<c_void>(), length) };
     Ok(Errno::result(result).map(drop)?)
 }
 

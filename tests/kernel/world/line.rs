@@ -23,6 +23,9 @@ pub(crate) struct Quality {
     pub(crate) overtake: u64,
 }
 
+/// Puts other packets in the place of one that comes from the far end.
+pub(crate) type Tamper = fn(&[u8]) -> Vec<Vec<u8>>;
+
 /// A working line; it ends when dropped.
 pub(crate) struct Line {
     stop: Arc<AtomicBool>,
@@ -37,20 +40,29 @@ const TICK_MS: u16 = 50;
 
 impl Line {
     pub(crate) fn between(near: &Namespace, far: &Namespace, quality: Quality) -> Result<Self> {
+        Self::new(near, far, quality, None)
+    }
+
+    /// One whose far end is a liar.
+    pub(crate) fn tampered(near: &Namespace, far: &Namespace, tamper: Tamper) -> Result<Self> {
+        Self::new(near, far, Quality::default(), Some(tamper))
+    }
+
+    fn new(near: &Namespace, far: &Namespace, quality: Quality, tamper: Option<Tamper>) -> Result<Self> {
         let near_end = near.enter(open)??;
         let far_end = far.enter(open)??;
         for namespace in [near, far] {
             namespace.ip(&format!("link set {DEVICE} up"))?;
         }
         let mut line = Self { stop: Arc::default(), threads: Vec::new() };
-        line.carry(near_end.try_clone()?, far_end.try_clone()?, quality);
-        line.carry(far_end, near_end, quality);
+        line.carry(near_end.try_clone()?, far_end.try_clone()?, quality, None);
+        line.carry(far_end, near_end, quality, tamper);
         Ok(line)
     }
 
-    fn carry(&mut self, from: File, to: File, quality: Quality) {
+    fn carry(&mut self, from: File, to: File, quality: Quality, tamper: Option<Tamper>) {
         let stop = Arc::clone(&self.stop);
-        let mut carrier = Carrier { from, to, quality, packets: 0, held: None };
+        let mut carrier = Carrier { from, to, quality, tamper, packets: 0, held: None };
         self.threads.push(thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 carrier.step();
@@ -74,6 +86,7 @@ struct Carrier {
     from: File,
     to: File,
     quality: Quality,
+    tamper: Option<Tamper>,
     packets: u64,
     /// The packet that the next one overtakes.
     held: Option<Vec<u8>>,
@@ -89,7 +102,10 @@ impl Carrier {
         let mut packet = vec![0; 65_536];
         let Ok(length) = self.from.read(&mut packet) else { return };
         packet.truncate(length);
-        self.carry(packet);
+        match self.tamper {
+            Some(tamper) => tamper(&packet).iter().for_each(|packet| self.deliver(packet)),
+            None => self.carry(packet),
+        }
     }
 
     fn carry(&mut self, packet: Vec<u8>) {
@@ -123,7 +139,7 @@ impl Carrier {
 }
 
 /// A new tun device in the calling thread's namespace.
-fn open() -> Result<File> {
+pub(crate) fn open() -> Result<File> {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun").context("cannot open /dev/net/tun")?;
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

@@ -168,9 +168,13 @@ fn a_look_moves_what_it_is_about() {
     let (from, to) = (Stream { sent: 100, received: 50, ..OPENING }, Position { sent: 110, received: 57 });
     let sent = [104, 90, 200].map(Which::SentBefore);
     let received = [52, 40, 200].map(Which::ReceivedBefore);
-    let looks = [Which::Both].into_iter().chain(sent).chain(received);
+    let written = [104, 90, 200].map(Which::WrittenBefore);
+    let looks = [Which::Both].into_iter().chain(sent).chain(received).chain(written);
     let moved = looks.map(|which| moved(&from, &to, which)).map(|Tally { sent, received }| (sent, received));
-    assert_eq!(moved.collect::<Vec<_>>(), [(10, 7), (4, 0), (0, 0), (10, 0), (0, 2), (0, 0), (0, 7)]);
+    let sent = [(10, 7), (4, 0), (0, 0), (10, 0)];
+    let received = [(0, 2), (0, 0), (0, 7)];
+    let written = [(4, 7), (0, 7), (10, 7)];
+    assert_eq!(moved.collect::<Vec<_>>(), [&sent[..], &received, &written].concat());
 }
 
 /// Both halves of what tells connections apart matter, and a look that is late by a wrap is found.

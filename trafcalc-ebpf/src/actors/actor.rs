@@ -14,6 +14,7 @@ use trafcalc_common::maps::{OTHER_ROW, Place, Stream, owner};
 use crate::accounts;
 use crate::actor_maps::{EPOCHS, acting, marks_processes, tells};
 use crate::atomic;
+use crate::class;
 use crate::maps::{filters, offset};
 use crate::owner;
 use crate::seats;
@@ -104,12 +105,39 @@ fn mark_and_writer(stream: *mut Stream) -> u64 {
     unsafe { read_volatile(&raw const (*place(stream)).writer) }
 }
 
-/// The row of who wrote before the last writer, and the number behind his last byte.
+/// Who wrote before the last writer.
+#[derive(Clone, Copy)]
+pub(crate) struct Former(u64);
+
+impl Former {
+    /// His row.
+    #[inline(always)]
+    pub(crate) fn row(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The number behind his last byte.
+    #[inline(always)]
+    pub(crate) fn end(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// Who wrote before the last writer, if anybody did.
 #[inline(always)]
-pub(crate) fn former(stream: *mut Stream) -> Option<(u32, u32)> {
+pub(crate) fn former(stream: *mut Stream) -> Option<Former> {
     // SAFETY: `stream` points to a map value.
-    let former = unsafe { read_volatile(&raw const (*place(stream)).former) };
-    (former as u32 != OTHER_ROW).then_some((former as u32, (former >> 32) as u32))
+    let former = Former(unsafe { read_volatile(&raw const (*place(stream)).former) });
+    (former.row() != OTHER_ROW).then_some(former)
+}
+
+/// Has the stream forget who wrote before the last writer, if it is still this one: another CPU may have put down the next.
+#[inline(always)]
+pub(crate) fn forget_former(stream: *mut Stream, former: Former) {
+    // SAFETY: `stream` points to a map value.
+    if unsafe { atomic::replace(&raw mut (*place(stream)).former, former.0, owner(0, OTHER_ROW)) } {
+        exit(former.row());
+    }
 }
 
 /// Leaves the rows that the stream remembers, whose end this is.
@@ -202,11 +230,11 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let uid = who as u32;
     let row = row_of_task(sk.key(), who, mark);
     if row == NO_ROW {
-        return remembered(stream, if acting() { accounts::account_holder(owner::of(sk)) } else { uid });
+        return remembered(sk, stream, if acting() { accounts::account_holder(owner::of(sk)) } else { uid });
     }
     settle::reads_no_more(sk, stream);
     take(stream, mark, row);
-    if row == OTHER_ROW { accounts::row_of(uid) } else { row }
+    if row == OTHER_ROW { accounts::row_of(uid, class::of(sk)) } else { row }
 }
 
 /// What [`row_of_task`] gives where no process is known to act: there is no row of this number.
@@ -231,7 +259,7 @@ fn row_of_task(key: u64, who: u64, mark: u64) -> u32 {
     if !wanted::task(task, &program) {
         return PASSED_ROW;
     }
-    seats::row_of(&actor(task, uid, mark, &program))
+    seats::row_of(&actor(Sock::of(key), task, uid, mark, &program))
 }
 
 /// Whether a task holds the socket. A hook then runs in that task, and in no interrupt.
@@ -242,7 +270,7 @@ fn is_held(sk: Sock) -> bool {
 
 /// The key of who runs now.
 #[inline(always)]
-fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Actor {
+fn actor(sk: Sock, task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Actor {
     let mut actor = Actor { who: u64::from(uid), start: 0, unit: 0, name: [0; NAME_BYTES / 8] };
     if tells(by::PROCESS) {
         actor.who |= mark << 32;
@@ -254,22 +282,23 @@ fn actor(task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Ac
     if tells(by::UNIT) {
         actor.unit = cgroup();
     }
+    actor.set_class(class::of(sk));
     actor
 }
 
 /// The row of who acted last, as far as the user of the socket, `uid`, is concerned; where nobody did, that of the user.
 #[inline(always)]
-pub(crate) fn remembered(stream: *mut Stream, uid: u32) -> u32 {
-    still(last_row(stream), uid)
+pub(crate) fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
+    still(sk, last_row(stream), uid)
 }
 
 /// The row, unless it is not one of the user's; that of the user then.
 #[inline(always)]
-pub(crate) fn still(row: u32, uid: u32) -> u32 {
+pub(crate) fn still(sk: Sock, row: u32, uid: u32) -> u32 {
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
         return row;
     }
-    if is_unknown() || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid) }
+    if is_unknown() || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid, class::of(sk)) }
 }
 
 /// Whether nobody knows if bytes are wanted of which no process was seen to move them: where processes, programs or units are.

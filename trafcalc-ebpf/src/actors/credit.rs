@@ -4,14 +4,17 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use trafcalc_common::actor::PASSED_ROW;
-use trafcalc_common::connection::{Which, ending_before};
-use trafcalc_common::maps::{OTHER_ROW, Stream};
+use trafcalc_common::connection::{self, Which, ending_before};
+use trafcalc_common::maps::{OTHER_ROW, Stream, waits_for_writer};
 
 use crate::accounts;
 use crate::actor;
 use crate::actor_maps::actors_matter;
+use crate::class;
 use crate::look;
+use crate::maps::offset;
 use crate::owner;
+use crate::settle;
 use crate::sock::Sock;
 
 /// Looks at an open connection, unless it is too early to tell whose it is.
@@ -19,7 +22,8 @@ use crate::sock::Sock;
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
     let is_told = || is_last_of_owner || !(owner::is_to_come(sk) || is_too_early(stream));
     let owner = |from| is_told().then(|| (remembered_row(sk, stream), from));
-    if let Some(((row, from), moved)) = look::at(sk, stream, Which::Both, owner) {
+    let which = if is_last_of_owner { Which::Both } else { known(sk, stream) };
+    if let Some(((row, from), moved)) = look::at(sk, stream, which, owner) {
         share(sk, stream, row, from, moved.sent, moved.received);
     }
 }
@@ -30,25 +34,47 @@ pub(crate) fn share(sk: Sock, stream: *mut Stream, row: u32, from: u64, sent: i6
     if sent == 0 {
         return accounts::credit(row, 0, received);
     }
+    // Read before the former writer is: a writer who takes over meanwhile puts down the one before him first.
+    let writer = actor::writer(stream);
     let of_former = match actor::former(stream) {
-        Some((former, end)) => {
-            let bytes = ending_before(from, sent, end);
-            accounts::credit(actor::still(former, account_holder(sk)), bytes, 0);
+        Some(former) => {
+            let bytes = ending_before(from, sent, former.end());
+            accounts::credit(actor::still(sk, former.row(), account_holder(sk)), bytes, 0);
             if bytes < sent {
                 // All of his has left; numbers come again.
-                actor::set_former(stream, OTHER_ROW, 0);
+                actor::forget_former(stream, former);
             }
             bytes
         }
         None => 0,
     };
-    let writer = actor::writer(stream);
     if writer == OTHER_ROW || writer == row {
         accounts::credit(row, sent - of_former, received);
     } else {
-        accounts::credit(actor::still(writer, account_holder(sk)), sent - of_former, 0);
+        accounts::credit(actor::still(sk, writer, account_holder(sk)), sent - of_former, 0);
         accounts::credit(row, 0, received);
     }
+}
+
+/// What can be told of: all but what TCP has sent of a call that is not over. The first look that finds such leaves it to the next.
+#[inline(always)]
+fn known(sk: Sock, stream: *mut Stream) -> Which {
+    if !actors_matter() || actor::last_row(stream) == OTHER_ROW {
+        return Which::Both;
+    }
+    let written = settle::written(stream);
+    let waits = waits_for_writer(written);
+    // SAFETY: `stream` points to a map value.
+    unsafe {
+        let waited = &raw mut (*actor::place(stream)).waited;
+        if read_volatile(waited) == waits {
+            return Which::Both;
+        }
+        if connection::is_behind(sk.load(offset!(snd_nxt)), written) {
+            write_volatile(waited, waits);
+        }
+    }
+    Which::WrittenBefore(written)
 }
 
 /// Whether nobody has acted on the socket yet, and this is the first look that finds it so: a server is about to accept it, and
@@ -60,8 +86,8 @@ fn is_too_early(stream: *mut Stream) -> bool {
     }
     // SAFETY: `stream` points to a map value.
     unsafe {
-        let is_first = read_volatile(&raw const (*actor::place(stream)).looks_without_actor) == 0;
-        write_volatile(&raw mut (*actor::place(stream)).looks_without_actor, 1);
+        let is_first = read_volatile(&raw const (*actor::place(stream)).waited) == 0;
+        write_volatile(&raw mut (*actor::place(stream)).waited, 1);
         is_first
     }
 }
@@ -78,7 +104,7 @@ pub(crate) fn at_end(sk: Sock, stream: *mut Stream, from: u64, sent: i64, receiv
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if (sent != 0 || received != 0) && !actor::is_unknown() {
-        accounts::credit_user(owner::of(sk), sent, received);
+        accounts::credit_user(owner::of(sk), class::of(sk), sent, received);
     }
 }
 
@@ -94,7 +120,7 @@ pub(crate) fn leaves(stream: *mut Stream) {
 #[inline(always)]
 pub(crate) fn has_waited(stream: *mut Stream) {
     // SAFETY: `stream` points to a map value.
-    unsafe { write_volatile(&raw mut (*actor::place(stream)).looks_without_actor, 1) };
+    unsafe { write_volatile(&raw mut (*actor::place(stream)).waited, 1) };
 }
 
 /// The socket is about to have another user.
@@ -110,9 +136,9 @@ pub(crate) fn changes_user(stream: *mut Stream) {
 pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
     let uid = account_holder(sk);
     if actors_matter() {
-        return actor::remembered(stream, uid);
+        return actor::remembered(sk, stream, uid);
     }
-    if accounts::is_wanted(uid) { accounts::row_of(uid) } else { PASSED_ROW }
+    if accounts::is_wanted(uid) { accounts::row_of(uid, class::of(sk)) } else { PASSED_ROW }
 }
 
 #[inline(always)]

@@ -38,10 +38,9 @@ pub(crate) fn acts(sk: Sock, action: Action, moment: Moment) {
     if !actors_matter() {
         return looks(sk, stream);
     }
-    let row = actor::row(sk, stream, moment);
     match action {
-        Action::Sends => sends(sk, stream, row),
-        Action::Reads => reads(sk, stream, row),
+        Action::Sends => sends(sk, stream, moment),
+        Action::Reads => reads(sk, stream, actor::row(sk, stream, moment)),
     }
 }
 
@@ -55,13 +54,15 @@ fn looks(sk: Sock, stream: *mut Stream) {
     }
 }
 
-/// Who acts last has sent. Who has written nothing, as a call that fails, is no writer.
+/// A process has sent. One that has written nothing does not act: its call failed, or did something else with the socket, as the server
+/// does that hands it to another.
 #[inline(always)]
-fn sends(sk: Sock, stream: *mut Stream, row: u32) {
+fn sends(sk: Sock, stream: *mut Stream, moment: Moment) {
     let number = sk.load::<u32>(offset!(write_seq));
     if number == written(stream) {
         return;
     }
+    let row = actor::row(sk, stream, moment);
     if actor::writer(stream) != actor::last_row(stream) {
         writes_first(sk, stream);
     }
@@ -101,12 +102,12 @@ fn settle_if_due(sk: Sock, stream: *mut Stream, row: u32, action: Action, cursor
 /// The row, if the socket's user has it: an event that met `fchown` may have put down one of the former user.
 #[inline(always)]
 fn still(sk: Sock, row: u32) -> u32 {
-    actor::still(row, accounts::account_holder(owner::of(sk)))
+    actor::still(sk, row, accounts::account_holder(owner::of(sk)))
 }
 
 /// The number behind the last byte that was seen to be written.
 #[inline(always)]
-fn written(stream: *mut Stream) -> u32 {
+pub(crate) fn written(stream: *mut Stream) -> u32 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*stream).written) }
 }
@@ -155,7 +156,7 @@ fn settle(key: u64, stream: *mut Stream, row: u32, action: Action, number: u32) 
 /// segments. An event can leave the connection to the sweep before the next report, or to its end.
 #[inline(always)]
 fn is_undecided(sk: Sock) -> bool {
-    !count_loopback() && loopback::receiving_interface(sk) == 0
+    !count_loopback() && loopback::receiving_interface(sk) == loopback::UNKNOWN
 }
 
 /// The socket that is the first argument of a traced function.

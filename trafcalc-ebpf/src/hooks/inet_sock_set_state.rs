@@ -11,11 +11,18 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::{raw_tracepoint, tracepoint};
 use aya_ebpf::programs::{RawTracePointContext, TracePointContext};
+use trafcalc_common::connection::{Change, change};
 use trafcalc_common::record;
 
 use crate::life;
 use crate::sock::{Sock, read_kernel};
 use crate::takeover;
+
+/// Most changes of state do not, and leave before a map is touched.
+#[inline(always)]
+fn matters(context: &RawTracePointContext) -> bool {
+    change(context.arg(1), context.arg(2)) != Change::Nothing
+}
 
 #[inline(always)]
 fn raw(context: &RawTracePointContext) {
@@ -38,8 +45,8 @@ fn perf(context: &TracePointContext) {
     }
 }
 
-crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state(RawTracePointContext) => raw);
-crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state_copy(RawTracePointContext) => raw);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state(RawTracePointContext) if matters => raw);
+crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_state_copy(RawTracePointContext) if matters => raw);
 crate::program::program!(#[tracepoint(category = "sock", name = "inet_sock_set_state")] perf_state(TracePointContext) => perf);
 crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_take(RawTracePointContext) => take);
 crate::program::program!(#[raw_tracepoint(tracepoint = "inet_sock_set_state")] raw_take_copy(RawTracePointContext) => take);

@@ -4,6 +4,7 @@ use trafcalc_common::connection::Which;
 use trafcalc_common::maps::Stream;
 
 use crate::accounts;
+use crate::class;
 use crate::look;
 use crate::owner;
 use crate::sock::Sock;
@@ -11,9 +12,10 @@ use crate::sock::Sock;
 /// Looks at an open connection, unless nobody has accepted it yet and there are more looks to come.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
-    let owner = |_| (is_last_of_owner || !owner::is_to_come(sk)).then(|| owner::of(sk));
-    if let Some((uid, moved)) = look::at(sk, stream, Which::Both, owner) {
-        accounts::credit_user(uid, moved.sent, moved.received);
+    // Both are asked before the cursors move: behind that the socket may be another connection's.
+    let owner = |_| (is_last_of_owner || !owner::is_to_come(sk)).then(|| (owner::of(sk), class::of(sk)));
+    if let Some(((uid, class), moved)) = look::at(sk, stream, Which::Both, owner) {
+        accounts::credit_user(uid, class, moved.sent, moved.received);
     }
 }
 
@@ -27,7 +29,7 @@ pub(crate) fn at_end(sk: Sock, _stream: *mut Stream, _from: u64, sent: i64, rece
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
-        accounts::credit_user(owner::of(sk), sent, received);
+        accounts::credit_user(owner::of(sk), class::of(sk), sent, received);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which rows of the book make up a period exactly: days as far as they are whole, hours at its ends, and five minutes at
 //! the ends of these. Pure.
 //!
-//! Days and hours are those of the zone that the life of the service had which wrote them. Where that is another one than is
-//! asked for, or is not known, and wherever a row may have bytes of both, only rows of five minutes answer.
+//! Days and hours are those of the zone that the life of the service had which wrote them. Days of another one than is asked for, or
+//! of one that is not known, are of no use. Its hours are, where they lie in one part of the answer as a whole: those of Berlin make
+//! up a day of London. Wherever a row may have bytes of two zones, only rows of five minutes answer.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub(super) struct Piece {
     pub seconds: Range<i64>,
 }
 
-/// A time of a life with another zone.
-pub(super) struct Foreign {
+/// A time of lives with one zone.
+pub(super) struct Zoned {
     pub seconds: Range<i64>,
     /// `Etc/Unknown` where it is not known.
     pub zone: TimeZone,
@@ -29,16 +30,32 @@ const MARGIN_S: i64 = 3600;
 /// No two zones are further apart than 26 hours.
 const TWO_DAYS_S: i64 = 2 * 24 * 3600;
 
-/// Where rows of hours and days cannot be used, because they may have bytes of another zone's.
-pub(super) struct Unusable {
-    hours: Vec<Range<i64>>,
-    days: Vec<Range<i64>>,
+/// Which rows of hours and days can be used.
+pub(super) struct Usable<'a> {
+    lives: &'a [Zoned],
+    /// Where rows of days cannot, because they may have bytes of another zone's.
+    foreign_days: Vec<Range<i64>>,
 }
 
-impl Unusable {
-    pub fn new(foreign: &[Foreign], zone: &TimeZone) -> Self {
-        let hours = foreign.iter().map(|life| around(&life.seconds)).collect();
-        Self { hours, days: foreign.iter().map(|life| days(life, zone)).collect() }
+impl<'a> Usable<'a> {
+    pub fn new(lives: &'a [Zoned], zone: &TimeZone) -> Self {
+        Self { lives, foreign_days: foreign(lives, zone).map(|life| days(life, zone)).collect() }
+    }
+
+    fn is_day(&self, day: &Range<i64>) -> bool {
+        !self.foreign_days.iter().any(|time| overlap(time, day))
+    }
+
+    /// The hour at this second of the zone that was the book's then, or else of `zone`; and whether its row has bytes of that zone
+    /// alone.
+    fn hour(&self, second: i64, zone: &TimeZone) -> (Range<i64>, bool) {
+        // Before the first life there is at most what its first report was booked by.
+        let life = self.lives.iter().find(|life| life.seconds.contains(&second)).or(self.lives.first());
+        let zone = life.map_or(zone, |life| &life.zone);
+        let hour = hour_row(second, zone);
+        let mut lives = self.lives.iter().filter(|life| overlap(&around(&life.seconds), &hour));
+        let is_of_one = lives.all(|life| is_same(&life.zone, zone));
+        (hour, is_of_one)
     }
 }
 
@@ -47,7 +64,7 @@ fn around(seconds: &Range<i64>) -> Range<i64> {
 }
 
 /// The days of `zone` with the dates that the life of another zone wrote rows for, and those in which it did.
-fn days(foreign: &Foreign, zone: &TimeZone) -> Range<i64> {
+fn days(foreign: &Zoned, zone: &TimeZone) -> Range<i64> {
     let seconds = around(&foreign.seconds);
     // Of an unknown zone the dates are those of any.
     let apart_s = if foreign.zone.is_unknown() { TWO_DAYS_S } else { 0 };
@@ -57,13 +74,23 @@ fn days(foreign: &Foreign, zone: &TimeZone) -> Range<i64> {
     day_row(first, zone).start..day_row(last, zone).end
 }
 
-/// The lives of the service whose zone is not `zone`, or not known.
-pub(super) fn foreign(contents: &Contents, zone: &TimeZone) -> Vec<Foreign> {
+/// The lives of the service, those of one zone that follow each other as one.
+pub(super) fn lives(contents: &Contents) -> Vec<Zoned> {
     let ends = contents.lives.iter().skip(1).map(|life| life.from_s).chain([i64::MAX]);
-    let zones = contents.lives.iter().map(|life| zone_of(life.zone.as_deref()));
-    let lives = contents.lives.iter().zip(ends).zip(zones);
-    let foreign = lives.filter(|(_, life_zone)| !is_same(life_zone, zone));
-    foreign.map(|((life, end), zone)| Foreign { seconds: life.from_s..end, zone }).collect()
+    let mut lives: Vec<Zoned> = Vec::new();
+    for (life, end) in contents.lives.iter().zip(ends) {
+        let zone = zone_of(life.zone.as_deref());
+        match lives.last_mut() {
+            Some(last) if last.seconds.end == life.from_s && is_same(&last.zone, &zone) => last.seconds.end = end,
+            _ => lives.push(Zoned { seconds: life.from_s..end, zone }),
+        }
+    }
+    lives
+}
+
+/// Those whose zone is not `zone`, or not known.
+pub(super) fn foreign<'a>(lives: &'a [Zoned], zone: &TimeZone) -> impl Iterator<Item = &'a Zoned> {
+    lives.iter().filter(move |life| !is_same(&life.zone, zone))
 }
 
 /// Whether two zones are one, by whichever of its names. An unknown one is none, not even itself.
@@ -83,7 +110,7 @@ pub(super) fn pieces(
     period: &Range<i64>,
     zone: &TimeZone,
     coarsest: Tier,
-    unusable: &Unusable,
+    usable: &Usable<'_>,
     contents: &Contents,
 ) -> Vec<Piece> {
     let mut pieces = Pieces(Vec::new());
@@ -95,23 +122,25 @@ pub(super) fn pieces(
     while at < to {
         let day = day_row(date_of(at, zone), zone);
         let part = at..day.end.min(to);
-        if coarsest == Tier::Day && part == day && !overlaps(&unusable.days, &day) {
+        if coarsest == Tier::Day && part == day && usable.is_day(&day) {
             pieces.add(Tier::Day, day);
         } else {
-            add_hours(&mut pieces, &part, zone, coarsest, &unusable.hours);
+            add_hours(&mut pieces, &part, zone, coarsest, usable);
         }
         at = part.end.max(at + 1);
     }
     pieces.0
 }
 
-fn add_hours(pieces: &mut Pieces, part: &Range<i64>, zone: &TimeZone, coarsest: Tier, unusable: &[Range<i64>]) {
+fn add_hours(pieces: &mut Pieces, part: &Range<i64>, zone: &TimeZone, coarsest: Tier, usable: &Usable<'_>) {
     let mut at = part.start;
     while at < part.end {
-        let hour = hour_row(at, zone);
-        let seconds = at..hour.end.min(part.end);
+        let (hour, is_of_one) = usable.hour(at, zone);
+        // What is told by hours is told by those of `zone`.
+        let end = if coarsest == Tier::Hour { hour_row(at, zone).end } else { part.end };
+        let seconds = at..hour.end.min(end).min(part.end);
         at = seconds.end;
-        let is_whole = seconds == hour && coarsest != Tier::Fine && !overlaps(unusable, &hour);
+        let is_whole = seconds == hour && coarsest != Tier::Fine && is_of_one;
         pieces.add(if is_whole { Tier::Hour } else { Tier::Fine }, seconds);
     }
 }
@@ -131,8 +160,8 @@ pub(super) fn removed<'a>(pieces: &'a [Piece], contents: &Contents) -> Option<&'
     pieces.iter().find(is_removed)
 }
 
-fn overlaps(times: &[Range<i64>], with: &Range<i64>) -> bool {
-    times.iter().any(|time| time.start < with.end && with.start < time.end)
+fn overlap(one: &Range<i64>, other: &Range<i64>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 struct Pieces(Vec<Piece>);

@@ -1,20 +1,20 @@
 //! An answer as RFC 4180 has it, with exact figures. Pure.
 //!
-//! One table: its `record` says what a line is: a row, the total, the zone, what is asked for only, a gap, or a note, so that none of
-//! them is left out.
+//! One table: its `record` says what a line is: a row, the total, the zone, what is asked for only, a gap, a correction, a
+//! closed month, or a note, so that none of them is left out.
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::figure::printable;
 use super::rows::volume;
 use super::times::{at, iso, name as zone_name};
 use super::{Answer, Dimension, Figures, Label};
-use crate::book::Gap;
+use crate::book::{Closed, Correction, Gap, day_row};
+use crate::figure::printable;
 
 /// Columns of whose a row is.
-const LABELS: [&str; 6] = ["uid", "user", "unit", "program", "account", "others"];
+const LABELS: [&str; 7] = ["uid", "user", "unit", "program", "class", "account", "others"];
 
 /// The answer as CSV.
 pub(super) fn csv(answer: &Answer) -> String {
@@ -44,6 +44,7 @@ pub(super) fn csv(answer: &Answer) -> String {
         let times = [*from, *to].map(|time| moment(answer, time));
         text += &line(record("gap", times, nobody(), no_figures(), cause));
     }
+    text += &by_hand(answer, figure_columns.len());
     for note in &answer.notes {
         text += &line(record("note", period.clone(), nobody(), no_figures(), note));
     }
@@ -76,12 +77,13 @@ fn record(
 fn label(label: &Label) -> [String; LABELS.len()] {
     let text = |text: Option<&str>| text.map(name).unwrap_or_default();
     match label {
-        Label::Others(count) => ["", "", "", "", "", &count.to_string()].map(str::to_owned),
+        Label::Others(count) => ["", "", "", "", "", "", &count.to_string()].map(str::to_owned),
         Label::One(whose) => [
             whose.uid.map(|uid| uid.to_string()).unwrap_or_default(),
             text(whose.user.as_deref()),
             text(whose.unit.as_deref()),
             text(whose.program.as_deref()),
+            text(whose.class.as_deref()),
             text(whose.nobody()),
             String::new(),
         ],
@@ -104,15 +106,39 @@ fn figure_columns(answer: &Answer) -> Vec<&'static str> {
 }
 
 fn figures(figures: &Figures) -> Vec<String> {
-    let mut numbers = vec![figures.bytes.sent, figures.bytes.received, volume(figures.bytes)];
+    let mut numbers = Vec::new();
     numbers.extend(figures.estimate.into_iter().flat_map(|bytes| [bytes.sent, bytes.received, volume(bytes)]));
     numbers.extend(figures.rates.into_iter().flat_map(|rates| [rates.sent, rates.received, rates.highest()]));
-    numbers.into_iter().map(|number| number.to_string()).collect()
+    let corrected = [figures.sent(), figures.received(), figures.volume()].map(|number| number.to_string());
+    corrected.into_iter().chain(numbers.iter().map(ToString::to_string)).collect()
+}
+
+/// What a person has done to the figures: corrections, which are in the rows already, and months that were closed.
+fn by_hand(answer: &Answer, columns: usize) -> String {
+    let second = |second: i64| iso(at(second), &answer.zone);
+    let sums = |sent: i64, received: i64| {
+        let sums =
+            [sent.into(), received.into(), i128::from(sent) + i128::from(received)].map(|sum: i128| sum.to_string());
+        sums.into_iter().chain(std::iter::repeat(String::new())).take(columns).collect::<Vec<_>>()
+    };
+    let mut text = String::new();
+    for Correction { booked, key, change, reason, .. } in &answer.corrections {
+        let (day, uid) = (day_row(*booked, &answer.zone), key.uid.map(|uid| uid.to_string()).unwrap_or_default());
+        let [user, class] = [key.user.as_deref(), key.class.as_deref()].map(|text| text.map(name).unwrap_or_default());
+        let whose = [&uid, &user, "", "", &class, "", ""].map(str::to_owned);
+        let times = [second(day.start), second(day.end)];
+        text += &line(record("correction", times, whose, sums(change.sent, change.received), reason));
+    }
+    for Closed { seconds, sent, received, sha256, .. } in &answer.closed {
+        let (times, nobody) = ([second(seconds.start), second(seconds.end)], [const { String::new() }; LABELS.len()]);
+        text += &line(record("closed", times, nobody, sums(*sent, *received), sha256));
+    }
+    text
 }
 
 /// A name that no terminal obeys and no spreadsheet takes for a formula. Where numbers have a comma, spreadsheets end fields
 /// with a semicolon.
-fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     let mut is_beginning = true;
     for character in printable(text).chars() {
@@ -126,7 +152,8 @@ fn name(text: &str) -> String {
     name
 }
 
-fn line(fields: impl Iterator<Item = String>) -> String {
+/// A line of RFC 4180.
+pub(crate) fn line(fields: impl Iterator<Item = String>) -> String {
     fields.map(|field| quoted(&field)).collect::<Vec<_>>().join(",") + "\r\n"
 }
 

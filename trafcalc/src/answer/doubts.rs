@@ -41,7 +41,7 @@ impl Doubts {
         let told: Vec<_> = self.troubles.iter().map(|(name, number)| format!("{name} {number}")).collect();
         (!told.is_empty()).then(|| {
             let told = told.join(", ");
-            format!("Not all of this time was counted or attributed for sure: {told} (README.md tells what these are).")
+            format!("Not all of this time was counted or attributed with certainty: {told} (explained in records.md, under Health).")
         })
     }
 }

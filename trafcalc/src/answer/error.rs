@@ -6,14 +6,23 @@ use std::path::PathBuf;
 use super::whose::Unknown;
 use crate::book::{BookError, Trouble};
 use crate::config::ConfigError;
+use crate::near;
 use crate::service::exit::Exit;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// The configuration, which says where the book is, is wrong or may not be read.
-    #[error("{0}; --book PATH needs no configuration")]
+    /// The configuration is wrong or may not be read, and says more than where the book is.
+    #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The same where it is asked for the place of the book alone.
+    #[error("{0}; --book PATH needs no configuration")]
+    ConfigOfBook(ConfigError),
+    /// What is not billed is to be left out, and there is nothing of that kind.
+    #[error(
+        "--billed: the configuration has no [[class]] with billed = false, so all is billed; --config FILE names another"
+    )]
+    AllBilled,
     /// The service keeps no book.
     #[error("the configuration says that no book is kept; name one with --book PATH")]
     NoBookKept,
@@ -36,6 +45,19 @@ pub enum AnswerError {
     /// A name that is not in the book.
     #[error(transparent)]
     Unknown(#[from] Unknown),
+    /// A name that is not in the book, and of which the directory does not say whether it is a user's.
+    #[error(
+        "there is no user {text:?} in the book, and the directory cannot say who {text:?} is: {reason}{}",
+        near::question(.near).map(|question| format!("; {question}")).unwrap_or_default()
+    )]
+    NoDirectory {
+        /// What was asked for.
+        text: String,
+        /// Why it cannot.
+        reason: String,
+        /// Names in the book that may be meant.
+        near: Vec<String>,
+    },
     /// The book does not say in which zone its days are.
     #[error("{}; name the zone that is meant with --zone, as in --zone Europe/Vienna", no_zone(.0.as_deref()))]
     NoZone(Option<String>),
@@ -67,7 +89,7 @@ pub enum AnswerError {
         to: String,
     },
     /// The rows that would tell are no longer in the book, or never were.
-    #[error("from {from} to {to} the book cannot tell: {needs}, and it has these from {kept_from} on only; {help}")]
+    #[error("the book cannot answer from {from} to {to}: {needs}, and it has these only from {kept_from} on; {help}")]
     Removed {
         /// What cannot be told begins here.
         from: String,
@@ -110,12 +132,15 @@ impl AnswerError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Unknown(_) | Self::Empty { .. } | Self::NotUnderWay { .. } => Exit::Usage,
-            Self::Config(_) | Self::NoBookKept => Exit::Config,
+            Self::Config(_) | Self::ConfigOfBook(_) | Self::NoBookKept | Self::AllBilled => Exit::Config,
             Self::Book(error) if error.trouble() == Trouble::NotOurs => Exit::Config,
             Self::Forbidden(_) | Self::Book(BookError::Unshared { .. }) => Exit::Privilege,
-            Self::NoZone(_) | Self::Missing(_) | Self::Book(_) | Self::NothingCounted { .. } | Self::Removed { .. } => {
-                Exit::Unavailable
-            }
+            Self::NoZone(_)
+            | Self::NoDirectory { .. }
+            | Self::Missing(_)
+            | Self::Book(_)
+            | Self::NothingCounted { .. }
+            | Self::Removed { .. } => Exit::Unavailable,
         }
     }
 }

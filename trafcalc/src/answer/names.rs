@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::figure::printable;
 use super::{Answer, Dimension, Label, Row, Whose};
+use crate::container;
+use crate::figure::printable;
 
 /// Stands for what is not known.
 const UNKNOWN: &str = "-";
@@ -36,7 +37,8 @@ impl<'a> Names<'a> {
     fn cell(&self, whose: &Whose, dimension: Dimension) -> String {
         let text = match dimension {
             Dimension::User => self.user(whose),
-            Dimension::Unit => whose.unit.as_deref().map(quoted),
+            Dimension::Unit => whose.unit.as_deref().map(|unit| quoted(&container::told(unit, None))),
+            Dimension::Class => whose.class.as_deref().map(quoted),
             Dimension::Program => whose.program.as_deref().map(quoted),
         };
         text.unwrap_or_else(|| UNKNOWN.to_owned())

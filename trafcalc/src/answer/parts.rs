@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
-use super::period::{billing_month, seconds_of};
-use crate::book::{Tier, date_of, day_row, hour_row};
+use super::period::seconds_of;
+use crate::book::{Tier, billing_month, date_of, day_row, hour_row};
 
 /// How long a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,10 @@
 //! The percentile by which transit is billed: the rates of all five minutes of a period are sorted, those in which nothing
 //! moved too, the highest are left out, and the highest of the rest counts. Pure.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::rows::Rank;
 use crate::book::FINE_S;
 use crate::capture::Bytes;
 
@@ -21,16 +25,24 @@ impl Rates {
     }
 }
 
-/// The bytes of each five minutes in which something moved.
+/// The bytes of the five minutes of a part of the period.
 #[derive(Default)]
 pub(super) struct Samples {
     /// The five minutes that are not over, and what moved in them.
     open: (i64, Bytes),
-    sent: Vec<u64>,
-    received: Vec<u64>,
+    sent: Highest,
+    received: Highest,
 }
 
 impl Samples {
+    /// For the rates of which `percent` of all samples of `part` are no higher.
+    pub fn new(percent: u8, part: &Range<i64>) -> Self {
+        // Two of them may begin or end outside of the part.
+        let most = usize::try_from((part.end - part.start) / FINE_S).unwrap_or(0) + 2;
+        let highest = || Highest { needed: left_out(most, percent) + 1, ..Highest::default() };
+        Self { sent: highest(), received: highest(), ..Self::default() }
+    }
+
     /// Adds to the five minutes that begin at `start_s`, which are not before those of the call before.
     pub fn add(&mut self, start_s: i64, bytes: Bytes) {
         if start_s != self.open.0 {
@@ -40,30 +52,103 @@ impl Samples {
         self.open.1 = super::rows::sum(self.open.1, bytes);
     }
 
+    fn is_empty(&self) -> bool {
+        self.open.1.is_zero() && self.sent.count == 0 && self.received.count == 0
+    }
+
     fn close(&mut self) {
         let Bytes { sent, received } = std::mem::take(&mut self.open.1);
-        self.sent.extend((sent > 0).then_some(sent));
-        self.received.extend((received > 0).then_some(received));
+        self.sent.add(sent);
+        self.received.add(received);
     }
 
     /// The rates of which `percent` of all samples are no higher, where there are `slots` samples.
     pub fn rates(mut self, percent: u8, slots: usize) -> Rates {
         self.close();
-        Rates { sent: rate(self.sent, percent, slots), received: rate(self.received, percent, slots) }
+        Rates { sent: self.sent.rate(percent, slots), received: self.received.rate(percent, slots) }
     }
 }
 
-/// `moved` has what is not 0 of `slots` samples.
-fn rate(mut moved: Vec<u64>, percent: u8, slots: usize) -> u64 {
-    let slots = slots.max(moved.len());
-    // Rounded down: in doubt one more counts.
-    let left_out = slots * usize::from(100 - percent) / 100;
-    if left_out >= moved.len() {
-        return 0;
+/// The highest of many samples: those that may have to be known. A month has nine thousand samples, of which one in twenty counts.
+#[derive(Default)]
+struct Highest {
+    /// How many are needed.
+    needed: usize,
+    /// At least these, in no order.
+    highest: Vec<u64>,
+    /// So many are above it that a sample that is not is not needed.
+    floor: u64,
+    /// How many were not 0.
+    count: usize,
+}
+
+impl Highest {
+    fn add(&mut self, bytes: u64) {
+        self.count += usize::from(bytes > 0);
+        if bytes > self.floor {
+            self.highest.push(bytes);
+            if self.highest.len() >= 2 * self.needed {
+                let (_, floor, _) = self.highest.select_nth_unstable_by(self.needed - 1, |one, other| other.cmp(one));
+                self.floor = *floor;
+                self.highest.truncate(self.needed);
+            }
+        }
     }
-    let place = moved.len() - 1 - left_out;
-    let (_, bytes, _) = moved.select_nth_unstable(place);
-    bits_per_second(*bytes)
+
+    fn rate(mut self, percent: u8, slots: usize) -> u64 {
+        let place = left_out(slots.max(self.count), percent);
+        if place >= self.highest.len() {
+            return 0;
+        }
+        let (_, bytes, _) = self.highest.select_nth_unstable_by(place, |one, other| other.cmp(one));
+        bits_per_second(*bytes)
+    }
+}
+
+/// How many of all samples do not count. Rounded down: in doubt one more counts.
+fn left_out(slots: usize, percent: u8) -> usize {
+    slots * usize::from(100 - percent) / 100
+}
+
+/// The samples by part and rank.
+pub(super) struct Cells {
+    percent: u8,
+    done: HashMap<(i64, Rank), Samples>,
+    /// The part that is added to. Those who add do so in the order of time.
+    at: Range<i64>,
+    /// Its samples by rank; those of the others come last.
+    part: Vec<Samples>,
+}
+
+impl Cells {
+    pub fn new(percent: u8, ranks: usize) -> Self {
+        let part = std::iter::repeat_with(Samples::default).take(ranks + 1).collect();
+        Self { percent, done: HashMap::new(), at: i64::MIN..i64::MIN, part }
+    }
+
+    /// Adds to the five minutes that begin at `start_s`.
+    pub fn add(&mut self, part: &Range<i64>, rank: Rank, start_s: i64, bytes: Bytes) {
+        if *part != self.at {
+            self.close_part();
+            self.at = part.clone();
+            self.part.iter_mut().for_each(|samples| *samples = Samples::new(self.percent, part));
+        }
+        let others = self.part.len() - 1;
+        self.part[rank.unwrap_or(others)].add(start_s, bytes);
+    }
+
+    pub fn close(mut self) -> HashMap<(i64, Rank), Samples> {
+        self.close_part();
+        self.done
+    }
+
+    fn close_part(&mut self) {
+        let (part_s, others) = (self.at.start, self.part.len() - 1);
+        let samples = self.part.iter_mut().enumerate().filter(|(_, samples)| !samples.is_empty());
+        let samples =
+            samples.map(|(place, samples)| (Some(place).filter(|place| *place < others), std::mem::take(samples)));
+        self.done.extend(samples.map(|(rank, samples)| ((part_s, rank), samples)));
+    }
 }
 
 fn bits_per_second(bytes: u64) -> u64 {
@@ -92,7 +177,8 @@ mod tests {
         fn it_is_the_highest_of_what_the_definition_leaves(
             samples in prop::collection::vec(prop_oneof![Just((0, 0)), (0..50_u64, 0..1_u64 << 40)], 0..400), percent in 1..=99_u8,
         ) {
-            let mut gathered = Samples::default();
+            let end_s = 300 * i64::try_from(samples.len()).unwrap();
+            let mut gathered = Samples::new(percent, &(0..end_s));
             for (start_s, (sent, received)) in (0..).step_by(300).zip(&samples) {
                 // In two halves, as of two accounts.
                 gathered.add(start_s, Bytes { sent: sent / 2, received: *received });
@@ -107,7 +193,7 @@ mod tests {
     #[test]
     fn of_a_hundred_samples_the_five_highest_do_not_count() {
         let rates = |high: i64| {
-            let mut samples = Samples::default();
+            let mut samples = Samples::new(95, &(0..30_000));
             (0..high).for_each(|slot| samples.add(300 * slot, Bytes { sent: 37_500_000, received: 75 }));
             samples.rates(95, 100)
         };

@@ -4,17 +4,15 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
 
-use crate::book::{FINE_S, date_of, day_row};
+use crate::book::{FINE_S, billing_month, billing_month_named, date_of, day_row};
 
 /// The time that was asked for, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// The month that is not over.
-    ThisMonth,
     /// `--month`
     Month(Month),
     /// `--day`
@@ -25,9 +23,16 @@ pub enum Asked {
     Last(Duration),
 }
 
-/// A month of a year.
+/// A month, from its billing day to that of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Month(Date);
+pub enum Month {
+    /// The one that begins in the calendar month of this date.
+    Of(Date),
+    /// The one that is not over.
+    This,
+    /// The one before it.
+    Last,
+}
 
 /// A day of the calendar, or one that is told by its distance from today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +60,16 @@ pub enum Moment {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeriodError {
     /// Not a month.
-    #[error("{0:?} is not a month such as 2026-11")]
+    #[error("{0:?} is not a month: this, last, or one such as 2026-11")]
     Month(String),
+    /// A length that is none.
+    #[error("{text:?} is not a length of time such as 30d or 12h; {hint}")]
+    Length {
+        /// What was typed.
+        text: String,
+        /// What may be meant.
+        hint: &'static str,
+    },
     /// Not a day.
     #[error("{0:?} is not a day: today, yesterday, or a date such as 2026-11-03")]
     Day(String),
@@ -78,9 +91,39 @@ impl FromStr for Month {
     type Err = PeriodError;
 
     fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let first = format!("{text}-01").parse().ok().filter(|_| text.len() == "2026-11".len());
-        first.map(Self).ok_or_else(|| PeriodError::Month(text.to_owned()))
+        let of = || format!("{text}-01").parse().ok().filter(|_| text.len() == "2026-11".len()).map(Self::Of);
+        match text {
+            "this" => Ok(Self::This),
+            "last" => Ok(Self::Last),
+            _ => of().ok_or_else(|| PeriodError::Month(text.to_owned())),
+        }
     }
+}
+
+impl Month {
+    /// Its days, where today is `today` and months begin on `billing_day`.
+    #[must_use]
+    pub fn dates(self, today: Date, billing_day: i8) -> Range<Date> {
+        let this = billing_month(today, billing_day);
+        match self {
+            Self::Of(date) => billing_month_named(date, billing_day),
+            Self::This => this,
+            Self::Last => billing_month(this.start.yesterday().unwrap_or(this.start), billing_day),
+        }
+    }
+}
+
+/// A length of time up to now, as `30d`.
+pub fn length(text: &str) -> Result<Duration, PeriodError> {
+    let hint = match text.trim_start_matches("last ").trim_end_matches('s') {
+        "month" => "the month that is over is --month last",
+        "day" | "yesterday" => "the day that is over is --day yesterday",
+        "week" => "the last seven days are --last 7d",
+        "year" => "the last year is --last 365d",
+        "hour" => "the last hour is --last 1h",
+        _ => "since a day or moment is --since",
+    };
+    humantime::parse_duration(text).map_err(|_| PeriodError::Length { text: text.to_owned(), hint })
 }
 
 impl FromStr for Day {
@@ -124,7 +167,7 @@ impl FromStr for Moment {
 }
 
 impl Day {
-    fn date(self, today: Date) -> Date {
+    pub(crate) fn date(self, today: Date) -> Date {
         match self {
             Self::Date(date) => date,
             Self::Today => today,
@@ -155,20 +198,13 @@ impl Asked {
     pub fn seconds(&self, now: Timestamp, zone: &TimeZone, billing_day: i8) -> Range<i64> {
         let today = date_of(now.as_second(), zone);
         match self {
-            Self::ThisMonth => seconds_of(&billing_month(today, billing_day), zone),
-            Self::Month(Month(first)) => seconds_of(&billing_month(on_day(*first, billing_day), billing_day), zone),
+            Self::Month(month) => seconds_of(&month.dates(today, billing_day), zone),
             Self::Day(day) => day_row(day.date(today), zone),
             Self::Between(from, to) => from.second(now, zone)..to.second(now, zone),
-            Self::Last(length) => now.as_second().saturating_sub_unsigned(length.as_secs())..now.as_second(),
+            // Longer than since 1970 is that: `Duration` has more seconds than the calendar.
+            Self::Last(length) => now.as_second().saturating_sub_unsigned(length.as_secs()).max(0)..now.as_second(),
         }
     }
-}
-
-/// The days from the billing day at or before `date` to the next one.
-pub(super) fn billing_month(date: Date, billing_day: i8) -> Range<Date> {
-    let this = on_day(date, billing_day);
-    let month = Span::new().months(1);
-    if this <= date { this..this.saturating_add(month) } else { this.saturating_sub(month)..this }
 }
 
 /// The seconds of whole days.
@@ -176,15 +212,10 @@ pub(super) fn seconds_of(days: &Range<Date>, zone: &TimeZone) -> Range<i64> {
     day_row(days.start, zone).start..day_row(days.end, zone).start
 }
 
-/// Every month has the days 1 to 28.
-fn on_day(date: Date, day: i8) -> Date {
-    date.with().day(day).build().unwrap_or(date)
-}
-
 /// Whole rows of five minutes that have all of `asked`.
 pub(super) fn rounded(asked: &Range<i64>) -> Range<i64> {
-    let up = |second: i64| second.saturating_add(FINE_S - 1).div_euclid(FINE_S) * FINE_S;
-    asked.start.div_euclid(FINE_S) * FINE_S..up(asked.end)
+    let down = |second: i64| second.saturating_sub(second.rem_euclid(FINE_S));
+    down(asked.start)..down(asked.end.saturating_add(FINE_S - 1))
 }
 
 #[cfg(test)]

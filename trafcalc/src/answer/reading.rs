@@ -1,16 +1,16 @@
 //! Reads the rows that make up a period, and puts their figures together.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
-use super::cover::{self, Piece, Unusable};
+use super::cover::{self, Piece, Usable};
 use super::error::AnswerError;
 use super::parts::{Each, Parts};
-use super::percentile::Samples;
+use super::percentile::{Cells, Samples};
 use super::rows::{Figures, Rank, Ranking, Row, Sums};
 use super::times::Times;
 use super::whose::Groups;
 use super::{Question, removed};
-use crate::book::{AccountKey, BookError, Contents, Reader, Tier};
+use crate::book::{AccountKey, BookError, Contents, Correction, Reader, Tier, day_row};
 use crate::capture::Bytes;
 
 /// The pieces of the book that answer a question.
@@ -23,12 +23,12 @@ pub(super) struct Pieces {
 
 impl Pieces {
     pub fn of(question: &Question, contents: &Contents, times: &Times) -> Result<Self, AnswerError> {
-        let foreign = cover::foreign(contents, &times.zone);
-        let unusable = Unusable::new(&foreign, &times.zone);
+        let lives = cover::lives(contents);
+        let usable = Usable::new(&lives, &times.zone);
         let pieces = |coarsest| {
-            let pieces = cover::pieces(&times.period, &times.zone, coarsest, &unusable, contents);
+            let pieces = cover::pieces(&times.period, &times.zone, coarsest, &usable, contents);
             match cover::removed(&pieces, contents) {
-                Some(piece) => Err(removed::error(piece, question, contents, times, &foreign)),
+                Some(piece) => Err(removed::error(piece, question, contents, times, &lives)),
                 None => Ok(pieces),
             }
         };
@@ -51,17 +51,25 @@ pub(super) struct Reading<'a> {
     pub pieces: &'a Pieces,
     pub times: &'a Times,
     pub parts: Parts<'a>,
+    /// Those that are in the figures.
+    pub corrections: &'a [Correction],
 }
 
 impl Reading<'_> {
     pub fn read(mut self) -> Result<Read, BookError> {
         let groups = Groups::new(self.accounts, &self.question.by, &self.question.only);
         let mut sums = Sums::new(&groups);
-        self.each_row(&self.pieces.sums, &groups, |row| sums.add(row.part_s, row.place, row.bytes))?;
+        self.each_row(&self.pieces.sums, &groups, |row| sums.add(row.part.start, row.place, row.bytes))?;
         sums.close();
+        for correction in self.corrections {
+            if let Some(place) = groups.places().of(correction.account) {
+                let day = day_row(correction.booked, &self.times.zone);
+                sums.correct(self.parts.of(day.start).start, place, correction.change);
+            }
+        }
         let ranking = sums.ranking(&groups, self.question.top);
         let mut rows = sums.rows(&groups, &ranking, &mut self.parts);
-        let mut total = Figures { bytes: sums.total(), ..Figures::default() };
+        let mut total = sums.total();
         if let Some(percent) = self.question.percentile {
             self.add_rates(percent, &groups, &ranking, &mut rows, &mut total)?;
         }
@@ -69,11 +77,11 @@ impl Reading<'_> {
     }
 
     fn each_row(&mut self, pieces: &[Piece], groups: &Groups, mut each: impl FnMut(BookRow)) -> Result<(), BookError> {
-        let parts = &mut self.parts;
+        let (parts, mut places) = (&mut self.parts, groups.places());
         for Piece { tier, seconds } in pieces {
             self.book.rows(*tier, seconds, &self.times.zone, |start_s, account, bytes| {
-                if let Some(place) = groups.place(account) {
-                    each(BookRow { start_s, part_s: parts.of(start_s).start, place, bytes });
+                if let Some(place) = places.of(account) {
+                    each(BookRow { start_s, part: parts.of(start_s), place, bytes });
                 }
             })?;
         }
@@ -90,12 +98,13 @@ impl Reading<'_> {
         total: &mut Figures,
     ) -> Result<(), BookError> {
         let ranks = ranking.ranks(groups);
-        let mut cells: HashMap<(i64, Rank), Samples> = HashMap::new();
-        let mut all = Samples::default();
+        let mut cells = Cells::new(percent, ranks.iter().flatten().count());
+        let mut all = Samples::new(percent, &self.times.period);
         self.each_row(&self.pieces.rates, groups, |row| {
-            cells.entry((row.part_s, ranks[row.place])).or_default().add(row.start_s, row.bytes);
+            cells.add(&row.part, ranks[row.place], row.start_s, row.bytes);
             all.add(row.start_s, row.bytes);
         })?;
+        let mut cells = cells.close();
         for (rank, row) in rows {
             let samples = cells.remove(&(row.part.start, *rank)).unwrap_or_default();
             row.figures.rates = Some(samples.rates(percent, self.times.slots(&row.part)));
@@ -108,7 +117,7 @@ impl Reading<'_> {
 /// A row of the book, with its places in the answer.
 struct BookRow {
     start_s: i64,
-    part_s: i64,
+    part: Range<i64>,
     place: usize,
     bytes: Bytes,
 }

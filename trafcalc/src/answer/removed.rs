@@ -1,6 +1,6 @@
 //! What is said where the rows that a question needs are no longer in the book. Pure.
 
-use super::cover::{Foreign, Piece};
+use super::cover::{self, Piece, Zoned};
 use super::error::AnswerError;
 use super::times::{Times, moment, name};
 use super::{Each, Question};
@@ -11,10 +11,11 @@ pub(super) fn error(
     question: &Question,
     contents: &Contents,
     times: &Times,
-    foreign: &[Foreign],
+    lives: &[Zoned],
 ) -> AnswerError {
     let kept_from_s = if piece.tier == Tier::Fine { contents.fine_from_s } else { contents.hours_from_s };
-    let other = foreign.iter().find(|life| life.seconds.contains(&piece.seconds.start.max(contents.begun_s)));
+    let other = cover::foreign(lives, &times.zone)
+        .find(|life| life.seconds.contains(&piece.seconds.start.max(contents.begun_s)));
     let said = |second| moment(second, &times.zone);
     AnswerError::Removed {
         from: said(piece.seconds.start.max(contents.begun_s)),
@@ -25,19 +26,22 @@ pub(super) fn error(
     }
 }
 
-fn needs(tier: Tier, question: &Question, other: Option<&Foreign>) -> String {
+fn needs(tier: Tier, question: &Question, other: Option<&Zoned>) -> String {
     let rows = if tier == Tier::Fine { "rows of five minutes" } else { "rows of hours" };
     match other {
         _ if question.percentile.is_some() => format!("a percentile needs {rows}"),
         Some(other) if other.zone.is_unknown() => {
             format!("the zone of its hours and days is not known, so this needs {rows}")
         }
-        Some(other) => format!("its hours and days are those of {}, so this needs {rows}", zone_name(other)),
+        Some(other) if tier == Tier::Fine => {
+            format!("its hours and days are those of {}, so this needs {rows}", zone_name(other))
+        }
+        Some(other) => format!("its days are those of {}, so this needs {rows}", zone_name(other)),
         None => format!("this needs {rows}"),
     }
 }
 
-fn help(question: &Question, other: Option<&Foreign>) -> String {
+fn help(question: &Question, other: Option<&Zoned>) -> String {
     match other {
         _ if question.percentile.is_some() => "ask for a later period, or without --percentile".to_owned(),
         Some(other) if other.zone.is_unknown() => "ask for a later period".to_owned(),
@@ -47,6 +51,6 @@ fn help(question: &Question, other: Option<&Foreign>) -> String {
     }
 }
 
-fn zone_name(life: &Foreign) -> String {
+fn zone_name(life: &Zoned) -> String {
     name(&life.zone, life.seconds.start)
 }

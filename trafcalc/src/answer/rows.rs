@@ -1,12 +1,13 @@
 //! The figures of an answer: the book's rows put together by part of the period and by whose they are. Pure.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::parts::Parts;
 use super::percentile::Rates;
 use super::whose::{Groups, Whose};
+use crate::book::Change;
 use crate::capture::Bytes;
 
 /// A row of an answer.
@@ -32,12 +33,39 @@ pub enum Label {
 /// How much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// What moved.
+    /// What moved, as it was measured.
     pub bytes: Bytes,
+    /// By how much that is corrected.
+    pub change: Change,
     /// What will have moved when the period is over, where that is asked for.
     pub estimate: Option<Bytes>,
     /// The percentile, where that is asked for.
     pub rates: Option<Rates>,
+}
+
+impl Figures {
+    /// What was sent, corrected. Less than 0 where a correction is of an account that moved less.
+    #[must_use]
+    pub fn sent(&self) -> i128 {
+        i128::from(self.bytes.sent) + i128::from(self.change.sent)
+    }
+
+    /// What was received, corrected.
+    #[must_use]
+    pub fn received(&self) -> i128 {
+        i128::from(self.bytes.received) + i128::from(self.change.received)
+    }
+
+    /// Both directions, corrected.
+    #[must_use]
+    pub fn volume(&self) -> i128 {
+        self.sent() + self.received()
+    }
+}
+
+/// What two corrections come to.
+pub(super) const fn changes(one: Change, other: Change) -> Change {
+    Change { sent: one.sent.saturating_add(other.sent), received: one.received.saturating_add(other.received) }
 }
 
 /// What does not fit stops at the greatest number.
@@ -61,6 +89,8 @@ pub(super) struct Sums {
     part: Vec<Bytes>,
     /// The places in it of whom something moved: of many, most move nothing in a part.
     touched: Vec<usize>,
+    /// Corrections: the beginnings of their parts, and places.
+    changes: Vec<(i64, usize, Change)>,
 }
 
 impl Sums {
@@ -70,6 +100,7 @@ impl Sums {
             part_s: i64::MIN,
             part: vec![Bytes::default(); groups.whose.len()],
             touched: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -85,6 +116,11 @@ impl Sums {
         self.part[place] = sum(self.part[place], bytes);
     }
 
+    /// Adds a correction to the part that begins at `part_s`.
+    pub fn correct(&mut self, part_s: i64, place: usize, change: Change) {
+        self.changes.push((part_s, place, change));
+    }
+
     /// To be called when all is added.
     pub fn close(&mut self) {
         let (part_s, part) = (self.part_s, &mut self.part);
@@ -93,37 +129,51 @@ impl Sums {
     }
 
     /// In all.
-    pub fn total(&self) -> Bytes {
-        self.cells.iter().fold(Bytes::default(), |total, (_, _, bytes)| sum(total, *bytes))
+    pub fn total(&self) -> Figures {
+        let bytes = self.cells.iter().fold(Bytes::default(), |total, (_, _, bytes)| sum(total, *bytes));
+        let change = self.changes.iter().fold(Change::default(), |total, (_, _, change)| changes(total, *change));
+        Figures { bytes, change, ..Figures::default() }
     }
 
     /// The places that have rows of their own: all, or the `top` with the most in the whole period.
     pub fn ranking(&self, groups: &Groups, top: Option<usize>) -> Ranking {
-        let mut totals = vec![Bytes::default(); groups.whose.len()];
+        let mut totals = vec![Figures::default(); groups.whose.len()];
         for (_, place, bytes) in &self.cells {
-            totals[*place] = sum(totals[*place], *bytes);
+            totals[*place].bytes = sum(totals[*place].bytes, *bytes);
         }
-        let mut places: Vec<_> = (0..totals.len()).filter(|place| !totals[*place].is_zero()).collect();
-        places.sort_by_key(|place| (Reverse(volume(totals[*place])), &groups.whose[*place]));
+        for (_, place, change) in &self.changes {
+            totals[*place].change = changes(totals[*place].change, *change);
+        }
+        let is_told = |place: &usize| totals[*place] != Figures::default();
+        let mut places: Vec<_> = (0..totals.len()).filter(is_told).collect();
+        places.sort_by_key(|place| (Reverse(totals[*place].volume()), &groups.whose[*place]));
         places.truncate(top.unwrap_or(usize::MAX));
         Ranking { told: places }
     }
 
     /// The rows with their ranks, by part, and within a part the greatest first; the others come last.
     pub fn rows(&self, groups: &Groups, ranking: &Ranking, parts: &mut Parts<'_>) -> Vec<(Rank, Row)> {
-        let mut cells: HashMap<(i64, Rank), (Bytes, usize)> = HashMap::new();
+        let mut cells: HashMap<(i64, Rank), (Figures, usize)> = HashMap::new();
         let ranks = ranking.ranks(groups);
         for (part_s, place, bytes) in &self.cells {
-            let (moved, accounts) = cells.entry((*part_s, ranks[*place])).or_default();
-            *moved = sum(*moved, *bytes);
+            let (figures, accounts) = cells.entry((*part_s, ranks[*place])).or_default();
+            figures.bytes = sum(figures.bytes, *bytes);
             *accounts += 1;
         }
+        // Who moved something in a part and has a correction is one of the others, not two.
+        let moved = self.cells.iter().filter(|_| !self.changes.is_empty());
+        let mut counted: HashSet<_> = moved.map(|(part_s, place, _)| (*part_s, *place)).collect();
+        for (part_s, place, change) in &self.changes {
+            let (figures, accounts) = cells.entry((*part_s, ranks[*place])).or_default();
+            figures.change = changes(figures.change, *change);
+            *accounts += usize::from(counted.insert((*part_s, *place)));
+        }
         let mut cells: Vec<_> = cells.into_iter().collect();
-        cells.sort_by_key(|((part_s, rank), (bytes, _))| (*part_s, rank.is_none(), Reverse(volume(*bytes)), *rank));
-        let row = |((part_s, rank), (bytes, accounts)): ((i64, Rank), (Bytes, usize))| {
-            let label =
-                rank.map_or(Label::Others(accounts), |rank| Label::One(groups.whose[ranking.told[rank]].clone()));
-            (rank, Row { part: parts.of(part_s), label, figures: Figures { bytes, ..Figures::default() } })
+        cells.sort_by_key(|((part_s, rank), (figures, _))| (*part_s, rank.is_none(), Reverse(figures.volume()), *rank));
+        let row = |((part_s, rank), (figures, accounts)): ((i64, Rank), (Figures, usize))| {
+            let others = || Label::Others(accounts);
+            let label = rank.map_or_else(others, |rank| Label::One(groups.whose[ranking.told[rank]].clone()));
+            (rank, Row { part: parts.of(part_s), label, figures })
         };
         cells.into_iter().map(row).collect()
     }
@@ -154,7 +204,14 @@ mod tests {
 
     #[test]
     fn a_part_has_who_moved_something_in_it_once() {
-        let user = |uid| AccountKey { kind: AccountKind::User, uid: Some(uid), user: None, program: None, unit: None };
+        let user = |uid| AccountKey {
+            kind: AccountKind::User,
+            uid: Some(uid),
+            user: None,
+            program: None,
+            unit: None,
+            class: None,
+        };
         let accounts: Vec<_> = (0..1_000_u32).map(|uid| (i64::from(uid), user(uid))).collect();
         let mut sums = Sums::new(&Groups::new(&accounts, &[Dimension::User], &Only::default()));
         let bytes = |sent| Bytes { sent, received: 0 };

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::figure::{length, printable, scaled};
 use super::names::{Names, TOTAL, labelled};
 use super::rows::volume;
 use super::times::{moment, name};
-use super::{Answer, Dimension, Each, Figures, Row};
+use super::{Answer, Dimension, Each, Figures, Row, columns, corrections};
 use crate::book::Gap;
 use crate::capture::Bytes;
+use crate::figure::{length, printable, scaled, signed};
 
 /// Most gaps that are told one by one.
 const MAX_GAPS: usize = 5;
@@ -26,10 +26,31 @@ pub(super) fn table(answer: &Answer, is_exact: bool) -> String {
             Line::Part(part) => {
                 let _ = writeln!(text, "\n{part}");
             }
-            Line::Cells(cells) => text += &padded(cells, &widths, answer.by.len()),
+            Line::Cells(cells) => text += &columns::padded(cells, &widths, answer.by.len()),
         }
     }
-    text + "\n" + &gaps(answer)
+    text + "\n" + &gaps(answer) + &by_hand(answer, is_exact)
+}
+
+/// What a person has done to the figures.
+fn by_hand(answer: &Answer, is_exact: bool) -> String {
+    let count = answer.corrections.len();
+    let mut text = match count {
+        0 => String::new(),
+        1 => "1 correction is in these figures:\n".to_owned(),
+        _ => format!("{count} corrections are in these figures:\n"),
+    };
+    for correction in &answer.corrections {
+        let _ = writeln!(text, "  {}", printable(&corrections::sentence(correction, is_exact)));
+    }
+    for closed in &answer.closed {
+        let _ = writeln!(
+            text,
+            "{}",
+            printable(&corrections::closed_sentence(closed, &answer.period, &answer.zone, is_exact))
+        );
+    }
+    text
 }
 
 fn heading(answer: &Answer) -> String {
@@ -100,7 +121,8 @@ fn titles(answer: &Answer) -> Vec<String> {
 
 fn figures(figures: &Figures, is_exact: bool) -> Vec<String> {
     let bytes = |bytes: Bytes| [bytes.sent, bytes.received, volume(bytes)].map(|value| scaled(value, "B", is_exact));
-    let mut cells = bytes(figures.bytes).to_vec();
+    let corrected = [figures.sent(), figures.received(), figures.volume()];
+    let mut cells = corrected.map(|value| signed(value, "B", is_exact)).to_vec();
     cells.extend(figures.estimate.into_iter().flat_map(bytes));
     cells.extend(
         figures.rates.into_iter().flat_map(|rates| {
@@ -120,38 +142,24 @@ fn part_name(answer: &Answer, row: &Row, each: Each) -> String {
 }
 
 fn widths(lines: &[Line]) -> Vec<usize> {
-    let mut widths = Vec::new();
-    for line in lines {
-        let Line::Cells(cells) = line else { continue };
-        widths.resize(cells.len(), 0);
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    widths
-}
-
-/// Names to the left, numbers to the right.
-fn padded(cells: &[String], widths: &[usize], names: usize) -> String {
-    let mut line = String::new();
-    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let gap = if column == 0 { "" } else { "  " };
-        let _ = if column < names { write!(line, "{gap}{cell:<width$}") } else { write!(line, "{gap}{cell:>width$}") };
-    }
-    line.push('\n');
-    line
+    columns::widths(lines.iter().filter_map(|line| if let Line::Cells(cells) = line { Some(&cells[..]) } else { None }))
 }
 
 fn gaps(answer: &Answer) -> String {
     let gaps = &answer.gaps;
     let count = gaps.0.len();
     if count == 0 && answer.is_doubtful {
-        return "No gaps; what else is known of this time is told above.\n".to_owned();
+        return "No gaps, but see the notes above.\n".to_owned();
+    }
+    if count == 0 && answer.counted.is_empty() {
+        // The first line says so.
+        return String::new();
     }
     if count == 0 {
-        let counted =
-            if answer.counted == answer.period { "All of this time" } else { "All of it that is in the book" };
-        return format!("No gaps. {counted} was counted.\n");
+        let is_all = answer.counted == answer.period;
+        let said =
+            if is_all { "No gaps. All of this time was counted." } else { "No gaps in the part that was counted." };
+        return format!("{said}\n");
     }
     let mut text = format!("{count} {}, {} in all", if count == 1 { "gap" } else { "gaps" }, length(gaps.length()));
     text += if count > MAX_GAPS { "; the longest:\n" } else { ":\n" };

@@ -9,13 +9,17 @@ use super::*;
 use crate::book::{AccountKey, AccountKind, Book, Commit, Gap, Moved, Opening};
 use crate::capture::Bytes;
 
+mod billing;
 mod doubts;
+mod drawn;
 mod exact;
 mod history;
 mod hostile;
+mod quota;
 mod refused;
 mod shown;
 mod speed;
+mod users;
 
 use history::*;
 
@@ -23,11 +27,11 @@ use history::*;
 fn question() -> Question {
     Question {
         by: vec![Dimension::User],
-        asked: Asked::ThisMonth,
+        asked: Asked::Month(Month::This),
         each: None,
         only: Only::default(),
         top: None,
-        billing_day: 1,
+        billing_day: None,
         zone: None,
         percentile: None,
         is_estimated: false,

@@ -23,7 +23,7 @@ pub(super) struct Times {
 
 impl Times {
     pub fn of(question: &Question, contents: &Contents, zone: &TimeZone, now: Timestamp) -> Result<Self, AnswerError> {
-        let asked = question.asked.seconds(now, zone, question.billing_day);
+        let asked = question.asked.seconds(now, zone, question.billing_day(contents));
         let (start, shortest) = beginning(question, rounded(&asked).start, contents, zone);
         let period = start..rounded(&asked).end;
         let said = |seconds: &Range<i64>| (moment(seconds.start, zone), moment(seconds.end, zone));
@@ -55,7 +55,7 @@ impl Times {
     pub fn outside(&self, contents: &Contents, now: Timestamp) -> Vec<Gap> {
         let to = self.period.end.min(now.as_second());
         let before = (self.period.start..to.min(contents.begun_s), "the book was not begun");
-        let after = (self.period.start.max(contents.until_s)..to, "no report tells of this time yet");
+        let after = (self.period.start.max(contents.until_s)..to, "no report covers this time yet");
         let times = [before, after].into_iter().filter(|(seconds, _)| !seconds.is_empty());
         times.map(|(seconds, cause)| gaps::gap(&seconds, cause)).collect()
     }
@@ -77,11 +77,11 @@ fn beginning(question: &Question, start: i64, contents: &Contents, zone: &TimeZo
         matches!(question.asked, Asked::Last(_)) && row.end > contents.begun_s && start < kept_from_s
     };
     if is_gone(&day, contents.hours_from_s) {
-        (day.start, "days, the shortest time the book still tells of its beginning")
+        (day.start, "days, the shortest rows that the book still has of its beginning")
     } else if is_gone(&hour, contents.fine_from_s) {
-        (hour.start, "hours, the shortest time the book still tells of its beginning")
+        (hour.start, "hours, the shortest rows that the book still has of its beginning")
     } else {
-        (start, "five minutes, the shortest time the book tells")
+        (start, "five minutes, the shortest rows of the book")
     }
 }
 

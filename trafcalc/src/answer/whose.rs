@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::users::{HostUser, is_uid};
 use crate::book::{AccountKey, AccountKind};
+use crate::container;
+use crate::near;
 
 /// What rows are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub enum Dimension {
     Unit,
     /// The program.
     Program,
+    /// The class of the network of the peers.
+    Class,
 }
 
 impl Dimension {
@@ -24,6 +29,7 @@ impl Dimension {
             Self::User => "user",
             Self::Unit => "unit",
             Self::Program => "program",
+            Self::Class => "class",
         }
     }
 }
@@ -37,6 +43,12 @@ pub struct Only {
     pub units: Vec<String>,
     /// Programs.
     pub programs: Vec<String>,
+    /// Classes.
+    pub classes: Vec<String>,
+    /// Of classes, all but these.
+    pub left_out: Vec<String>,
+    /// Those of `users` whom the book does not have and the host does.
+    pub host_users: Vec<HostUser>,
 }
 
 /// There is nothing of that name in the book.
@@ -49,66 +61,81 @@ pub struct Unknown {
 }
 
 fn suggestion(near: &[String], what: &str) -> String {
-    if near.is_empty() {
-        return format!(": it has what moved while it was kept, by {what} if the service told {what}s apart");
+    if let Some(question) = near::question(near) {
+        return format!("; {question}");
     }
-    format!("; did you mean {}?", near.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or "))
+    let several = if what == "class" { "classes".to_owned() } else { format!("{what}s") };
+    format!(": it has what moved while it was kept, by {what} if the service told {several} apart")
 }
-
-/// Most names that are suggested.
-const MAX_SUGGESTIONS: usize = 3;
-/// From where on two names are alike, of 1.
-const ALIKE: f64 = 0.8;
 
 impl Only {
     /// What is asked for, by what it is; empty lists are left out.
     pub(super) fn lists(&self) -> impl Iterator<Item = (Dimension, &[String])> {
-        let lists =
-            [(Dimension::User, &self.users), (Dimension::Unit, &self.units), (Dimension::Program, &self.programs)];
+        let lists = [
+            (Dimension::User, &self.users),
+            (Dimension::Unit, &self.units),
+            (Dimension::Program, &self.programs),
+            (Dimension::Class, &self.classes),
+        ];
         lists.into_iter().map(|(dimension, names)| (dimension, names.as_slice())).filter(|(_, names)| !names.is_empty())
     }
 
-    /// Checks that each name that is asked for is in the book.
-    pub(super) fn check(&self, accounts: &[(i64, AccountKey)]) -> Result<(), Unknown> {
+    /// Checks that each name that is asked for is in the book, or a class is one of `classes`.
+    pub(crate) fn check(&self, accounts: &[(i64, AccountKey)], classes: &[String]) -> Result<(), Unknown> {
         let names = |of: fn(&AccountKey) -> Option<&str>| -> Vec<&str> {
             let mut names: Vec<_> = accounts.iter().filter_map(|(_, key)| of(key)).collect();
             names.sort_unstable();
             names.dedup();
             names
         };
-        check("unit", &self.units, &names(|key| key.unit.as_deref()))?;
+        let units = names(|key| key.unit.as_deref());
+        let unknown = self.units.iter().filter(|text| !units.iter().any(|unit| container::is_meant(unit, text)));
+        check("unit", &unknown.cloned().collect::<Vec<_>>(), &units)?;
         check("program", &self.programs, &names(|key| key.program.as_deref()))?;
-        let is_uid = |text: &&String| accounts.iter().any(|(_, key)| is_uid(key, text));
-        let users: Vec<_> = self.users.iter().filter(|text| !is_uid(text)).cloned().collect();
+        let mut known = names(|key| key.class.as_deref());
+        known.extend(classes.iter().map(String::as_str));
+        known.sort_unstable();
+        check("class", &self.classes, &known)?;
+        let is_uid = |text: &str| accounts.iter().any(|(_, key)| is_uid(key, text));
+        let is_known = |text: &&String| is_uid(text) || self.host_users.iter().any(|user| user.text == **text);
+        let users: Vec<_> = self.users.iter().filter(|text| !is_known(text)).cloned().collect();
         check("user", &users, &names(|key| key.user.as_deref()))
     }
 
-    fn wants(&self, key: &AccountKey) -> bool {
+    /// A sentence for each user and class that is asked for and that the book does not have by this name.
+    pub(super) fn without_traffic(&self, accounts: &[(i64, AccountKey)]) -> Vec<String> {
+        let has_class = |class: &str| accounts.iter().any(|(_, key)| key.class.as_deref() == Some(class));
+        let classes = self.classes.iter().filter(|class| !has_class(class));
+        let classes = classes.map(|class| format!("The class {class} has no traffic in this book."));
+        self.host_users.iter().map(|user| user.sentence(accounts)).chain(classes).collect()
+    }
+
+    pub(super) fn wants(&self, key: &AccountKey) -> bool {
         let is_one_of = |names: &[String], name: Option<&str>| {
             names.is_empty() || names.iter().any(|wanted| Some(&**wanted) == name)
         };
-        let is_user = || self.users.iter().any(|text| is_uid(key, text)) || is_one_of(&self.users, key.user.as_deref());
-        is_user() && is_one_of(&self.units, key.unit.as_deref()) && is_one_of(&self.programs, key.program.as_deref())
+        let is_user = || {
+            is_one_of(&self.users, key.user.as_deref())
+                || self.users.iter().any(|text| is_uid(key, text))
+                || self.host_users.iter().any(|user| user.has(key))
+        };
+        is_user()
+            && (is_one_of(&self.units, key.unit.as_deref()) || self.wants_container(key))
+            && is_one_of(&self.programs, key.program.as_deref())
+            && is_one_of(&self.classes, key.class.as_deref())
+            && !self.left_out.iter().any(|class| Some(&**class) == key.class.as_deref())
     }
-}
 
-fn is_uid(key: &AccountKey, text: &str) -> bool {
-    key.uid.is_some_and(|uid| text.parse() == Ok(uid))
+    fn wants_container(&self, key: &AccountKey) -> bool {
+        key.unit.as_deref().is_some_and(|unit| self.units.iter().any(|text| container::is_meant(unit, text)))
+    }
 }
 
 fn check(what: &'static str, asked: &[String], names: &[&str]) -> Result<(), Unknown> {
     match asked.iter().find(|text| names.binary_search(&text.as_str()).is_err()) {
         None => Ok(()),
-        Some(text) => Err(Unknown { what, text: text.clone(), near: near(text, names) }),
+        Some(text) => Err(Unknown { what, text: text.clone(), near: near::near(text, names.iter().copied()) }),
     }
-}
-
-/// The names that are most like `text`, the likest first.
-fn near(text: &str, names: &[&str]) -> Vec<String> {
-    let mut near: Vec<_> = names.iter().map(|name| (strsim::jaro_winkler(text, name), *name)).collect();
-    near.retain(|(alike, _)| *alike >= ALIKE);
-    near.sort_by(|one, other| other.0.total_cmp(&one.0));
-    near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Whose a row is. What rows are not told apart by is absent, as is what is not known.
@@ -124,6 +151,8 @@ pub struct Whose {
     pub unit: Option<Arc<str>>,
     /// The program.
     pub program: Option<Arc<str>>,
+    /// The class of the network of the peers.
+    pub class: Option<Arc<str>>,
 }
 
 impl Whose {
@@ -132,7 +161,8 @@ impl Whose {
         let (uid, user) = if is_by(Dimension::User) { (key.uid, key.user.clone()) } else { (None, None) };
         let unit = key.unit.clone().filter(|_| is_by(Dimension::Unit));
         let program = key.program.clone().filter(|_| is_by(Dimension::Program));
-        Self { kind: key.kind, uid, user, unit, program }
+        let class = key.class.clone().filter(|_| is_by(Dimension::Class));
+        Self { kind: key.kind, uid, user, unit, program, class }
     }
 
     /// The accounts that belong to nobody, as they are called in the log.
@@ -150,27 +180,44 @@ impl Whose {
 pub(super) struct Groups {
     /// Whose they are, each once.
     pub whose: Vec<Whose>,
-    /// Of each account that is asked for, its place in `whose`.
-    places: HashMap<i64, usize>,
+    /// The numbers of the accounts that are asked for, in order, each with its place in `whose`.
+    places: Vec<(i64, usize)>,
 }
 
 impl Groups {
     pub fn new(accounts: &[(i64, AccountKey)], by: &[Dimension], only: &Only) -> Self {
-        let mut groups = Self { whose: Vec::new(), places: HashMap::new() };
+        let mut groups = Self { whose: Vec::new(), places: Vec::new() };
         let mut known = HashMap::new();
         for (id, key) in accounts.iter().filter(|(_, key)| only.wants(key)) {
             let place = *known.entry(Whose::of(key, by)).or_insert_with_key(|whose| {
                 groups.whose.push(whose.clone());
                 groups.whose.len() - 1
             });
-            groups.places.insert(*id, place);
+            groups.places.push((*id, place));
         }
+        groups.places.sort_unstable();
         groups
     }
 
-    /// The place of an account in `whose`, if it is asked for.
-    pub fn place(&self, account: i64) -> Option<usize> {
-        self.places.get(&account).copied()
+    pub fn places(&self) -> Places<'_> {
+        Places { places: &self.places, next: 0 }
+    }
+}
+
+/// Finds places in [`Groups`]. Who asks for many accounts mostly does so in the order of their numbers, so the next one is looked at
+/// first.
+pub(super) struct Places<'a> {
+    places: &'a [(i64, usize)],
+    next: usize,
+}
+
+impl Places<'_> {
+    /// The place of an account in [`Groups::whose`], if it is asked for.
+    pub fn of(&mut self, account: i64) -> Option<usize> {
+        let is_next = self.places.get(self.next).is_some_and(|(id, _)| *id == account);
+        let at = if is_next { self.next } else { self.places.binary_search_by_key(&account, |(id, _)| *id).ok()? };
+        self.next = at + 1;
+        Some(self.places[at].1)
     }
 }
 

@@ -27,7 +27,7 @@ impl Word for Format {
 }
 
 impl Word for Dimension {
-    const ALL: &'static [Self] = &[Self::User, Self::Unit, Self::Program];
+    const ALL: &'static [Self] = &[Self::User, Self::Unit, Self::Program, Self::Class];
 
     fn word(self) -> &'static str {
         self.name()

@@ -39,6 +39,15 @@ pub struct AccountKey {
     pub program: Option<Arc<str>>,
     /// The systemd unit or container, where units are told apart and it is known.
     pub unit: Option<Arc<str>>,
+    /// The class of the network of the peers, where classes are told apart.
+    pub class: Option<Arc<str>>,
+}
+
+impl AccountKey {
+    /// Whether it says that its user has no name.
+    pub(super) fn has_number_for_name(&self) -> bool {
+        self.uid.zip(self.user.as_deref()).is_some_and(|(uid, user)| user.parse() == Ok(uid))
+    }
 }
 
 /// What is remembered of the tables `account` and `uid`.
@@ -54,8 +63,14 @@ impl Accounts {
         *self = Self::default();
     }
 
-    /// Notes the name of each user, before anything is booked by it. The accounts of a uid that had none take the first.
-    pub fn learn<'a>(&mut self, book: &Connection, keys: impl Iterator<Item = &'a AccountKey>) -> rusqlite::Result<()> {
+    /// Notes the name of each user, before anything is booked by it. The accounts of a uid that had none take the first; gives
+    /// whether any did.
+    pub fn learn<'a>(
+        &mut self,
+        book: &Connection,
+        keys: impl Iterator<Item = &'a AccountKey>,
+    ) -> rusqlite::Result<bool> {
+        let mut renamed = 0;
         if self.ids.len() > MAX_REMEMBERED {
             self.forget();
         }
@@ -65,9 +80,28 @@ impl Accounts {
                 continue;
             }
             book.prepare_cached("INSERT OR REPLACE INTO uid(uid, user) VALUES(?1, ?2)")?.execute(params![uid, user])?;
-            book.prepare_cached("UPDATE account SET user = ?2 WHERE uid = ?1 AND user IS NULL")?
+            // Where there is one with this name already, as of an imported log, that without a name stays: it may never keep a report out.
+            renamed += book
+                .prepare_cached("UPDATE OR IGNORE account SET user = ?2 WHERE uid = ?1 AND user IS NULL")?
                 .execute(params![uid, user])?;
             self.users.insert(uid, Some(user.clone()));
+        }
+        Ok(renamed > 0)
+    }
+
+    /// The same for names of former times: of a user who has a name it changes nothing, and that a user had none says nothing of now.
+    pub fn learn_former<'a>(
+        &mut self,
+        book: &Connection,
+        keys: impl Iterator<Item = &'a AccountKey>,
+    ) -> rusqlite::Result<()> {
+        for key in keys {
+            if let Some(uid) = key.uid
+                && !key.has_number_for_name()
+                && self.user(book, uid)?.is_none()
+            {
+                self.learn(book, std::iter::once(key))?;
+            }
         }
         Ok(())
     }
@@ -112,16 +146,19 @@ fn find(book: &Connection, key: &AccountKey) -> rusqlite::Result<Option<i64>> {
     // Written as in the index, which is not used otherwise.
     let mut ask = book.prepare_cached(
         "SELECT id FROM account WHERE kind = ?1 AND ifnull(uid, -1) = ifnull(?2, -1) AND ifnull(user, 0) = ifnull(?3, 0) \
-         AND ifnull(program, 0) = ifnull(?4, 0) AND ifnull(unit, 0) = ifnull(?5, 0)",
+         AND ifnull(program, 0) = ifnull(?4, 0) AND ifnull(unit, 0) = ifnull(?5, 0) AND ifnull(class, 0) = ifnull(?6, 0)",
     )?;
-    let AccountKey { kind, uid, user, program, unit } = key;
-    ask.query_row(params![number(*kind), uid, user, program.as_deref(), unit.as_deref()], |row| row.get(0)).optional()
+    let AccountKey { kind, uid, user, program, unit, class } = key;
+    let key = params![number(*kind), uid, user, program.as_deref(), unit.as_deref(), class.as_deref()];
+    ask.query_row(key, |row| row.get(0)).optional()
 }
 
 fn insert(book: &Connection, key: &AccountKey, now_us: i64) -> rusqlite::Result<i64> {
-    let AccountKey { kind, uid, user, program, unit } = key;
-    book.prepare_cached("INSERT INTO account(kind, uid, user, program, unit, first_us) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
-        .insert(params![number(*kind), uid, user, program.as_deref(), unit.as_deref(), now_us])
+    let AccountKey { kind, uid, user, program, unit, class } = key;
+    let insert =
+        "INSERT INTO account(kind, uid, user, program, unit, class, first_us) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let (program, unit, class) = (program.as_deref(), unit.as_deref(), class.as_deref());
+    book.prepare_cached(insert)?.insert(params![number(*kind), uid, user, program, unit, class, now_us])
 }
 
 const fn number(kind: AccountKind) -> i64 {

@@ -32,8 +32,14 @@ pub(super) fn rows_before(end: SystemTime, zone: &TimeZone) -> Rows {
     Rows {
         fine_s: floor(second, FINE_S),
         hour_s: hour_row(second, zone).start,
-        date: zone.to_offset(last).to_datetime(last).date().to_string(),
+        date: date_before(end, zone).to_string(),
     }
+}
+
+/// The date of the row of days for a report that ended at `end`.
+pub(super) fn date_before(end: SystemTime, zone: &TimeZone) -> Date {
+    let last = timestamp(micros(end).saturating_sub(1));
+    zone.to_offset(last).to_datetime(last).date()
 }
 
 /// The row of hours, in seconds since 1970, that a second is in. It is shorter than an hour where the offset changes within

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::accounts::{AccountKey, Accounts};
-use super::borders::{micros, rows_before};
-use super::streams;
-use crate::capture::{Baseline, Bytes, StreamNote};
+use super::borders::{date_before, micros, rows_before};
+use super::{closing, late, open_notes, recent};
+use crate::capture::{Baseline, Bytes, OpenNotes};
 
 /// A report as it is booked.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct Commit {
     /// Times that were not counted.
     pub gaps: Vec<Gap>,
     /// Where connections stand that are open, at the end of a service that keeps nothing in the kernel.
-    pub open: Vec<StreamNote>,
+    pub open: OpenNotes,
     /// Whether the service has ended with this report.
     pub ended: bool,
 }
@@ -57,35 +58,34 @@ pub struct Gap {
     pub cause: String,
 }
 
-/// A row of bytes: account, sent, received.
-type Row = (i64, i64, i64);
-
-/// Books all of `commit` but its gaps and records; the caller ends the transaction.
+/// Books all of `commit` but its gaps and records; gives the date of its row of days, and whether accounts got their first name. The
+/// caller ends the transaction.
 pub(super) fn book(
     book: &Connection,
     epoch: i64,
     zone: &TimeZone,
     accounts: &mut Accounts,
     commit: &Commit,
-) -> rusqlite::Result<()> {
-    let rows = account_rows(book, accounts, commit)?;
-    report(book, epoch, &rows, commit)?;
-    let place = rows_before(booked_at(commit.start, commit.end), zone);
-    stage(book, &rows)?;
-    add(book, "INSERT INTO fine SELECT ?1, account, 0, sent, received", params![place.fine_s])?;
-    add(book, "INSERT INTO hour SELECT ?1, account, 0, sent, received", params![place.hour_s])?;
-    add(book, "INSERT INTO day SELECT ?1, account, 0, sent, received", params![place.date])?;
-    add(book, "INSERT INTO total SELECT account, 0, sent, received", params![])?;
+) -> rusqlite::Result<(Date, bool)> {
+    let has_named = accounts.learn(book, commit.moved.iter().map(|moved| &moved.account))?;
+    let moved = by_account(book, accounts, commit)?;
+    let sums = report(book, epoch, &moved, commit)?;
+    let booked_at = booked_at(commit.start, commit.end);
+    let open = closing::open_moment(book, booked_at, zone)?;
+    if open != booked_at && sums != (0, 0) {
+        late::note(book, (epoch, number(commit.seq)), [commit.start, commit.end], open, zone, sums)?;
+    }
+    recent::add(book, &rows_before(open, zone), &moved)?;
     match &commit.baseline {
         Some(read) => baseline(book, read)?,
         None => baseline(book, &Baseline { map: Baseline::ELSEWHERE.into(), rows: Vec::new() })?,
     }
-    streams::put(book, &commit.open)?;
+    open_notes::put(book, &commit.open)?;
     if commit.ended {
         book.prepare_cached("UPDATE epoch SET ended_us = ?2 WHERE id = ?1")?
             .execute(params![epoch, micros(commit.end)])?;
     }
-    Ok(())
+    Ok((date_before(open, zone), has_named))
 }
 
 pub(super) fn gaps<'a>(book: &Connection, epoch: i64, gaps: impl Iterator<Item = &'a Gap>) -> rusqlite::Result<()> {
@@ -105,11 +105,10 @@ fn booked_at(start: SystemTime, end: SystemTime) -> SystemTime {
     end.duration_since(start).ok().and_then(|length| end.checked_sub(length / 2)).unwrap_or(end)
 }
 
-/// The rows that `commit` adds to, in their order on the disk, each once.
-fn account_rows(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> rusqlite::Result<Vec<Row>> {
-    accounts.learn(book, commit.moved.iter().map(|moved| &moved.account))?;
+/// What moved, each account once and in the order of their numbers: that of rows on the disk.
+fn by_account(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> rusqlite::Result<Vec<recent::Moved>> {
     let end_us = micros(commit.end);
-    let mut rows: Vec<Row> = Vec::with_capacity(commit.moved.len());
+    let mut rows: Vec<recent::Moved> = Vec::with_capacity(commit.moved.len());
     for Moved { account, bytes } in &commit.moved {
         if !bytes.is_zero() {
             rows.push((accounts.id(book, account, end_us)?, number(bytes.sent), number(bytes.received)));
@@ -126,36 +125,15 @@ fn account_rows(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> 
     Ok(rows)
 }
 
-fn report(book: &Connection, epoch: i64, rows: &[Row], commit: &Commit) -> rusqlite::Result<()> {
-    let sent = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.1));
-    let received = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.2));
+/// Notes the report itself; gives what moved in it, sent and received.
+fn report(book: &Connection, epoch: i64, moved: &[recent::Moved], commit: &Commit) -> rusqlite::Result<(i64, i64)> {
+    let sent = moved.iter().fold(0_i64, |sum, row| sum.saturating_add(row.1));
+    let received = moved.iter().fold(0_i64, |sum, row| sum.saturating_add(row.2));
     let monotonic_us = i64::try_from(commit.monotonic.as_micros()).unwrap_or(i64::MAX);
     let (start_us, end_us) = (micros(commit.start), micros(commit.end));
     book.prepare_cached("INSERT INTO report VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
         .execute(params![epoch, number(commit.seq), start_us, end_us, monotonic_us, sent, received, commit.health])
-        .map(drop)
-}
-
-/// Puts `rows` where the statements of [`add`] find them: one statement for a table costs half of one for each row.
-fn stage(book: &Connection, rows: &[Row]) -> rusqlite::Result<()> {
-    book.prepare_cached("DELETE FROM temp.moved")?.execute([])?;
-    let mut insert = book.prepare_cached("INSERT INTO temp.moved VALUES(?1, ?2, ?3)")?;
-    for row in rows {
-        insert.execute(*row)?;
-    }
-    Ok(())
-}
-
-/// Adds the staged rows to a table. Where the sum does not fit, `+` gives a floating-point number, which is the greater.
-fn add(book: &Connection, insert: &str, place: &[&dyn ToSql]) -> rusqlite::Result<()> {
-    // Without a condition, ON would be taken for that of a join.
-    book.prepare_cached(&format!(
-        "{insert} FROM temp.moved WHERE true ON CONFLICT DO UPDATE SET \
-         sent = min(sent + excluded.sent, 0x7fffffffffffffff), \
-         received = min(received + excluded.received, 0x7fffffffffffffff)"
-    ))?
-    .execute(place)
-    .map(drop)
+        .map(|_| (sent, received))
 }
 
 fn baseline(book: &Connection, read: &Baseline) -> rusqlite::Result<()> {

@@ -1,6 +1,7 @@
 //! What a book has, for those who read it: since when, until when, and from when on each kind of row.
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::error::BookError;
 use super::reader::Reader;
@@ -12,12 +13,14 @@ const TRIMMED_LATER_S: i64 = 3600;
 /// What a book has, in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// When it was begun.
+    /// When it was begun, or what is imported.
     pub begun_s: i64,
     /// When the last report ended, rounded up; when it was begun, where there is none.
     pub until_s: i64,
-    /// The lives of the service, in order.
+    /// The lives of the service, in order; those of imported logs come first.
     pub lives: Vec<Life>,
+    /// The day on which months begin, 1 to 28, in the last life of the service.
+    pub billing_day: i8,
     /// The first and the last day that has a row.
     pub days: Option<(Date, Date)>,
     /// From when on no row of five minutes was removed.
@@ -35,12 +38,22 @@ pub struct Life {
     pub zone: Option<String>,
 }
 
+impl Contents {
+    /// The zone of the last life of the service, if it has a name that is known here.
+    #[must_use]
+    pub fn zone(&self) -> Option<TimeZone> {
+        let name = self.lives.last()?.zone.as_deref()?;
+        TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())
+    }
+}
+
 impl Reader {
     /// What there is.
     pub fn contents(&self) -> Result<Contents, BookError> {
-        let begun_us = self.number("SELECT value FROM meta WHERE key = 'begun_us'")?;
+        let booked_us = self.number("SELECT value FROM meta WHERE key = 'begun_us'")?;
+        let begun_us = self.row("SELECT min(from_us) FROM imported")?.unwrap_or(booked_us).min(booked_us);
         let last = self.row("SELECT end_us FROM report ORDER BY epoch DESC, seq DESC LIMIT 1")?;
-        let until_s = last.unwrap_or(begun_us).saturating_add(999_999).div_euclid(1_000_000);
+        let until_s = last.unwrap_or(booked_us).saturating_add(999_999).div_euclid(1_000_000);
         // What is kept for a time is removed from its beginning on.
         let kept_from = |kept_s: u64, first: Option<i64>| {
             let kept_from = until_s.saturating_add(TRIMMED_LATER_S).saturating_sub_unsigned(kept_s);
@@ -50,25 +63,38 @@ impl Reader {
             begun_s: begun_us.div_euclid(1_000_000),
             until_s,
             lives: self.lives()?,
-            days: self.days()?,
-            fine_from_s: kept_from(FINE_KEPT.as_secs(), self.row("SELECT min(start_s) FROM fine")?),
-            hours_from_s: kept_from(HOURS_KEPT.as_secs(), self.row("SELECT min(start_s) FROM hour")?),
+            billing_day: self.row("SELECT billing_day FROM epoch ORDER BY id DESC LIMIT 1")?.unwrap_or(1),
+            days: self.first_and_last_day()?,
+            fine_from_s: kept_from(FINE_KEPT.as_secs(), self.row("SELECT min(start_s) FROM past_fine")?),
+            hours_from_s: kept_from(HOURS_KEPT.as_secs(), self.row("SELECT min(start_s) FROM past_hour")?),
         })
+    }
+
+    /// The classes of networks that a life of the service told apart, also those in which nothing moved; in order.
+    pub fn configured_classes(&self) -> Result<Vec<String>, BookError> {
+        let classes = "json_each(iif(json_valid(settings), settings, '{}'), '$.classes')";
+        self.list(&format!("SELECT DISTINCT value FROM epoch, {classes} ORDER BY value"), |row| row.get(0))
     }
 
     fn lives(&self) -> Result<Vec<Life>, BookError> {
         // The first report of a life may have what moved since the former one.
         let begun = "min(started_us, ifnull((SELECT start_us FROM report WHERE epoch = epoch.id ORDER BY seq LIMIT 1), started_us))";
-        self.list(&format!("SELECT {begun}, zone FROM epoch ORDER BY id"), |row| {
-            Ok(Life { from_s: row.get::<_, i64>(0)?.div_euclid(1_000_000), zone: row.get(1)? })
-        })
+        let sql = format!(
+            "SELECT * FROM (SELECT from_us, zone FROM imported ORDER BY from_us) \
+             UNION ALL SELECT * FROM (SELECT {begun}, zone FROM epoch ORDER BY id)"
+        );
+        self.list(&sql, |row| Ok(Life { from_s: row.get::<_, i64>(0)?.div_euclid(1_000_000), zone: row.get(1)? }))
     }
 
-    fn days(&self) -> Result<Option<(Date, Date)>, BookError> {
-        let date = |sql: &str| -> Result<Option<String>, BookError> { self.row(sql) };
-        // Years before 0 begin with a minus.
-        let first = date("SELECT min(date) FROM day WHERE date >= '0'")?.and_then(|date| date.parse().ok());
-        let last = date("SELECT max(date) FROM day WHERE date >= '0'")?.and_then(|date| date.parse().ok());
+    fn first_and_last_day(&self) -> Result<Option<(Date, Date)>, BookError> {
+        // Years before 0 begin with a minus. Each table by itself: of the view all rows would be read.
+        let date = |which: &str| -> Result<Option<Date>, BookError> {
+            let first_of = |table: &str| format!("SELECT {which}(date) AS date FROM {table} WHERE date >= '0'");
+            let dates = format!("{} UNION ALL {}", first_of("past_day"), first_of("recent_row"));
+            let date: Option<String> = self.row(&format!("SELECT {which}(date) FROM ({dates})"))?;
+            Ok(date.and_then(|date| date.parse().ok()))
+        };
+        let (first, last) = (date("min")?, date("max")?);
         Ok(first.zip(last))
     }
 }

@@ -84,21 +84,23 @@ impl Reader {
     /// What moved in `period` and is in other five minutes, or is in those of it and moved before; in order.
     ///
     /// Between two reports of one life nothing can be missing: each begins where the former ended, by a clock that is never set.
-    /// Where their wall times say otherwise, that clock was set or the host slept.
+    /// Where their wall times say otherwise, that clock was set or the host slept. Of what a closed month had no room for
+    /// [`Reader::moved_on`] tells.
     pub fn late(&self, period: &Range<i64>) -> Result<Vec<Late>, BookError> {
         let between = "gap.from_us < told.start_us AND gap.to_us > told.before_us";
         let sql = format!(
             "WITH told AS (
-                 SELECT epoch, start_us, end_us, lag(end_us) OVER life AS before_us, lag(epoch) OVER life AS former
+                 SELECT epoch, seq, start_us, end_us, lag(end_us) OVER life AS before_us, lag(epoch) OVER life AS former
                  FROM report WINDOW life AS (ORDER BY epoch, seq)
              )
              SELECT start_us, end_us, ifnull(before_us, start_us), ifnull(former <> epoch AND before_us < start_us, 0),
                  EXISTS (SELECT 1 FROM gap WHERE {between}),
                  EXISTS (
                      SELECT 1 FROM gap JOIN epoch AS life ON life.id = told.epoch WHERE {between} AND cause = '{STOPPED}'
-                     AND life.backend = 'ebpf' AND life.boot_id = (SELECT boot_id FROM epoch WHERE id = told.former)
+                     AND (life.backend, life.boot_id) = (SELECT backend, boot_id FROM epoch WHERE id = told.former)
                  )
-             FROM told WHERE (former <> epoch AND before_us < start_us) OR end_us - start_us > {LONG_US}"
+             FROM told WHERE ((former <> epoch AND before_us < start_us) OR end_us - start_us > {LONG_US})
+                 AND (epoch, seq) NOT IN (SELECT epoch, seq FROM late)"
         );
         let told = self.list(&sql, |row| {
             let (start_us, end_us, before_us) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -33,6 +33,32 @@ pub enum BookError {
         /// The last schema this program knows.
         known: i64,
     },
+    /// It was made by a former version of this program, and is to be added to.
+    #[error(
+        "the book {} has schema {found}, and this trafcalc writes schema {known}; start trafcalc run with this book to \
+         upgrade it",
+        path.display()
+    )]
+    Older {
+        /// The book.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The schema of this program.
+        known: i64,
+    },
+    /// It has the number of a schema of this program, and other tables: builds before the first release gave one number to several.
+    #[error(
+        "the book {} has other tables than this trafcalc ({what}): a build before the first release made it; rename it with its -wal \
+         and -shm files and trafcalc run begins another, or name another with --book",
+        path.display()
+    )]
+    OtherLayout {
+        /// The book.
+        path: PathBuf,
+        /// The first table, index or view that is another one.
+        what: String,
+    },
     /// It is a sound database, but of something else: most likely the path is wrong. It is left alone.
     #[error("{} is a database of another program, not a book; give the book another path with --book", path.display())]
     Foreign {
@@ -52,7 +78,7 @@ pub enum BookError {
         path: PathBuf,
     },
     /// Who only reads it came upon a place in it that is not what was written.
-    #[error("the book {} is damaged and cannot tell this: {source}", path.display())]
+    #[error("the book {} is damaged and cannot answer this: {source}", path.display())]
     Damaged {
         /// The book.
         path: PathBuf,
@@ -61,8 +87,8 @@ pub enum BookError {
     },
     /// The files that readers and the writer share are not there, and cannot be made.
     #[error(
-        "the book {} cannot be read without its -wal and -shm files, and this user may not make them in its folder; trafcalc \
-         run leaves them there; else copy all there is of it to a folder of this user",
+        "the book {} cannot be read without its -wal and -shm files, and this user may not create them in its folder; \
+         trafcalc run leaves them there; or copy all files of the book to a folder of this user",
         path.display()
     )]
     Unshared {
@@ -144,7 +170,11 @@ impl BookError {
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::InUse { .. } => Trouble::Locked,
-            Self::Newer { .. } | Self::Foreign { .. } | Self::NoDatabase { .. } => Trouble::NotOurs,
+            Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::OtherLayout { .. }
+            | Self::Foreign { .. }
+            | Self::NoDatabase { .. } => Trouble::NotOurs,
             Self::Damaged { .. } => Trouble::Corrupt,
             Self::Empty { .. } | Self::Unshared { .. } | Self::UnknownSink { .. } => Trouble::Other,
             Self::File { source, .. } => of_file(source),

@@ -4,6 +4,14 @@
 //! Each report is one transaction, with the kernel's counters that it was taken from and what sinks have to tell of it,
 //! so after a kill at any moment all of it is there, or nothing. The only place that knows `SQLite`; it must never know
 //! where bytes come from, ask for a name, or read a clock.
+//!
+//! The book comes before the log: one transaction has the bytes of a report, the kernel's counters that they were taken from
+//! (`Batch::baseline`), and the records that are still to be written to the log (the outbox). What a log has written is noted with the
+//! next transaction, together with its file and length, so the next process finds out from the log itself which reports of the outbox
+//! are there already (`LogFile::resume`). A row of the book that ends between two reports cuts the book alone (`Event::Border`). Such a
+//! cut has a number of its own, so numbers in the log may skip one. A gap is written with the first that is booked, even if that is such
+//! a cut. The daemon tells the backend that its counters are reported only when all that it handed out is booked: by that the backend
+//! gives up what former programs had counted.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,28 +20,53 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction};
 
 mod accounts;
+mod backup;
+mod billing;
 mod borders;
+mod closing;
 mod commit;
 mod contents;
+mod correction;
+mod days;
 mod doubts;
+mod editor;
 mod error;
+mod export;
+mod fine;
+mod import;
+mod late;
+mod layout;
+mod open_notes;
 mod opened;
 mod outbox;
 mod persist_wal;
+mod quota;
+mod quotas;
 mod reader;
+mod recent;
 mod schema;
-mod streams;
 
 pub use accounts::{AccountKey, AccountKind};
+pub use backup::backup;
+pub use billing::{BILLING_DAYS, billing_month, billing_month_named, month_name};
 pub use borders::{FINE_S, date_of, day_row, hour_row, next_border};
+pub use closing::Closed;
 pub use commit::{Commit, Gap, Moved};
 pub use contents::{Contents, Life};
+pub use correction::{Change, Correction, NewCorrection};
+pub use days::{Days, OfDays};
 pub use doubts::{Delay, Late};
+pub use editor::{Editor, Importing};
 pub use error::{BookError, Trouble};
+pub use export::BookedReport;
+pub use import::{Import, Imported, LoggedReport};
+pub use late::MovedOn;
 pub use opened::{Last, Opened, Opening};
 pub use outbox::{Mark, Outgoing};
+pub use quota::{Direction, GroupMembers, Quota, QuotaPeriod, Reached};
+pub use quotas::{Quotas, Used};
 pub use reader::{Reader, Tier};
-pub use schema::SetAside;
+pub use schema::{Check, SetAside, require_free};
 
 use accounts::Accounts;
 use error::of_database;
@@ -52,6 +85,7 @@ pub struct Book {
     connection: Connection,
     is_checked: bool,
     zone: TimeZone,
+    billing_day: i8,
     epoch: i64,
     accounts: Accounts,
     set_aside: Option<SetAside>,
@@ -73,7 +107,7 @@ pub struct Telling<'a> {
 /// What [`Book::trim`] removed, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Rows of five minutes.
+    /// Rows of five minutes, each of all accounts.
     pub fine: usize,
     /// Rows of hours.
     pub hours: usize,
@@ -87,14 +121,19 @@ impl Book {
     /// Opens or makes the book and begins a new epoch in it. What is no sound book is set aside, never overwritten, and
     /// [`Opened`] tells so; one of a newer version or of another program is an error.
     pub fn open(opening: &Opening<'_>) -> Result<(Self, Opened), BookError> {
+        Self::open_later(opening, opening.now)
+    }
+
+    /// The same while the service runs. A book that is made begins at `first`, the start of the first report that is booked in it.
+    pub fn open_later(opening: &Opening<'_>, first: SystemTime) -> Result<(Self, Opened), BookError> {
         let mut files = schema::open(opening.path, opening.now)?;
-        let mut begun = opened::begin(&mut files, opening);
+        let mut begun = opened::begin(&mut files, opening, first);
         if let Err(error) = &begun
             && of_database(error) == Trouble::Corrupt
         {
             let why = error.to_string();
             files = files.begin_anew(opening.path, opening.now, why)?;
-            begun = opened::begin(&mut files, opening);
+            begun = opened::begin(&mut files, opening, first);
         }
         let opened = begun.map_err(|source| database_error(opening.path, "beginning an epoch", source))?;
         let schema::Files { connection, lock, is_checked, .. } = files;
@@ -103,6 +142,7 @@ impl Book {
             connection,
             is_checked,
             zone: opening.zone.clone(),
+            billing_day: opening.billing_day,
             epoch: opened.epoch,
             accounts: Accounts::default(),
             set_aside: opened.set_aside.clone(),
@@ -111,15 +151,9 @@ impl Book {
         Ok((book, opened))
     }
 
-    /// Where it is, if it is so large that it was not read through when it was opened; then [`Book::check`] should, in another thread.
-    #[must_use]
-    pub fn unchecked(&self) -> Option<PathBuf> {
-        (!self.is_checked).then(|| self.path.clone())
-    }
-
-    /// Reads through the book at `path`, which may be in use; gives what is wrong in it. Takes seconds for a large one.
-    pub fn check(path: &Path) -> Result<Option<String>, BookError> {
-        schema::damage(path).map_err(|source| database_error(path, "reading through it", source))
+    /// What reads through it, in another thread, if it is so large that this was not done when it was opened.
+    pub fn unchecked(&self) -> Result<Option<Check>, BookError> {
+        if self.is_checked { Ok(None) } else { Check::open(&self.path).map(Some) }
     }
 
     /// Bytes of its `-wal` file. It grows as long as somebody reads in one transaction, and shrinks with the first report behind that.
@@ -128,7 +162,7 @@ impl Book {
         std::fs::metadata(schema::beside(&self.path, "-wal")).map_or(0, |metadata| metadata.len())
     }
 
-    /// Closes the book and sets it aside, because of what [`Book::check`] found.
+    /// Closes the book and sets it aside, because of what [`Check`] found.
     pub fn put_aside(self, now: SystemTime, why: String) -> Result<SetAside, BookError> {
         // The lock goes last, with `self`.
         let Self { path, connection, _lock, .. } = self;
@@ -162,15 +196,37 @@ impl Book {
 
     /// The same with more in the same transaction, and with the records that are in `telling` instead of its own.
     pub fn commit_telling(&mut self, commit: &Commit, telling: &Telling<'_>) -> Result<(), BookError> {
+        let records = telling.records;
+        self.commit_watching(commit, telling, None, |_| records.map(str::to_owned)).map(drop)
+    }
+
+    /// The same with the records that `tell` makes of the steps of `quotas` that are reached; gives these records.
+    pub fn commit_watching(
+        &mut self,
+        commit: &Commit,
+        telling: &Telling<'_>,
+        quotas: Option<&mut Quotas>,
+        tell: impl FnOnce(&[Reached]) -> Option<String>,
+    ) -> Result<Option<String>, BookError> {
         let (epoch, zone, accounts) = (self.epoch, &self.zone, &mut self.accounts);
-        let &Telling { records, gap, told } = telling;
+        let billing_day = self.billing_day;
+        let &Telling { gap, told, .. } = telling;
         let work = |book: &Transaction<'_>| {
             if let Some((sink, mark)) = told {
                 outbox::told(book, sink, mark)?;
             }
-            commit::book(book, epoch, zone, accounts, commit)?;
+            let (date, has_named) = commit::book(book, epoch, zone, accounts, commit)?;
             commit::gaps(book, epoch, commit.gaps.iter().chain(gap))?;
-            records.map_or(Ok(()), |records| outbox::put(book, epoch, commit.seq, records))
+            let reach = |quotas: &mut Quotas| {
+                if has_named {
+                    quotas.forget();
+                }
+                quotas.reached(book, (zone, billing_day), date, (epoch, commit.seq))
+            };
+            let reached = quotas.map(reach).transpose()?;
+            let records = tell(&reached.unwrap_or_default());
+            records.iter().try_for_each(|records| outbox::put(book, epoch, commit.seq, records))?;
+            Ok(records)
         };
         let done = transact(&mut self.connection, work);
         if done.is_err() {
@@ -229,8 +285,14 @@ fn trim(book: &Connection, now: SystemTime) -> rusqlite::Result<Trimmed> {
     let remove = |sql: &str, before_s: i64| book.prepare_cached(sql)?.execute([before_s, TRIMMED_AT_ONCE_S]);
     let (fine_s, hours_s) = (before(FINE_KEPT), before(HOURS_KEPT));
     Ok(Trimmed {
-        fine: remove("DELETE FROM fine WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM fine))", fine_s)?,
-        hours: remove("DELETE FROM hour WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM hour))", hours_s)?,
+        fine: remove(
+            "DELETE FROM past_fine WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM past_fine))",
+            fine_s,
+        )?,
+        hours: remove(
+            "DELETE FROM past_hour WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM past_hour))",
+            hours_s,
+        )?,
         // The last one says how far the book goes.
         reports: remove(
             "DELETE FROM report WHERE end_us < 1000000 * min(?1, ?2 + (SELECT min(end_us) / 1000000 FROM report)) \

@@ -10,11 +10,14 @@ use super::accounts::{AccountKey, kind};
 use super::borders::{micros, time};
 use super::outbox::set_sinks;
 use super::schema::{Files, SetAside};
-use super::{streams, transact};
-use crate::capture::{Baseline, Bytes, StreamNote};
+use super::{open_notes, transact};
+use crate::capture::{Baseline, Bytes, OpenNotes};
 
 /// The cause of a gap behind a life that ended as it should.
 pub(super) const STOPPED: &str = "the service was stopped";
+
+/// The greatest number a column holds, at which sums stop.
+const MOST: u64 = i64::MAX.cast_unsigned();
 
 /// Which book, and who opens it.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct Opening<'a> {
     pub path: &'a Path,
     /// What hours and days are reckoned in.
     pub zone: TimeZone,
+    /// The day on which months of quotas begin, 1 to 28, and those of answers unless they ask for another.
+    pub billing_day: i8,
     /// Of this boot of the host: the kernel's counters end with it.
     pub boot_id: &'a str,
     /// The program's version.
@@ -52,7 +57,7 @@ pub struct Opened {
     /// The last report in the book.
     pub last: Option<Last>,
     /// Where the connections stood that were open then, if the service ended with it and the host was not started since.
-    pub open: Vec<StreamNote>,
+    pub open: OpenNotes,
     /// What was in the place of the book and is none.
     pub set_aside: Option<SetAside>,
 }
@@ -84,21 +89,29 @@ impl Last {
     }
 }
 
-/// Begins an epoch.
-pub(super) fn begin(files: &mut Files, opening: &Opening<'_>) -> rusqlite::Result<Opened> {
+/// Begins an epoch; a new book begins at `first`.
+pub(super) fn begin(files: &mut Files, opening: &Opening<'_>, first: SystemTime) -> rusqlite::Result<Opened> {
     let set_aside = files.set_aside.clone();
     transact(&mut files.connection, |book| {
         let now_us = micros(opening.now);
         let epoch = new_epoch(book, now_us)?;
-        book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [now_us])?;
+        book.execute("INSERT OR IGNORE INTO meta VALUES('begun_us', ?1)", [micros(first)])?;
         let begun_us = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
         let (totals, names, baseline) = (totals(book)?, names(book)?, baseline(book)?);
         let last = last(book, opening.boot_id)?;
         let is_good = last.as_ref().is_some_and(|last| last.ended && last.is_of_this_boot);
-        let open = if is_good { streams::all(book)? } else { Vec::new() };
+        let open = if is_good { open_notes::all(book)? } else { OpenNotes::default() };
         book.execute(
-            "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, NULL)",
-            params![epoch, opening.boot_id, now_us, opening.version, opening.settings, zone_name(&opening.zone)],
+            "INSERT INTO epoch VALUES(?1, ?2, ?3, ?4, '', NULL, NULL, ?5, ?6, ?7, NULL)",
+            params![
+                epoch,
+                opening.boot_id,
+                now_us,
+                opening.version,
+                opening.settings,
+                zone_name(&opening.zone),
+                opening.billing_day
+            ],
         )?;
         set_sinks(book, epoch, opening.sinks)?;
         Ok(Opened { epoch, begun: time(begun_us), totals, names, baseline, last, open, set_aside })
@@ -116,16 +129,26 @@ fn new_epoch(book: &Connection, now_us: i64) -> rusqlite::Result<i64> {
 }
 
 fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
-    book.prepare(
-        "SELECT kind, uid, user, program, unit, sum(sent), sum(received) FROM account JOIN total ON account = account.id \
-         GROUP BY account.id",
-    )?
-    .query_map([], |row| {
-        let (program, unit) = (row.get(3)?, row.get(4)?);
-        let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, program, unit };
-        Ok((key, Bytes { sent: row.get(5)?, received: row.get(6)? }))
-    })?
-    .collect()
+    let mut ask = book.prepare(
+        "SELECT kind, uid, user, program, unit, account.class, sent, received FROM account JOIN total ON account = account.id \
+         ORDER BY account.id",
+    )?;
+    let mut rows = ask.query([])?;
+    let mut totals: Vec<(AccountKey, Bytes)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (program, unit, class) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, program, unit, class };
+        let bytes = Bytes { sent: row.get(6)?, received: row.get(7)? };
+        match totals.last_mut() {
+            // Its sum may be more than a column holds, so the book does not add up.
+            Some((last, sum)) if *last == key => {
+                sum.sent = (sum.sent + bytes.sent).min(MOST);
+                sum.received = (sum.received + bytes.received).min(MOST);
+            }
+            _ => totals.push((key, bytes)),
+        }
+    }
+    Ok(totals)
 }
 
 /// A user without a name is in the book under the number.

@@ -3,6 +3,7 @@
 //!
 //! All that one [`Reader`] tells is of one moment, that of its opening: it is one transaction.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -15,8 +16,9 @@ use super::accounts::{AccountKey, kind};
 use super::borders::{date_of, day_row, time};
 use super::commit::Gap;
 use super::database_error;
-use super::error::BookError;
+use super::error::{BookError, Trouble, of_database};
 use super::schema::{APPLICATION_ID, BUSY_TIMEOUT, file_error, known_version};
+use super::{fine, layout};
 use crate::capture::Bytes;
 
 /// How long the rows of a table are.
@@ -29,6 +31,26 @@ pub enum Tier {
     /// Days of that zone.
     Day,
 }
+
+/// How many accounts a row of a table has.
+#[derive(Clone, Copy)]
+enum OfRow {
+    One,
+    All,
+}
+
+/// A table whose rows begin with a second.
+struct BySecond {
+    /// The column of `recent_row` with the second of the recent row.
+    recent: &'static str,
+    /// The columns and the name of the table.
+    past: &'static str,
+    of_row: OfRow,
+}
+
+const FINE: BySecond = BySecond { recent: "fine_s", past: "start_s, accounts FROM past_fine", of_row: OfRow::All };
+const HOUR: BySecond =
+    BySecond { recent: "hour_s", past: "start_s, account, sent, received FROM past_hour", of_row: OfRow::One };
 
 /// A book, open to be read.
 pub struct Reader {
@@ -44,6 +66,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
             connection.execute_batch("BEGIN")?;
             Ok(connection)
         });
@@ -58,18 +81,52 @@ impl Reader {
         let application = self.number("PRAGMA application_id")?;
         let version = self.number("PRAGMA user_version")?;
         let is_empty = self.number("SELECT count(*) FROM sqlite_schema")? == 0;
-        match known_version(&self.path, version) {
-            _ if is_empty => Err(BookError::Empty { path }),
-            _ if application != APPLICATION_ID => Err(BookError::Foreign { path }),
-            known => known.map(drop),
+        let version = match known_version(&self.path, version) {
+            _ if is_empty => return Err(BookError::Empty { path }),
+            _ if application != APPLICATION_ID => return Err(BookError::Foreign { path }),
+            known => known?,
+        };
+        match layout::difference(&self.connection, version) {
+            Ok(Some(what)) => Err(BookError::OtherLayout { path, what }),
+            Ok(None) => Ok(()),
+            Err(source) => Err(read_error(&path, source)),
         }
+    }
+
+    /// What is wrong in the file, a sentence each. Reads all of it, which takes seconds for a large one.
+    pub fn damage(&self) -> Result<Vec<String>, BookError> {
+        let mut damage: Vec<String> = self.list("PRAGMA integrity_check(10)", |row| row.get(0))?;
+        damage.retain(|sentence| sentence != "ok");
+        let foreign = self.list("PRAGMA foreign_key_check", |row| row.get::<_, String>(0))?;
+        damage.extend(
+            foreign.into_iter().map(|table| format!("a row of {table} is of an account or life that is not there")),
+        );
+        // SQLite does not know what is in a row of five minutes, nor whose number is in one that refers to no table.
+        let known: HashSet<i64> = self.list("SELECT id FROM account", |row| row.get(0))?.into_iter().collect();
+        let mut unknown = vec![("fine", 0)];
+        let read = self.rows_by_second(&FINE, &(i64::MIN..i64::MAX), |_, account, _| {
+            unknown[0].1 += i64::from(!known.contains(&account));
+        });
+        let corrupt = read.err().map(corruption).transpose().map_err(|source| read_error(&self.path, source))?;
+        if damage.is_empty() {
+            damage.extend(corrupt);
+        }
+        for table in ["past_hour", "past_day", "past_total"] {
+            let sql = format!("SELECT count(*) FROM {table} WHERE account NOT IN (SELECT id FROM account)");
+            unknown.push((table, self.number(&sql)?));
+        }
+        let unknown = unknown.into_iter().filter(|(_, number)| *number > 0);
+        damage.extend(
+            unknown.map(|(table, number)| format!("{number} figures of {table} are of an account that is not there")),
+        );
+        Ok(damage)
     }
 
     /// All accounts, with the number each has in the rows.
     pub fn accounts(&self) -> Result<Vec<(i64, AccountKey)>, BookError> {
-        self.list("SELECT id, kind, uid, user, program, unit FROM account", |row| {
-            let (program, unit) = (row.get(4)?, row.get(5)?);
-            let key = AccountKey { kind: kind(row.get(1)?), uid: row.get(2)?, user: row.get(3)?, program, unit };
+        self.list("SELECT id, kind, uid, user, program, unit, class FROM account", |row| {
+            let (program, unit, class) = (row.get(4)?, row.get(5)?, row.get(6)?);
+            let key = AccountKey { kind: kind(row.get(1)?), uid: row.get(2)?, user: row.get(3)?, program, unit, class };
             Ok((row.get(0)?, key))
         })
     }
@@ -81,7 +138,11 @@ impl Reader {
         let sql = format!(
             "SELECT from_us, to_us, cause FROM gap WHERE to_us > {from} AND from_us < {to} ORDER BY from_us, to_us"
         );
-        self.list(&sql, |row| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? }))
+        let gap =
+            |row: &rusqlite::Row<'_>| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? });
+        let mut gaps = self.between_logs(period)?;
+        gaps.extend(self.list(&sql, gap)?);
+        Ok(gaps)
     }
 
     /// The gaps within `period` that end no later than they begin, because the clock was set back meanwhile.
@@ -105,27 +166,46 @@ impl Reader {
         each: impl FnMut(i64, i64, Bytes),
     ) -> Result<(), BookError> {
         let read = match tier {
-            Tier::Fine => self.rows_by_second("fine", range, each),
-            Tier::Hour => self.rows_by_second("hour", range, each),
+            Tier::Fine => self.rows_by_second(&FINE, range, each),
+            Tier::Hour => self.rows_by_second(&HOUR, range, each),
             Tier::Day => self.rows_by_date(range, zone, each),
         };
         read.map_err(|source| read_error(&self.path, source))
     }
 
+    /// The past rows up to the recent one, that, and the rest: a view that merges both takes twice as long.
     fn rows_by_second(
         &self,
-        table: &str,
+        table: &BySecond,
         range: &Range<i64>,
         mut each: impl FnMut(i64, i64, Bytes),
     ) -> rusqlite::Result<()> {
-        let mut ask = self.connection.prepare(&format!(
-            "SELECT start_s, account, sent, received FROM {table} WHERE start_s >= ?1 AND start_s < ?2 ORDER BY start_s"
-        ))?;
-        let mut rows = ask.query([range.start, range.end])?;
-        while let Some(row) = rows.next()? {
-            each(row.get(0)?, row.get(1)?, Bytes { sent: row.get(2)?, received: row.get(3)? });
-        }
-        Ok(())
+        let mut read = |sql: &str, of_row: OfRow, from: i64, to: i64| -> rusqlite::Result<()> {
+            let mut ask = self.connection.prepare(sql)?;
+            let mut rows = ask.query([from, to])?;
+            while let Some(row) = rows.next()? {
+                match of_row {
+                    OfRow::One => each(row.get(0)?, row.get(1)?, Bytes { sent: row.get(2)?, received: row.get(3)? }),
+                    OfRow::All => {
+                        let start_s = row.get(0)?;
+                        fine::read(start_s, row.get_ref(1)?, |account, sent, received| {
+                            let bytes = Bytes { sent: sent.unsigned_abs(), received: received.unsigned_abs() };
+                            each(start_s, account, bytes);
+                        })?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        let &BySecond { recent, past, of_row } = table;
+        let sql = format!("SELECT {recent} FROM recent_row WHERE {recent} >= ?1 AND {recent} < ?2");
+        let recent_s = self.connection.query_row(&sql, [range.start, range.end], |row| row.get(0)).optional()?;
+        let past = format!("SELECT {past} WHERE start_s >= ?1 AND start_s < ?2 ORDER BY start_s");
+        let Some(recent_s) = recent_s else { return read(&past, of_row, range.start, range.end) };
+        read(&past, of_row, range.start, recent_s)?;
+        let recent = "SELECT ?1, account, sent, received FROM recent WHERE ?1 < ?2";
+        read(recent, OfRow::One, recent_s, range.end)?;
+        read(&past, of_row, recent_s, range.end)
     }
 
     fn rows_by_date(
@@ -152,6 +232,10 @@ impl Reader {
         Ok(())
     }
 
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, BookError> {
+        question(&self.connection).map_err(|source| read_error(&self.path, source))
+    }
+
     pub(super) fn number(&self, sql: &str) -> Result<i64, BookError> {
         let asked = self.connection.query_row(sql, [], |row| row.get(0));
         asked.map_err(|source| read_error(&self.path, source))
@@ -173,6 +257,11 @@ impl Reader {
     }
 }
 
+/// What an error says of damage; or the error, where it says nothing of it.
+fn corruption(error: rusqlite::Error) -> rusqlite::Result<String> {
+    if of_database(&error) == Trouble::Corrupt { Ok(error.to_string()) } else { Err(error) }
+}
+
 /// Whether there is a file that may be read.
 fn look(path: &Path) -> io::Result<()> {
     let is_folder = File::open(path)?.metadata()?.is_dir();
@@ -186,5 +275,21 @@ fn read_error(path: &Path, source: rusqlite::Error) -> BookError {
         Some(ErrorCode::NotADatabase) => BookError::NoDatabase { path: path.to_owned() },
         Some(ErrorCode::DatabaseCorrupt) => BookError::Damaged { path: path.to_owned(), source },
         _ => database_error(path, "reading it", source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_for_another_reason_is_no_damage() {
+        let error = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("why".to_owned()));
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR, ffi::SQLITE_NOMEM, ffi::SQLITE_INTERRUPT] {
+            assert!(corruption(error(code)).is_err(), "{code}");
+        }
+        assert_eq!(corruption(error(ffi::SQLITE_CORRUPT)).unwrap(), "why");
     }
 }

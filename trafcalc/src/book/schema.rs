@@ -12,10 +12,11 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::borders::micros;
 use super::error::{BookError, Trouble, of_database};
 use super::persist_wal::persist_wal;
-use crate::lock::{Lock, NotLocked};
+use super::{database_error, fine, layout};
+use crate::lock::{Lock, NotLocked, is_taken};
 
 /// Each takes the book from the version before it to the next; the first from nothing to 1. Only ever appended to.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 
 /// "trfc", at a fixed place of the file.
 pub(super) const APPLICATION_ID: i64 = 0x7472_6663;
@@ -25,7 +26,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The `-wal` file is cut to this length when all of it is in the book: it stays after a clean stop.
 const WAL_LIMIT_BYTES: u64 = 16 << 20;
 /// A book of more bytes is not read through before it is used: one of 300 MB, which is 10 million rows, takes 2 s if it is in memory
-/// and 6 s if not, and nothing is counted meanwhile. [`Book::check`](super::Book::check) does that later.
+/// and 6 s if not, and nothing is counted meanwhile. [`Check`] does that later.
 const CHECKED_AT_ONCE_BYTES: i64 = 16 << 20;
 /// As many statements as there are in this module, so that none is prepared twice.
 const CACHED_STATEMENTS: usize = 32;
@@ -94,17 +95,48 @@ pub(super) fn put_aside(path: &Path, now: SystemTime) -> Result<PathBuf, BookErr
     set_aside(path, now).map_err(|source| file_error(path, "setting it aside", source))
 }
 
-/// What is wrong in the book at `path`, which may be in use; nothing if it is sound.
-pub(super) fn damage(path: &Path) -> rusqlite::Result<Option<String>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let checked = Connection::open_with_flags(path, flags).and_then(|connection| read_through(&connection));
-    match checked {
-        Err(error) if of_database(&error) == Trouble::Corrupt => Ok(Some(error.to_string())),
-        checked => checked,
+/// A book that is to be read through, and may be in use meanwhile.
+pub struct Check {
+    path: PathBuf,
+    /// What is wrong, where that is known without reading through it.
+    connection: Result<Connection, String>,
+}
+
+impl Check {
+    /// Opens the book and the files beside it: once it is set aside, others have their names.
+    pub(super) fn open(path: &Path) -> Result<Self, BookError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // SQLite opens what is beside it when something is read first.
+        let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(connection)
+        });
+        let connection = match opened {
+            Ok(connection) => Ok(connection),
+            Err(error) if of_database(&error) == Trouble::Corrupt => Err(error.to_string()),
+            Err(source) => return Err(database_error(path, "opening it to read through it", source)),
+        };
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// Reads through it, which takes seconds for a large one; gives what is wrong.
+    pub fn read_through(self) -> Result<Option<String>, BookError> {
+        let connection = match self.connection {
+            Ok(connection) => connection,
+            Err(why) => return Ok(Some(why)),
+        };
+        match quick_check(&connection).and_then(|damage| match damage {
+            None => fine::check(&connection).map(|()| None),
+            damage => Ok(damage),
+        }) {
+            Err(error) if of_database(&error) == Trouble::Corrupt => Ok(Some(error.to_string())),
+            read => read.map_err(|source| database_error(&self.path, "reading through it", source)),
+        }
     }
 }
 
-fn read_through(connection: &Connection) -> rusqlite::Result<Option<String>> {
+/// What `SQLite` finds wrong in its pages and rows.
+fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok(Some(said).filter(|said| said != "ok"))
 }
@@ -114,6 +146,14 @@ fn make_folder(path: &Path) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => DirBuilder::new().recursive(true).mode(0o750).create(folder),
         _ => Ok(()),
     }
+}
+
+/// Checks that no other process writes the book at `path`. Makes and changes nothing.
+///
+/// # Errors
+/// [`BookError::InUse`] if one does.
+pub fn require_free(path: &Path) -> Result<(), BookError> {
+    if is_taken(&beside(path, "-lock")) { Err(BookError::InUse { path: path.to_owned() }) } else { Ok(()) }
 }
 
 fn lock(path: &Path) -> Result<Lock, BookError> {
@@ -166,14 +206,23 @@ fn check(
     let bytes = ask("PRAGMA page_count")?.saturating_mul(ask("PRAGMA page_size")?);
     let is_checked = bytes <= CHECKED_AT_ONCE_BYTES;
     if !is_empty {
-        if is_checked && let Some(damage) = read_through(connection).map_err(refuse)? {
+        if is_checked && let Some(damage) = quick_check(connection).map_err(refuse)? {
             return Err(Refused::Damaged(damage));
         }
         if application != APPLICATION_ID {
             return Err(Refused::Error(BookError::Foreign { path: path.to_owned() }));
         }
     }
-    known_version(path, version).map(|known| (known, is_checked)).map_err(Refused::Error)
+    let version = known_version(path, version).map_err(Refused::Error)?;
+    if !is_empty {
+        if let Some(what) = layout::difference(connection, version).map_err(refuse)? {
+            return Err(Refused::Error(BookError::OtherLayout { path: path.to_owned(), what }));
+        }
+        if is_checked && version > 0 {
+            fine::check(connection).map_err(refuse)?;
+        }
+    }
+    Ok((version, is_checked))
 }
 
 /// The version of a book, if it is one that this program knows.
@@ -194,12 +243,9 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}"), [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    // Of one report; in memory, and gone with the connection.
+    // Its own files are all that a service without privileges may write: large statements have none of their own.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.execute_batch(
-        "CREATE TEMP TABLE moved(account INTEGER PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL) STRICT",
-    )
+    connection.pragma_update(None, "foreign_keys", true)
 }
 
 /// All steps or none.

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use super::{Owner, Process, Unit};
 
@@ -39,8 +38,9 @@ pub(super) fn is_gone<'a>(proc: &Path, owner: &Owner, cgroups: impl FnOnce() -> 
         || matches!(owner.unit, Some(Unit::Cgroup(id)) if is_removed(id))
 }
 
+/// By a question that anybody may ask about any process, and not by a signal: a service without privileges can send none.
 fn is_free(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+    i32::try_from(pid).is_ok_and(|pid| getpgid(Some(Pid::from_raw(pid))) == Err(Errno::ESRCH))
 }
 
 fn started_ticks(proc: &Path, pid: u32) -> Option<u64> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Health;
+use super::packet::Endpoints;
 
 /// Payload bytes in the two directions, from this host's point of view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Owner {
     pub program: Option<Arc<str>>,
     /// The systemd unit or container.
     pub unit: Option<Unit>,
+    /// The class of the network that the peer is in.
+    pub class: Option<Arc<str>>,
 }
 
 impl Owner {
@@ -64,7 +67,13 @@ impl Owner {
     }
 
     const fn whole(user: User) -> Self {
-        Self { user, process: None, program: None, unit: None }
+        Self { user, process: None, program: None, unit: None, class: None }
+    }
+
+    /// The same owner in a class.
+    #[must_use]
+    pub fn in_class(self, class: Option<Arc<str>>) -> Self {
+        Self { class, ..self }
     }
 
     /// The user's number, if there is a user.
@@ -135,7 +144,19 @@ impl Baseline {
     }
 }
 
-/// Where a connection stood when a process ended that keeps nothing in the kernel.
+/// Where connections stood when a process ended that keeps nothing in the kernel. Each backend has notes of its own, and heeds no
+/// others: they are of positions that it has not counted to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenNotes {
+    /// The eBPF backend's.
+    pub streams: Vec<StreamNote>,
+    /// The packet backend's.
+    pub flows: Vec<FlowNote>,
+    /// Which connections that followed: its notes are not heeded where it follows others.
+    pub scope: String,
+}
+
+/// Where a connection stood that the eBPF backend followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamNote {
     /// Position up to which sent bytes were counted. Positions are those of `trafcalc_common::maps::Stream`.
@@ -148,6 +169,25 @@ pub struct StreamNote {
     pub received_base: u32,
     /// Flags of the stream.
     pub flags: u32,
+}
+
+/// Where a connection stood that the packet backend followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowNote {
+    /// The cookie of its socket, of which the kernel gives each only once between two starts of the host.
+    pub cookie: u64,
+    /// Which connection.
+    pub endpoints: Endpoints,
+    /// Whose bytes, if that was known.
+    pub uid: Option<u32>,
+    /// The number of the next byte sent that was not counted.
+    pub sent: u32,
+    /// The number of the next byte received that was not counted.
+    pub received: u32,
+    /// The socket's total of acknowledged bytes (`bytes_acked`) is this or less when all bytes before `sent` are acknowledged.
+    pub sent_total: u64,
+    /// The socket's total of received bytes (`bytes_received`) is this or less when all bytes before `received` have arrived.
+    pub received_total: u64,
 }
 
 /// What a backend counted since it was last asked, and its health since it started.
@@ -164,5 +204,5 @@ pub struct Batch {
     /// What this batch's bytes were taken from, where counters outlive the process.
     pub baseline: Option<Baseline>,
     /// In the last batch: the connections that are open, where counters do not outlive the process.
-    pub open: Vec<StreamNote>,
+    pub open: OpenNotes,
 }

@@ -23,11 +23,16 @@ impl Hierarchy {
         Self(mounts.lines().find_map(mounted))
     }
 
+    /// The folder of the cgroup with this path from the root.
+    #[must_use]
+    pub fn folder(&self, path: &str) -> Option<PathBuf> {
+        Some(self.0.as_ref()?.join(path.trim_start_matches('/')))
+    }
+
     /// The id of the cgroup with this path from the root.
     #[must_use]
     pub fn id(&self, path: &str) -> Option<u64> {
-        let folder = self.0.as_ref()?.join(path.trim_start_matches('/'));
-        std::fs::metadata(folder).ok().map(|metadata| metadata.ino())
+        std::fs::metadata(self.folder(path)?).ok().map(|metadata| metadata.ino())
     }
 
     /// Whether there is a cgroup now, anywhere in the hierarchy, whose folder has the name; for each of `names`.

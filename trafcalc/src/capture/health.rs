@@ -1,6 +1,9 @@
 //! What could not be counted or attributed, and why. Each number is defined here and nowhere else: batches, summaries, the status
-//! and README's table follow.
+//! and the table in trafcalc/docs/records.md follow.
 
+use std::collections::BTreeMap;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 macro_rules! health {
@@ -15,6 +18,14 @@ macro_rules! health {
             /// The name of each number in reports.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
+            /// The number of this name.
+            fn number_mut(&mut self, name: &str) -> Option<&mut u64> {
+                match name {
+                    $($name => Some(&mut self.$field),)+
+                    _ => None,
+                }
+            }
+
             /// Each number, by its name in reports.
             pub fn numbers(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$(($name, self.$field)),+].into_iter()
@@ -28,7 +39,7 @@ health! {
     overflow_bytes = "overflow_bytes_total",
     /// Events that the kernel did not deliver. They make no total wrong unless `gaps` says so.
     lost_events = "lost_events_total",
-    /// Connections whose totals may be short, because what was lost was never made good.
+    /// Connections whose totals may be short, because what was lost was not made good when it was reported.
     gaps = "gaps",
     /// Bytes whose owner is still being looked up: in no account yet.
     pending_bytes = "pending_bytes",
@@ -36,6 +47,8 @@ health! {
     listener_bytes = "listener_bytes_total",
     /// Packets that could not be understood.
     malformed_packets = "malformed_packets_total",
+    /// Bytes of packets that this host sent and that may have been segments, but could not be read.
+    unread_bytes = "unread_bytes_total",
     /// Owner look-ups that were put off because too many were waiting.
     delayed_lookups = "delayed_lookups_total",
     /// Connections older than the service, counted from its start (packet: from the first segment that it saw).
@@ -45,7 +58,9 @@ health! {
     unfollowed_connections = "unfollowed_connections_total",
     /// Bytes credited to a user of which it is not known what was asked for beyond the user.
     coarse_bytes = "coarse_bytes_total",
-    /// Connections of which, at their end, the kernel was asked what they had moved.
+    /// Numbers that a peer's segment told and the kernel did not confirm: nothing was credited for them.
+    refused_movements = "refused_movements_total",
+    /// Connections of which the kernel was asked what they had moved, at their end or (packet) before a report.
     audited = "audited_total",
     /// Those of which it said something else than was credited.
     audit_mismatches = "audit_mismatch_total",
@@ -59,6 +74,7 @@ impl Health {
         "gaps",
         "listener_bytes_total",
         "malformed_packets_total",
+        "unread_bytes_total",
         "unfollowed_connections_total",
         "coarse_bytes_total",
         "audit_mismatch_total",
@@ -76,9 +92,42 @@ impl Serialize for Health {
     }
 }
 
+/// A number of health, or something else of the same record.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Number(u64),
+    Other(IgnoredAny),
+}
+
+impl<'de> Deserialize<'de> for Health {
+    /// What is not there is 0; what no health has is passed over.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut health = Self::default();
+        for (name, field) in BTreeMap::<String, Field>::deserialize(deserializer)? {
+            if let (Some(place), Field::Number(number)) = (health.number_mut(&name), field) {
+                *place = number;
+            }
+        }
+        Ok(health)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut health = Health::default();
+        for (name, number) in Health::NAMES.iter().zip(1..) {
+            *health.number_mut(name).unwrap() = number;
+        }
+        let mut text = serde_json::to_value(health).unwrap();
+        assert_eq!(Health::NAMES.len(), text.as_object().unwrap().len());
+        text["backend"] = "packet".into();
+        assert_eq!(serde_json::from_value::<Health>(text).unwrap(), health);
+    }
 
     #[test]
     fn every_trouble_is_a_number_of_health() {

@@ -10,6 +10,7 @@ mod batch;
 mod by;
 mod cgroups;
 mod choice;
+mod classes;
 #[cfg(feature = "ebpf")]
 mod ebpf;
 #[cfg(not(feature = "ebpf"))]
@@ -21,12 +22,14 @@ mod subordinates;
 mod wanted;
 
 pub use alive::{Stat, stat};
-pub use batch::{Baseline, Batch, Bytes, Owner, Process, StreamNote, Unit, User};
+pub use batch::{Baseline, Batch, Bytes, FlowNote, OpenNotes, Owner, Process, StreamNote, Unit, User};
 pub use by::{By, Dimension};
 pub use cgroups::Hierarchy;
 pub use choice::{Declined, Started, Tried, start};
+pub use classes::{Class, ClassTable, Classes, Network, NetworkError, REST};
 pub use ebpf::release;
 pub use health::Health;
+pub use packet::Endpoints;
 pub use subordinates::{SubordinateRange, owner_of};
 pub use wanted::{Belonging, Wanted};
 
@@ -52,6 +55,10 @@ pub trait Backend: Send {
 
     /// Counts these users, too, from now on. They were among the [users to come](Wanted::users_to_come).
     fn want(&mut self, users: &[u32]) -> Result<(), CaptureError>;
+
+    /// Has these users be subordinate from now on, instead of those before. Only some backends have a connection that is open go on
+    /// for another user.
+    fn set_subordinates(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError>;
 
     /// The last batch: stops counting, and decides every owner that was still being looked up.
     fn finish(&mut self) -> Result<Batch, CaptureError>;
@@ -131,6 +138,8 @@ pub struct Settings {
     pub loopback: bool,
     /// What accounts are told apart by.
     pub by: By,
+    /// The classes of networks that accounts are told apart by, besides.
+    pub classes: Classes,
     /// Whose traffic is wanted.
     pub wanted: Wanted,
     /// Which user's bytes are.
@@ -143,7 +152,7 @@ pub struct Settings {
     pub former: Option<Baseline>,
     /// The connections that were open when the former process ended, if it kept nothing in the kernel and the host was not started
     /// since.
-    pub open: Vec<StreamNote>,
+    pub open: OpenNotes,
     /// The eBPF backend's own settings.
     pub ebpf: EbpfSettings,
     /// The packet backend's own settings.
@@ -231,8 +240,16 @@ pub enum CaptureError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The host is set up so that it allows no such program.
+    #[error("hooking {hook} is refused: {why}")]
+    Refused {
+        /// The kernel's function or tracepoint.
+        hook: &'static str,
+        /// By what, and what would help.
+        why: &'static str,
+    },
     /// The kernel's type information lacks a field that the eBPF program reads, or has it in another size.
-    #[error("this kernel's type information has no {structure}.{field} as it should be")]
+    #[error("this kernel's type information (BTF) has no {structure}.{field} of the expected kind")]
     NoField {
         /// The kernel's structure.
         structure: &'static str,

@@ -1,5 +1,7 @@
 //! The configuration file as it is written. The only file that knows TOML.
 
+use std::fs;
+use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -7,12 +9,20 @@ use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
-    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_RING_BYTES, DEFAULT_STATUS, Format, Interval, Keep,
-    LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate, value,
+    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_REPORTS, DEFAULT_RING_BYTES, DEFAULT_STATUS,
+    Format, Interval, Keep, LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate,
+    classes, quota, value,
 };
+use crate::book::{BILLING_DAYS, Quota};
 use crate::capture::packet::MIN_RING_BYTES;
 use crate::capture::{Attach, Belonging, By, EbpfSettings};
+use crate::near;
+use crate::sinks::is_unsafe;
 
+/// The largest file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The most characters of what is wrong that are told: the file may be another one than was meant, and not everybody's.
+const MAX_MESSAGE: usize = 400;
 /// Longest name of a network interface (`IFNAMSIZ` less the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
 
@@ -31,9 +41,14 @@ pub(super) struct File {
     pub(super) owner: Belonging,
     #[serde(deserialize_with = "value::word")]
     pub(super) subordinate: Subordinate,
+    #[serde(deserialize_with = "classes::read")]
+    pub(super) class: classes::Written,
     pub(super) only: OnlySection,
     pub(super) log: LogSection,
     pub(super) book: BookSection,
+    #[serde(deserialize_with = "quota::quotas")]
+    pub(super) quota: Vec<Quota>,
+    pub(super) service: ServiceSection,
     pub(super) status: StatusSection,
     pub(super) packet: PacketSection,
     pub(super) ebpf: EbpfSection,
@@ -66,12 +81,33 @@ impl Default for LogSection {
     }
 }
 
-#[derive(Default, serde::Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BookSection {
     pub(super) path: Option<PathBuf>,
     #[serde(deserialize_with = "value::zone")]
     pub(super) zone: Option<TimeZone>,
+    #[serde(deserialize_with = "billing_day")]
+    pub(super) billing_day: i8,
+}
+
+impl Default for BookSection {
+    fn default() -> Self {
+        Self { path: None, zone: None, billing_day: *BILLING_DAYS.start() }
+    }
+}
+
+fn billing_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i8, D::Error> {
+    let day = i64::deserialize(deserializer)?;
+    let known = i8::try_from(day).ok().filter(|day| BILLING_DAYS.contains(day));
+    known.ok_or_else(|| D::Error::custom(format_args!("{day} is not a day that every month has, 1 to 28")))
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServiceSection {
+    /// Empty: nobody else, with all privileges.
+    pub(super) run_as: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -79,11 +115,13 @@ pub(super) struct BookSection {
 pub(super) struct StatusSection {
     /// Empty: none.
     pub(super) socket: PathBuf,
+    /// Empty: none.
+    pub(super) reports: PathBuf,
 }
 
 impl Default for StatusSection {
     fn default() -> Self {
-        Self { socket: DEFAULT_STATUS.into() }
+        Self { socket: DEFAULT_STATUS.into(), reports: DEFAULT_REPORTS.into() }
     }
 }
 
@@ -163,24 +201,78 @@ pub(super) fn read_if_present(path: &Path) -> Result<File, ConfigError> {
     }
 }
 
+/// The same for those who may not be allowed to read it.
+pub(super) fn read_if_allowed(path: &Path) -> Result<File, ConfigError> {
+    match read_if_present(path) {
+        Err(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Ok(File::default())
+        }
+        other => other,
+    }
+}
+
 pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
     parse(path, &text)
+}
+
+/// A text that is no longer than a configuration can be: whoever names the file may name any.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("it has more than {MAX_FILE_BYTES} bytes, so it is no configuration");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(text)
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     let wrong = |error: &toml::de::Error, key: String| ConfigError::Wrong {
         file: path.to_owned(),
         line: line_of(text, error.span().map_or(0, |span| span.start)),
-        key,
-        message: error.message().to_owned(),
+        key: one_line(&key),
+        message: with_hint(error.message()),
     };
     let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error, String::new()))?;
     serde_path_to_error::deserialize(document).map_err(|error| {
         let key = error.path().to_string();
         wrong(error.inner(), if key == "." { String::new() } else { key })
     })
+}
+
+/// A text in one line that is not long, in which nothing moves the cursor of a terminal.
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
+    match line.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// What is wrong, and what may be meant, which is never cut off.
+fn with_hint(message: &str) -> String {
+    // As serde writes it: unknown field `colour`, expected one of `path`, `format`.
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let unknown = quoted.next().unwrap_or_default();
+        let question = near::question(&near::near(unknown, quoted));
+        let message = one_line(message);
+        return question.map_or_else(|| message.clone(), |question| format!("{message}; {question}"));
+    }
+    let section = message.rsplit_once("expected struct ").and_then(|(_, name)| name.strip_suffix("Section"));
+    match section.map(str::to_lowercase) {
+        None => one_line(message),
+        Some(name) => {
+            let keys = match &*name {
+                "log" | "book" => "path = \"…\"",
+                "status" => "socket = \"…\"",
+                "service" => "run_as = \"…\"",
+                _ => "its keys",
+            };
+            format!("this is a table: write [{name}] on a line, and below it {keys}")
+        }
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> NonZeroUsize {

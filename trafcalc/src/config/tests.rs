@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 
 use super::*;
+use crate::capture::By;
 
 fn resolve_text(text: &str, overrides: &Overrides) -> Result<Settings, ConfigError> {
     merge(overrides, file::parse(Path::new("t.toml"), text)?)
@@ -46,6 +47,21 @@ fn a_wrong_file_is_told_by_file_line_and_key() {
         ("[packet]\ninterfaces = ['eth0', 'a/b']", "t.toml:2: packet.interfaces: \"a/b\" cannot be the name"),
         ("[packet]\n\ninterfaces = 'eth0'", "t.toml:3: packet.interfaces: invalid type: string \"eth0\""),
         (&too_many_interfaces, "t.toml:1: packet.interfaces: 65 names are more than the 64 there may be"),
+        ("[[quota]]\nlimit = '1GB'", "t.toml:1: quota[0]: missing field `name`"),
+        ("[[quota]]\nname = 'a'", "t.toml:1: quota[0]: missing field `limit`"),
+        ("[[quota]]\nname = ''\nlimit = '1GB'", "t.toml:1: quota: a quota has an empty name"),
+        ("[[quota]]\nname = 'a'\nlimit = 'much'", "t.toml:3: quota[0].limit: \"much\" is not an amount such as 500GB"),
+        ("[[quota]]\nname = 'a'\nlimit = '0GB'", "t.toml:3: quota[0].limit: \"0GB\" is not an amount"),
+        ("[[quota]]\nname = 'a'\nlimit = '1GB'\nwarn = [0]", "t.toml:4: quota[0].warn: 0 is not between 1 and 1000"),
+        ("[[quota]]\nname = 'a'\nlimit = '1GB'\nwarn = []", "t.toml:4: quota[0].warn: there may be 1 to 16 steps"),
+        (
+            "[[quota]]\nname = 'a'\nlimit = '1GB'\nperiod = 'week'",
+            "t.toml:4: quota[0].period: \"week\" is not one of month, day",
+        ),
+        (
+            "[[quota]]\nname = 'a'\nlimit = '1GB'\n[[quota]]\nname = 'a'\nlimit = '1GB'",
+            "t.toml:1: quota: two quotas have the name",
+        ),
         ("interval = '1s'\ninterval = '2s'", "t.toml:2: duplicate key"),
         ("[log\n", "t.toml:1: "),
     ] {
@@ -64,7 +80,7 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(file.capture.ebpf.method, Some(Method::Sweep));
     assert_eq!(file.interval, "5s".parse().unwrap());
     assert_eq!(file.keep, Some(Keep::Folder("/a/b".into())));
-    assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json, host: None });
+    assert_eq!(file.log, Log { path: "/a".into(), format: Format::Json, is_for_people: false, host: None });
 
     let overrides = Overrides {
         config: None,
@@ -78,6 +94,7 @@ fn the_command_line_comes_before_the_file() {
         format: Some(Format::Logfmt),
         keep: Some(Keep::Systemd),
         status_socket: Some("/b".into()),
+        reports_socket: Some("/d".into()),
         loopback: true,
         by: vec![Dimension::Process],
         owner: Some(Belonging::Acting),
@@ -92,13 +109,17 @@ fn the_command_line_comes_before_the_file() {
     assert_eq!(resolve_text("", &Overrides::default()).unwrap().capture.backend, None);
     assert_eq!(both.interval, "1s".parse().unwrap());
     assert_eq!(both.duration, Some("1h".parse().unwrap()));
-    assert_eq!(both.log, Log { path: STDOUT.into(), format: Format::Logfmt, host: None });
+    let log = Log { path: STDOUT.into(), format: Format::Logfmt, is_for_people: false, host: None };
+    assert_eq!(both.log, log, "who types a format wants records");
+    let no_format = resolve_text(text, &Overrides { format: None, ..overrides.clone() }).unwrap();
+    assert!(no_format.log.is_for_people);
     assert!(both.capture.loopback);
     assert_eq!(both.capture.by, By::PROCESS);
     assert_eq!(both.capture.belonging, Belonging::Acting);
     assert_eq!(both.only.users, ["b"]);
     assert_eq!(both.only.programs, ["nginx".parse().unwrap()]);
     assert_eq!(both.status, Some("/b".into()));
+    assert_eq!(both.reports, Some("/d".into()));
 }
 
 #[test]
@@ -268,4 +289,18 @@ fn variables_for_tests_reach_the_backends_or_are_refused() {
         let error = set(name, value).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(name), "{error}");
     }
+}
+
+#[test]
+fn a_quota_has_defaults_and_its_steps_ascend() {
+    let text = "[[quota]]\nname = 'host'\nlimit = '100GB'\n[[quota]]\nname = 'a'\nusers = ['a']\nunits = ['x.service']\nlimit = '1GiB'\n\
+                period = 'day'\ndirection = 'sent'\nwarn = [100, 50, 100]";
+    let settings = resolve_text(text, &Overrides::default()).unwrap();
+    let [host, a] = &settings.quotas[..] else { panic!("{:?}", settings.quotas) };
+    assert_eq!((host.limit, &host.warn[..]), (100_000_000_000, &[80, 100][..]));
+    assert_eq!((host.period.name(), host.direction.name()), ("month", "both"));
+    assert_eq!((a.limit, &a.warn[..], a.period.name(), a.direction.name()), (1 << 30, &[50, 100][..], "day", "sent"));
+    assert_eq!(unkept_quotas(&settings).len(), 1);
+    let with_units = format!("by = ['unit']\n{text}");
+    assert!(unkept_quotas(&resolve_text(&with_units, &Overrides::default()).unwrap()).is_empty());
 }

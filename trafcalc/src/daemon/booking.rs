@@ -1,9 +1,10 @@
 //! What the book is told of a report. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::book::{AccountKey, AccountKind, Commit, Gap, Moved};
-use crate::capture::{Bytes, Health, Owner, Unit, User};
+use crate::capture::{Bytes, Health, OpenNotes, Owner, Unit, User};
 use crate::report::{Names, Period, UserName};
 
 /// What `moved` in `period`, which is the last one of the service if it `ended`.
@@ -13,21 +14,46 @@ pub(super) fn commit(
     period: &Period,
     gaps: Vec<Gap>,
     ended: bool,
-    names: &mut impl Names,
+    (names, unnamed): (&mut impl Names, &mut Unnamed),
 ) -> Commit {
-    let moved = moved.iter().map(|(owner, bytes)| Moved { account: key(owner, names), bytes: *bytes });
+    let mut moved: Vec<_> =
+        moved.iter().map(|(owner, bytes)| Moved { account: key(owner, names), bytes: *bytes }).collect();
+    unnamed.add_named(&mut moved, names);
     Commit {
         seq: period.seq,
         start: period.end.checked_sub(period.length).unwrap_or(period.end),
         end: period.end,
         monotonic: period.length,
-        moved: moved.collect(),
+        moved,
         baseline: None,
         health: serde_json::to_string(health).expect("plain data can be written"),
         records: None,
         gaps,
-        open: Vec::new(),
+        open: OpenNotes::default(),
         ended,
+    }
+}
+
+/// The users who were booked before their names were known: the book is told these as soon as they are, whether or not anything
+/// moves then.
+#[derive(Default)]
+pub(super) struct Unnamed(BTreeSet<u32>);
+
+/// Most users remembered; of one beyond, the book has the name when he moves something again.
+const MAX_UNNAMED: usize = 65_536;
+
+impl Unnamed {
+    /// Adds those whose names are known by now to what is booked, and remembers who of it has none yet.
+    pub(super) fn add_named(&mut self, moved: &mut Vec<Moved>, names: &mut impl Names) {
+        let account = |uid: &u32| key(&Owner::user(*uid), names);
+        let known = self.0.iter().map(account).filter(|account| account.user.is_some()).collect::<Vec<_>>();
+        for account in known {
+            self.0.retain(|uid| Some(*uid) != account.uid);
+            moved.push(Moved { account, bytes: Bytes::default() });
+        }
+        let unnamed = moved.iter().filter(|moved| moved.account.user.is_none()).filter_map(|moved| moved.account.uid);
+        let room = MAX_UNNAMED.saturating_sub(self.0.len());
+        self.0.extend(unnamed.take(room));
     }
 }
 
@@ -48,7 +74,7 @@ fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
         Some(Unit::Named(name)) => Some(Arc::clone(name)),
         Some(Unit::Cgroup(_)) | None => None,
     };
-    AccountKey { kind, uid: owner.uid(), user, program: owner.program.clone(), unit }
+    AccountKey { kind, uid: owner.uid(), user, program: owner.program.clone(), unit, class: owner.class.clone() }
 }
 
 /// Whose the totals of a book are; what belongs to owners that never come again is summed up.
@@ -64,9 +90,11 @@ pub(super) fn owners(totals: Vec<(AccountKey, Bytes)>) -> (Vec<(Owner, Bytes)>, 
     (known, others)
 }
 
-fn owner(AccountKey { kind, uid, program, unit, .. }: AccountKey) -> Option<Owner> {
+fn owner(AccountKey { kind, uid, program, unit, class, .. }: AccountKey) -> Option<Owner> {
     match (kind, uid) {
-        (AccountKind::User, Some(uid)) => Some(Owner { program, unit: unit.map(Unit::Named), ..Owner::user(uid) }),
+        (AccountKind::User, Some(uid)) => {
+            Some(Owner { program, unit: unit.map(Unit::Named), class, ..Owner::user(uid) })
+        }
         (AccountKind::User, None) => None,
         (AccountKind::Unattributed, _) => Some(Owner::UNATTRIBUTED),
         (AccountKind::Other, _) => Some(Owner::OTHER),
@@ -90,5 +118,36 @@ mod tests {
             assert_eq!(owners(vec![(key(&owner, &mut Told), Bytes::default())]).0, [(owner, Bytes::default())]);
         }
         assert_eq!(key(&process, &mut Told), key(&both, &mut Told));
+    }
+
+    /// A directory that has not answered yet.
+    struct Silent;
+
+    impl Names for Silent {
+        fn user(&mut self, _: u32) -> UserName {
+            UserName::NotKnownYet
+        }
+
+        fn exe(&mut self, _: Process, _: &str) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_name_that_comes_later_is_booked_once_though_nothing_moves_then() {
+        let mut unnamed = Unnamed::default();
+        let one = |account: &AccountKey, sent| Moved { account: account.clone(), bytes: Bytes { sent, received: 0 } };
+        let nameless = key(&Owner::user(7), &mut Silent);
+        let mut first = vec![one(&nameless, 5)];
+        unnamed.add_named(&mut first, &mut Silent);
+        assert_eq!(first, [one(&nameless, 5)]);
+        let mut next = Vec::new();
+        unnamed.add_named(&mut next, &mut Silent);
+        assert!(next.is_empty());
+        unnamed.add_named(&mut next, &mut Told);
+        assert_eq!(next, [one(&key(&Owner::user(7), &mut Told), 0)]);
+        next.clear();
+        unnamed.add_named(&mut next, &mut Told);
+        assert!(next.is_empty());
     }
 }

@@ -1,4 +1,7 @@
 //! The wall clock, which may be set at any moment: what it would have shown when the host and the service were started. Pure.
+//!
+//! The daemon notes moments by the time since boot. What the wall clock would have shown then follows from how it is set now. A step of
+//! more than half a second is a record.
 
 use std::time::{Duration, SystemTime};
 

@@ -5,7 +5,7 @@ use crate::capture::{CaptureError, Declined, Tried};
 use crate::identity::wanted::WantedError;
 use crate::service::exit::Exit;
 use crate::service::keep::KeepError;
-use crate::service::privileges;
+use crate::service::privileges::{self, DropError};
 use crate::sinks::SinkError;
 use crate::status::SocketError;
 
@@ -15,6 +15,9 @@ pub enum Failure {
     /// A privilege is missing.
     #[error(transparent)]
     Privilege(#[from] privileges::MissingPrivilege),
+    /// Privileges cannot be given up.
+    #[error(transparent)]
+    Drop(#[from] privileges::DropError),
     /// Somebody is to be counted who is not there.
     #[error(transparent)]
     Wanted(#[from] WantedError),
@@ -30,6 +33,16 @@ pub enum Failure {
     /// The folder that was asked for cannot keep anything.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// It may not have as many files open as it needs.
+    #[error(
+        "this process may have {limit} files open, and needs up to {needed}: raise the limit (LimitNOFILE= of the unit, or ulimit -n)"
+    )]
+    Descriptors {
+        /// How many it may have open.
+        limit: u64,
+        /// How many it may need.
+        needed: u64,
+    },
     /// Each backend that was tried, and why it did not start.
     #[error("no backend could start:{0}")]
     NoBackend(Tried),
@@ -49,9 +62,14 @@ impl Failure {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Privilege(_) => Exit::Privilege,
             Self::Wanted(_) => Exit::Usage,
-            Self::Log(_) | Self::Book(_) | Self::Status(_) | Self::Keep(_) => Exit::Config,
+            Self::Drop(DropError::NoUser(_) | DropError::Shared(_))
+            | Self::Log(_)
+            | Self::Book(_)
+            | Self::Status(_)
+            | Self::Keep(_) => Exit::Config,
+            Self::Drop(DropError::Directory { .. }) | Self::Descriptors { .. } => Exit::Unavailable,
+            Self::Privilege(_) | Self::Drop(_) => Exit::Privilege,
             Self::NoBackend(Tried(declined)) => match declined.last() {
                 // The least demanding one was refused for want of a privilege, so granting it helps.
                 Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,

@@ -36,6 +36,10 @@ impl Backend for Script {
         Ok(())
     }
 
+    fn set_subordinates(&mut self, _: &[capture::SubordinateRange]) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         self.next()
     }
@@ -98,7 +102,7 @@ impl Bench {
             declined: vec![Declined { backend: BackendKind::Ebpf, attach: Some(Attach::Kprobe), reason }],
         };
         let log = Log::new(Json, Box::new(Shared(Arc::clone(&paper))));
-        let writing = Writing::start(log, None, counting(&Script(VecDeque::new())), || ())
+        let writing = Writing::start(log, None, counting(&Script(VecDeque::new())), || (), None)
             .unwrap_or_else(|error| panic!("{error}"));
         let daemon = Daemon::new(started, writing, None, epoch(now.wall), now, By::USER, None);
         Self { daemon, paper, now }
@@ -341,3 +345,6 @@ fn an_interface_that_is_not_there_is_told_while_it_is_not() {
 }
 
 mod cost;
+mod gaps;
+mod noted;
+mod samples;

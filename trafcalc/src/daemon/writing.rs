@@ -1,14 +1,16 @@
 //! Where what was counted is written: the book first, and the log behind it; each in a thread of its own.
 
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 
 use super::Failure;
-use crate::book::{Book, BookError, Commit, Opened};
-use crate::report::{Errors, Report, Stamp};
-use crate::sinks::{BookSink, Booking, Counting, Format, Log, Outlet, Piece, Told, Untaken, Watch};
+use crate::book::{Book, BookError, Commit, Opened, Quotas};
+use crate::report::{Beside, Errors, Report, Stamp};
+use crate::service::last_words;
+use crate::sinks::{BookSink, Booking, Counting, Follower, Format, Log, Outlet, Piece, Table, Told, Untaken, Watch};
 
 /// How long the end of the service waits for its book, and then for its log. With what else there is to say it ends within five
 /// seconds.
@@ -16,13 +18,14 @@ const LAST_WRITES: Duration = Duration::from_millis(1_500);
 /// How long it waits for the book to note what the log has written. What is not noted is found out at the next start.
 const LAST_NOTE: Duration = Duration::from_millis(300);
 
-/// Opens a book; called again where that failed.
-pub(super) type OpenBook = Box<dyn Fn() -> Result<(Book, Opened), BookError> + Send>;
+/// Opens a book, which begins at the given time if it is made; called again where that failed.
+pub(super) type OpenBook = Box<dyn Fn(SystemTime) -> Result<(Book, Opened), BookError> + Send>;
 
 /// The book, or how to open it as soon as that can be.
 pub(super) struct Keeping {
     pub(super) book: Option<Book>,
     pub(super) open: OpenBook,
+    pub(super) quotas: Option<Quotas>,
 }
 
 /// The book and the log.
@@ -30,28 +33,33 @@ pub struct Writing {
     log: Arc<Outlet<Piece>>,
     book: Option<Outlet<Booking>>,
     format: Arc<dyn Format>,
+    /// Called with each report, where there is no book to be written before.
+    follower: Option<Follower>,
 }
 
 impl Writing {
-    /// Writes to `log`, which calls `gone` when whoever reads it has gone, and before that to the book, if there is to be one.
+    /// Writes to `log`, which calls `gone` when whoever reads it has gone, and before that to the book, if there is to be one. Calls
+    /// `follower` with each report, once it is booked.
     pub(super) fn start(
         log: Log,
         keeping: Option<Keeping>,
         counting: Counting,
         gone: impl Fn() + Send + 'static,
+        mut follower: Option<Follower>,
     ) -> Result<Self, Failure> {
         let (tell, told) = mpsc::channel::<Told>();
         let (format, log_begins) = (log.format(), log.mark());
         let log = if keeping.is_some() { log.telling(tell) } else { log };
         let log = Arc::new(Outlet::start(log, gone).context("starting the thread of the log")?);
         let book = match keeping {
-            Some(Keeping { book, open }) => {
-                let sink = BookSink::new(book, open, counting, log_begins, Arc::clone(&log), told);
+            Some(Keeping { book, open, quotas }) => {
+                let sink = BookSink::new(book, open, counting, log_begins, Arc::clone(&log), told).watching(quotas);
+                let sink = sink.followed_by(follower.take());
                 Some(Outlet::start(sink, || ()).context("starting the thread of the book")?)
             }
             None => None,
         };
-        Ok(Self { log, book, format })
+        Ok(Self { log, book, format, follower })
     }
 
     /// Has what `commit` says booked, and `report` written, which `stamp` is of. Never waits.
@@ -61,7 +69,12 @@ impl Writing {
                 let commit = commit();
                 book.tell(Booking { commit, stamp, report });
             }
-            (None, Some(report)) => self.log.tell(Piece::Report(Box::new(report))),
+            (None, Some(report)) => {
+                if let Some(follower) = &self.follower {
+                    follower(&Beside::default(), Some(&report));
+                }
+                self.log.tell(Piece::Report(Box::new(report)));
+            }
             (None, None) => {}
         }
     }
@@ -104,10 +117,9 @@ impl Writing {
         if let Some(book) = &self.book
             && let Err(Untaken { items, reason }) = book.finish(LAST_WRITES)
         {
-            items
-                .iter()
-                .filter_map(|booking| booking.report.as_ref())
-                .for_each(|report| self.format.encode(report, &mut records));
+            for booking in &items {
+                booking.encode(&*self.format, &mut records);
+            }
             untold = Some(reason);
         }
         if let Some(book) = &self.book
@@ -147,4 +159,9 @@ impl Writing {
         }
         self.log.settle();
     }
+}
+
+/// Shows all accounts of the last report on the terminal, behind its table.
+pub(super) fn show_totals(report: &Report) {
+    last_words::show(Table(TimeZone::system()).totals(report).into_bytes());
 }

@@ -1,8 +1,10 @@
 //! The system's directory of users, `nss(5)`. It may be a server: each question may take seconds, so none is asked by the
 //! thread that counts.
 
+use std::ffi::CString;
+
 use nix::errno::Errno;
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 /// What the directory says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,18 @@ pub enum Answer<T> {
     Failed(Errno),
 }
 
+impl<T> Answer<T> {
+    /// The same, with another part of what is known.
+    pub fn map<O>(self, part: impl FnOnce(T) -> O) -> Answer<O> {
+        match self {
+            Self::Known(known) => Answer::Known(part(known)),
+            Self::NoSuchUser => Answer::NoSuchUser,
+            Self::Unclear(errno) => Answer::Unclear(errno),
+            Self::Failed(errno) => Answer::Failed(errno),
+        }
+    }
+}
+
 /// The name of a user, by `getpwuid_r(3)`.
 #[must_use]
 pub fn name(uid: u32) -> Answer<String> {
@@ -30,7 +44,30 @@ pub fn uid(name: &str) -> Answer<u32> {
     answer(User::from_name(name), |user| user.uid.as_raw())
 }
 
-fn answer<T>(found: nix::Result<Option<User>>, part: impl FnOnce(User) -> T) -> Answer<T> {
+/// The number of the group of this name, by `getgrnam_r(3)`.
+#[must_use]
+pub fn gid(group: &str) -> Answer<u32> {
+    answer(Group::from_name(group), |group| group.gid.as_raw())
+}
+
+/// The numbers of the groups that a user is in, his own first, by `getpwnam_r(3)` and `getgrouplist(3)`. That one does not tell
+/// whether a server did not answer.
+#[must_use]
+pub fn groups(user: &str) -> Answer<Vec<u32>> {
+    let own = match answer(User::from_name(user), |user| user.gid) {
+        Answer::Known(own) => own,
+        Answer::NoSuchUser => return Answer::NoSuchUser,
+        Answer::Unclear(errno) => return Answer::Unclear(errno),
+        Answer::Failed(errno) => return Answer::Failed(errno),
+    };
+    let Ok(name) = CString::new(user) else { return Answer::NoSuchUser };
+    match getgrouplist(&name, own) {
+        Ok(groups) => Answer::Known(groups.into_iter().map(Gid::as_raw).collect()),
+        Err(errno) => Answer::Failed(errno),
+    }
+}
+
+fn answer<O, T>(found: nix::Result<Option<O>>, part: impl FnOnce(O) -> T) -> Answer<T> {
     match found {
         Ok(Some(user)) => Answer::Known(part(user)),
         Ok(None) => Answer::NoSuchUser,
@@ -51,13 +88,21 @@ mod tests {
     }
 
     #[test]
+    fn root_is_in_his_own_group() {
+        assert_eq!(gid("root"), Answer::Known(0));
+        assert!(matches!(groups("root"), Answer::Known(groups) if groups.contains(&0)));
+        assert_eq!(groups("no such user"), Answer::NoSuchUser);
+        assert_eq!(gid("no such group"), Answer::NoSuchUser);
+    }
+
+    #[test]
     fn an_error_is_not_a_missing_user() {
         for errno in [Errno::EIO, Errno::ETIMEDOUT, Errno::EMFILE, Errno::EINTR, Errno::ENOMEM] {
-            assert_eq!(answer(Err(errno), |user| user.uid), Answer::Failed(errno));
+            assert_eq!(answer(Err(errno), |user: User| user.uid), Answer::Failed(errno));
         }
         for errno in [Errno::ENOENT, Errno::ESRCH, Errno::EBADF, Errno::EPERM] {
-            assert_eq!(answer(Err(errno), |user| user.uid), Answer::Unclear(errno));
+            assert_eq!(answer(Err(errno), |user: User| user.uid), Answer::Unclear(errno));
         }
-        assert_eq!(answer(Ok(None), |user| user.uid), Answer::NoSuchUser);
+        assert_eq!(answer(Ok(None), |user: User| user.uid), Answer::NoSuchUser);
     }
 }

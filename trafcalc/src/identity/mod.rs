@@ -1,6 +1,9 @@
 //! Who a number is. Asks the system and remembers for a while; never decides what is counted.
 
+pub mod containers;
 pub mod directory;
+pub mod groups;
+pub mod hints;
 mod processes;
 pub mod subordinate;
 mod units;
@@ -15,7 +18,7 @@ pub use processes::Processes;
 pub use units::{Cgroups, Units};
 pub use users::Users;
 
-use crate::capture::{Batch, Hierarchy, Process};
+use crate::capture::{Batch, Hierarchy, Owner, Process};
 use crate::report::{Names, UserName};
 
 /// All that is known by name.
@@ -27,7 +30,7 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
-        let units = Units::of(Hierarchy::mounted(Path::new("/proc/mounts")));
+        let units = Units::of(Hierarchy::mounted(Path::new("/proc/mounts")), containers::Runtimes::of_host());
         Self { users: Users::default(), processes: Processes::at("/proc".into()), units }
     }
 }
@@ -78,5 +81,9 @@ impl Names for Known<'_> {
 
     fn exe(&mut self, process: Process, program: &str) -> Option<String> {
         self.identity.processes.exe(process, program)
+    }
+
+    fn container(&mut self, owner: &Owner) -> Option<String> {
+        self.identity.units.container(owner)
     }
 }

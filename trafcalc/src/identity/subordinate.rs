@@ -1,13 +1,14 @@
 //! Subordinate user ids: the ids that a user may give to others in his user namespaces, as rootless containers do.
 //!
-//! `/etc/subuid` says whose they are, a line `NAME-OR-UID:FIRST:COUNT` for each range (subuid(5)). It is read once, at the
-//! start. What is wrong in it is skipped with a warning and never keeps the service from counting.
+//! `/etc/subuid` says whose they are, a line `NAME-OR-UID:FIRST:COUNT` for each range (subuid(5)). It is read at the
+//! start, and again when it was changed. What is wrong in it is skipped with a warning and never keeps the service from counting.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
-use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,33 +19,157 @@ use crate::capture::SubordinateRange;
 pub const FILE: &str = "/etc/subuid";
 /// How long the start waits for the directory of users.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two looks whether the file was changed.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Most bytes read of the file: some 40,000 lines, and at most 4 MB of ranges.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The ranges in the file at `path`, sorted and without overlaps: an id that two lines have is the first one's. None where
-/// there is no file, or it cannot be read.
-#[must_use]
-pub fn read(path: &Path) -> Vec<SubordinateRange> {
-    let text = match text(path) {
-        Ok(text) => text,
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                tracing::warn!(
-                    "{}: cannot be read: {error}; subordinate users are accounts of their own",
-                    path.display()
-                );
+/// The ranges in the file, and in what it becomes.
+#[derive(Default)]
+pub struct Subordinates {
+    ranges: Vec<SubordinateRange>,
+    line: Option<Line>,
+}
+
+/// Where changes come from.
+struct Line {
+    changes: Receiver<Vec<SubordinateRange>>,
+    hurry: SyncSender<()>,
+}
+
+impl Subordinates {
+    /// Reads the file at `path`, and has a thread of its own look whether it is changed.
+    #[must_use]
+    pub fn watch(path: &Path) -> Self {
+        let mut watched = Watched::new(path.to_owned());
+        let ranges = watched.ranges.clone();
+        let (tell, changes) = sync_channel(1);
+        let (hurry, hurried) = sync_channel::<()>(1);
+        let look = move || {
+            while hurried.recv_timeout(PAUSE) != Err(RecvTimeoutError::Disconnected) {
+                if watched.look() && tell.send(watched.ranges.clone()).is_err() {
+                    return;
+                }
             }
-            return Vec::new();
+        };
+        if let Err(error) = thread::Builder::new().name("subuid-watch".to_owned()).spawn(look) {
+            tracing::warn!("starting a thread failed: {error}; {} is not read again", path.display());
         }
-    };
-    let (ranges, skipped) = parse(&text, &System::within(PATIENCE));
-    if let Some(first) = skipped.first() {
-        let (path, lines) = (path.display(), skipped.len());
-        tracing::warn!(
-            "{path}: {lines} lines are not NAME:FIRST:COUNT of a known user, and skipped; the first is {first}"
-        );
+        Self { ranges, line: Some(Line { changes, hurry }) }
     }
-    ranges
+
+    /// What was read at the start.
+    #[must_use]
+    pub fn ranges(&self) -> &[SubordinateRange] {
+        &self.ranges
+    }
+
+    /// What the file has now, if it was changed since the last call.
+    #[must_use]
+    pub fn changed(&self) -> Option<Vec<SubordinateRange>> {
+        self.line.as_ref()?.changes.try_iter().last()
+    }
+
+    /// Has the next look be now.
+    pub fn hurry(&self) {
+        if let Some(line) = &self.line {
+            // One that was hurried already looks soon.
+            let _ = line.hurry.try_send(());
+        }
+    }
+}
+
+/// Tells one state of a file from another: device, inode, length, and when it was changed.
+type Signature = (u64, u64, u64, i64, i64);
+
+/// A file that is read again when it was changed.
+struct Watched {
+    path: PathBuf,
+    signature: Option<Signature>,
+    /// Whether the directory of users answered all questions when it was read; otherwise it is read again at the next look.
+    is_complete: bool,
+    ranges: Vec<SubordinateRange>,
+    /// The users that it names, for the time when the directory gives no answer. As many as its lines at most.
+    owners: HashMap<String, u32>,
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        let (ranges, owners) = (Vec::new(), HashMap::new());
+        let mut watched = Self { path, signature: None, is_complete: false, ranges, owners };
+        watched.look();
+        watched
+    }
+
+    /// Whether it has other ranges than before. One that cannot be read has those it had.
+    fn look(&mut self) -> bool {
+        self.look_with(|| System::within(PATIENCE))
+    }
+
+    fn look_with<D: Directory>(&mut self, directory: impl FnOnce() -> D) -> bool {
+        // Before it is read: what comes in between is seen as a change.
+        let signature = signature(&self.path);
+        let is_same = signature == self.signature;
+        if is_same && self.is_complete {
+            return false;
+        }
+        self.signature = signature;
+        let read = read(&self.path, &directory(), &self.owners);
+        self.is_complete = read.as_ref().is_none_or(|read| read.is_complete);
+        let Some(read) = read else { return false };
+        if !is_same {
+            read.warn(&self.path);
+        }
+        self.owners = read.owners;
+        let is_other = read.ranges != self.ranges;
+        self.ranges = read.ranges;
+        is_other
+    }
+}
+
+fn signature(path: &Path) -> Option<Signature> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
+}
+
+/// What a file says.
+#[derive(Default)]
+struct Parsed {
+    /// Sorted and without overlaps: an id that two lines have is the first one's.
+    ranges: Vec<SubordinateRange>,
+    /// The users that it names.
+    owners: HashMap<String, u32>,
+    /// The numbers of the lines that are no ranges, counted from 1.
+    skipped: Vec<usize>,
+    /// Whether the directory answered all questions.
+    is_complete: bool,
+}
+
+impl Parsed {
+    fn warn(&self, path: &Path) {
+        let path = path.display();
+        if let Some(first) = self.skipped.first() {
+            let lines = self.skipped.len();
+            tracing::warn!(
+                "{path}: {lines} lines are not NAME:FIRST:COUNT of a known user, and skipped; the first is {first}"
+            );
+        }
+        if !self.is_complete {
+            tracing::warn!("{path}: the directory of users did not answer for every line, and is asked again");
+        }
+    }
+}
+
+/// What the file at `path` says; nothing where it cannot be read. A file that does not exist has no ranges.
+fn read(path: &Path, directory: &impl Directory, former: &HashMap<String, u32>) -> Option<Parsed> {
+    match text(path) {
+        Ok(text) => Some(parse(&text, directory, former)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(Parsed { is_complete: true, ..Parsed::default() }),
+        Err(error) => {
+            tracing::warn!("{}: cannot be read: {error}; its ranges of subordinate users are not used", path.display());
+            None
+        }
+    }
 }
 
 /// The whole lines among the first [`MAX_BYTES`] of a file.
@@ -60,12 +185,21 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Whose a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Known(u32),
+    NoSuchUser,
+    /// The directory cannot say, or not in time.
+    NoAnswer,
+}
+
 /// What has to be known of users.
 trait Directory {
     /// The user of this name or number.
-    fn uid(&self, name: &str) -> Option<u32>;
-    /// Whether the number has a name.
-    fn is_user(&self, uid: u32) -> bool;
+    fn uid(&self, name: &str) -> Owner;
+    /// Whether the number has a name; nothing where there is no answer.
+    fn is_user(&self, uid: u32) -> Option<bool>;
 }
 
 /// The users of this system, as far as its directory tells them in time: it may be a server, for which the start does not
@@ -101,36 +235,54 @@ impl System {
 }
 
 impl Directory for System {
-    fn uid(&self, name: &str) -> Option<u32> {
+    fn uid(&self, name: &str) -> Owner {
         let asked = name.to_owned();
-        match self.ask(move || directory::uid(&asked)) {
-            Some(Answer::Known(uid)) => Some(uid),
-            _ => name.parse().ok(),
+        let answer = self.ask(move || directory::uid(&asked));
+        match (answer, name.parse()) {
+            (Some(Answer::Known(uid)), _) | (_, Ok(uid)) => Owner::Known(uid),
+            (Some(Answer::NoSuchUser), _) => Owner::NoSuchUser,
+            _ => Owner::NoAnswer,
         }
     }
 
-    fn is_user(&self, uid: u32) -> bool {
-        // Where nobody can say for certain, bytes are rather his own than another's.
-        self.ask(move || directory::name(uid)).is_none_or(|answer| answer != Answer::NoSuchUser)
+    fn is_user(&self, uid: u32) -> Option<bool> {
+        match self.ask(move || directory::name(uid))? {
+            Answer::Known(_) => Some(true),
+            Answer::NoSuchUser => Some(false),
+            Answer::Unclear(_) | Answer::Failed(_) => None,
+        }
     }
 }
 
-/// The ranges in `text`, and the numbers of the lines that are none, counted from 1.
-fn parse(text: &str, directory: &impl Directory) -> (Vec<SubordinateRange>, Vec<usize>) {
+/// What `text` says. Where the directory has no answer for a name, it is that of the user in `former`.
+fn parse(text: &str, directory: &impl Directory, former: &HashMap<String, u32>) -> Parsed {
     let mut ranges = Ranges::default();
-    let mut skipped = Vec::new();
+    let (mut skipped, mut is_complete) = (Vec::new(), true);
     let mut known = HashMap::new();
     let lines = text.lines().zip(1..).filter(|(line, _)| !(line.trim().is_empty() || line.starts_with('#')));
     for (line, number) in lines {
-        let uid = |name| *known.entry(name).or_insert_with(|| directory.uid(name));
-        match range(line, uid) {
-            // `root:1000:1` lets root's containers use an id of this host. Its user does not become root by that.
-            Some(SubordinateRange { first, count: 1, .. }) if directory.is_user(first) => {}
-            Some(range) => ranges.add(range),
-            None => skipped.push(number),
+        let mut ask = |name| match directory.uid(name) {
+            Owner::Known(uid) => Some(uid),
+            Owner::NoSuchUser => None,
+            Owner::NoAnswer => {
+                is_complete = false;
+                former.get(name).copied()
+            }
+        };
+        let Some(range) = range(line, |name| *known.entry(name).or_insert_with(|| ask(name))) else {
+            skipped.push(number);
+            continue;
+        };
+        // `root:1000:1` lets root's containers use an id of this host. Its user does not become root by that. Where the directory
+        // cannot say whether there is one, bytes are rather his own than another's.
+        let is_user = if range.count == 1 { directory.is_user(range.first) } else { Some(false) };
+        is_complete &= is_user.is_some();
+        if is_user == Some(false) {
+            ranges.add(range);
         }
     }
-    (ranges.0.into_values().collect(), skipped)
+    let owners = known.into_iter().filter_map(|(name, uid)| Some((name.to_owned(), uid?))).collect();
+    Parsed { ranges: ranges.0.into_values().collect(), owners, skipped, is_complete }
 }
 
 fn range<'a>(line: &'a str, uid: impl FnOnce(&'a str) -> Option<u32>) -> Option<SubordinateRange> {
@@ -168,135 +320,4 @@ impl Ranges {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::fmt::Write as _;
-
-    use super::*;
-
-    /// A directory with two users, which counts the questions.
-    #[derive(Default)]
-    struct Two {
-        asked: Cell<u32>,
-    }
-
-    impl Directory for Two {
-        fn uid(&self, name: &str) -> Option<u32> {
-            self.asked.set(self.asked.get() + 1);
-            match name {
-                "alice" => Some(1000),
-                "bob" => Some(1001),
-                number => number.parse().ok(),
-            }
-        }
-
-        fn is_user(&self, uid: u32) -> bool {
-            [0, 1000, 1001].contains(&uid)
-        }
-    }
-
-    fn parsed(text: &str) -> (Vec<(u32, u32, u32)>, Vec<usize>) {
-        let (ranges, skipped) = parse(text, &Two::default());
-        (ranges.iter().map(|range| (range.first, range.count, range.owner)).collect(), skipped)
-    }
-
-    #[test]
-    fn lines_are_ranges_of_names_or_numbers_and_come_sorted() {
-        let text = "bob:165536:65536\n\n# a comment\nalice:100000:65536\n1007:300000:1\n";
-        let ranges = vec![(100_000, 65_536, 1000), (165_536, 65_536, 1001), (300_000, 1, 1007)];
-        assert_eq!(parsed(text), (ranges, vec![]));
-        assert_eq!(parsed(""), (vec![], vec![]));
-        assert_eq!(parsed("alice:1:4294967294").0, [(1, 4_294_967_294, 1000)], "up to the largest user id");
-    }
-
-    #[test]
-    fn bad_lines_are_skipped_and_told_by_number() {
-        let bad = [
-            "carol:100000:65536",
-            "alice:100000",
-            "alice",
-            "alice:100000:65536:7",
-            "alice:100000:0",
-            "alice:-1:65536",
-            "alice:x:65536",
-            "alice:100000:many",
-            "alice:4294967295:1",
-            "alice:4294901760:65536",
-            ":100000:65536",
-            "alice:99999999999:1",
-        ];
-        let text = format!("bob:5000:10\n{}\nbob:6000:10\n", bad.join("\n"));
-        assert_eq!(parsed(&text), (vec![(5000, 10, 1001), (6000, 10, 1001)], (2..=13).collect()));
-    }
-
-    #[test]
-    fn an_id_in_two_lines_is_the_first_ones() {
-        let first = "alice:1000000:10\nalice:1000020:10\n";
-        for (line, bobs) in [
-            ("bob:1000000:10", vec![]),
-            ("bob:1000002:3", vec![]),
-            ("bob:999995:10", vec![(999_995, 5)]),
-            ("bob:1000005:10", vec![(1_000_010, 5)]),
-            ("bob:1000005:20", vec![(1_000_010, 10)]),
-            ("bob:999990:60", vec![(999_990, 10), (1_000_010, 10), (1_000_030, 20)]),
-            ("bob:1000010:10", vec![(1_000_010, 10)]),
-        ] {
-            let (ranges, skipped) = parsed(&format!("{first}{line}"));
-            let of = |owner| {
-                let ranges = ranges.iter().filter(move |range| range.2 == owner);
-                ranges.map(|range| (range.0, range.1)).collect::<Vec<_>>()
-            };
-            assert_eq!(of(1000), [(1_000_000, 10), (1_000_020, 10)], "{line}");
-            assert_eq!(of(1001), bobs, "{line}");
-            assert!(skipped.is_empty() && ranges.is_sorted(), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_user_of_this_host_whose_id_root_may_map_stays_himself() {
-        assert_eq!(parsed("root:1000:1\n0:1000:1\n0:1002:1"), (vec![(1002, 1, 0)], vec![1]));
-    }
-
-    #[test]
-    fn each_name_is_asked_for_once() {
-        let directory = Two::default();
-        let mut text = String::new();
-        for first in 1..500 {
-            writeln!(text, "alice:{}:10\ncarol:{first}:1", first * 100_000).unwrap();
-        }
-        assert_eq!(parse(&text, &directory).1.len(), 499);
-        assert_eq!(directory.asked.get(), 2);
-    }
-
-    #[test]
-    fn a_directory_that_hangs_is_not_waited_for() {
-        let moment = Duration::from_millis(20);
-        let system = System::within(moment);
-        let (hang, hangs) = sync_channel::<()>(1);
-        let start = Instant::now();
-        let answer = system.ask(move || {
-            let _ = hangs.recv();
-            Answer::Known(7)
-        });
-        assert_eq!(answer, None);
-        assert!(start.elapsed() >= moment);
-        assert_eq!(system.uid("root"), None, "the time is over");
-        assert_eq!(system.uid("1007"), Some(1007));
-        assert!(system.is_user(3_999_999_999), "it is left his own");
-        drop(hang);
-    }
-
-    #[test]
-    fn a_file_is_read_up_to_its_limit_and_may_be_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("subuid");
-        assert_eq!(read(&path), []);
-        assert_eq!(read(folder.path()), [], "a folder cannot be read");
-        let (good, cut_off) = ("root:100000:65536\n", "root:500000:20");
-        let comment = "#".repeat(MAX_BYTES - good.len() - cut_off.len() - 1);
-        std::fs::write(&path, format!("{good}{comment}\n{cut_off}00\n")).unwrap();
-        assert_eq!(read(&path), [SubordinateRange { first: 100_000, count: 65_536, owner: 0 }]);
-        std::fs::write(&path, b"root:1\xff:7\nroot:200000:7\n").unwrap();
-        assert_eq!(read(&path), [SubordinateRange { first: 200_000, count: 7, owner: 0 }]);
-    }
-}
+mod tests;

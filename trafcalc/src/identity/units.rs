@@ -2,9 +2,12 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::containers::{Containers, Runtimes};
 use crate::capture::{Hierarchy, Owner, Unit};
+use crate::container;
 
 /// Most owners in cgroups that are remembered, and most names; beyond it all are looked up again. An owner takes some 300
 /// bytes, so all take 20 MB.
@@ -16,7 +19,8 @@ pub type Cgroups = OnceCell<HashMap<u64, String>>;
 /// Names of the cgroups of owners. A name is looked up once, and kept when the cgroup is removed.
 pub struct Units {
     hierarchy: Hierarchy,
-    names: HashMap<u64, Arc<str>>,
+    names: HashMap<u64, (Arc<str>, Option<Arc<Path>>)>,
+    containers: Containers,
     /// Owners as backends know them, and with the name.
     named: HashMap<Owner, Owner>,
     /// How many of the former are the same with the name.
@@ -24,10 +28,11 @@ pub struct Units {
 }
 
 impl Units {
-    /// Those of the cgroups in `hierarchy`.
+    /// Those of the cgroups in `hierarchy`, and of containers of these runtimes.
     #[must_use]
-    pub fn of(hierarchy: Hierarchy) -> Self {
-        Self { hierarchy, names: HashMap::new(), named: HashMap::new(), cgroups: HashMap::new() }
+    pub fn of(hierarchy: Hierarchy, runtimes: Runtimes) -> Self {
+        let containers = Containers::of(runtimes);
+        Self { hierarchy, containers, names: HashMap::new(), named: HashMap::new(), cgroups: HashMap::new() }
     }
 
     /// Puts the name of the unit to an owner that has a cgroup; its id where there is no such cgroup any more. `now` is empty
@@ -43,18 +48,33 @@ impl Units {
             self.named.clear();
             self.cgroups.clear();
         }
-        let named = Owner { unit: Some(Unit::Named(self.name_of(id, now))), ..owner.clone() };
+        let (name, folder) = self.name_of(id, now);
+        if let Some(folder) = folder {
+            self.containers.expect(owner.uid(), &name, &folder);
+        }
+        let named = Owner { unit: Some(Unit::Named(name)), ..owner.clone() };
         let former = std::mem::replace(owner, named.clone());
         *self.cgroups.entry(named.clone()).or_default() += 1;
         self.named.insert(former, named);
     }
 
-    fn name_of(&mut self, id: u64, now: &Cgroups) -> Arc<str> {
+    /// The name of the container that an owner's unit is, if it is known.
+    pub fn container(&mut self, owner: &Owner) -> Option<String> {
+        let Some(Unit::Named(unit)) = &owner.unit else { return None };
+        self.containers.name(owner.uid(), unit).map(|name| (*name).to_owned())
+    }
+
+    /// The name of the unit of a cgroup, and the folder of the unit, if the cgroup is there.
+    fn name_of(&mut self, id: u64, now: &Cgroups) -> (Arc<str>, Option<Arc<Path>>) {
         let look_up = || {
-            let path = now.get_or_init(|| self.hierarchy.cgroups()).get(&id);
-            path.map_or_else(|| id.to_string(), |path| unit(path)).into()
+            let Some(path) = now.get_or_init(|| self.hierarchy.cgroups()).get(&id) else {
+                return (id.to_string().into(), None);
+            };
+            let name = unit(path);
+            let folder = parent(path, &name).and_then(|parent| self.hierarchy.folder(parent));
+            (name.into(), folder.map(Into::into))
         };
-        Arc::clone(self.names.entry(id).or_insert_with(look_up))
+        self.names.entry(id).or_insert_with(look_up).clone()
     }
 
     /// Forgets an owner that is gone. Gives it with the name, unless another cgroup of that name has the same owner.
@@ -81,18 +101,23 @@ fn unit(path: &str) -> String {
     container.or_else(service).unwrap_or(path).to_owned()
 }
 
+/// The path of the cgroup in which the outermost one of this name is.
+fn parent<'a>(path: &'a str, name: &str) -> Option<&'a str> {
+    let mut ends = path.match_indices('/').map(|(at, _)| at);
+    ends.find(|&at| path[at + 1..].split('/').next() == Some(name)).map(|at| &path[..at])
+}
+
 /// Whether a folder is what an engine made for a container: what is inside is the container's own business.
 fn is_container(parent: &str, name: &str) -> bool {
     let scope = name.strip_suffix(".scope").and_then(|name| name.rsplit_once('-'));
     let id = scope.map_or(name, |(_, id)| id);
-    let is_id = id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
-    is_id || parent == "machine.slice" || name.starts_with("lxc.payload.")
+    container::is_id(id) || parent == "machine.slice" || name.starts_with("lxc.payload.")
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -153,7 +178,7 @@ mod tests {
     #[test]
     fn a_cgroup_is_found_by_its_number_and_its_name_outlives_it() {
         let (folder, root) = hierarchy();
-        let mut units = Units::of(Hierarchy::mounted(&folder.path().join("mounts")));
+        let mut units = Units::of(Hierarchy::mounted(&folder.path().join("mounts")), runtimes());
         let id = |path: &str| std::fs::metadata(root.join(path)).unwrap().ino();
         let (first, second) = (id("system.slice/a.service"), id("other.slice/a.service"));
         assert_eq!(name(&mut units, 7, id("")), "/");
@@ -168,8 +193,21 @@ mod tests {
         assert_eq!(name(&mut units, 7, first), first.to_string(), "it was gone before it was asked for");
     }
 
+    fn runtimes() -> Runtimes {
+        Runtimes::at("/nonexistent".into(), 0)
+    }
+
+    #[test]
+    fn a_container_is_in_the_folder_that_its_engine_made_it_in() {
+        let docker = format!("docker-{ID}.scope");
+        let path = format!("/system.slice/{docker}/user.slice/{docker}");
+        assert_eq!(parent(&path, &unit(&path)), Some("/system.slice"));
+        assert_eq!(parent(&format!("/{docker}"), &docker), Some(""));
+        assert_eq!(parent("/a/b", "c"), None);
+    }
+
     fn nowhere() -> Units {
-        Units::of(Hierarchy::mounted(Path::new("/nonexistent")))
+        Units::of(Hierarchy::mounted(Path::new("/nonexistent")), runtimes())
     }
 
     #[test]

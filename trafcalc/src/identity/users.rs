@@ -1,5 +1,11 @@
 //! The names of users, as far as they are known. The questions are asked by a thread of their own, because a directory
 //! server may take seconds for each; who asks here is never held up by them.
+//!
+//! Questions go through a bounded queue, and answers are remembered for five minutes. A report has the last known name, or else the
+//! number. New questions are asked as soon as a batch has a new user, and a report waits 2 ms for their answers, so that names from a
+//! file are in the first one. A directory that is slower is not waited for again until it has caught up. The last report waits 500 ms.
+//! An error is not "no such user", and one answer alone removes no known name; names of earlier runs come from the book. The thread is
+//! detached: no end of the service waits for an answer.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -96,7 +102,7 @@ impl Default for Users {
             }
         };
         if let Err(error) = thread::Builder::new().name("names".to_owned()).spawn(ask) {
-            tracing::warn!("starting a thread failed: {error}; users are told by number");
+            tracing::warn!("starting a thread failed: {error}; users are reported by number");
         }
         Self::asking(questions, answers)
     }
@@ -187,7 +193,7 @@ impl Users {
     fn note_state(&mut self, answer: &Answer<String>) {
         match answer {
             Answer::Failed(errno) if !self.is_failing => tracing::warn!(
-                "the directory of users does not answer: {errno}; known names stay, other users are told by number"
+                "the directory of users does not answer: {errno}; known names are kept, other users are reported by number"
             ),
             Answer::Known(_) | Answer::NoSuchUser if self.is_failing => {
                 tracing::info!("the directory of users answers again");

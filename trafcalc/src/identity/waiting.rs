@@ -1,5 +1,10 @@
 //! Users and units that are to be counted and are not there yet. A thread of its own looks for them again and again, and
 //! ends when all are there.
+//!
+//! A mistyped option is an error at once, but a configuration that becomes right by itself must not end the service. The loop takes the
+//! news when it asks the backend, and hands new uids on (`Backend::want`). `Wanted::users_to_come` switches the filter of users on
+//! while it is still empty. Units and interfaces are filtered by name, so a backend need not be told. The packet backend asks again for
+//! the owners of connections that nobody wanted so far.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -67,7 +72,7 @@ impl Waiting {
         let (hurry, hurried) = sync_channel(1);
         let seeker = Seeker { users: users.to_vec(), units: units.to_vec(), mounts, look_up, news: news_sender };
         if let Err(error) = thread::Builder::new().name("wanted".to_owned()).spawn(move || seeker.run(&hurried)) {
-            tracing::error!("starting a thread failed: {error}; who is not there yet is not looked for again");
+            tracing::error!("starting a thread failed: {error}; missing users and units are not looked for again");
         }
         let deadline = Instant::now() + patience;
         while first.iter().any(|(_, answer)| answer.is_none()) {
@@ -105,7 +110,7 @@ impl Waiting {
             News::User(name, Answer::Known(uid)) if self.users.remove(&name) => {
                 let owner = owner_of(&self.subordinates, uid);
                 if owner == uid {
-                    tracing::info!("the user {name:?} is there, and is counted from now on");
+                    tracing::info!("the user {name:?} exists now, and is counted from now on");
                     return Some(uid);
                 }
                 tracing::error!("the user {name:?} is not counted: {}", WantedError::Subordinate { uid, owner });
@@ -114,7 +119,7 @@ impl Waiting {
             News::User(..) => {}
             News::Unit(name) => {
                 if self.units.remove(&name) {
-                    tracing::info!("the unit {name:?} is there, and is counted");
+                    tracing::info!("the unit {name:?} exists now, and is counted");
                 }
             }
         }

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::containers::Runtimes;
 use super::directory::Answer;
+use super::hints;
 use super::waiting::{LookUp, Waiting};
 use crate::capture::{Hierarchy, Process, SubordinateRange, Wanted, owner_of, stat};
 use crate::config::{LastPart, Only};
+use crate::near::question;
 
 /// How long the start waits for the directory of users; those that it has not answered for by then are waited for while
 /// others are counted.
@@ -19,13 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum WantedError {
     /// No such user.
     #[error(
-        "there is no user {0:?} on this host; who has no name here may be given by number, and who may appear later is \
-         waited for with --later"
+        "there is no user {name:?} on this host{}; a user without a name can be given by number, and --later waits for \
+         users who do not exist yet",
+        in_parentheses(near)
     )]
-    NoUser(String),
+    NoUser {
+        /// Who was named.
+        name: String,
+        /// Who may be meant.
+        near: Vec<String>,
+    },
     /// A user who has no account.
     #[error(
-        "the user {uid} is subordinate to the user {owner} (/etc/subuid), who has his bytes: give that, or set \
+        "the user {uid} is subordinate to the user {owner} (/etc/subuid), to whom its bytes belong: give that user, or set \
          `subordinate = \"apart\"` in the configuration file"
     )]
     Subordinate {
@@ -41,8 +50,20 @@ pub enum WantedError {
     #[error("{0} is a thread of process {1}: give that")]
     Thread(u32, u32),
     /// No such cgroup.
-    #[error("there is no unit or cgroup {0:?} on this host; if it may appear later, add --later")]
-    NoUnit(String),
+    #[error(
+        "there is no unit or cgroup {name:?} on this host{}; if it may appear later, add --later",
+        in_parentheses(near)
+    )]
+    NoUnit {
+        /// What was named.
+        name: String,
+        /// What may be meant.
+        near: Vec<String>,
+    },
+}
+
+fn in_parentheses(near: &[String]) -> String {
+    question(near).map(|question| format!(" ({question})")).unwrap_or_default()
 }
 
 /// What `only` means on the host whose `/proc` is at `proc`, and who is waited for. A user is wanted with his
@@ -56,6 +77,7 @@ pub fn resolve(
     subordinates: &[SubordinateRange],
     look_up: LookUp,
 ) -> Result<(Wanted, Waiting), WantedError> {
+    warn_of_links(&only.programs);
     let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
     let processes = processes(only, proc)?;
     let mounts = proc.join("mounts");
@@ -68,7 +90,8 @@ pub fn resolve(
             Some(uid) => users.push(uid),
             // Whoever has typed it is there to read this.
             None if matches!(answer, Some(Answer::NoSuchUser | Answer::Unclear(_))) && !only.later_users => {
-                return Err(WantedError::NoUser(name));
+                let near = hints::users(&name, Path::new(hints::PASSWD));
+                return Err(WantedError::NoUser { name, near });
             }
             None => {
                 warn_of_absent_user(&name, answer);
@@ -102,7 +125,20 @@ fn warn_of_absent_user(name: &str, answer: Option<Answer<u32>>) {
         Some(Answer::Unclear(errno)) => tracing::warn!(
             "there is no such user, or a part of the directory of users is not there ({errno}): trafcalc waits for the user {name:?}"
         ),
-        Some(_) => tracing::warn!("there is no such user yet: trafcalc waits for the user {name:?}"),
+        Some(_) => {
+            let near = in_parentheses(&hints::users(name, Path::new(hints::PASSWD)));
+            tracing::warn!("there is no such user yet: trafcalc waits for the user {name:?}{near}");
+        }
+    }
+}
+
+/// A program that is called by a link has the name that the link leads to.
+fn warn_of_links(programs: &[LastPart]) {
+    for name in programs {
+        if let Some(program) = hints::link(name.as_str(), &hints::FOLDERS.map(Path::new)) {
+            let name = name.as_str();
+            tracing::warn!("{name:?} is a link, and what it starts is the program {program:?}: you may mean that");
+        }
     }
 }
 
@@ -132,13 +168,17 @@ fn absent_units(only: &Only, units: &[String], mounts: &Path) -> Result<Vec<Stri
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    let is_there = Hierarchy::mounted(mounts).has_parts(units);
+    let hierarchy = Hierarchy::mounted(mounts);
+    let is_there = hierarchy.has_parts(units);
     let absent: Vec<_> = units.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(unit, _)| unit).collect();
     match absent.first() {
-        Some(&unit) if !only.later_units => Err(WantedError::NoUnit(unit.clone())),
+        Some(&unit) if !only.later_units => {
+            Err(WantedError::NoUnit { name: unit.clone(), near: hints::units(unit, &hierarchy, &Runtimes::of_host()) })
+        }
         _ => {
             for unit in &absent {
-                tracing::warn!("there is no unit or cgroup {unit:?} yet: trafcalc waits for it");
+                let near = in_parentheses(&hints::units(unit, &hierarchy, &Runtimes::of_host()));
+                tracing::warn!("there is no unit or cgroup {unit:?} yet: trafcalc waits for it{near}");
             }
             Ok(absent.into_iter().cloned().collect())
         }
@@ -208,7 +248,7 @@ mod tests {
         assert_eq!(users("root").unwrap(), [0]);
         assert_eq!(users("70020001").unwrap(), [70_020_001]);
         for nobody in ["no such user", "", "-1", "4294967296"] {
-            assert!(matches!(users(nobody), Err(WantedError::NoUser(_))), "{nobody}");
+            assert!(matches!(users(nobody), Err(WantedError::NoUser { .. })), "{nobody}");
         }
     }
 
@@ -234,7 +274,7 @@ mod tests {
     fn where_it_is_unclear_a_configured_user_is_waited_for_and_a_typed_one_is_refused() {
         let only = |later_users| Only { later_users, ..of_user("unclear") };
         assert_eq!(of(&only(true), &[]).unwrap().1, ["user unclear"]);
-        assert!(matches!(of(&only(false), &[]), Err(WantedError::NoUser(_))));
+        assert!(matches!(of(&only(false), &[]), Err(WantedError::NoUser { .. })));
     }
 
     #[test]
@@ -254,7 +294,7 @@ mod tests {
         };
         assert_eq!(units("a.service", false).unwrap(), (vec!["a.service".to_owned()], 0));
         assert_eq!(units("system.slice", false).unwrap(), (vec!["system.slice".to_owned()], 0));
-        assert!(matches!(units("b.service", false), Err(WantedError::NoUnit(_))));
+        assert!(matches!(units("b.service", false), Err(WantedError::NoUnit { .. })));
         assert_eq!(units("b.service", true).unwrap(), (vec!["b.service".to_owned()], 1));
     }
 }

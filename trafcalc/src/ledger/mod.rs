@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::capture::{Batch, Bytes, Health, Owner};
 
-/// Most accounts kept; the bytes of further owners go to [`Owner::OTHER`]. A row takes some 130 bytes, so all of them
-/// take 9 MB; a host with more users that all talk TCP has not been met.
+/// Most accounts kept; the bytes of further owners go to [`Owner::OTHER`]. A row takes some 150 bytes, so all of them
+/// take 10 MB; a host with more users that all talk TCP has not been met.
 pub const MAX_ACCOUNTS: usize = 65_536;
 
 /// Most accounts that are finer than a user's; the bytes of further ones go to their users.
@@ -20,6 +20,8 @@ pub struct Account {
     pub total: Bytes,
     /// Those since the last [report](Ledger::mark_reported).
     pub moved: Bytes,
+    /// Those that were counted by this ledger: all but those of former lives.
+    pub of_life: Bytes,
 }
 
 /// The state of the ledger at one moment.
@@ -49,6 +51,7 @@ impl Snapshot {
 #[derive(Clone, Copy, Default)]
 struct Row {
     total: Bytes,
+    former: Bytes,
     reported: Bytes,
     cut: Bytes,
     is_gone: bool,
@@ -100,7 +103,7 @@ impl Ledger {
         match owner.uid() {
             Some(uid) if owner.is_fine() && self.rows.len() >= MAX_FINE_ACCOUNTS => {
                 self.coarse_bytes += bytes.sent + bytes.received;
-                self.credit(&Owner::user(uid), bytes);
+                self.credit(&Owner::user(uid).in_class(owner.class.clone()), bytes);
             }
             Some(_) if self.rows.len() >= MAX_ACCOUNTS => {
                 self.overflow_bytes += bytes.sent + bytes.received;
@@ -114,7 +117,7 @@ impl Ledger {
         let former = self.former.remove(owner).unwrap_or_default();
         let mut total = former;
         total += bytes;
-        self.rows.insert(owner.clone(), Row { total, reported: former, cut: former, is_gone: false });
+        self.rows.insert(owner.clone(), Row { total, former, reported: former, cut: former, is_gone: false });
     }
 
     /// All accounts as they are now.
@@ -136,9 +139,16 @@ impl Ledger {
             let moved = row.total - row.reported;
             snapshot.count(owner, row.total);
             snapshot.moved += moved;
-            snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, moved });
+            let of_life = row.total - row.former;
+            snapshot.accounts.push(Account { owner: owner.clone(), total: row.total, moved, of_life });
         }
         snapshot
+    }
+
+    /// What each account moved since the last [cut](Self::cut), which stays as it is.
+    pub fn uncut(&self) -> impl Iterator<Item = (&Owner, Bytes)> {
+        let moved = self.rows.iter().map(|(owner, row)| (owner, row.total - row.cut));
+        moved.filter(|(_, bytes)| !bytes.is_zero())
     }
 
     /// What each account moved since the last cut.

@@ -120,3 +120,25 @@ fn what_is_cut_is_neither_told_less_nor_cut_again() {
     assert_eq!(ledger.cut(), [(Owner::user(1), bytes(5, 5))]);
     assert_eq!(ledger.cut(), []);
 }
+
+#[test]
+fn what_was_counted_in_this_life_is_told_apart_from_what_came_before() {
+    let bytes = |sent| Bytes { sent, received: 0 };
+    let mut ledger = Ledger::going_on_from([(Owner::user(1), bytes(100))], Bytes::default());
+    ledger.apply(&Batch { credits: vec![(Owner::user(1), bytes(5)), (Owner::user(2), bytes(7))], ..Batch::default() });
+    ledger.mark_reported();
+    ledger.apply(&Batch { credits: vec![(Owner::user(1), bytes(1))], ..Batch::default() });
+    let told: Vec<_> =
+        ledger.snapshot().accounts.iter().map(|it| (it.total.sent, it.moved.sent, it.of_life.sent)).collect();
+    assert_eq!(told, [(106, 1, 6), (7, 0, 7)]);
+}
+
+#[test]
+fn what_is_not_cut_yet_is_told_and_stays() {
+    let bytes = |sent| Bytes { sent, received: 0 };
+    let mut ledger = Ledger::default();
+    ledger.apply(&Batch { credits: vec![(Owner::user(1), bytes(5))], ..Batch::default() });
+    assert_eq!(ledger.uncut().collect::<Vec<_>>(), [(&Owner::user(1), bytes(5))]);
+    assert_eq!(ledger.cut(), [(Owner::user(1), bytes(5))]);
+    assert_eq!(ledger.uncut().count(), 0);
+}

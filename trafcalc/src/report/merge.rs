@@ -1,5 +1,6 @@
 //! Two reports as one, for whoever could not take the first in time. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -7,20 +8,27 @@ use super::{AccountRecord, Detail, Report, Summary};
 use std::time::SystemTime;
 
 /// What two records of one account have in common.
-#[derive(PartialEq, Eq, Hash)]
-struct Who {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Who {
     uid: Option<u32>,
-    account: Option<&'static str>,
+    account: Option<Cow<'static, str>>,
     pid: Option<u32>,
     start_time: Option<SystemTime>,
     program: Option<String>,
     unit: Option<String>,
+    class: Option<String>,
 }
 
 impl Who {
     fn of(record: &AccountRecord) -> Self {
-        let Detail { pid, start_time, program, unit, .. } = record.detail.clone();
-        Self { uid: record.uid, account: record.account, pid, start_time, program, unit }
+        Self::new(record.uid, record.account.as_ref(), &record.detail)
+    }
+
+    /// Of a user, or else of an account of this name.
+    #[must_use]
+    pub fn new(uid: Option<u32>, account: Option<&Cow<'static, str>>, detail: &Detail) -> Self {
+        let Detail { pid, start_time, program, unit, class, .. } = detail.clone();
+        Self { uid, account: account.cloned(), pid, start_time, program, unit, class }
     }
 }
 
@@ -64,8 +72,17 @@ fn add(into: &mut AccountRecord, other: &AccountRecord) {
 }
 
 /// What a record of the same kind tells where no more than the user is known.
-const fn unknown(detail: &Detail) -> Detail {
-    Detail { by: detail.by, pid: None, start_time: None, program: None, exe: None, unit: None }
+fn unknown(detail: &Detail) -> Detail {
+    Detail {
+        by: detail.by,
+        pid: None,
+        start_time: None,
+        program: None,
+        exe: None,
+        unit: None,
+        container: None,
+        class: detail.class.clone(),
+    }
 }
 
 impl Report {
@@ -109,7 +126,6 @@ impl Report {
         let coarse_bytes = if records.len() > most { coarsen(&mut records, most / 2) } else { 0 };
         self.summary.health.coarse_bytes += coarse_bytes;
         self.accounts = records;
-        self.gaps.extend(next.gaps);
         self.steps.extend(next.steps);
         self.renumber(self.summary.stamp.seq);
         coarse_bytes
@@ -119,7 +135,6 @@ impl Report {
     pub fn renumber(&mut self, seq: u64) {
         self.summary.stamp.seq = seq;
         let stamps = self.accounts.iter_mut().map(|record| &mut record.stamp);
-        let stamps = stamps.chain(self.gaps.iter_mut().map(|gap| &mut gap.stamp));
         let stamps = stamps.chain(self.steps.iter_mut().map(|step| &mut step.stamp));
         stamps.for_each(|stamp| stamp.clone_from(&self.summary.stamp));
     }

@@ -43,7 +43,7 @@ impl Names for Told {
 /// Alice and the unattributed, after 310 seconds.
 pub(crate) fn report() -> Report {
     let bytes = |sent, received| Bytes { sent, received };
-    let account = |owner, moved, total| Account { owner, total, moved };
+    let account = |owner, moved, total| Account { owner, total, moved, of_life: moved };
     let snapshot = Snapshot {
         accounts: vec![
             account(Owner::user(1000), bytes(123, 456), bytes(9123, 9456)),

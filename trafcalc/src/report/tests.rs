@@ -1,5 +1,5 @@
 use super::*;
-use crate::capture::{Batch, Bytes, Health};
+use crate::capture::{Batch, Bytes, Dimension, Owner, Unit};
 use crate::ledger::Ledger;
 
 fn report(ledger: &Ledger, scope: Scope) -> Report {
@@ -42,8 +42,10 @@ fn health_reaches_the_summary_number_by_number() {
         late_connections: 10,
         unfollowed_connections: 11,
         coarse_bytes: 12,
+        refused_movements: 15,
         audited: 13,
         audit_mismatches: 14,
+        unread_bytes: 15,
     };
     let credits = vec![(Owner::UNATTRIBUTED, Bytes { sent: 8, received: 9 })];
     ledger.apply(&Batch { credits, health, ..Batch::default() });
@@ -55,7 +57,7 @@ fn health_reaches_the_summary_number_by_number() {
     assert_eq!(record["unattributed_bytes_total"], 17);
     assert_eq!(record["log_errors_total"], 3);
     assert_eq!(summary.interval_s.to_string(), "1.5");
-    assert_eq!((summary.attach, summary.method), (Some("fentry"), Some("sweep")));
+    assert_eq!((summary.attach.as_deref(), summary.method.as_deref()), (Some("fentry"), Some("sweep")));
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn a_report_that_takes_in_many_processes_tells_of_the_oldest_by_user() {
         let process = Some(Process { pid, started_ns: 1 });
         let owner = Owner { process, program: Some("a".into()), ..Owner::user(pid % 2) };
         let bytes = Bytes { sent: 10, received: 1 };
-        let accounts = vec![Account { owner, total: bytes, moved: bytes }];
+        let accounts = vec![Account { owner, total: bytes, moved: bytes, of_life: bytes }];
         let snapshot = Snapshot { accounts, total: bytes, moved: bytes, ..Ledger::default().snapshot() };
         let period = Period { seq, end: samples::start(), length: Duration::from_millis(100), step_s: None };
         let source = Source { by: By::PROCESS, ..samples::source() };
@@ -206,4 +208,45 @@ fn what_is_waited_for_is_in_the_summary_only_while_it_is() {
     };
     assert_eq!(summary(&["user alice"])["waiting_for"], serde_json::json!(["user alice"]));
     assert_eq!(summary(&[]).get("waiting_for"), None);
+}
+
+fn again<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(record: &T) {
+    let text = serde_json::to_string(record).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *record, "{text}");
+}
+
+#[test]
+fn a_record_that_is_written_is_read_again() {
+    let process = Process { pid: 7, started_ns: 1_000_000 };
+    for by in [By::USER, By::PROCESS, By::UNIT, By::PROGRAM.and(Dimension::Unit)] {
+        let told = |dimension| by.tells(dimension);
+        let owner = Owner {
+            process: told(Dimension::Process).then_some(process),
+            program: told(Dimension::Program).then(|| "curl".into()),
+            unit: told(Dimension::Unit).then(|| Unit::Named("a.service".into())),
+            ..Owner::user(1000)
+        };
+        let bytes = Bytes { sent: u64::MAX, received: 2 };
+        let account = |owner| Account { owner, total: bytes, moved: bytes, of_life: bytes };
+        let accounts = vec![account(owner), account(Owner::UNATTRIBUTED)];
+        let health = Health { gaps: 3, ..Health::default() };
+        let snapshot = Snapshot { accounts, health, ..Snapshot::default() };
+        let period = Period { seq: 3, end: samples::start(), length: Duration::from_millis(10_123), step_s: Some(1.0) };
+        let source = Source { by, waiting_for: vec!["user x".to_owned()], ..samples::source() };
+        let report = Report::new(&snapshot, Scope::All, period, &source, Errors::default(), &mut samples::Told);
+        report.accounts.iter().for_each(again);
+        report.steps.iter().for_each(again);
+        again(&report.summary);
+    }
+}
+
+#[test]
+fn what_makes_no_total_wrong_is_a_remark_and_no_trouble() {
+    let health = Health { late_connections: 2, pending_bytes: 3, gaps: 4, ..Health::default() };
+    let summary = Summary { health, unattributed_bytes_total: 5, book_errors_total: 6, ..samples::report().summary };
+    assert_eq!(summary.troubles(), ["unattributed_bytes_total=5", "gaps=4", "book_errors_total=6"]);
+    assert_eq!(
+        summary.remarks(),
+        [&summary.troubles()[..2], &["late_connections_total=2".to_owned()], &summary.troubles()[2..]].concat()
+    );
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::ZonedDateTime as Zoned;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::capture::CaptureError;
@@ -32,6 +32,8 @@ pub enum Event {
     /// Long since the backend was asked: it keeps what it counted, and its room is not endless; and the status is to be
     /// of now.
     Collect,
+    /// Somebody looks at the counters between reports.
+    Sample,
     /// systemd wants to hear that the loop turns.
     Watchdog,
 }
@@ -47,7 +49,13 @@ pub struct Events {
     _file_size: Signal,
     deaths: mpsc::Receiver<CaptureError>,
     no_reader: Arc<Notify>,
+    /// How often samples are wanted.
+    every: watch::Receiver<Option<Duration>>,
+    set_every: Arc<watch::Sender<Option<Duration>>>,
 }
+
+/// No two samples are closer, however clients come and go: each is a sweep of all connections.
+const MIN_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The backend is asked at least so often, however rare reports are.
 const COLLECT_PERIOD: Duration = Duration::from_secs(10);
@@ -63,6 +71,8 @@ pub struct Timers {
     /// Where the book has borders, what they follow from, and the next one.
     borders: Option<(Borders, Instant)>,
     collect: Option<Interval>,
+    sample: Option<Interval>,
+    sampled: Option<Instant>,
     watchdog: Option<Interval>,
     end: Option<Instant>,
 }
@@ -70,7 +80,10 @@ pub struct Timers {
 impl Events {
     /// Listens to signals from now on. Has to be called within a runtime.
     pub fn listen(deaths: mpsc::Receiver<CaptureError>) -> io::Result<Self> {
+        let (set_every, every) = watch::channel(None);
         Ok(Self {
+            every,
+            set_every: Arc::new(set_every),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -87,9 +100,29 @@ impl Events {
         move || no_reader.notify_one()
     }
 
+    /// What is called with how often samples are wanted whenever that changes.
+    pub fn set_every(&self) -> impl Fn(Option<Duration>) + Send + 'static {
+        let set_every = Arc::clone(&self.set_every);
+        move |every| {
+            set_every.send_replace(every);
+        }
+    }
+
     /// Waits for the next event; the end and deaths come before everything else.
     pub async fn next(&mut self, timers: &mut Timers) -> Event {
-        tokio::select! {
+        loop {
+            let event = self.next_or_change(timers).await;
+            if let Some(event) = event {
+                return event;
+            }
+            let every = *self.every.borrow_and_update();
+            timers.sample_every(every);
+        }
+    }
+
+    /// The next event, or nothing where samples are wanted at other times.
+    async fn next_or_change(&mut self, timers: &mut Timers) -> Option<Event> {
+        let event = tokio::select! {
             biased;
             _ = self.terminate.recv() => Event::Stop,
             _ = self.interrupt.recv() => Event::Stop,
@@ -112,7 +145,13 @@ impl Events {
                 timers.align(false);
                 Event::Collect
             }
-        }
+            () = next_tick(timers.sample.as_mut()) => {
+                timers.sampled = Some(Instant::now());
+                Event::Sample
+            }
+            Ok(()) = self.every.changed() => return None,
+        };
+        Some(event)
     }
 }
 
@@ -135,6 +174,8 @@ impl Timers {
                 (borders, next)
             }),
             collect: (interval > COLLECT_PERIOD).then(|| every(COLLECT_PERIOD, now)),
+            sample: None,
+            sampled: None,
             watchdog: watchdog.map(|period| every(period, now)),
             end: duration.map(|duration| now + duration),
         }
@@ -142,6 +183,15 @@ impl Timers {
 }
 
 impl Timers {
+    /// Has samples come so often from now on, the first at once, or never.
+    fn sample_every(&mut self, period: Option<Duration>) {
+        self.sample = period.map(|period| {
+            let now = Instant::now();
+            let first = self.sampled.map_or(now, |sampled| now.max(sampled + MIN_SAMPLE_PERIOD));
+            beginning(first, period)
+        });
+    }
+
     /// The next report comes when the wall clock, as it is set now, shows a multiple of the interval. Just behind a report one that
     /// is as good as now is passed over, as timers are not exact.
     fn align(&mut self, is_behind_report: bool) {
@@ -174,7 +224,11 @@ fn until_next(now: &Zoned, interval: Duration) -> Duration {
 }
 
 fn every(period: Duration, now: Instant) -> Interval {
-    let mut interval = tokio::time::interval_at(now + period, period);
+    beginning(now + period, period)
+}
+
+fn beginning(first: Instant, period: Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(first, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     interval
 }
@@ -198,6 +252,9 @@ async fn next_tick(interval: Option<&mut Interval>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Longest anything here may take, on a machine that is busy with something else.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn left(now: &str, interval: Duration) -> Duration {
         until_next(&now.parse().unwrap(), interval)
@@ -246,6 +303,21 @@ mod tests {
         assert_eq!(collects(Duration::from_mins(1)), Some(COLLECT_PERIOD));
         assert_eq!(collects(COLLECT_PERIOD), None);
         assert_eq!(collects(Duration::from_secs(1)), None);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_first_sample_comes_at_once_and_no_two_are_closer_than_a_second() {
+        let mut timers = Timers::start(Duration::from_mins(1), None, None, None);
+        let hour = Duration::from_hours(1);
+        timers.sample_every(Some(hour));
+        let first = tokio::time::timeout(PATIENCE, next_tick(timers.sample.as_mut())).await;
+        assert!(first.is_ok(), "who asks is not kept waiting for his period");
+        timers.sampled = Some(Instant::now() + hour);
+        timers.sample_every(Some(MIN_SAMPLE_PERIOD));
+        let next = tokio::time::timeout(Duration::ZERO, next_tick(timers.sample.as_mut())).await;
+        assert!(next.is_err(), "who comes and goes has no more sweeps done than who stays");
+        timers.sample_every(None);
+        assert!(timers.sample.is_none());
     }
 
     /// Whatever else happens in between, as each ten seconds where reports are rarer than that.

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Did what it was asked for.
     Done = 0,
+    /// Did it, and something is to be heeded: a quota is passed, a closed month is not what was closed, something was not counted.
+    Heed = 1,
     /// Called in a wrong way (`EX_USAGE`).
     Usage = 64,
     /// No backend could start, or the one that ran could not go on; or the book has not what was asked for (`EX_UNAVAILABLE`).

@@ -6,17 +6,19 @@
 //! have: `trafcalc store`, which the unit runs before it, makes one for it.
 #![expect(unsafe_code, reason = "calls that no crate makes, and descriptors that systemd hands over")]
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
-use nix::unistd::{geteuid, pipe};
+use nix::unistd::{AccessFlags, faccessat, geteuid, pipe};
 use sd_notify::NotifyState;
 
 /// The descriptor that has what was counted, in systemd's store.
@@ -33,7 +35,7 @@ const STORE_PATIENCE_MS: u16 = 10_000;
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
     /// The folder cannot be made or opened.
-    #[error("{} cannot be used to keep what counts: {source}", folder.display())]
+    #[error("{} cannot be used to keep eBPF programs and counters: {source}", folder.display())]
     Folder {
         /// Which.
         folder: PathBuf,
@@ -56,7 +58,7 @@ pub enum KeepError {
     #[error("making a BPF file system for systemd to keep failed: {0}")]
     Make(io::Error),
     /// Nobody is there to keep it.
-    #[error("systemd does not keep what counts: {0}")]
+    #[error("systemd does not keep the eBPF programs and counters: {0}")]
     Systemd(io::Error),
 }
 
@@ -64,30 +66,67 @@ pub enum KeepError {
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
-    _lock: File,
+    /// As it was asked for, if it is a folder that can be found.
+    named: Option<PathBuf>,
+    lock: File,
     /// Where the folder is nowhere else.
     _descriptor: Option<OwnedFd>,
+    /// A file system in place of one that turns out to be of no use.
+    spare: Option<OwnedFd>,
 }
 
 impl Keeper {
     /// In a folder of a BPF file system, which is made if it is not there.
     pub fn in_folder(folder: &Path) -> Result<Self, KeepError> {
-        let failed = |source| KeepError::Folder { folder: folder.to_owned(), source };
         let is_new = match DirBuilder::new().mode(0o700).create(folder) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(failed(error)),
+            Err(source) => return Err(KeepError::Folder { folder: folder.to_owned(), source }),
         };
         let kept = lock(folder).inspect_err(|_| {
             if is_new {
                 let _ = std::fs::remove_dir(folder);
             }
         })?;
-        let attributes = kept.metadata().map_err(failed)?;
-        if attributes.uid() != geteuid().as_raw() || attributes.mode() & 0o022 != 0 {
-            return Err(KeepError::Shared(folder.to_owned()));
+        // By its descriptor: the user that the service becomes may not come through the folders above it.
+        let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", kept.as_raw_fd()));
+        let named = Some(folder.to_owned());
+        Ok(Self { folder: by_descriptor, named, lock: kept, _descriptor: None, spare: None })
+    }
+
+    /// The same for the user that the service is from now on. A folder with a name must be ours alone. What systemd kept for a service
+    /// of another user cannot be opened: then it is given up, and a new file system takes its place.
+    ///
+    /// # Errors
+    /// Others may write the folder, or there is no new file system.
+    pub fn ours(mut self) -> Result<Self, KeepError> {
+        self.require_ours()?;
+        if self.named.is_some() || is_usable(&self.folder) {
+            self.spare = None;
+            return Ok(self);
         }
-        Ok(Self { folder: folder.to_owned(), _lock: kept, _descriptor: None })
+        let spare = self.spare.take();
+        drop(self);
+        Self::anew(spare)
+    }
+
+    /// Checks that a folder with a name is ours alone: nothing that others put there may be gone on with.
+    fn require_ours(&self) -> Result<(), KeepError> {
+        let Some(named) = &self.named else { return Ok(()) };
+        let attributes = self.lock.metadata();
+        let attributes = attributes.map_err(|source| KeepError::Folder { folder: named.clone(), source })?;
+        let is_ours = attributes.uid() == geteuid().as_raw() && attributes.mode() & 0o022 == 0;
+        if is_ours { Ok(()) } else { Err(KeepError::Shared(named.clone())) }
+    }
+
+    /// The same to remove what is kept: root may do that with what belongs to the user of the service.
+    pub fn to_release(folder: &Path) -> Result<Self, KeepError> {
+        let named = Some(folder.to_owned());
+        let keeper = Self { folder: folder.to_owned(), named, lock: lock(folder)?, _descriptor: None, spare: None };
+        if !geteuid().is_root() {
+            keeper.require_ours()?;
+        }
+        Ok(keeper)
     }
 
     /// By systemd: what it kept, else what it was given for us, else what we can make.
@@ -106,15 +145,39 @@ impl Keeper {
         if new.is_some() {
             tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(NEW)], &[])?;
         }
-        let descriptor = if let Some(kept) = kept {
-            kept
-        } else {
-            let descriptor = new.take().map_or_else(make, Ok)?;
-            put(NAME, descriptor.as_fd())?;
-            descriptor
-        };
+        match kept.map(Self::of_descriptor) {
+            None => Self::begin(new),
+            Some(Err(KeepError::Folder { source, .. })) if is_denied(&source) => Self::anew(new),
+            Some(kept) => Ok(Self { spare: new, ..kept? }),
+        }
+    }
+
+    /// In a file system of which systemd has the only other descriptor.
+    fn of_descriptor(descriptor: OwnedFd) -> Result<Self, KeepError> {
         let folder = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-        Ok(Self { _lock: lock(&folder)?, folder, _descriptor: Some(descriptor) })
+        let lock = lock(&folder)?;
+        if lock.metadata().is_ok_and(|attributes| attributes.uid() == geteuid().as_raw()) {
+            // Every user may write a new one. Nobody else comes to it, but root gives away only what is closed to others.
+            let _ = lock.set_permissions(Permissions::from_mode(0o700));
+        }
+        Ok(Self { lock, folder, named: None, _descriptor: Some(descriptor), spare: None })
+    }
+
+    /// In a `new` file system, or else one that we can make.
+    fn begin(new: Option<OwnedFd>) -> Result<Self, KeepError> {
+        let descriptor = new.map_or_else(make, Ok)?;
+        put(NAME, descriptor.as_fd())?;
+        Self::of_descriptor(descriptor)
+    }
+
+    /// The same in place of one that we may not use: else no later process could use it either.
+    fn anew(new: Option<OwnedFd>) -> Result<Self, KeepError> {
+        tracing::warn!(
+            "what systemd kept belongs to another user, as whom the service ran before, and is given up: what moved since that service \
+             ended is not counted"
+        );
+        tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(NAME)], &[])?;
+        Self::begin(new)
     }
 
     /// The folder.
@@ -134,6 +197,20 @@ pub fn store() -> Result<(), KeepError> {
     let mut closed = [PollFd::new(end.as_fd(), PollFlags::empty())];
     poll(&mut closed, PollTimeout::from(STORE_PATIENCE_MS)).map_err(|error| KeepError::Systemd(error.into()))?;
     Ok(())
+}
+
+/// Whether we may use a folder and what was put into it. What is in its folders belongs to the same user as they do.
+fn is_usable(folder: &Path) -> bool {
+    let may = |path: &Path, how| faccessat(AT_FDCWD, path, how, AtFlags::AT_EACCESS) != Err(Errno::EACCES);
+    let folder = folder.join(".");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    // A name with a dot is the kernel's own (`maps.debug`): it lets nobody else make one.
+    let mut ours = entries.filter(|entry| !entry.file_name().as_encoded_bytes().contains(&b'.'));
+    may(&folder, AccessFlags::all()) && ours.all(|entry| may(&entry.path(), AccessFlags::R_OK | AccessFlags::W_OK))
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// systemd looks whether a descriptor it keeps was closed at the other end, and takes some for that: so not this one.
@@ -190,6 +267,8 @@ fn make() -> Result<OwnedFd, KeepError> {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::{Uid, setfsuid};
+
     use super::*;
 
     #[test]
@@ -198,6 +277,30 @@ mod tests {
         let within = folder.path().join("kept");
         assert!(matches!(Keeper::in_folder(&within), Err(KeepError::NotBpf(_))));
         assert!(!within.exists());
+    }
+
+    #[test]
+    fn what_another_user_kept_is_of_no_use() {
+        let Ok(descriptor) = make() else { return };
+        let keeper = Keeper::of_descriptor(descriptor).unwrap();
+        let mode = |path: PathBuf| path.metadata().unwrap().mode() & 0o7777;
+        assert_eq!(mode(keeper.folder().join(".")), 0o700, "closed to others");
+        let open_to = |mode| keeper.lock.set_permissions(Permissions::from_mode(mode)).unwrap();
+        // Of this thread alone.
+        let as_another = || {
+            std::thread::scope(|scope| {
+                let look = || {
+                    setfsuid(Uid::from_raw(4_242));
+                    is_usable(&keeper.folder())
+                };
+                scope.spawn(look).join().unwrap()
+            })
+        };
+        assert!(is_usable(&keeper.folder()) && !as_another());
+        open_to(0o1777);
+        assert!(as_another(), "nothing is in it");
+        DirBuilder::new().mode(0o700).create(keeper.folder().join("generation-1")).unwrap();
+        assert!(is_usable(&keeper.folder()) && !as_another());
     }
 
     #[test]

@@ -6,4 +6,5 @@ pub mod keep;
 pub mod last_words;
 pub mod logging;
 pub mod notify;
+pub mod peer;
 pub mod privileges;

@@ -31,7 +31,7 @@ fn period(timeout: Duration) -> Option<Duration> {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("systemd could not be told: {error}");
+        tracing::warn!("systemd could not be notified: {error}");
     }
 }
 

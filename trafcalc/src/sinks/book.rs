@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::log::{Former, Piece, Told};
 use super::outlet::{Item, Outlet, Sink};
-use super::{Format as _, Json, SinkError};
-use crate::book::{AccountKey, Book, BookError, Commit, Gap, Last, Mark, Moved, Opened, SetAside, Telling, Trouble};
-use crate::report::{GapRecord, Report, Stamp};
+use super::{Format, Json, SinkError};
+use crate::book::{
+    AccountKey, Book, BookError, Check, Commit, Gap, Last, Mark, Moved, Opened, Quotas, Reached, SetAside, Telling,
+    Trouble,
+};
+use crate::report::{Beside, GapRecord, QuotaRecord, Report, Stamp};
 
 /// The name of the log among the sinks of the book.
 pub const LOG: &str = "log";
@@ -32,7 +34,7 @@ pub struct Booking {
     pub commit: Commit,
     /// What records of it begin with.
     pub stamp: Stamp,
-    /// What the log is told; `None` where the book alone is cut.
+    /// What the log is told beside gaps; `None` where the book alone is cut.
     pub report: Option<Report>,
 }
 
@@ -44,6 +46,25 @@ impl Booking {
     fn quarter(&self) -> u64 {
         let middle = self.commit.end.checked_sub(self.commit.monotonic / 2).unwrap_or(self.commit.end);
         middle.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() / QUARTER.as_secs())
+    }
+
+    /// Appends all that the log is told of it.
+    pub fn encode(&self, format: &dyn Format, out: &mut Vec<u8>) {
+        // The sink writes nothing but UTF-8.
+        format.encode_json(&String::from_utf8(self.gap_records(None)).unwrap_or_default(), out);
+        if let Some(report) = &self.report {
+            format.encode(report, out);
+        }
+    }
+
+    /// Its gaps and this one, as JSON.
+    fn gap_records(&self, more: Option<&Gap>) -> Vec<u8> {
+        let mut records = Vec::new();
+        for Gap { from, to, cause } in self.commit.gaps.iter().chain(more) {
+            let stamp = self.stamp.clone();
+            Json::encode_gap(&GapRecord { stamp, from: *from, to: *to, cause: cause.clone() }, &mut records);
+        }
+        records
     }
 }
 
@@ -118,8 +139,12 @@ fn merge_moved(into: &mut Vec<Moved>, next: Vec<Moved>) {
     }
 }
 
-/// Opens the book, as at the start; called again where that failed then.
-pub type Open = Box<dyn Fn() -> Result<(Book, Opened), BookError> + Send>;
+/// Opens the book, as at the start; called again where that failed then, or where the book was set aside. One that is made begins at the
+/// given time.
+pub type Open = Box<dyn Fn(SystemTime) -> Result<(Book, Opened), BookError> + Send>;
+
+/// Called with what is told once it is booked: what is beside a report, and the report where the book alone is not cut.
+pub type Follower = Box<dyn Fn(&Beside, Option<&Report>) + Send>;
 
 /// Who counts.
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +182,9 @@ pub struct BookSink {
     /// What is wrong with a book that is read through meanwhile.
     damage: mpsc::Receiver<String>,
     trimmed: Option<SystemTime>,
+    /// How much who may move.
+    quotas: Option<Quotas>,
+    follower: Option<Follower>,
 }
 
 impl BookSink {
@@ -186,6 +214,8 @@ impl BookSink {
             held: None,
             damage: mpsc::channel().1,
             trimmed: None,
+            quotas: None,
+            follower: None,
         };
         if let Some(book) = book
             && let Err(error) = sink.begin(book)
@@ -193,6 +223,18 @@ impl BookSink {
             tracing::error!("{error}; counting goes on, and each report tries again");
         }
         sink
+    }
+
+    /// Has the log told where steps of `quotas` are reached.
+    #[must_use]
+    pub fn watching(self, quotas: Option<Quotas>) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// The same, which calls `follower` with each report that is booked.
+    #[must_use]
+    pub fn followed_by(self, follower: Option<Follower>) -> Self {
+        Self { follower, ..self }
     }
 
     fn begin(&mut self, mut book: Book) -> Result<(), BookError> {
@@ -204,7 +246,15 @@ impl BookSink {
         }
         self.set_aside = book.set_aside().cloned().or_else(|| self.set_aside.take());
         // What is told of a former book is no matter.
-        self.damage = book.unchecked().map_or_else(|| mpsc::channel().1, read_through);
+        self.damage = match book.unchecked() {
+            Ok(None) => mpsc::channel().1,
+            Ok(Some(check)) => read_through(check),
+            Err(error) => {
+                tracing::warn!("{error}; the book is not read through");
+                mpsc::channel().1
+            }
+        };
+        self.quotas.iter_mut().for_each(Quotas::forget);
         self.give_former(&book)?;
         self.book = Some(book);
         Ok(())
@@ -214,7 +264,7 @@ impl BookSink {
     fn look_at_wal(&mut self) {
         let bytes = self.book.as_ref().map_or(0, Book::wal_bytes);
         let held = (bytes > LONG_WAL_BYTES).then(|| {
-            format!("its -wal file has {bytes} bytes: somebody who reads the book for long keeps it from shrinking")
+            format!("its -wal file has {bytes} bytes: a reader with a long transaction keeps it from shrinking")
         });
         if let (None, Some(sentence)) = (&self.held, &held) {
             tracing::warn!("the book: {sentence}");
@@ -295,7 +345,7 @@ impl BookSink {
 
     /// Opens the book, and notes the time that was not counted before it.
     fn open(&mut self, until: SystemTime) -> Result<(), BookError> {
-        let (book, opened) = (self.open)()?;
+        let (book, opened) = (self.open)(until)?;
         if let Some(aside) = &opened.set_aside {
             tracing::error!("{aside}");
         }
@@ -323,41 +373,63 @@ impl BookSink {
         self.hear_told();
         let Some(book) = &mut self.book else { return Ok(None) };
         let (gap, told) = (self.gap.as_ref(), self.unnoted.as_ref().map(|mark| (LOG, mark)));
-        let records = records(booking, gap);
-        book.commit_telling(&booking.commit, &Telling { records: records.as_deref(), gap, told })?;
+        let telling = Telling { records: None, gap, told };
+        let mut beside = Beside { gaps: booking.gap_records(gap), quotas: Vec::new() };
+        let tell = |reached: &[Reached]| {
+            beside.quotas.clear();
+            for reached in reached {
+                Json::encode_quota(&quota_record(booking.stamp.clone(), reached), &mut beside.quotas);
+            }
+            records(booking, &beside)
+        };
+        let records = book.commit_watching(&booking.commit, &telling, self.quotas.as_mut(), tell)?;
         (self.gap, self.unnoted) = (None, None);
+        if let Some(follower) = self.follower.as_ref().filter(|_| booking.report.is_some() || !beside.is_empty()) {
+            follower(&beside, booking.report.as_ref());
+        }
         let Stamp { epoch, seq, .. } = booking.stamp;
         Ok(records.map(|records| Former { epoch, seq, records }))
     }
 }
 
-/// Reads through the book at `path` in a thread of its own, for which nobody waits; gives where it tells what is wrong.
-fn read_through(path: PathBuf) -> mpsc::Receiver<String> {
+/// Reads through a book in a thread of its own, for which nobody waits; gives where it tells what is wrong.
+fn read_through(check: Check) -> mpsc::Receiver<String> {
     let (tell, damage) = mpsc::channel();
-    let work = move || match Book::check(&path) {
+    let work = move || match check.read_through() {
         // Where nobody listens any more the service ends.
         Ok(Some(why)) => drop(tell.send(why)),
         Ok(None) => tracing::debug!("the book is sound"),
         Err(error) => tracing::warn!("{error}"),
     };
     if let Err(error) = thread::Builder::new().name("book-check".to_owned()).spawn(work) {
-        tracing::warn!("starting a thread failed: {error}; the book is not read through");
+        tracing::warn!("starting a thread failed: {error}; the book is not checked");
     }
     damage
 }
 
 /// What the log is told of a booking, as JSON.
-fn records(booking: &Booking, gap: Option<&Gap>) -> Option<String> {
-    let mut records = Vec::new();
-    if let Some(Gap { from, to, cause }) = gap {
-        let stamp = booking.stamp.clone();
-        Json::encode_gap(&GapRecord { stamp, from: *from, to: *to, cause: cause.clone() }, &mut records);
-    }
+fn records(booking: &Booking, beside: &Beside) -> Option<String> {
+    let mut records = [&beside.gaps[..], &beside.quotas].concat();
     if let Some(report) = &booking.report {
         Json.encode(report, &mut records);
     }
     // The sink writes nothing but UTF-8.
     (!records.is_empty()).then(|| String::from_utf8(records).unwrap_or_default())
+}
+
+fn quota_record(stamp: Stamp, reached: &Reached) -> QuotaRecord {
+    let time = |second: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(second).unwrap_or_default());
+    QuotaRecord {
+        stamp,
+        quota: reached.quota.clone(),
+        percent: reached.step,
+        used_bytes: reached.used,
+        limit_bytes: reached.limit,
+        direction: reached.direction.name(),
+        period: reached.period.name(),
+        from: time(reached.seconds.start),
+        to: time(reached.seconds.end),
+    }
 }
 
 impl Sink<Booking> for BookSink {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::Format;
-use crate::report::{GapRecord, Report};
+use crate::report::{GapRecord, QuotaRecord, Report};
 
 /// The format `json`.
 pub struct Json;
@@ -16,11 +16,15 @@ impl Json {
     pub(super) fn encode_gap(gap: &GapRecord, out: &mut Vec<u8>) {
         line(gap, out);
     }
+
+    /// Appends one record.
+    pub(super) fn encode_quota(quota: &QuotaRecord, out: &mut Vec<u8>) {
+        line(quota, out);
+    }
 }
 
 impl Format for Json {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
-        report.gaps.iter().for_each(|gap| line(gap, out));
         report.steps.iter().for_each(|step| line(step, out));
         report.accounts.iter().for_each(|account| line(account, out));
         line(&report.summary, out);

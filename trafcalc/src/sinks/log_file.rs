@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::{Destination, SinkError, write_error};
-use crate::lock::{Lock, NotLocked};
+use crate::lock::{Lock, NotLocked, is_taken};
 
 /// Permissions of a new log: who was on the line when is not everybody's business. A umask takes more away.
 const MODE: u32 = 0o640;
@@ -76,12 +76,13 @@ impl LogFile {
         match self.reopen() {
             Ok(()) => {
                 let what = if is_deleted { "deleted" } else { "renamed" };
-                tracing::warn!("{}: was {what}, and no SIGHUP came: a new one is begun", self.path.display());
+                tracing::warn!("{}: was {what}, without a SIGHUP: a new log is begun", self.path.display());
                 Ok(())
             }
+            Err(SinkError::Open { path, source }) if is_deleted => Err(SinkError::Deleted { path, source }),
             Err(error) if is_deleted => Err(error),
             Err(error) => {
-                tracing::warn!("{error}; what it was renamed to is written on");
+                tracing::warn!("{error}; writing goes on to the renamed file");
                 Ok(())
             }
         }
@@ -241,6 +242,14 @@ fn ends_a_line(path: &Path) -> bool {
     read.is_err() || last == *b"\n"
 }
 
+/// Checks that no other process writes the log at `path`. Makes and changes nothing.
+///
+/// # Errors
+/// [`SinkError::Taken`] if one does.
+pub fn require_free(path: &Path) -> Result<(), SinkError> {
+    if is_taken(&lock_path(path)) { Err(SinkError::Taken(path.to_owned())) } else { Ok(()) }
+}
+
 fn lock(path: &Path) -> Result<Lock, SinkError> {
     let place = lock_path(path);
     Lock::take(&place).map_err(|refused| match refused {
@@ -250,8 +259,9 @@ fn lock(path: &Path) -> Result<Lock, SinkError> {
     })
 }
 
-/// Hidden, so that nobody who rotates or reads all logs of a folder takes it for one.
-fn lock_path(path: &Path) -> PathBuf {
+/// Where the lock of a log is. Hidden, so that nobody who rotates or reads all logs of a folder takes it for one.
+#[must_use]
+pub fn lock_path(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push("-lock");

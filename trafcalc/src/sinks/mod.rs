@@ -9,17 +9,19 @@ mod log_file;
 mod logfmt;
 mod outlet;
 mod stdout;
+mod table;
 
 use std::path::{Path, PathBuf};
 
-pub use book::{BookSink, Booking, Counting, LOG};
+pub use book::{BookSink, Booking, Counting, Follower, LOG};
 pub use json::Json;
 pub(crate) use json::{is_unsafe, value as write_json};
 pub use log::{Former, Log, Piece, Told};
-pub use log_file::LogFile;
+pub use log_file::{LogFile, lock_path, require_free};
 pub use logfmt::Logfmt;
 pub use outlet::{Condition, Item, Outlet, Sink, Untaken, Watch};
 pub use stdout::Stdout;
+pub use table::Table;
 
 use crate::book::BookError;
 use crate::report::Report;
@@ -70,6 +72,17 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
+    /// It was deleted, and its folder is not ours to make files in.
+    #[error(
+        "{}: was deleted, and cannot be made again ({source}): as root, systemctl reload trafcalc makes it; until then reports wait",
+        path.display()
+    )]
+    Deleted {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// It is a directory, a pipe or a socket.
     #[error("{}: is neither a file nor a character device", .0.display())]
     NotAFile(PathBuf),
@@ -77,7 +90,7 @@ pub enum SinkError {
     #[error("{}: is a symbolic link; name the file itself", .0.display())]
     Link(PathBuf),
     /// Others than its owner may put files beside it.
-    #[error("{}: everybody may make files in this folder, also one in the place of the log", .0.display())]
+    #[error("{}: every user may create files in this folder, also one in place of the log", .0.display())]
     OpenFolder(PathBuf),
     /// Others have made it.
     #[error("{}: belongs to user {uid}, who could write it, too", path.display())]
@@ -88,7 +101,7 @@ pub enum SinkError {
         uid: u32,
     },
     /// What keeps others from writing it cannot be made.
-    #[error("{}: its lock {} cannot be made: {source}", path.display(), lock.display())]
+    #[error("{}: its lock {} cannot be created: {source}", path.display(), lock.display())]
     Lock {
         /// The log.
         path: PathBuf,
@@ -109,13 +122,13 @@ pub enum SinkError {
         source: std::io::Error,
     },
     /// It was not written in time.
-    #[error("it was not taken in time")]
+    #[error("it was not written in time")]
     Stuck,
     /// The book was not written.
     #[error(transparent)]
     Book(Box<BookError>),
     /// Whoever was reading has gone.
-    #[error("the reader of standard output has gone")]
+    #[error("standard output was closed by its reader")]
     ReaderGone,
 }
 

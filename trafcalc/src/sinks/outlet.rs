@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SinkError;
 
@@ -45,7 +45,7 @@ pub trait Sink<T>: Send + 'static {
 }
 
 /// How a sink does.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Condition {
     /// Reports that wait to be taken.
     pub waiting: usize,
@@ -341,7 +341,10 @@ impl<T, S: Sink<T>> Worker<T, S> {
             Ok(()) => self.shared.lock().refresh = false,
             Err(error) => {
                 self.shared.lock().errors += 1;
-                tracing::error!("{error}; the old {} is written on, and each report tries again", self.sink.name());
+                tracing::error!(
+                    "{error}; writing goes on to the old {}, and each report tries again",
+                    self.sink.name()
+                );
             }
         }
     }

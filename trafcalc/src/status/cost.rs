@@ -2,10 +2,10 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Numbers that cannot be read are left out.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Cost {
     /// Processor time of the process since its start, in seconds. What runs in the kernel at the expense of those who
     /// send and receive is not in it.

@@ -3,30 +3,59 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
-/// For the user and the group of the service. To connect is to write.
-const PERMISSIONS: u32 = 0o660;
+/// Who may connect to a socket. To connect is to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// The user and the group of the service, who are told its status.
+    Service,
+    /// Everybody, who is told of reports what he may see.
+    Everybody,
+}
 
-/// Why the service cannot tell its status.
+impl For {
+    const fn permissions(self) -> u32 {
+        match self {
+            Self::Service => 0o660,
+            Self::Everybody => 0o666,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "status",
+            Self::Everybody => "reports",
+        }
+    }
+}
+
+/// Why the service cannot tell anything.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// It cannot be made.
-    #[error("{}: the status socket cannot be made: {source}", path.display())]
+    #[error("{}: the {} socket cannot be created: {source}", path.display(), whom.name())]
     Make {
+        /// For whom.
+        whom: For,
         /// Where.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// Somebody listens there already.
-    #[error("{}: another trafcalc tells its status there", .0.display())]
-    InUse(PathBuf),
+    #[error("{}: another trafcalc serves its {} there", path.display(), whom.name())]
+    InUse {
+        /// For whom.
+        whom: For,
+        /// Where.
+        path: PathBuf,
+    },
 }
 
 /// Where clients come from.
@@ -38,41 +67,57 @@ pub struct Socket {
     pub name: SocketName,
 }
 
-/// The file that the socket is in the tree of files; removed when dropped.
+/// The file that the socket is in the tree of files; removed when dropped, unless another socket has its place by then.
 #[derive(Debug)]
-pub struct SocketName(PathBuf);
+pub struct SocketName {
+    path: PathBuf,
+    /// Which file it is: its device and its number there.
+    file: Option<(u64, u64)>,
+}
+
+impl SocketName {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: file(path) }
+    }
+}
 
 impl Socket {
-    /// Listens at `path`, for the service's user and group. A socket that a dead service left there is replaced.
-    pub fn listen(path: &Path) -> Result<Self, SocketError> {
-        match bind(path) {
+    /// Listens at `path`. A socket that a dead service left there is replaced.
+    pub fn listen(path: &Path, whom: For) -> Result<Self, SocketError> {
+        match bind(path, whom.permissions()) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && is_dead_socket(path) => {
-                fs::remove_file(path).and_then(|()| bind(path))
+                fs::remove_file(path).and_then(|()| bind(path, whom.permissions()))
             }
             result => result,
         }
-        .map(|listener| Self { listener, name: SocketName(path.to_owned()) })
+        .map(|listener| Self { listener, name: SocketName::of(path) })
         .map_err(|source| match source.kind() {
-            ErrorKind::AddrInUse if is_socket(path) => SocketError::InUse(path.to_owned()),
-            _ => SocketError::Make { path: path.to_owned(), source },
+            ErrorKind::AddrInUse if is_socket(path) => SocketError::InUse { whom, path: path.to_owned() },
+            _ => SocketError::Make { whom, path: path.to_owned(), source },
         })
     }
 }
 
 impl Drop for SocketName {
     fn drop(&mut self) {
-        // The next service replaces what cannot be removed.
-        let _ = fs::remove_file(&self.0);
+        if self.file.is_some() && file(&self.path) == self.file {
+            // The next service replaces what cannot be removed.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
+fn file(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn bind(path: &Path, permissions: u32) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The file gets the permissions of the socket less the umask (kernel: `unix_bind_bsd`), so never more than these.
-    fchmod(&socket, Mode::from_bits_truncate(PERMISSIONS))?;
+    fchmod(&socket, Mode::from_bits_truncate(permissions))?;
     nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-    fs::set_permissions(path, Permissions::from_mode(PERMISSIONS))?;
+    fs::set_permissions(path, Permissions::from_mode(permissions))?;
     listen(&socket, Backlog::MAXCONN)?;
     Ok(socket.into())
 }
@@ -102,21 +147,36 @@ mod tests {
     fn it_is_for_the_user_and_the_group_and_vanishes_with_the_service() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let socket = Socket::listen(&path).unwrap();
+        let socket = Socket::listen(&path, For::Service).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         drop(socket);
         assert!(!path.exists());
+        let _socket = Socket::listen(&path, For::Everybody).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
     }
 
     #[test]
     fn a_living_service_is_not_pushed_aside_but_a_dead_one_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let first = Socket::listen(&path).unwrap();
-        assert!(matches!(Socket::listen(&path), Err(SocketError::InUse(_))));
+        let first = Socket::listen(&path, For::Service).unwrap();
+        assert!(matches!(Socket::listen(&path, For::Service), Err(SocketError::InUse { .. })));
         assert!(first.listener.accept().is_ok(), "it is asked whether it lives");
         drop(UnixListener::bind(folder.path().join("dead")).unwrap());
-        assert!(Socket::listen(&folder.path().join("dead")).is_ok());
+        assert!(Socket::listen(&folder.path().join("dead"), For::Service).is_ok());
+    }
+
+    #[test]
+    fn what_another_service_has_put_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let first = Socket::listen(&path, For::Service).unwrap();
+        fs::rename(&path, folder.path().join("moved")).unwrap();
+        let second = Socket::listen(&path, For::Service).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
     }
 
     #[test]
@@ -141,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         fs::write(&path, "kept").unwrap();
-        assert!(matches!(Socket::listen(&path), Err(SocketError::Make { .. })));
+        assert!(matches!(Socket::listen(&path, For::Service), Err(SocketError::Make { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
     }
 }

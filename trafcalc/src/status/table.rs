@@ -2,106 +2,106 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use super::verdict::{trouble, verdict};
+use super::{Cost, Status};
+use crate::report::{Summary, rfc3339};
+use crate::sinks::is_unsafe;
 
-use crate::capture::Health;
-
-/// Numbers of the summary that are no trouble.
-const NO_TROUBLE: [&str; 2] = ["pending_bytes", "audited_total"];
-
-/// A log that has waited for longer is in trouble, in seconds.
-const SLOW_S: f64 = 5.0;
-
-/// One line for each thing that was told.
+/// A verdict, and one line for each thing that was told.
 #[must_use]
-pub fn table(status: &Value) -> String {
-    let summary = &status["summary"];
+pub fn table(status: &Status) -> String {
+    let summary = &status.summary;
     let mut lines = vec![
-        ("service", format!("trafcalc {}, process {}", word(&status["version"]), word(&status["pid"]))),
+        ("service", format!("trafcalc {}, process {}", printable(&status.version), status.pid)),
         ("backend", backend(summary)),
     ];
-    lines.extend(summary["declined"].as_array().into_iter().flatten().map(|sentence| ("not", word(sentence))));
+    lines.extend(summary.declined.iter().map(|sentence| ("not", printable(sentence))));
+    if !summary.waiting_for.is_empty() {
+        lines.push(("waits for", printable(&summary.waiting_for.join(", "))));
+    }
+    let time = |time| rfc3339::text(time).unwrap_or_default();
     lines.extend([
-        ("since", word(&summary["since"])),
-        ("until", format!("{}, {:.1} s ago", word(&summary["time"]), status["age_s"].as_f64().unwrap_or_default())),
-        ("accounts", word(&summary["accounts"])),
-        ("sent", format!("{} bytes", word(&summary["sent_bytes_total"]))),
-        ("received", format!("{} bytes", word(&summary["received_bytes_total"]))),
-        ("pending", format!("{} bytes", summary["pending_bytes"].as_u64().unwrap_or_default())),
+        ("since", time(summary.since)),
+        ("until", format!("{}, {:.1} s ago", time(summary.stamp.time), status.age_s)),
+        ("accounts", summary.accounts.to_string()),
+        ("sent", format!("{} bytes", summary.sent_bytes_total)),
+        ("received", format!("{} bytes", summary.received_bytes_total)),
+        ("pending", format!("{} bytes", summary.health.pending_bytes)),
         ("health", health(status)),
-        ("cost", cost(status)),
+        ("privileges", printable(&status.privileges)),
+        ("cost", cost(&status.cost)),
     ]);
-    let mut text = String::new();
+    let mut text = verdict(status) + "\n";
     for (name, value) in lines {
-        let _ = writeln!(text, "{name:<10}{value}");
+        let _ = writeln!(text, "{name:<11}{value}");
     }
     text
 }
 
-fn backend(summary: &Value) -> String {
-    let details: Vec<_> = ["attach", "method"].iter().filter_map(|name| summary.get(name)).map(word).collect();
-    let backend = word(&summary["backend"]);
+/// Who counts, and how.
+#[must_use]
+pub fn backend(summary: &Summary) -> String {
+    let details: Vec<_> =
+        [&summary.attach, &summary.method].into_iter().flatten().map(|word| printable(word)).collect();
+    let backend = printable(&summary.backend);
     if details.is_empty() { backend } else { format!("{backend} ({})", details.join(", ")) }
 }
 
 /// The numbers that are not 0, and what keeps the log from being written.
-fn health(status: &Value) -> String {
-    let summary = &status["summary"];
-    let names =
-        ["unattributed_bytes_total"].iter().chain(Health::NAMES).chain(&["log_errors_total", "book_errors_total"]);
-    let told = names
-        .filter(|name| !NO_TROUBLE.contains(name))
-        .filter_map(|name| Some((name, summary.get(*name).filter(|value| !value.is_null())?)));
-    let mut told: Vec<_> = told.map(|(name, value)| format!("{name}={}", word(value))).collect();
-    told.extend(["book", "log"].into_iter().filter_map(|name| trouble(name, &status[name])));
+fn health(status: &Status) -> String {
+    let mut told = status.summary.remarks();
+    told.extend(status.book.as_ref().and_then(|book| trouble("book", book)));
+    told.extend(trouble("log", &status.log));
     if told.is_empty() { "nothing was lost, nothing was left out".to_owned() } else { told.join(" ") }
 }
 
-/// What keeps the log or the book from being written.
-fn trouble(name: &str, condition: &Value) -> Option<String> {
-    let waiting = || word(&condition["waiting"]);
-    if let Some(error) = condition.get("error") {
-        return Some(format!("{name}: {} reports wait: {}", waiting(), word(error)));
-    }
-    if let Some(waiting_s) = condition["waiting_s"].as_f64().filter(|time| *time > SLOW_S) {
-        return Some(format!("{name}: {} reports wait, for {waiting_s:.0} s: nobody takes them", waiting()));
-    }
-    condition.get("note").map(|note| format!("{name}: {}", word(note)))
+fn cost(cost: &Cost) -> String {
+    let told = [
+        cost.cpu_s.map(|time| format!("{time} s of processor time")),
+        cost.resident_bytes.map(|bytes| format!("{bytes} bytes of memory")),
+        cost.event_ns.map(|time| format!("{time} ns an event")),
+    ];
+    told.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn cost(status: &Value) -> String {
-    let told =
-        [("cpu_s", " s of processor time"), ("resident_bytes", " bytes of memory"), ("event_ns", " ns an event")];
-    let told = told.iter().filter_map(|(name, unit)| status.get(name).map(|value| format!("{}{unit}", word(value))));
-    told.collect::<Vec<_>>().join(", ")
-}
-
-/// A text without quotation marks, or a number. Nothing in it can move the cursor of a terminal.
-fn word(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// A text in which nothing can move the cursor of a terminal or the direction of its text.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::report::samples;
     use crate::sinks::Condition;
-    use crate::status::{Latest, Status};
+    use crate::status::Latest;
 
     fn of(change: impl FnOnce(&mut Value)) -> String {
-        let status = Status::new(&Latest::new(samples::report().summary), Condition::default(), None);
+        let status =
+            Status::new(&Latest::new(samples::report().summary), 60.0, "none kept", Condition::default(), None);
         let mut value = serde_json::from_str(&status.json()).unwrap();
         change(&mut value);
-        table(&value)
+        table(&serde_json::from_value(value).unwrap())
     }
 
     #[test]
     fn everything_that_is_told_has_a_line() {
         let table = of(|_| ());
-        for name in
-            ["service", "backend", "since", "until", "accounts", "sent", "received", "pending", "health", "cost"]
-        {
+        for name in [
+            "service",
+            "backend",
+            "since",
+            "until",
+            "accounts",
+            "sent",
+            "received",
+            "pending",
+            "health",
+            "privileges",
+            "cost",
+        ] {
             assert!(table.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{table}");
         }
         assert!(!table.contains("null"), "{table}");
@@ -109,21 +109,24 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_is_told_of_health() {
-        let healthy = of(|value| value["summary"]["unattributed_bytes_total"] = Value::Null);
-        assert!(healthy.contains("health    nothing was lost, nothing was left out\n"), "{healthy}");
+        let healthy = of(|value| value["summary"]["unattributed_bytes_total"] = 0.into());
+        assert!(healthy.contains("health     nothing was lost, nothing was left out\n"), "{healthy}");
         let ill = of(|value| value["summary"]["gaps"] = 3.into());
         assert!(ill.contains("gaps=3"), "{ill}");
-        let failing = of(|value| value["log"] = serde_json::json!({"waiting": 2, "error": "no room"}));
+        let failing =
+            of(|value| value["log"] = serde_json::json!({"waiting": 2, "error": "no room", "errors_total": 1}));
         assert!(failing.contains("log: 2 reports wait: no room") && !failing.contains("nothing was lost"), "{failing}");
-        let stuck = of(|value| value["log"] = serde_json::json!({"waiting": 2, "waiting_s": 6.4}));
+        let stuck = of(|value| value["log"] = serde_json::json!({"waiting": 2, "waiting_s": 6.4, "errors_total": 0}));
         assert!(stuck.contains("log: 2 reports wait, for 6 s: nobody takes them"), "{stuck}");
-        let anew = of(|value| value["book"] = serde_json::json!({"waiting": 0, "note": "it was set aside"}));
+        let anew = of(|value| {
+            value["book"] = serde_json::json!({"waiting": 0, "note": "it was set aside", "errors_total": 0});
+        });
         assert!(anew.contains("book: it was set aside") && !anew.contains("nothing was lost"), "{anew}");
     }
 
     #[test]
     fn nothing_moves_the_cursor() {
         let table = of(|value| value["summary"]["declined"] = serde_json::json!(["ebpf:\u{1b}[2J\nx"]));
-        assert!(table.contains("not       ebpf: [2J x\n"), "{table}");
+        assert!(table.contains("not        ebpf: [2J x\n"), "{table}");
     }
 }

@@ -83,7 +83,7 @@ impl Apt {
 }
 
 /// The address from which the machine itself takes packages of this archive, or else the one beside another of Debian's.
-fn mirror(archive: &str) -> Result<String> {
+pub(super) fn mirror(archive: &str) -> Result<String> {
     let used = shell::output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
     among(&used, archive).with_context(|| format!("apt on this machine knows no archive of Debian's, as {archive} is"))
 }

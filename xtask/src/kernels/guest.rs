@@ -1,12 +1,16 @@
 //! The guests: which kernel, which backends must work on it, and what its first process does.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::Result;
 
+use super::debian;
 use super::initramfs::Initramfs;
-use super::kernel::{Kernel, Source};
+use super::kernel::{self, Kernel, Source};
 use super::payload::{PROGRAM, Payload, TESTS};
+use crate::shell;
 
 /// A kernel and what must work on it.
 pub(super) struct Guest {
@@ -18,6 +22,11 @@ pub(super) struct Guest {
     hides_btf: bool,
     /// Run only when it is named.
     pub(super) is_optional: bool,
+    /// The systemd that is its first process, if not a shell.
+    pub(super) systemd: Option<Source>,
+    /// The suite of the Debian that it is, with a disk, if it is more than a kernel and what the scenarios need. The package is
+    /// installed there.
+    pub(super) debian: Option<&'static str>,
 }
 
 /// The packet backend has guests of its own: nothing in the kernel changes below it. There is no eBPF before 5.13.
@@ -28,11 +37,24 @@ const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
 /// Another processor may do in another order what both backends ask memory for.
 const ALL: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint,packet";
 
-const DEFAULT: Guest =
-    Guest { name: "", source: Source::BOOKWORM_6_1, targets: EBPF_NEW, hides_btf: false, is_optional: false };
+const DEFAULT: Guest = Guest {
+    name: "",
+    source: Source::BOOKWORM_6_1,
+    targets: EBPF_NEW,
+    hides_btf: false,
+    is_optional: false,
+    systemd: None,
+    debian: None,
+};
+
+/// Of guests whose first process is systemd.
+const UNIT: &str = "ebpf:fentry";
+
+/// A whole Debian, which takes root to make.
+const SYSTEM: Guest = Guest { targets: UNIT, is_optional: true, ..DEFAULT };
 
 /// All of them, in an order that keeps two processors busy to the end.
-pub(super) const GUESTS: [Guest; 7] = [
+pub(super) const GUESTS: [Guest; 11] = [
     Guest { name: "newest", source: Source::SID, is_optional: true, ..DEFAULT },
     Guest { name: "arm64", source: Source::BOOKWORM_6_12_ARM64, targets: ALL, is_optional: true, ..DEFAULT },
     Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
@@ -40,13 +62,27 @@ pub(super) const GUESTS: [Guest; 7] = [
     Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
     Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: "packet", ..DEFAULT },
     Guest { name: "uml", source: Source::USER_MODE, targets: "packet", ..DEFAULT },
+    Guest { name: "systemd-252", targets: UNIT, systemd: Some(Source::SYSTEMD_252), ..DEFAULT },
+    Guest {
+        name: "systemd-257",
+        source: Source::BOOKWORM_6_12,
+        targets: UNIT,
+        systemd: Some(Source::SYSTEMD_257),
+        ..DEFAULT
+    },
+    Guest { name: "bookworm", debian: Some("bookworm"), ..SYSTEM },
+    Guest { name: "trixie", source: Source::BOOKWORM_6_12, debian: Some("trixie"), ..SYSTEM },
 ];
 
 /// Their names, for the command line.
-pub(super) const NAMES: [&str; 7] = ["newest", "arm64", "6.12", "6.1", "6.1-nobtf", "5.10", "uml"];
+pub(super) const NAMES: [&str; 11] =
+    ["newest", "arm64", "6.12", "6.1", "6.1-nobtf", "5.10", "uml", "systemd-252", "systemd-257", "bookworm", "trixie"];
+
+/// Those in which the package is installed.
+pub(super) const SYSTEMS: [&str; 2] = ["bookworm", "trixie"];
 
 /// What the scenarios need of modules; kTLS ciphers with four of them. Those that a kernel has built in are skipped.
-const MODULES: [&str; 11] =
+pub(super) const MODULES: [&str; 11] =
     ["ipv6", "8021q", "bridge", "tcp_diag", "udp_diag", "veth", "tun", "ctr", "ghash-generic", "gcm", "tls"];
 
 /// The first process, up to what differs between guests. A guest has no other way to say how it ended than a line on
@@ -75,10 +111,7 @@ pub(super) fn initramfs(kernel: &Kernel, payload: &Payload, steps: &str) -> Resu
     let mut files = Initramfs::default();
     payload.pack(&mut files)?;
     let mut init = INIT_HEAD.to_owned();
-    for (name, bytes) in kernel.modules(&MODULES)? {
-        files.file(&format!("/modules/{name}.ko"), 0o644, &bytes);
-        writeln!(init, "insmod /modules/{name}.ko")?;
-    }
+    add_modules(kernel, &mut files, &mut init)?;
     // qemu ends at a reboot, and a kernel that is a program would begin anew.
     let end = if kernel.is_user_mode { "poweroff" } else { "reboot" };
     write!(init, "{steps}\necho \"@@exit $?\"\n{end} -f\n")?;
@@ -86,15 +119,113 @@ pub(super) fn initramfs(kernel: &Kernel, payload: &Payload, steps: &str) -> Resu
     Ok(files.finish())
 }
 
+/// Adds the modules, and the steps that load them.
+fn add_modules(kernel: &Kernel, files: &mut Initramfs, steps: &mut String) -> Result<()> {
+    for (name, bytes) in kernel.modules(&MODULES)? {
+        files.file(&format!("/modules/{name}.ko"), 0o644, &bytes);
+        writeln!(steps, "insmod /modules/{name}.ko")?;
+    }
+    Ok(())
+}
+
+/// The target that systemd starts: our steps and what they write to. Nothing has to be masked then.
+const TARGET: &str = "[Unit]
+Wants=systemd-journald.service steps.service
+AllowIsolate=yes
+";
+
+const STEPS: &str = "[Unit]
+DefaultDependencies=no
+After=systemd-journald.service
+[Service]
+Type=oneshot
+ExecStart=/bin/busybox sh /test/steps
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+TimeoutStartSec=infinity
+";
+
+/// What systemd has not done by itself when its steps begin.
+const STEPS_HEAD: &str = "export PATH=/bin:/sbin HOME=/root
+/bin/busybox --install -s /bin 2>/dev/null
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+/bin/ip link set lo up
+systemd-sysusers trafcalc.conf
+";
+
+/// Where the unit of the service is.
+const SERVICE: &str = "/etc/systemd/system/trafcalc.service";
+/// What is installed beside it, by its name in `trafcalc/dist/`, and where.
+const SHIPPED: [(&str, &str); 5] = [
+    ("trafcalc.service", SERVICE),
+    ("trafcalc-alert.service", "/etc/systemd/system/trafcalc-alert.service"),
+    ("trafcalc-ebpf-only.conf", "/usr/share/doc/trafcalc/trafcalc-ebpf-only.conf"),
+    ("trafcalc.sysusers", "/usr/lib/sysusers.d/trafcalc.conf"),
+    ("trafcalc.tmpfiles", "/usr/lib/tmpfiles.d/trafcalc.conf"),
+];
+
 impl Guest {
-    /// All files of the guest.
-    pub(super) fn initramfs(&self, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
-        initramfs(kernel, payload, &self.steps(payload))
+    /// Its kernel; has all else that it is made of in the cache.
+    pub(super) fn fetch(&self) -> Result<Kernel> {
+        self.systemd.map_or(Ok(Vec::new()), kernel::systemd)?;
+        self.debian.map(debian::image).transpose()?;
+        kernel::fetch(self.source)
     }
 
-    fn steps(&self, payload: &Payload) -> String {
+    /// All files of the guest.
+    pub(super) fn initramfs(&self, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
+        match self.systemd {
+            None => initramfs(kernel, payload, &self.steps(payload)),
+            Some(source) => self.with_systemd(source, kernel, payload),
+        }
+    }
+
+    /// The same with systemd as the first process, which has our steps as a unit, and the unit that is shipped.
+    fn with_systemd(&self, source: Source, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
+        let mut files = Initramfs::merged();
+        for (path, file) in kernel::systemd(source)? {
+            files.file(&path, fs::metadata(&file)?.permissions().mode() & 0o755, &fs::read(file)?);
+        }
+        for folder in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/var/log"] {
+            files.folder(folder);
+        }
+        files.link("/init", "usr/lib/systemd/systemd");
+        files.file("/etc/machine-id", 0o444, b"0123456789abcdef0123456789abcdef\n");
+        files.file("/etc/os-release", 0o644, b"ID=guest\n");
+        files.file("/etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n");
+        files.file("/etc/group", 0o644, b"root:x:0:\nadm:x:4:\ntty:x:5:\nnogroup:x:65534:\n");
+        files.file("/etc/systemd/system/default.target", 0o644, TARGET.as_bytes());
+        files.file("/etc/systemd/system/steps.service", 0o644, STEPS.as_bytes());
+        for (name, path) in SHIPPED {
+            files.file(path, 0o644, &fs::read(shell::workspace().join("trafcalc/dist").join(name))?);
+        }
+        files.link("/usr/sbin/trafcalc", PROGRAM);
+        let mut steps = STEPS_HEAD.to_owned();
+        add_modules(kernel, &mut files, &mut steps)?;
+        write!(steps, "export TRAFCALC_TEST_UNIT={SERVICE}\n{}\necho \"@@exit $?\"\nreboot -f\n", self.steps(payload))?;
+        files.file("/test/steps", 0o644, steps.as_bytes());
+        payload.pack(&mut files)?;
+        Ok(files.finish())
+    }
+
+    /// The line by which its one scenario says that it has done all, if it is asked for one alone.
+    pub(super) fn last_words(&self) -> Option<&'static str> {
+        let installed = self.debian.map(|_| "installed: purged");
+        installed.or_else(|| self.systemd.map(|_| "under systemd: restarted at last"))
+    }
+
+    /// What its shell does; its last command is the test program.
+    pub(super) fn steps(&self, payload: &Payload) -> String {
         let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
         let (targets, arguments) = (self.targets, payload.quoted_arguments());
+        // The other scenarios are the same under every first process.
+        let arguments = match (self.systemd, self.debian) {
+            (Some(_), _) => "under_systemd".to_owned(),
+            (_, Some(_)) => "installed".to_owned(),
+            (None, None) => arguments,
+        };
         let filter = std::env::var("TRAFCALC_LOG").unwrap_or_default().replace('\'', "");
         format!(
             "{hide}cd /tmp\nexport TRAFCALC_LOG='{filter}'\n\
@@ -111,5 +242,7 @@ mod tests {
     #[test]
     fn every_guest_can_be_named() {
         assert_eq!(GUESTS.map(|guest| guest.name), NAMES);
+        let systems: Vec<_> = GUESTS.iter().filter(|guest| guest.debian.is_some()).map(|guest| guest.name).collect();
+        assert_eq!(systems, SYSTEMS);
     }
 }

@@ -13,12 +13,30 @@ const SYMLINK: u32 = 0o120_000;
 pub(super) struct Initramfs {
     archive: Vec<u8>,
     names: BTreeSet<String>,
+    is_merged: bool,
 }
 
+/// Folders that are links to those below /usr in today's Debian.
+const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+
 impl Initramfs {
+    /// One in which `/bin` and the like are links to folders below `/usr`.
+    pub(super) fn merged() -> Self {
+        let mut files = Self::default();
+        for folder in MERGED {
+            files.link(&format!("/{folder}"), &format!("usr/{folder}"));
+        }
+        Self { is_merged: true, ..files }
+    }
+
     /// Adds a file under an absolute path, and the folders above it. The first of one path counts.
     pub(super) fn file(&mut self, path: &str, permissions: u32, contents: &[u8]) {
         self.entry(path, REGULAR | permissions, contents);
+    }
+
+    /// Adds an empty folder.
+    pub(super) fn folder(&mut self, path: &str) {
+        self.entry(path, DIRECTORY | 0o755, &[]);
     }
 
     /// Adds a symbolic link.
@@ -33,7 +51,8 @@ impl Initramfs {
     }
 
     fn entry(&mut self, path: &str, mode: u32, contents: &[u8]) {
-        let path = path.trim_start_matches('/');
+        let path = self.place(path.trim_start_matches('/'));
+        let path = path.as_str();
         if self.names.contains(path) {
             return;
         }
@@ -43,6 +62,13 @@ impl Initramfs {
         }
         self.names.insert(path.to_owned());
         self.record(path, mode, contents);
+    }
+
+    /// Where a path leads.
+    fn place(&self, path: &str) -> String {
+        let first = path.split('/').next().unwrap_or_default();
+        let is_moved = self.is_merged && path != first && MERGED.contains(&first);
+        if is_moved { format!("usr/{path}") } else { path.to_owned() }
     }
 
     fn record(&mut self, name: &str, mode: u32, contents: &[u8]) {
@@ -66,6 +92,16 @@ impl Initramfs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_below_a_link_lies_where_it_leads() {
+        let mut files = Initramfs::merged();
+        files.file("/bin/a", 0o755, b"");
+        files.file("/usr/bin/a", 0o755, b"");
+        let text = String::from_utf8(files.finish()).unwrap();
+        assert_eq!(text.matches("usr/bin/a\0").count(), 1);
+        assert!(text.contains("bin\0\0\0\0usr/bin") || text.contains("bin\0\0\0usr/bin"), "the link itself");
+    }
 
     #[test]
     fn folders_come_before_what_is_in_them_and_once() {

@@ -28,6 +28,9 @@ impl Processor {
     }
 }
 
+/// Lists of them.
+type Packages = &'static [&'static [(&'static str, &'static str)]];
+
 /// Where a kernel comes from.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
@@ -36,7 +39,7 @@ pub(super) struct Source {
     suite: Suite,
     pub(super) processor: Processor,
     /// Each package is the newest whose name begins and ends so, with nothing but a version between.
-    packages: &'static [(&'static str, &'static str)],
+    packages: Packages,
     /// An ordinary program, and no image for a machine.
     is_user_mode: bool,
 }
@@ -59,28 +62,65 @@ const TOOLS: [(&str, &str); 10] = [
     ("zlib1g", ""),
 ];
 
+/// As process 1, with its journal; both versions need these.
+const SYSTEMD: &[(&str, &str)] = &[
+    ("libacl1", ""),
+    ("libapparmor1", ""),
+    ("libaudit1", ""),
+    ("libblkid1", ""),
+    ("libc6", ""),
+    ("libcap-ng0", ""),
+    ("libcap2", ""),
+    ("libcrypt1", ""),
+    ("libgcc-s1", ""),
+    ("libgcrypt20", ""),
+    ("libgpg-error0", ""),
+    ("libip4tc2", ""),
+    ("libkmod2", ""),
+    ("liblz4-1", ""),
+    ("liblzma5", ""),
+    ("libmount1", ""),
+    ("libpam0g", ""),
+    ("libpcre2-8-0", ""),
+    ("libseccomp2", ""),
+    ("libselinux1", ""),
+    ("libsystemd-shared", ""),
+    ("libsystemd0", ""),
+    ("libzstd1", ""),
+    ("systemd", ""),
+    ("systemd-sysv", ""),
+];
+
 impl Source {
-    pub(super) const BULLSEYE_5_10: Self = Self::image("5.10", "bullseye-security", &[("linux-image-5.10.0-", CLOUD)]);
-    pub(super) const BOOKWORM_6_1: Self = Self::image("6.1", "bookworm-security", &[("linux-image-6.1.0-", CLOUD)]);
-    pub(super) const BOOKWORM_6_12: Self = Self::image("6.12", "bookworm-security", &[("linux-image-6.12.", CLOUD)]);
+    pub(super) const BULLSEYE_5_10: Self =
+        Self::image("5.10", "bullseye-security", &[&[("linux-image-5.10.0-", CLOUD)]]);
+    pub(super) const BOOKWORM_6_1: Self = Self::image("6.1", "bookworm-security", &[&[("linux-image-6.1.0-", CLOUD)]]);
+    pub(super) const BOOKWORM_6_12: Self = Self::image("6.12", "bookworm-security", &[&[("linux-image-6.12.", CLOUD)]]);
     /// Split into a package of the image and one of the modules, from 7.x on.
     pub(super) const SID: Self = Self {
         suite: Suite { archive: "debian", name: "sid" },
-        ..Self::image("newest", "", &[("linux-binary-", CLOUD), ("linux-modules-", CLOUD)])
+        ..Self::image("newest", "", &[&[("linux-binary-", CLOUD), ("linux-modules-", CLOUD)]])
     };
     pub(super) const BOOKWORM_6_12_ARM64: Self = Self {
         processor: Processor::Arm64,
-        ..Self::image("arm64", "bookworm-security", &[("linux-image-6.12.", CLOUD_ARM64)])
+        ..Self::image("arm64", "bookworm-security", &[&[("linux-image-6.12.", CLOUD_ARM64)]])
     };
     pub(super) const USER_MODE: Self =
-        Self { suite: BOOKWORM, is_user_mode: true, ..Self::image("uml", "", &[("user-mode-linux", "")]) };
+        Self { suite: BOOKWORM, is_user_mode: true, ..Self::image("uml", "", &[&[("user-mode-linux", "")]]) };
+    /// No kernels: systemd and what it is linked with, by its version.
+    pub(super) const SYSTEMD_252: Self =
+        Self { suite: BOOKWORM, ..Self::image("systemd-252", "", &[SYSTEMD, &[("libssl3", ""), ("libelf1", "")]]) };
+    pub(super) const SYSTEMD_257: Self = Self {
+        suite: Suite { archive: "debian", name: "trixie" },
+        ..Self::image("systemd-257", "", &[SYSTEMD, &[("libssl3t64", ""), ("libelf1t64", "")]])
+    };
     /// No kernel: the shell of guests.
-    const BUSYBOX: Self = Self { suite: BOOKWORM, ..Self::image("busybox", "", &[("busybox-static", "")]) };
+    const BUSYBOX: Self = Self { suite: BOOKWORM, ..Self::image("busybox", "", &[&[("busybox-static", "")]]) };
     /// No kernel: the shell, and what other guests have from this machine.
     const TOOLS_ARM64: Self =
-        Self { suite: BOOKWORM, processor: Processor::Arm64, ..Self::image("arm64-tools", "", &TOOLS) };
+        Self { suite: BOOKWORM, processor: Processor::Arm64, ..Self::image("arm64-tools", "", &[&TOOLS]) };
 
-    const fn image(folder: &'static str, suite: &'static str, packages: &'static [(&str, &str)]) -> Self {
+    const fn image(folder: &'static str, suite: &'static str, packages: Packages) -> Self {
         let suite = Suite { archive: "debian-security", name: suite };
         Self { folder, suite, processor: Processor::X86, packages, is_user_mode: false }
     }
@@ -118,6 +158,20 @@ pub(super) fn tools(processor: Processor) -> Result<Tools> {
         tools.push(("/bin/ip".into(), system::find("ip").context("there is no ip (package iproute2) here")?));
     }
     Ok(tools)
+}
+
+/// systemd and all that it needs, by the paths where the packages have them; without what is only read by people or for devices.
+pub(super) fn systemd(source: Source) -> Result<Tools> {
+    let dir = cache().join(source.folder);
+    let in_guest = |path: PathBuf| {
+        let inside = format!("/{}", path.strip_prefix(&dir).ok()?.to_str()?);
+        let is_left_out = ["/usr/share/", "/usr/lib/udev/", "/lib/udev/"].iter().any(|start| inside.starts_with(start));
+        // Links may lead to what is in another package, or to folders; what units want by links is not ours.
+        let is_wanted =
+            !is_left_out && ["/gconv/", ".wants/"].iter().all(|part| !inside.contains(part)) && path.is_file();
+        is_wanted.then_some((inside, path))
+    };
+    Ok(unpacked(source)?.into_iter().filter_map(in_guest).collect())
 }
 
 /// Where a file of a package is in a guest. Libraries have the names that programs have in them: one number at the end.
@@ -196,7 +250,7 @@ fn download(source: Source, dir: &Path) -> Result<()> {
     let apt = Apt::new(source.suite, source.processor)?;
     let partial = cache().join(format!("{}.partial", source.folder));
     fs::create_dir_all(&partial)?;
-    for (prefix, suffix) in source.packages {
+    for (prefix, suffix) in source.packages.iter().copied().flatten() {
         let names = apt.names(prefix)?;
         let package = newest(names.iter().map(String::as_str), prefix, suffix);
         let package = package.with_context(|| format!("{} has no package {prefix}*{suffix}", source.suite.name))?;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -58,13 +58,22 @@ pub(super) enum Clock {
     Instructions,
 }
 
+/// What a machine has of files.
+#[derive(Clone, Copy)]
+pub(super) enum Files<'a> {
+    /// They are unpacked into its memory.
+    Initramfs(&'a Path),
+    /// The images of its disks. The first has the root file system; what is written to them stays.
+    Disks(&'a [PathBuf]),
+}
+
 /// Boots a kernel and waits until it has ended.
-pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Clock) -> Result<Outcome> {
+pub(super) fn run(kernel: &Kernel, files: Files<'_>, console: &Path, clock: Clock) -> Result<Outcome> {
     let log = File::create(console).with_context(|| format!("cannot write {}", console.display()))?;
     let mut command = match kernel.processor {
-        _ if kernel.is_user_mode => user_mode(kernel, initramfs),
-        Processor::X86 => emulated_x86(kernel, initramfs, clock),
-        Processor::Arm64 => emulated_arm64(kernel, initramfs),
+        _ if kernel.is_user_mode => user_mode(kernel, files),
+        Processor::X86 => emulated_x86(kernel, files, clock),
+        Processor::Arm64 => emulated_arm64(kernel, files),
     };
     command.process_group(0).stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
     let mut child = command.spawn().context("cannot start the machine")?;
@@ -74,8 +83,8 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, console: &Path, clock: Cloc
 }
 
 /// The simpler `microvm` hangs on 5.10 and 6.1. Copying by `rep movsb` would be emulated byte by byte.
-fn emulated_x86(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
-    let mut qemu = emulated("qemu-system-x86_64", kernel, initramfs);
+fn emulated_x86(kernel: &Kernel, files: Files<'_>, clock: Clock) -> Command {
+    let mut qemu = emulated("qemu-system-x86_64", kernel, files);
     qemu.args(["-machine", "q35", "-cpu", "max,la57=off,erms=off,fsrm=off"]);
     let append = match clock {
         Clock::Wall => {
@@ -87,14 +96,15 @@ fn emulated_x86(kernel: &Kernel, initramfs: &Path, clock: Clock) -> Command {
             ""
         }
     };
-    qemu.args(["-append", &format!("console=ttyS0 {KERNEL} reboot=t {append}")]);
+    let root = if matches!(files, Files::Disks(_)) { ROOT } else { "" };
+    qemu.args(["-append", &format!("console=ttyS0 {KERNEL} reboot=t {append} {root}")]);
     qemu
 }
 
 /// A processor that has atomic instructions, which eBPF then uses. Signing pointers as the architecture has it would take
 /// most of the time.
-fn emulated_arm64(kernel: &Kernel, initramfs: &Path) -> Command {
-    let mut qemu = emulated("qemu-system-aarch64", kernel, initramfs);
+fn emulated_arm64(kernel: &Kernel, files: Files<'_>) -> Command {
+    let mut qemu = emulated("qemu-system-aarch64", kernel, files);
     qemu.args(["-machine", "virt,gic-version=3", "-cpu", "max,pauth-impdef=on", "-smp", "2"]);
     qemu.args(["-append", &format!("console=ttyAMA0 {KERNEL} mitigations=off norandmaps")]);
     qemu
@@ -104,25 +114,42 @@ fn emulated_arm64(kernel: &Kernel, initramfs: &Path) -> Command {
 ///
 /// Both processors are one thread: in two, one of them may go on running the breakpoint that the other has just replaced
 /// (kernels patch themselves at each probe), which has hung one run in many.
-fn emulated(program: &str, kernel: &Kernel, initramfs: &Path) -> Command {
+fn emulated(program: &str, kernel: &Kernel, files: Files<'_>) -> Command {
     let mut qemu = ending_with_us(program);
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
     qemu.args(["-accel", "tcg,thread=single", "-m", MEMORY]);
-    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
+    qemu.arg("-kernel").arg(&kernel.image);
+    match files {
+        Files::Initramfs(path) => {
+            qemu.arg("-initrd").arg(path);
+        }
+        Files::Disks(images) => {
+            for (number, image) in images.iter().enumerate() {
+                let drive = format!("file={},format=raw,if=none,cache=unsafe,id=disk{number}", image.display());
+                qemu.args(["-drive", &drive, "-device", &format!("nvme,drive=disk{number},serial={number}")]);
+            }
+        }
+    }
     qemu
 }
 
 /// To say little, and to end instead of hanging.
 const KERNEL: &str = "quiet panic=-1 softlockup_panic=1 watchdog_thresh=60";
 
+/// Where the root file system is on a disk. The first process says nothing by itself, and leaves the console to the steps.
+const ROOT: &str = "root=/dev/nvme0n1 rw systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service";
+
 /// What takes an emulated machine a third of its time and changes nothing of what is counted: every indirect call by a
 /// detour, reading time from a device, and the same program translated anew for each process.
 const QUICK: &str = "mitigations=off tsc=reliable norandmaps";
 
 /// A kernel that is an ordinary program. It has no BTF, no kprobes and no tracing.
-fn user_mode(kernel: &Kernel, initramfs: &Path) -> Command {
+fn user_mode(kernel: &Kernel, files: Files<'_>) -> Command {
     let mut linux = ending_with_us(&kernel.image);
-    linux.arg(format!("initrd={}", initramfs.display())).arg(format!("mem={MEMORY}M"));
+    if let Files::Initramfs(path) = files {
+        linux.arg(format!("initrd={}", path.display()));
+    }
+    linux.arg(format!("mem={MEMORY}M"));
     linux.args(["con=null", "con0=null,fd:1", "quiet", "panic=-1"]);
     linux
 }

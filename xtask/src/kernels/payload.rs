@@ -30,6 +30,8 @@ pub(super) type Tools = Vec<(String, PathBuf)>;
 pub(super) struct Payload {
     files: Tools,
     arguments: Vec<String>,
+    /// Two versions of the package, if a guest needs them.
+    pub(super) packages: Vec<PathBuf>,
 }
 
 impl Payload {
@@ -39,7 +41,7 @@ impl Payload {
         for (path, program) in programs {
             files.push(((*path).into(), without_debug_information(path, program, dir)?));
         }
-        Ok(Self { files, arguments: Vec::new() })
+        Ok(Self { files, arguments: Vec::new(), packages: Vec::new() })
     }
 
     /// Builds the program and its tests.
@@ -55,7 +57,7 @@ impl Payload {
             Processor::X86 => Self::of(&programs, tools, dir)?,
             Processor::Arm64 => {
                 let programs = programs.map(|(path, program)| (path.to_owned(), program));
-                Self { files: tools.into_iter().chain(programs).collect(), arguments: Vec::new() }
+                Self { files: tools.into_iter().chain(programs).collect(), arguments: Vec::new(), packages: Vec::new() }
             }
         };
         payload.arguments = arguments.to_vec();
@@ -75,6 +77,12 @@ impl Payload {
         files.file("/etc/group", 0o644, b"root:x:0:\n");
         files.link("/bin/sh", "busybox");
         Ok(())
+    }
+
+    /// The file that is at this path in the guest.
+    pub(super) fn file(&self, path: &str) -> Result<&Path> {
+        let found = self.files.iter().find(|(name, _)| name == path);
+        found.map(|(_, file)| file.as_path()).with_context(|| format!("there is no {path}"))
     }
 
     /// The test program's arguments for a shell.

@@ -13,6 +13,7 @@ fn contents() -> Contents {
         begun_s: second("2026-01-01T00:00:00Z"),
         until_s: second("2027-01-01T00:00:00Z"),
         lives: Vec::new(),
+        billing_day: 1,
         days: Some(("2026-01-01".parse().unwrap(), "2026-12-31".parse().unwrap())),
         fine_from_s: second("2026-11-27T00:00:00Z"),
         hours_from_s: second("2026-06-01T00:00:00Z"),
@@ -23,7 +24,7 @@ fn cover(from: &str, to: &str, zone: &str, coarsest: Tier) -> Vec<(Tier, String,
     let period = second(from)..second(to);
     let said = |second| Timestamp::from_second(second).unwrap().to_string();
     let pieces =
-        pieces(&period, &TimeZone::get(zone).unwrap(), coarsest, &Unusable::new(&[], &TimeZone::UTC), &contents());
+        pieces(&period, &TimeZone::get(zone).unwrap(), coarsest, &Usable::new(&[], &TimeZone::UTC), &contents());
     pieces.into_iter().map(|piece| (piece.tier, said(piece.seconds.start), said(piece.seconds.end))).collect()
 }
 
@@ -74,11 +75,12 @@ fn a_zone_of_before_is_foreign_until_the_next_life() {
     let lives = vec![life(10, Some("Europe/Berlin")), life(20, None), life(30, Some("Asia/Kolkata")), life(40, None)];
     let contents = Contents { lives, ..contents() };
     let of = |zone: &TimeZone| -> Vec<_> {
-        foreign(&contents, zone).into_iter().map(|life| (life.seconds.start, life.seconds.end)).collect()
+        foreign(&super::lives(&contents), zone).map(|life| (life.seconds.start, life.seconds.end)).collect()
     };
     assert_eq!(of(&berlin), [(20, 30), (30, 40), (40, i64::MAX)]);
     let of_utc = Contents { lives: vec![life(10, Some("Etc/UTC")), life(20, Some("UTC"))], ..contents.clone() };
-    assert!(foreign(&of_utc, &TimeZone::UTC).is_empty(), "one zone by two names");
+    let one = super::lives(&of_utc);
+    assert_eq!((one.len(), foreign(&one, &TimeZone::UTC).count()), (1, 0), "one zone by two names");
     assert_eq!(of(&TimeZone::UTC), [(10, 20), (20, 30), (30, 40), (40, i64::MAX)]);
 }
 
@@ -88,7 +90,7 @@ fn a_zone_that_is_not_known_is_foreign_to_every_other_and_to_itself() {
     for name in [None, Some("Mars/Olympus"), Some("Etc/Unknown")] {
         let contents = Contents { lives: vec![life(name)], ..contents() };
         for zone in [TimeZone::UTC, TimeZone::get("Europe/Berlin").unwrap(), TimeZone::unknown()] {
-            assert_eq!(foreign(&contents, &zone).len(), 1, "{name:?} {zone:?}");
+            assert_eq!(foreign(&lives(&contents), &zone).count(), 1, "{name:?} {zone:?}");
         }
     }
 }
@@ -98,8 +100,8 @@ fn days_of_an_unknown_zone_are_those_of_any() {
     let seconds = second("2026-10-02T10:30:00Z")..second("2026-10-02T11:30:00Z");
     for name in ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
         let zone = TimeZone::get(name).unwrap();
-        let unusable = Unusable::new(&[Foreign { seconds: seconds.clone(), zone: TimeZone::unknown() }], &zone);
-        let days = &unusable.days[0];
+        let lives = [Zoned { seconds: seconds.clone(), zone: TimeZone::unknown() }];
+        let days = &Usable::new(&lives, &zone).foreign_days[0];
         for date in ["2026-10-01", "2026-10-02", "2026-10-03"] {
             assert!(days.contains(&day_row(date.parse().unwrap(), &zone).start), "{name} {date}");
         }
@@ -112,11 +114,47 @@ fn days_that_either_zone_may_have_written_are_not_used() {
     // With an hour before and after it is from the 1st to the 2nd in the west, and from the 2nd to the 3rd in the east.
     let seconds = second("2026-10-02T10:30:00Z")..second("2026-10-02T11:30:00Z");
     for (zone, foreign) in [(&east, &west), (&west, &east)] {
-        let unusable = Unusable::new(&[Foreign { seconds: seconds.clone(), zone: foreign.clone() }], zone);
+        let lives = [Zoned { seconds: seconds.clone(), zone: foreign.clone() }];
+        let usable = Usable::new(&lives, zone);
         let day = |date: &str| day_row(date.parse().unwrap(), zone);
-        assert_eq!(unusable.days[0], day("2026-10-01").start..day("2026-10-03").end);
-        assert_eq!(unusable.hours[0], second("2026-10-02T09:30:00Z")..second("2026-10-02T12:30:00Z"));
+        assert_eq!(usable.foreign_days[0], day("2026-10-01").start..day("2026-10-03").end);
     }
+}
+
+/// The rows for a time in which the zone of the book was Berlin's, until that of Kolkata took its place.
+fn of_berlin_and_kolkata(from: &str, to: &str, zone: &str, coarsest: Tier) -> Vec<(Tier, String, String)> {
+    let (berlin, kolkata, change) = ("Europe/Berlin", "Asia/Kolkata", second("2026-10-02T12:10:00Z"));
+    let life = |from_s, zone: &str| Life { from_s, zone: Some(zone.to_owned()) };
+    let lives = vec![life(0, berlin), life(second("2026-10-01T00:07:00Z"), berlin), life(change, kolkata)];
+    let (contents, zone) = (Contents { lives, ..contents() }, TimeZone::get(zone).unwrap());
+    let said = |second| Timestamp::from_second(second).unwrap().to_string();
+    let lives = super::lives(&contents);
+    let pieces = pieces(&(second(from)..second(to)), &zone, coarsest, &Usable::new(&lives, &zone), &contents);
+    pieces.into_iter().map(|piece| (piece.tier, said(piece.seconds.start), said(piece.seconds.end))).collect()
+}
+
+#[test]
+fn hours_of_another_zone_are_used_where_they_lie_in_one_part() {
+    let (from, to) = ("2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z");
+    for coarsest in [Tier::Day, Tier::Hour] {
+        assert_eq!(of_berlin_and_kolkata(from, to, "UTC", coarsest), [piece(Tier::Hour, from, to)]);
+    }
+    let (from, to) = ("2026-09-30T18:30:00Z", "2026-10-01T18:30:00Z");
+    let day = [
+        piece(Tier::Fine, "2026-09-30T18:30:00Z", "2026-09-30T19:00:00Z"),
+        piece(Tier::Hour, "2026-09-30T19:00:00Z", "2026-10-01T18:00:00Z"),
+        piece(Tier::Fine, "2026-10-01T18:00:00Z", "2026-10-01T18:30:00Z"),
+    ];
+    assert_eq!(of_berlin_and_kolkata(from, to, "Asia/Kolkata", Tier::Day), day);
+    assert_eq!(of_berlin_and_kolkata(from, to, "Asia/Kolkata", Tier::Hour), [piece(Tier::Fine, from, to)]);
+    // An hour before and behind the change, a row may have bytes of both.
+    let day = [
+        piece(Tier::Hour, "2026-10-02T00:00:00Z", "2026-10-02T11:00:00Z"),
+        piece(Tier::Fine, "2026-10-02T11:00:00Z", "2026-10-02T13:30:00Z"),
+        piece(Tier::Hour, "2026-10-02T13:30:00Z", "2026-10-02T23:30:00Z"),
+        piece(Tier::Fine, "2026-10-02T23:30:00Z", "2026-10-03T00:00:00Z"),
+    ];
+    assert_eq!(of_berlin_and_kolkata("2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z", "UTC", Tier::Day), day);
 }
 
 const ZONES: [&str; 5] = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns"];
@@ -130,7 +168,7 @@ proptest! {
         let zone = TimeZone::get(ZONES[place]).unwrap();
         let start = second("2026-03-01T00:00:00Z") + from * FINE_S;
         let period = start..start + length * FINE_S;
-        let pieces = pieces(&period, &zone, Tier::Day, &Unusable::new(&[], &zone), &contents());
+        let pieces = pieces(&period, &zone, Tier::Day, &Usable::new(&[], &zone), &contents());
         prop_assert_eq!(pieces.first().unwrap().seconds.start, period.start);
         prop_assert_eq!(pieces.last().unwrap().seconds.end, period.end);
         prop_assert!(pieces.windows(2).all(|pair| pair[0].seconds.end == pair[1].seconds.start && pair[0].tier != pair[1].tier));
@@ -142,5 +180,41 @@ proptest! {
             };
             prop_assert_eq!((row(seconds.start).start, row(seconds.end - 1).end.max(seconds.end)), (seconds.start, row(seconds.end - 1).end));
         }
+    }
+
+    /// Whatever zones the lives had and which one is asked for: each part has what moved in it, once.
+    #[test]
+    fn every_byte_is_in_its_part(
+        zones in prop::collection::vec((0..ZONES.len(), 1..200_000_i64), 1..5), asked in 0..ZONES.len(),
+        moved in prop::collection::vec(0..400_000_i64, 1..60), from in 0..1_400_i64, length in 1..1_400_i64, by_hour in any::<bool>(),
+    ) {
+        let zone = |place: usize| TimeZone::get(ZONES[place]).unwrap();
+        let (begin, asked) = (second("2026-10-23T00:00:00Z"), zone(asked));
+        let (mut at, mut lives) = (begin, Vec::new());
+        for (place, length_s) in zones {
+            lives.push(Zoned { seconds: at..at + length_s, zone: zone(place) });
+            at += length_s;
+        }
+        lives.last_mut().unwrap().seconds.end = i64::MAX;
+        let moved: Vec<_> = moved.into_iter().map(|second| begin + second).collect();
+        let period = begin + from * FINE_S..begin + (from + length) * FINE_S;
+        let coarsest = if by_hour { Tier::Hour } else { Tier::Day };
+        let part = |second| if by_hour { hour_row(second, &asked).start } else { day_row(date_of(second, &asked), &asked).start };
+        let mut truth: Vec<_> = moved.iter().copied().filter(|second| period.contains(second)).map(part).collect();
+        let mut told = Vec::new();
+        for Piece { tier, seconds } in pieces(&period, &asked, coarsest, &Usable::new(&lives, &asked), &contents()) {
+            for second in &moved {
+                let booked = &lives.iter().find(|life| life.seconds.contains(second)).unwrap().zone;
+                let row_s = match tier {
+                    Tier::Fine => second.div_euclid(FINE_S) * FINE_S,
+                    Tier::Hour => hour_row(*second, booked).start,
+                    Tier::Day => day_row(date_of(*second, booked), &asked).start,
+                };
+                told.extend(seconds.contains(&row_s).then(|| part(row_s)));
+            }
+        }
+        truth.sort_unstable();
+        told.sort_unstable();
+        prop_assert_eq!(told, truth);
     }
 }

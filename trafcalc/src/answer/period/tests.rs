@@ -36,8 +36,27 @@ fn this_month_is_the_one_that_is_not_over() {
         // Half an hour less.
         ("2026-10-26T08:00:00Z", "Australia/Lord_Howe", 1, "2026-09-30T13:30:00Z", "2026-10-31T13:00:00Z"),
     ] {
-        assert_eq!(asked(&Asked::ThisMonth, now, zone, billing_day), pair(from, to), "{now} {zone} {billing_day}");
+        assert_eq!(
+            asked(&Asked::Month(Month::This), now, zone, billing_day),
+            pair(from, to),
+            "{now} {zone} {billing_day}"
+        );
     }
+}
+
+#[test]
+fn the_last_month_is_the_one_before_it() {
+    for (now, billing_day, from, to) in [
+        ("2026-01-31T23:30:00Z", 1, "2025-12-31T23:00:00Z", "2026-01-31T23:00:00Z"),
+        ("2026-03-31T12:00:00Z", 1, "2026-01-31T23:00:00Z", "2026-02-28T23:00:00Z"),
+        ("2026-04-14T21:59:00Z", 15, "2026-02-14T23:00:00Z", "2026-03-14T23:00:00Z"),
+        ("2026-04-14T22:00:00Z", 15, "2026-03-14T23:00:00Z", "2026-04-14T22:00:00Z"),
+        ("2026-03-28T12:00:00Z", 28, "2026-02-27T23:00:00Z", "2026-03-27T23:00:00Z"),
+    ] {
+        let last = Asked::Month("last".parse().unwrap());
+        assert_eq!(asked(&last, now, "Europe/Berlin", billing_day), pair(from, to), "{now} {billing_day}");
+    }
+    assert_eq!("this".parse(), Ok(Month::This));
 }
 
 #[test]
@@ -124,4 +143,27 @@ fn a_period_is_widened_to_five_minutes() {
     assert_eq!(rounded(&(299..301)), 0..600);
     assert_eq!(rounded(&(300..600)), 300..600);
     assert_eq!(rounded(&(-1..0)), -300..0);
+}
+
+#[test]
+fn no_length_and_no_moment_is_beyond_the_calendar() {
+    let now = time("2026-11-26T08:00:00Z");
+    let (first, last) = (Moment::At(Timestamp::MIN), Moment::At(Timestamp::MAX));
+    for zone_name in ["UTC", "Pacific/Kiritimati", "America/Adak"] {
+        let zone = zone(zone_name);
+        for text in ["0000-01-01", "9999-12-30", "9999-12-31"] {
+            let day: Day = text.parse().unwrap();
+            let seconds = Asked::Day(day).seconds(now, &zone, 1);
+            assert!(seconds.start <= seconds.end && seconds.end <= Timestamp::MAX.as_second(), "{text} {seconds:?}");
+            let month = Asked::Month(text[..7].parse().unwrap()).seconds(now, &zone, 28);
+            assert!(month.start <= month.end, "{text} {month:?}");
+        }
+        for asked in [Asked::Last(Duration::MAX), Asked::Between(first, last)] {
+            let seconds = asked.seconds(now, &zone, 1);
+            let rounded = rounded(&seconds);
+            assert!(rounded.start <= seconds.start && seconds.end <= rounded.end, "{asked:?} {rounded:?}");
+        }
+    }
+    assert_eq!(rounded(&(i64::MIN..i64::MAX)).start, i64::MIN, "no multiple of five minutes is less");
+    assert_eq!(Asked::Last(Duration::MAX).seconds(now, &TimeZone::UTC, 1), 0..now.as_second());
 }

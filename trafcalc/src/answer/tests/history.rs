@@ -34,11 +34,11 @@ pub(super) fn zone(name: &str) -> TimeZone {
 
 pub(super) fn account(uid: u32, user: Option<&str>, unit: Option<&str>, program: Option<&str>) -> AccountKey {
     let (program, unit) = (program.map(Arc::from), unit.map(Arc::from));
-    AccountKey { kind: AccountKind::User, uid: Some(uid), user: user.map(str::to_owned), program, unit }
+    AccountKey { kind: AccountKind::User, uid: Some(uid), user: user.map(str::to_owned), program, unit, class: None }
 }
 
 pub(super) fn nobody(kind: AccountKind) -> AccountKey {
-    AccountKey { kind, uid: None, user: None, program: None, unit: None }
+    AccountKey { kind, uid: None, user: None, program: None, unit: None, class: None }
 }
 
 pub(super) fn accounts() -> Vec<AccountKey> {
@@ -66,7 +66,16 @@ impl Numbers {
 }
 
 pub(super) fn opening(path: &Path, zone: TimeZone, now: Timestamp) -> Opening<'_> {
-    Opening { path, zone, boot_id: "boot", version: "0.1.0", settings: "{}", sinks: &[], now: system(now) }
+    Opening {
+        path,
+        zone,
+        billing_day: 1,
+        boot_id: "boot",
+        version: "0.1.0",
+        settings: "{}",
+        sinks: &[],
+        now: system(now),
+    }
 }
 
 pub(super) fn commit(seq: u64, middle: Timestamp, moved: Vec<Moved>) -> Commit {
@@ -81,7 +90,7 @@ pub(super) fn commit(seq: u64, middle: Timestamp, moved: Vec<Moved>) -> Commit {
         health: "{}".to_owned(),
         records: None,
         gaps: Vec::new(),
-        open: Vec::new(),
+        open: crate::capture::OpenNotes::default(),
         ended: false,
     }
 }
@@ -192,12 +201,13 @@ pub(super) fn is_wanted(key: &AccountKey, only: &Only) -> bool {
 }
 
 pub(super) fn whose(key: &AccountKey, by: &[Dimension]) -> Whose {
-    let mut whose = Whose { kind: key.kind, uid: None, user: None, unit: None, program: None };
+    let mut whose = Whose { kind: key.kind, uid: None, user: None, unit: None, program: None, class: None };
     for dimension in by {
         match dimension {
             Dimension::User => (whose.uid, whose.user) = (key.uid, key.user.clone()),
             Dimension::Unit => whose.unit.clone_from(&key.unit),
             Dimension::Program => whose.program.clone_from(&key.program),
+            Dimension::Class => whose.class.clone_from(&key.class),
         }
     }
     whose
@@ -213,7 +223,7 @@ pub(super) fn part_name(at: Timestamp, question: &Question, zone: &TimeZone) -> 
         Some(Each::Month) => {
             let date = zoned.date();
             let (year, month) = (i32::from(date.year()), i32::from(date.month()));
-            let months = year * 12 + month - i32::from(date.day() < question.billing_day);
+            let months = year * 12 + month - i32::from(date.day() < question.billing_day.unwrap_or(1));
             format!("{months}")
         }
     }

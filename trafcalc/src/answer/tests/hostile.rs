@@ -22,6 +22,7 @@ fn answer_of_names() -> Answer {
             user: Some(name.to_owned()),
             unit: Some(name.into()),
             program: Some(name.into()),
+            class: Some(name.into()),
         }),
         figures: Figures::default(),
     };
@@ -30,6 +31,7 @@ fn answer_of_names() -> Answer {
         period: 0..300,
         counted: 0..300,
         zone: TimeZone::UTC,
+        billing_day: 1,
         by: vec![Dimension::User, Dimension::Unit, Dimension::Program],
         only: Only::default(),
         each: None,
@@ -40,6 +42,8 @@ fn answer_of_names() -> Answer {
         total: Figures::default(),
         gaps: Gaps(NAMES[..5].iter().copied().map(gap).collect()),
         outside: Vec::new(),
+        corrections: Vec::new(),
+        closed: Vec::new(),
     }
 }
 

@@ -81,7 +81,7 @@ fn gaps_and_what_is_asked_are_in_every_format() {
     assert_eq!(document["gaps"]["count"], 1);
     assert_eq!(document["gaps"]["total_us"], 200_850_000_000_u64);
     assert_eq!(document["gaps"]["list"][0]["from"], "2026-11-04T04:12:30+01:00");
-    let gap = "gap,2026-11-04T04:12:30+01:00,2026-11-06T12:00:00+01:00,,,,,,,,,,the host went down\r\n";
+    let gap = "gap,2026-11-04T04:12:30+01:00,2026-11-06T12:00:00+01:00,,,,,,,,,,,the host went down\r\n";
     assert!(csv(&answer).contains(gap), "{}", csv(&answer));
 }
 
@@ -90,10 +90,10 @@ fn csv_has_every_time_that_is_not_in_its_figures_and_the_zone() {
     let history = History::of_berlin();
     // Up to the present, which is after the last report; what is still to come is no gap.
     let lines = csv(&history.ask_at("2026-11-26T08:30:00Z", &question()).unwrap());
-    let after = "gap,2026-11-26T09:03:00+01:00,2026-11-26T09:30:00+01:00,,,,,,,,,,no report tells of this time yet\r\n";
-    let zone = "zone,2026-11-01T00:00:00+01:00,2026-12-01T00:00:00+01:00,,,,,,,,,,Europe/Berlin\r\n";
+    let after = "gap,2026-11-26T09:03:00+01:00,2026-11-26T09:30:00+01:00,,,,,,,,,,,no report covers this time yet\r\n";
+    let zone = "zone,2026-11-01T00:00:00+01:00,2026-12-01T00:00:00+01:00,,,,,,,,,,,Europe/Berlin\r\n";
     assert!(lines.contains(zone) && lines.ends_with(after), "{lines}");
-    let before = "gap,2026-10-01T00:00:00+02:00,2026-10-11T00:10:00+02:00,,,,,,,,,,the book was not begun\r\n";
+    let before = "gap,2026-10-01T00:00:00+02:00,2026-10-11T00:10:00+02:00,,,,,,,,,,,the book was not begun\r\n";
     let gaps = |asked| {
         let lines = csv(&history.ask(&Question { asked, ..question() }).unwrap());
         lines.split_inclusive("\r\n").filter(|line| line.starts_with("gap,")).map(str::to_owned).collect::<Vec<_>>()
@@ -108,7 +108,7 @@ fn csv_has_every_time_that_is_not_in_its_figures_and_the_zone() {
 fn what_is_asked_for_only_is_in_every_format() {
     let history = History::of_berlin();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let only = Only { users: names(&["alice", "1001"]), units: names(&["ssh.service"]), programs: Vec::new() };
+    let only = Only { users: names(&["alice", "1001"]), units: names(&["ssh.service"]), ..Only::default() };
     let answer = history.ask(&Question { only, ..question() }).unwrap();
     let shown = table(&answer, true);
     assert!(shown.contains("\nOnly user \"alice\" or \"1001\" and unit \"ssh.service\".\n"), "{shown}");
@@ -117,7 +117,7 @@ fn what_is_asked_for_only_is_in_every_format() {
     let lines = csv(&answer);
     let only: Vec<_> = lines.split("\r\n").filter(|line| line.starts_with("only,")).collect();
     assert_eq!(only.len(), 3, "{lines}");
-    assert!(only[0].ends_with(",,alice,,,,,,,,") && only[2].ends_with(",,,ssh.service,,,,,,,"), "{only:?}");
+    assert!(only[0].ends_with(",,alice,,,,,,,,,") && only[2].ends_with(",,,ssh.service,,,,,,,,"), "{only:?}");
 }
 
 #[test]

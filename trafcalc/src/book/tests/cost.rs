@@ -43,12 +43,74 @@ fn figures() {
     }
     let pages = |table: &str| number(&book, &format!("SELECT sum(pgsize) FROM dbstat WHERE name = '{table}'"));
     let rows = number(&book, "SELECT count(*) FROM fine");
-    println!("{rows} rows of five minutes take {} bytes", pages("fine"));
+    println!("{rows} rows of five minutes take {} bytes", pages("past_fine"));
     println!("file {} bytes, log {} bytes", length(&path), length(&beside(&path, "-wal")));
     drop(book);
     let begin = Instant::now();
     drop(open(&path));
     println!("opening it takes {:?}", begin.elapsed());
+}
+
+/// Prints what three quotas add to a report of 10,000 accounts, on the last of 30 days, and how long closing that month takes.
+#[test]
+#[ignore = "measures; run it optimised, with --nocapture"]
+fn figures_of_quotas() {
+    const ACCOUNTS: u32 = 10_000;
+    const REPORTS: u32 = 20;
+    struct Nobody;
+    impl GroupMembers for Nobody {
+        fn is_member(&self, _: &str, _: &str) -> bool {
+            false
+        }
+
+        fn version(&self) -> u64 {
+            0
+        }
+    }
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    let moved: Vec<_> =
+        (0..ACCOUNTS).map(|uid| (user(uid, Some(&format!("user{uid}"))), bytes(1_234, 5_678))).collect();
+    // The first of the month is 25 days before.
+    let first = BEGIN_S - 25 * 86_400;
+    for day in 0..30 {
+        book.commit(&commit(day + 1, at(first + day * 86_400 + 60), &moved)).unwrap();
+    }
+    let quota = |users: &[&str], groups: &[&str]| Quota {
+        name: format!("{users:?}"),
+        users: users.iter().map(|&user| user.to_owned()).collect(),
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        units: Vec::new(),
+        classes: Vec::new(),
+        period: QuotaPeriod::Month,
+        direction: Direction::Both,
+        limit: 1 << 50,
+        warn: vec![80, 100],
+    };
+    let list = vec![quota(&[], &[]), quota(&["user7", "8"], &[]), quota(&["user9"], &["students"])];
+    let mut quotas = Quotas::new(list, std::sync::Arc::new(Nobody));
+    let mut seq = 100;
+    for with in [false, true] {
+        let mut took = Vec::new();
+        for _ in 0..REPORTS {
+            seq += 1;
+            let report = commit(seq, at(first + 29 * 86_400 + 60 + seq), &moved);
+            let begin = processor_time();
+            let quotas = with.then_some(&mut quotas);
+            book.commit_watching(&report, &Telling::default(), quotas, |_| None).unwrap();
+            took.push(processor_time().saturating_sub(begin));
+        }
+        println!(
+            "quotas: {with}: the first {:?}, later ones {:?}",
+            took[0],
+            took[1..].iter().sum::<Duration>() / (REPORTS - 1)
+        );
+    }
+    let mut editor = Editor::open(&path).unwrap();
+    let begin = Instant::now();
+    let dates = billing_month("2026-11-01".parse().unwrap(), 1);
+    let closed = editor.close("2026-11", &dates, &TimeZone::UTC, 0, at(BEGIN_S + 40 * 86_400)).unwrap().unwrap();
+    println!("closing {} rows took {:?} ({})", 30 * ACCOUNTS, begin.elapsed(), closed.sha256);
 }
 
 fn length(path: &Path) -> u64 {

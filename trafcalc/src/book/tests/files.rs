@@ -48,16 +48,19 @@ fn a_book_that_is_no_book_is_set_aside_and_kept() {
     }
 }
 
-/// A book that is too large to be read through before it is used, in which the first page of `table` is broken.
+/// A book that is too large to be read through before it is used, in which the first page of `table` is broken, if there is one.
 fn large_and_broken(path: &Path, table: &str) {
     let (mut book, _) = open(path);
     for seq in 1..=18 {
         let report = commit(seq, at(BEGIN_S), &[(user(1, None), bytes(1, 1))]);
         book.commit(&Commit { records: Some("x".repeat(1 << 20)), ..report }).unwrap();
     }
-    let page = number(&book, &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"));
+    let page = number(&book, &format!("SELECT ifnull(max(rootpage), 0) FROM sqlite_schema WHERE name = '{table}'"));
     book.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(book);
+    if page == 0 {
+        return;
+    }
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&[0xa5; 4096], (page.unsigned_abs() - 1) * 4096).unwrap();
 }
@@ -65,21 +68,36 @@ fn large_and_broken(path: &Path, table: &str) {
 #[test]
 fn a_large_book_is_read_through_while_it_is_used() {
     let (_folder, path) = folder();
-    large_and_broken(&path, "fine");
+    large_and_broken(&path, "past_fine");
     let (book, opened) = open(&path);
     assert_eq!((opened.set_aside, opened.totals), (None, vec![(user(1, None), bytes(18, 18))]));
-    assert_eq!(book.unchecked(), Some(path.clone()));
-    let why = Book::check(&path).unwrap().expect("it is damaged");
+    let why = book.unchecked().unwrap().expect("it is large").read_through().unwrap().expect("it is damaged");
     let aside = book.put_aside(at(BEGIN_S), why).unwrap();
     assert!(fs::metadata(&aside.path).unwrap().len() > 16 << 20 && !path.exists(), "{aside}");
     let (book, _) = open(&path);
-    assert_eq!((book.unchecked(), Book::check(&path).unwrap()), (None, None));
+    assert!(book.unchecked().unwrap().is_none());
+}
+
+/// `SQLite` cuts the `-shm` file where it is the first in this process that opens it for a book: the memory of whoever has the other one.
+#[test]
+fn what_reads_through_a_book_that_is_set_aside_leaves_the_next_one_alone() {
+    let (_folder, path) = folder();
+    large_and_broken(&path, "past_fine");
+    let (book, _) = open(&path);
+    let check = book.unchecked().unwrap().expect("it is large");
+    book.put_aside(at(BEGIN_S), "a test".to_owned()).unwrap();
+    let (mut book, _) = open(&path);
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
+    assert!(check.read_through().unwrap().is_some());
+    assert!(fs::metadata(beside(&path, "-shm")).unwrap().len() >= 32_768);
+    book.commit(&commit(2, at(BEGIN_S + 60), &[(user(1, None), bytes(1, 1))])).unwrap();
+    assert_all_sums(&book, bytes(2, 2));
 }
 
 #[test]
 fn a_large_book_of_which_the_start_reads_a_broken_page_is_set_aside_at_once() {
     let (_folder, path) = folder();
-    large_and_broken(&path, "total");
+    large_and_broken(&path, "past_total");
     let (_book, opened) = open(&path);
     assert!(opened.set_aside.is_some());
     assert_eq!(opened.totals, []);
@@ -174,7 +192,64 @@ fn a_reader_holds_up_no_report() {
     book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
 }
 
-/// The book as version 1 wrote it is understood, and a new one has the same tables: that version is not edited.
+/// Of the same number, and from before the first release.
+#[test]
+fn a_book_of_another_layout_is_left_alone_and_told_what_helps() {
+    for change in
+        ["ALTER TABLE epoch DROP COLUMN billing_day", "DROP TABLE late", "DROP VIEW hour; CREATE VIEW hour AS SELECT 1"]
+    {
+        let (_folder, path) = folder();
+        drop(open(&path));
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch(change).unwrap();
+        let refused = Book::open(&opening(&path)).err().unwrap();
+        assert!(matches!(refused, BookError::OtherLayout { .. }), "{change}: {refused}");
+        assert_eq!(refused.trouble(), Trouble::NotOurs);
+        for refused in [Reader::open(&path).err().unwrap(), Editor::open(&path).err().unwrap()] {
+            assert!(refused.to_string().contains("a build before the first release made it"), "{change}: {refused}");
+        }
+    }
+    let (_folder, path) = folder();
+    drop(open(&path));
+    Connection::open(&path).unwrap().execute_batch("CREATE VIEW mine AS SELECT * FROM day; ANALYZE").unwrap();
+    assert_eq!(open(&path).1.set_aside, None, "what others add to a book is theirs");
+}
+
+/// The text of five minutes, as JSON that nobody else has written so.
+fn write_fine(path: &Path, text: &str) {
+    Connection::open(path).unwrap().execute("INSERT OR REPLACE INTO past_fine VALUES(300, ?1)", [text]).unwrap();
+}
+
+#[test]
+fn five_minutes_that_are_not_what_was_written_are_damage() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
+    drop(book);
+    assert_eq!(Reader::open(&path).unwrap().damage().unwrap(), Vec::<String>::new());
+    write_fine(&path, "[[1,2,3],[98,2,3],[99,2,3]]");
+    let unknown = ["2 figures of fine are of an account that is not there"];
+    assert_eq!(Reader::open(&path).unwrap().damage().unwrap(), unknown);
+    let other = Connection::open(&path).unwrap();
+    other.execute("INSERT INTO past_day VALUES('2026-11-01', 97, 1, 1)", []).unwrap();
+    let damage = Reader::open(&path).unwrap().damage().unwrap();
+    assert_eq!(damage[1..], ["1 figures of past_day are of an account that is not there"]);
+    write_fine(&path, "[[1,2,3],[");
+    let damage = Reader::open(&path).unwrap().damage().unwrap();
+    assert!(damage[0].contains("the accounts of the five minutes at 300 are not what was written"), "{damage:?}");
+    let aside = open(&path).1.set_aside.expect("the next start sets it aside");
+    assert!(aside.why.contains("five minutes at 300"), "{aside}");
+    // A book that is too large to be read through at the start.
+    let (_folder, path) = folder();
+    large_and_broken(&path, "no table");
+    write_fine(&path, "[[1,2]]");
+    let (book, opened) = open(&path);
+    assert_eq!(opened.set_aside, None);
+    let why = book.unchecked().unwrap().expect("it is large").read_through().unwrap().expect("it is damaged");
+    assert!(why.contains("five minutes at 300"), "{why}");
+}
+
+/// The book as version 1 wrote it is understood, and a new one has the same tables: that version is not edited once it is released.
 #[test]
 fn schema_1_is_as_it_was_released() {
     let (_folder, path) = folder();
@@ -185,8 +260,8 @@ fn schema_1_is_as_it_was_released() {
     let (new, _) = open(&path);
     let (mut old, opened) = open(&old_path);
     assert_eq!(opened.set_aside, None);
-    let (program, unit) = (Some("sshd".into()), Some("ssh.service".into()));
-    let root = AccountKey { program, unit, ..user(0, Some("root")) };
+    let (program, unit, class) = (Some("sshd".into()), Some("ssh.service".into()), Some("lan".into()));
+    let root = AccountKey { program, unit, class, ..user(0, Some("root")) };
     assert_eq!(opened.totals, [(user(1000, Some("ada")), bytes(100, 200)), (root, bytes(7, 0))]);
     assert_eq!(opened.baseline, Some(Baseline { map: "map 1".into(), rows: vec![(3, bytes(100, 200))] }));
     assert_eq!((opened.last.unwrap().seq, old.outbox("log", 9).unwrap().len()), (2, 1));

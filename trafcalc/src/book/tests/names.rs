@@ -55,7 +55,7 @@ fn a_name_that_was_learned_by_a_report_that_failed_is_not_believed() {
 fn accounts_of_nobody_and_strange_names_are_apart() {
     let (_folder, path) = folder();
     let (mut book, _) = open(&path);
-    let nobody = |kind| AccountKey { kind, uid: None, user: None, program: None, unit: None };
+    let nobody = |kind| AccountKey { kind, uid: None, user: None, program: None, unit: None, class: None };
     let mut keys =
         vec![nobody(AccountKind::Unattributed), nobody(AccountKind::Other), user(0, None), user(u32::MAX, None)];
     for name in ["", "0", "-1", "NULL", "it's \"; --", "ä\u{202e}"] {

@@ -13,13 +13,16 @@ enum Step {
     Report(i64, Vec<(u32, usize, bool, u64)>),
     /// One that is cut off before its transaction ends.
     Cut(Vec<(u32, usize, bool, u64)>),
-    /// The service is killed and started again, on what is on the disk then.
-    Kill,
+    /// The service is killed and started again, on what is on the disk then, in one of the zones.
+    Kill(usize),
     /// The same, in the middle of a report.
-    KillWithin(Vec<(u32, usize, bool, u64)>),
+    KillWithin(usize, Vec<(u32, usize, bool, u64)>),
     /// It is stopped and started again.
-    Restart,
+    Restart(usize),
 }
+
+/// Hours of which begin at :00, :30 and :15; at the beginning of summer time, too: Lord Howe's clocks go on by half an hour.
+const ZONES: [&str; 4] = ["Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"];
 
 const NAMES: [Option<&str>; 3] = [None, Some("ada"), Some("bob")];
 
@@ -29,11 +32,12 @@ fn rows() -> impl Strategy<Value = Vec<(u32, usize, bool, u64)>> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (-4000_i64..90_000, rows()).prop_map(|(seconds, rows)| Step::Report(seconds, rows)),
+        4 => (0_i64..200, rows()).prop_map(|(seconds, rows)| Step::Report(seconds, rows)),
+        4 => (-4000_i64..90_000, rows()).prop_map(|(seconds, rows)| Step::Report(seconds, rows)),
         1 => rows().prop_map(Step::Cut),
-        1 => Just(Step::Kill),
-        1 => rows().prop_map(Step::KillWithin),
-        1 => Just(Step::Restart),
+        1 => (0..ZONES.len()).prop_map(Step::Kill),
+        1 => (0..ZONES.len(), rows()).prop_map(|(zone, rows)| Step::KillWithin(zone, rows)),
+        1 => (0..ZONES.len()).prop_map(Step::Restart),
     ]
 }
 
@@ -52,10 +56,23 @@ fn keys(rows: &[(u32, usize, bool, u64)]) -> Vec<(AccountKey, Bytes)> {
 struct Truth {
     users: BTreeMap<u32, String>,
     totals: BTreeMap<AccountKey, (u64, u64)>,
+    /// What began when, by the kind of row.
+    rows: BTreeMap<(&'static str, String), (u64, u64)>,
 }
 
 impl Truth {
-    fn report(&mut self, moved: &[(AccountKey, Bytes)]) {
+    /// The minute that ends at `end`.
+    fn report(&mut self, end: SystemTime, zone: &TimeZone, moved: &[(AccountKey, Bytes)]) {
+        let rows = borders::rows_before(end - Duration::from_secs(30), zone);
+        let begins = [("fine", rows.fine_s.to_string()), ("hour", rows.hour_s.to_string()), ("day", rows.date)];
+        for ((_, bytes), begin) in moved
+            .iter()
+            .filter(|(_, bytes)| !bytes.is_zero())
+            .flat_map(|one| begins.iter().map(move |begin| (one, begin)))
+        {
+            let sum = self.rows.entry(begin.clone()).or_default();
+            *sum = (sum.0 + bytes.sent, sum.1 + bytes.received);
+        }
         for (uid, name) in moved.iter().filter_map(|(key, _)| Some((key.uid?, key.user.clone()?))) {
             for (mut key, had) in std::mem::take(&mut self.totals) {
                 if (key.uid, &key.user) == (Some(uid), &None) {
@@ -99,14 +116,56 @@ fn within(book: &mut Book, report: &Commit, act: impl FnOnce()) {
     book.accounts.forget();
 }
 
+/// What the book says began when.
+fn rows_of(book: &Book) -> BTreeMap<(&'static str, String), (u64, u64)> {
+    let mut rows = BTreeMap::new();
+    for (table, begin) in [("fine", "start_s"), ("hour", "start_s"), ("day", "date")] {
+        let sql = format!("SELECT CAST({begin} AS TEXT), sum(sent), sum(received) FROM {table} GROUP BY {begin}");
+        let mut ask = book.connection.prepare(&sql).unwrap();
+        let read = ask.query_map([], |row| Ok(((table, row.get(0)?), (row.get(1)?, row.get(2)?)))).unwrap();
+        rows.extend(read.map(Result::unwrap));
+    }
+    rows
+}
+
+/// What it says of each account.
+fn by_account(book: &Book, table: &str) -> Vec<(i64, u64, u64)> {
+    let sql = format!("SELECT account, sum(sent), sum(received) FROM {table} GROUP BY account ORDER BY account");
+    let mut ask = book.connection.prepare(&sql).unwrap();
+    ask.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect()
+}
+
+/// What those who only read are given, in whose order it must come.
+fn read(path: &Path) -> BTreeMap<(&'static str, String), (u64, u64)> {
+    let reader = Reader::open(path).unwrap();
+    let mut rows = BTreeMap::new();
+    for (tier, table) in [(Tier::Fine, "fine"), (Tier::Hour, "hour"), (Tier::Day, "day")] {
+        let mut last_s = i64::MIN;
+        let each = |start_s: i64, _, moved: Bytes| {
+            assert!(start_s >= last_s, "in the order of time");
+            last_s = start_s;
+            let begin = if tier == Tier::Day {
+                borders::date_of(start_s, &TimeZone::UTC).to_string()
+            } else {
+                start_s.to_string()
+            };
+            let sum: &mut (u64, u64) = rows.entry((table, begin)).or_default();
+            *sum = (sum.0 + moved.sent, sum.1 + moved.received);
+        };
+        reader.rows(tier, &(0..1 << 40), &TimeZone::UTC, each).unwrap();
+    }
+    rows
+}
+
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let home = |life: usize| folder.path().join(life.to_string()).join("book.db");
-    let start =
-        |path: &Path| Book::open(&Opening { zone: TimeZone::get("Asia/Kolkata").unwrap(), ..opening(path) }).unwrap();
+    let zone_of = |place: usize| TimeZone::get(ZONES[place]).unwrap();
+    let start = |path: &Path, zone: &TimeZone| Book::open(&Opening { zone: zone.clone(), ..opening(path) }).unwrap();
+    let mut zone = zone_of(0);
     let mut truth = Truth::default();
     let (mut now, mut path) = (at(BEGIN_S), home(0));
-    let mut book = start(&path).0;
+    let mut book = start(&path, &zone).0;
     for (place, step) in steps.iter().enumerate() {
         let seq = u64::try_from(place).unwrap();
         let life = place + 1;
@@ -114,32 +173,42 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Report(seconds, rows) => {
                 now = borders::time(borders::micros(now) + seconds * 1_000_000);
                 book.commit(&super::commit(seq, now, &keys(rows))).unwrap();
-                truth.report(&keys(rows));
+                truth.report(now, &zone, &keys(rows));
                 continue;
             }
             Step::Cut(rows) => {
                 within(&mut book, &super::commit(seq, now, &keys(rows)), || ());
                 continue;
             }
-            Step::Kill => copy(&path, home(life).parent().unwrap()),
-            Step::KillWithin(rows) => {
-                within(&mut book, &super::commit(seq, now, &keys(rows)), || copy(&path, home(life).parent().unwrap()));
+            Step::Kill(next) => {
+                copy(&path, home(life).parent().unwrap());
+                zone = zone_of(*next);
             }
-            Step::Restart => {
+            Step::KillWithin(next, rows) => {
+                within(&mut book, &super::commit(seq, now, &keys(rows)), || copy(&path, home(life).parent().unwrap()));
+                zone = zone_of(*next);
+            }
+            Step::Restart(next) => {
                 drop(book);
-                book = start(&path).0;
+                zone = zone_of(*next);
+                book = start(&path, &zone).0;
                 continue;
             }
         }
         drop(book);
         path = home(life);
-        book = start(&path).0;
+        book = start(&path, &zone).0;
     }
     for table in ["fine", "hour", "day", "total", "report"] {
         prop_assert_eq!(sums(&book, table), truth.sum(), "{}", table);
     }
+    prop_assert_eq!(rows_of(&book), truth.rows.clone());
+    prop_assert_eq!(read(&path), truth.rows.clone());
+    for table in ["fine", "hour", "day"] {
+        prop_assert_eq!(by_account(&book, table), by_account(&book, "total"), "{}", table);
+    }
     drop(book);
-    let opened = start(&path).1;
+    let opened = start(&path, &zone).1;
     let totals: BTreeMap<_, _> = opened.totals.into_iter().map(|(key, had)| (key, (had.sent, had.received))).collect();
     prop_assert_eq!(totals, truth.totals);
     prop_assert_eq!(opened.set_aside, None);

@@ -12,6 +12,7 @@ use aya::maps::{Array, HashMap, MapData, Queue};
 use trafcalc_common::actor::{ACTOR_WORDS, Actor, Seat};
 use trafcalc_common::maps::event;
 
+use super::classes::ClassNames;
 use super::counters::Counters;
 use super::programs::Programs;
 use super::sizes::actor_rows;
@@ -30,6 +31,7 @@ pub(super) struct Actors {
     seats: Array<MapData, SeatWords>,
     free: Queue<MapData, u32>,
     by: By,
+    classes: ClassNames,
     hierarchy: Hierarchy,
     /// The rows that have an owner, as far as known.
     taken: BTreeMap<u32, Taken>,
@@ -48,7 +50,7 @@ struct Taken {
 impl Actors {
     /// The maps of `programs`, which are new, with all rows free.
     pub(super) fn new(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
-        let mut actors = Self::of(programs, settings.by)?;
+        let mut actors = Self::of(programs, settings.by, ClassNames::told(&settings.classes))?;
         for row in actor_rows(&settings.ebpf) {
             actors.free.push(row, 0).map_err(|error| unreadable(&error))?;
         }
@@ -56,11 +58,11 @@ impl Actors {
     }
 
     /// The maps of `programs`, as they are.
-    pub(super) fn of(programs: &mut Programs, by: By) -> Result<Self, CaptureError> {
+    pub(super) fn of(programs: &mut Programs, by: By, classes: ClassNames) -> Result<Self, CaptureError> {
         let free = take(programs, "FREE_ACTORS")?;
         let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
         let hierarchy = Hierarchy::mounted(Path::new("/proc/mounts"));
-        Ok(Self { accounts, seats, free, by, hierarchy, taken: BTreeMap::new(), opened: 0 })
+        Ok(Self { accounts, seats, free, by, classes, hierarchy, taken: BTreeMap::new(), opened: 0 })
     }
 
     /// Adds to `batch` what the rows gained, of a generation of programs that has ended, and who is gone.
@@ -121,7 +123,11 @@ impl Actors {
         for account in &self.accounts {
             let (words, row) = account.map_err(|error| unreadable(&error))?;
             let actor = Actor::from_words(words);
-            let taken = || Taken { actor, owner: owner(&actor, self.by), is_left: false };
+            let taken = || Taken {
+                actor,
+                owner: owner(&actor, self.by).in_class(self.classes.name(actor.class())),
+                is_left: false,
+            };
             self.taken.entry(row).or_insert_with(taken);
         }
         self.opened = opened;
@@ -161,8 +167,7 @@ fn owner(actor: &Actor, by: By) -> Owner {
 
 /// A program's name: bytes up to the first zero, whatever they are.
 fn name(actor: &Actor) -> Arc<str> {
-    let bytes: Vec<u8> = actor.name.iter().flat_map(|word| word.to_ne_bytes()).take_while(|&byte| byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into()
+    String::from_utf8_lossy(&actor.name_bytes().collect::<Vec<_>>()).into()
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 
 use super::actors::Actors;
 use super::candidates::Candidate;
+use super::classes::ClassNames;
 use super::keep::{Generation, Kept};
 use super::log::Messages;
 use super::plan::{self, WantedUsers};
 use super::programs::{Place, Programs};
-use super::{Kernel, handover, notes, sizes, subordinates, sweep};
+use super::subordinates::Subordinates;
+use super::{Kernel, classes, handover, notes, sizes, sweep};
 use crate::capture::{CaptureError, Settings};
 
 /// What a backend begins with.
@@ -15,6 +17,7 @@ pub(super) struct Beginning {
     pub(super) programs: Programs,
     pub(super) actors: Option<Actors>,
     pub(super) wanted_users: Option<WantedUsers>,
+    pub(super) subordinates: Subordinates,
     pub(super) messages: Option<Messages>,
 }
 
@@ -40,13 +43,14 @@ fn attach(
     let actors = kernel.plan.reads_tasks().then(|| Actors::new(&mut programs, settings)).transpose()?;
     let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
     let processes = plan::fill_filters(&mut programs, &settings.wanted)?;
-    subordinates::fill(&mut programs, &settings.subordinates)?;
+    classes::fill(&mut programs, &settings.classes)?;
+    let subordinates = Subordinates::of(&mut programs, &settings.subordinates)?;
     match place.and_then(|place| place.former) {
         Some(former) => handover::inherit_overflow(&mut programs, former)?,
-        None => notes::tell(&mut programs, &settings.open)?,
+        None => notes::tell(&mut programs, &settings.open.streams)?,
     }
     programs.attach(settings, place)?;
-    Ok((Beginning { programs, actors, wanted_users, messages }, processes))
+    Ok((Beginning { programs, actors, wanted_users, subordinates, messages }, processes))
 }
 
 /// The same in a folder, as the next generation, which acts when this returns; that before it has all its streams taken over.
@@ -107,7 +111,12 @@ pub(super) fn go_on(
 ) -> Result<Beginning, CaptureError> {
     let hooks = candidate.hooks().chain(kernel.plan.hooks());
     let mut programs = Programs::of_former(acting, hooks)?;
-    let actors = kernel.plan.reads_tasks().then(|| Actors::of(&mut programs, settings.by)).transpose()?;
+    let actors = kernel
+        .plan
+        .reads_tasks()
+        .then(|| Actors::of(&mut programs, settings.by, ClassNames::told(&settings.classes)))
+        .transpose()?;
     let wanted_users = WantedUsers::of(&mut programs, &settings.wanted)?;
-    Ok(Beginning { programs, actors, wanted_users, messages: None })
+    let subordinates = Subordinates::of(&mut programs, &settings.subordinates)?;
+    Ok(Beginning { programs, actors, wanted_users, subordinates, messages: None })
 }

@@ -8,6 +8,7 @@ use trafcalc_common::maps::table;
 use aya::maps::{Array, Map, MapData};
 
 use super::actors::Actors;
+use super::classes::ClassNames;
 use super::counters::Counters;
 use super::keep::{Generation, Kept};
 use super::programs::Programs;
@@ -111,9 +112,10 @@ impl Former {
     /// `told`, what is kept of a former process's batches; `all_told`, whether a later one has this generation's in it.
     fn open(generation: Generation, told: Option<&Baseline>, all_told: bool) -> Result<Self, CaptureError> {
         let mut programs = Programs::of_former(&generation, std::iter::empty())?;
-        let tables = Tables::of(&mut programs, &EbpfSettings::default())?;
+        let classes = ClassNames::of_former(&mut programs)?;
+        let tables = Tables::of(&mut programs, &EbpfSettings::default(), classes.clone())?;
         let has_actors = generation.folder.join("ACTORS").exists();
-        let actors = has_actors.then(|| Actors::of(&mut programs, generation.by)).transpose()?;
+        let actors = has_actors.then(|| Actors::of(&mut programs, generation.by, classes)).transpose()?;
         let reports = Reports::of(&data(programs.take_map("REPORTED")?)?)?;
         let counters = reported(&generation, &reports, told);
         let mut former = Self { generation, tables, actors, counters, reports, is_told: false };
@@ -125,7 +127,7 @@ impl Former {
     }
 
     fn read(&mut self, batch: &mut Batch) -> Result<(), CaptureError> {
-        batch.credits.extend(self.tables.gains(&mut self.counters)?);
+        self.tables.gains(&mut self.counters, &mut batch.credits)?;
         if let Some(actors) = &mut self.actors {
             actors.read_former(&self.tables, &mut self.counters, batch)?;
         }

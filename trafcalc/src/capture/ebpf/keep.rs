@@ -3,6 +3,15 @@
 //! Each *generation* of programs has a folder in it with its maps, `programs` and `links`. `CURRENT` is a map with the number of
 //! the one that acts: see `is_acting` in the kernel half. A folder has its name once it is complete; what reading it takes is in
 //! the name. Generations before the one that acts are there as long as something of theirs is to be told or taken over.
+//!
+//! A folder's name also has a hash of the object and of all that it was loaded with. A process that would load the same continues with
+//! the programs and maps that are there, and nothing changes in the kernel. Otherwise it attaches a new generation beside the old one.
+//! Every program first asks whether its generation is the one that acts, so the new ones sleep; one store of the new number has them
+//! act and the old ones sleep. Then each stream moves from the old table to the new one (`takeover` in the kernel half).
+//!
+//! What was reported is noted beside the counters. The next process reports what the counters moved since, by the `Baseline` that was
+//! stored with the batches (`Settings::former`), or else by the map `REPORTED` (`reports`). A former generation is removed once all of
+//! it is reported and no stream is left in it.
 
 use std::cmp::Ordering;
 use std::fs::{self, DirBuilder};
@@ -21,7 +30,7 @@ use super::programs::system;
 use crate::capture::{By, CaptureError};
 
 /// The shape of streams, tallies, keys and notes. Another one cannot be taken over.
-const VERSION: &str = "v2";
+const VERSION: &str = "v3";
 /// The folder of a generation that is not complete.
 const NEW: &str = "new";
 /// Folders of generations begin with it.
@@ -319,7 +328,7 @@ mod tests {
         // A BPF file system has no names with dots.
         assert!(!generation.name().contains('.'));
         assert_eq!(Generation::parse(folder.clone()), Some(Generation { folder, ..generation.clone() }));
-        let other = Path::new("/").join(generation.name().replace("-v2-", "-v9-"));
+        let other = Path::new("/").join(generation.name().replace("-v3-", "-v9-"));
         assert_eq!(Generation::parse(other).map(|other| (other.number, other.is_known)), Some((7, false)));
         for name in ["new", "CURRENT", "generation-", "generation-x-v1"] {
             assert_eq!(Generation::parse(Path::new("/").join(name)), None, "{name}");

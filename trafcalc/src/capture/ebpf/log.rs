@@ -64,7 +64,7 @@ impl Messages {
         if level() == 0 {
             if wanted() != 0 {
                 tracing::warn!(
-                    "programs say nothing of single connections: that takes Linux {}.{}",
+                    "the eBPF programs log no single connections: that needs Linux {}.{}",
                     OLDEST.0,
                     OLDEST.1
                 );

@@ -9,6 +9,7 @@
 mod actors;
 mod beginning;
 mod candidates;
+mod classes;
 mod counters;
 mod descendants;
 mod handover;
@@ -22,6 +23,7 @@ mod object;
 mod offsets;
 mod plan;
 mod programs;
+mod refusal;
 mod reports;
 mod sizes;
 mod subordinates;
@@ -40,6 +42,7 @@ use trafcalc_common::maps::OTHER_ROW;
 use self::actors::Actors;
 use self::beginning::Beginning;
 use self::candidates::{ATTACH_ORDER, Candidate};
+use self::classes::ClassNames;
 use self::counters::Counters;
 use self::handover::Handover;
 pub use self::keep::release;
@@ -49,10 +52,11 @@ use self::mismatches::Mismatches;
 use self::offsets::Layout;
 use self::plan::{Plan, WantedUsers};
 use self::programs::Programs;
+use self::subordinates::Subordinates;
 use self::tables::Tables;
 use super::{
     Attach, Backend, BackendKind, Baseline, Batch, By, Bytes, CaptureError, Declined, EbpfSettings, Health, Method,
-    Owner, Settings, StreamNote,
+    OpenNotes, Owner, Settings, StreamNote, SubordinateRange,
 };
 
 /// Starts counting in the attach mode that `settings` ask for, or the first that works; each that was tried in vain is
@@ -73,7 +77,7 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
         .find_map(|attach| match start_kept(attach, &kernel, settings, &mut kept) {
             Ok(backend) => Some(Box::new(backend) as Box<dyn Backend>),
             Err(reason) => {
-                decline(Some(attach), reason);
+                decline(Some(attach), refusal::named(reason, attach));
                 None
             }
         });
@@ -91,7 +95,7 @@ fn open_kept(settings: &Settings) -> Option<Kept> {
         Ok(kept) if is_stale => kept.abandon().and_then(|()| Kept::open(folder)),
         opened => opened,
     };
-    opened.inspect_err(|error| tracing::warn!("{error}; the count ends with this process")).ok()
+    opened.inspect_err(|error| tracing::warn!("{error}; counting ends with this process")).ok()
 }
 
 /// Starts in an attach mode; where keeping what is started does not work, without.
@@ -103,7 +107,7 @@ fn start_kept(
 ) -> Result<EbpfBackend, CaptureError> {
     match EbpfBackend::start(attach, kernel, settings, kept.as_ref()) {
         Err(error @ CaptureError::Keep { .. }) => {
-            tracing::warn!("{error}; the count ends with this process");
+            tracing::warn!("{error}; counting ends with this process");
             if let Some(Err(error)) = kept.take().map(Kept::abandon) {
                 tracing::warn!("{error}");
             }
@@ -192,6 +196,7 @@ struct EbpfBackend {
     tables: Tables,
     /// Where not everybody is wanted.
     wanted_users: Option<WantedUsers>,
+    subordinates: Subordinates,
     /// Where it matters who acts.
     actors: Option<Actors>,
     counters: Counters,
@@ -207,6 +212,8 @@ struct EbpfBackend {
     goes_on: bool,
     /// The first batch has to have all counters: whoever keeps them may have none of these yet, or not the last ones.
     tell_all: bool,
+    /// What was read and not handed out, for an error came in between.
+    withheld: Batch,
 }
 
 impl EbpfBackend {
@@ -246,7 +253,7 @@ impl EbpfBackend {
         let same = kept.acting.as_ref().filter(|acting| acting.is_known && acting.identity == identity);
         if let Some(acting) = same.filter(|_| log::level() == 0) {
             let beginning = beginning::go_on(&candidate, kernel, settings, acting)?;
-            tracing::info!("goes on with what a former process attached and counted");
+            tracing::info!("continues with the programs and counters of the former process");
             let backend = Self::new(candidate, settings, beginning, Some((acting.clone(), &kept.former)))?;
             return Ok(Self { goes_on: true, ..backend });
         }
@@ -262,8 +269,8 @@ impl EbpfBackend {
         beginning: Beginning,
         kept: Option<(Generation, &[Generation])>,
     ) -> Result<Self, CaptureError> {
-        let Beginning { mut programs, actors, wanted_users, messages } = beginning;
-        let mut tables = Tables::of(&mut programs, &settings.ebpf)?;
+        let Beginning { mut programs, actors, wanted_users, subordinates, messages } = beginning;
+        let mut tables = Tables::of(&mut programs, &settings.ebpf, ClassNames::told(&settings.classes))?;
         let told = settings.former.as_ref();
         let goes_on = kept.as_ref().is_some_and(|(_, former)| former.iter().any(|former| former.is_known));
         let handover = kept.map(|(generation, former)| Handover::of(&mut programs, generation, former, told));
@@ -279,6 +286,7 @@ impl EbpfBackend {
             programs,
             tables,
             wanted_users,
+            subordinates,
             actors,
             counters: counters.unwrap_or_default(),
             coarse_bytes: 0,
@@ -288,10 +296,23 @@ impl EbpfBackend {
             handover,
             goes_on,
             tell_all,
+            withheld: Batch::default(),
         })
     }
 
+    /// What an error keeps from being handed out, the next reading hands out: the counters have noted it as read.
     fn read(&mut self, is_last: bool) -> Result<Batch, CaptureError> {
+        let mut batch = std::mem::take(&mut self.withheld);
+        match self.read_into(&mut batch, is_last) {
+            Ok(()) => Ok(batch),
+            Err(error) => {
+                self.withheld = batch;
+                Err(error)
+            }
+        }
+    }
+
+    fn read_into(&mut self, batch: &mut Batch, is_last: bool) -> Result<(), CaptureError> {
         if let Some(handover) = &mut self.handover {
             handover.take_over(&mut self.programs)?;
         }
@@ -301,25 +322,27 @@ impl EbpfBackend {
             self.programs.act(false)?;
             keep::wait_for_programs();
         }
-        let mut batch = Batch { credits: self.tables.gains(&mut self.counters)?, ..Batch::default() };
-        self.coarse_bytes += coarse_bytes(self.by, &batch.credits);
+        let withheld = batch.credits.len();
+        self.tables.gains(&mut self.counters, &mut batch.credits)?;
+        self.coarse_bytes += coarse_bytes(self.by, &batch.credits[withheld..]);
         let is_kept = self.handover.is_some();
         if let Some(actors) = &mut self.actors {
-            actors.read(&self.tables, &mut self.counters, is_kept, &mut batch)?;
+            actors.read(&self.tables, &mut self.counters, is_kept, batch)?;
         }
         if let Some(handover) = &mut self.handover {
-            handover.read_former(&mut batch)?;
+            handover.read_former(batch)?;
         }
         self.tables.give_back(&self.counters, self.handover.as_ref().map(|handover| &handover.reports))?;
-        batch.baseline = self.baseline();
         let health = self.health()?;
+        batch.baseline = self.baseline();
         warn_of_full_tables(&self.health, &health);
         if health.audit_mismatches != self.health.audit_mismatches {
             self.mismatches.tell(self.candidate.attach, self.tables.evidence()?.iter());
         }
         self.health = health;
-        let open = if is_last { self.notes() } else { Vec::new() };
-        Ok(Batch { health, open, ..batch })
+        let streams = if is_last { self.notes() } else { Vec::new() };
+        (batch.health, batch.open) = (health, OpenNotes { streams, ..OpenNotes::default() });
+        Ok(())
     }
 
     /// Where open connections stand. That this cannot be read is no reason to lose the last batch.
@@ -389,6 +412,10 @@ impl Backend for EbpfBackend {
         self.wanted_users.as_mut().map_or(Ok(()), |wanted| wanted.add(users))
     }
 
+    fn set_subordinates(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError> {
+        self.subordinates.set(ranges)
+    }
+
     fn goes_on(&self) -> bool {
         self.goes_on
     }
@@ -407,7 +434,7 @@ impl Backend for EbpfBackend {
     /// must not wait for it. Those that are kept are not, so it is not too early for anything: the next process tells the rest.
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         for (hook, misses) in self.programs.misses().into_iter().filter(|&(_, misses)| misses > 0) {
-            tracing::info!(hook, misses, "events not delivered; the next event of each connection made them good");
+            tracing::info!(hook, misses, "events not delivered; the next event of each connection corrected the count");
         }
         self.read(self.handover.is_none())
     }

@@ -1,5 +1,9 @@
 //! Where the connections stood that are open when the service ends and keeps nothing in the kernel: the next process goes on
 //! from there with those that are open still.
+//!
+//! The book keeps them with the last report. In the same boot the next service gives them to the program that looks for older
+//! connections: one with the same first numbers, and not behind the note, continues from there. The first report that is booked
+//! replaces the notes. A backend ignores the other backend's notes.
 
 use aya::maps::{Array, HashMap, MapData};
 use trafcalc_common::connection::note_key;
@@ -50,7 +54,9 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
     }
     keep_unlike(&mut notes);
     if notes.len() > MAX_NOTES {
-        tracing::warn!("more than {MAX_NOTES} connections are open: of the others it is not noted where they stand");
+        tracing::warn!(
+            "more than {MAX_NOTES} connections are open: what the others move until the next start is not counted"
+        );
         notes.truncate(MAX_NOTES);
     }
     Ok(notes)

@@ -12,7 +12,7 @@ use super::offsets::Cast;
 use super::plan::filter_entries;
 use super::programs::{Place, system};
 use super::sizes::Sizes;
-use super::{Kernel, keep, log, notes, subordinates};
+use super::{Kernel, classes, keep, log, notes, subordinates};
 use crate::capture::{CaptureError, EbpfSettings, Method, Settings};
 
 /// The kernel half that counts by user, as `build.rs` made it.
@@ -25,9 +25,10 @@ pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settin
     let mut hasher = DefaultHasher::new();
     object(candidate, kernel).hash(&mut hasher);
     let EbpfSettings { max_connections, max_accounts, test_leave_out_states, .. } = &settings.ebpf;
-    let Settings { loopback, by, wanted, belonging, subordinates, .. } = settings;
+    let Settings { loopback, by, classes, wanted, belonging, subordinates, .. } = settings;
     let loaded_with = (candidate, max_connections, max_accounts, test_leave_out_states);
-    let meant = (loopback, by, wanted, belonging, subordinates, log::level());
+    let subordinates = (subordinates::first(subordinates), subordinates::entries(subordinates));
+    let meant = (loopback, by, classes, wanted, belonging, subordinates, log::level());
     let layout = &kernel.layout;
     let offsets = (layout.sockets.words(), layout.tasks.words(), layout.sweep.words());
     format!("{loaded_with:?} {meant:?} {offsets:?}").hash(&mut hasher);
@@ -51,7 +52,7 @@ pub(super) fn load(
     let mut loader = EbpfLoader::new();
     let entries = sizes.entries().into_iter().chain(filter_entries(&settings.wanted));
     let subordinates = ("SUBORDINATES", subordinates::entries(&settings.subordinates));
-    for (map, entries) in entries.chain([subordinates, log::entries()]) {
+    for (map, entries) in entries.chain(classes::entries(&settings.classes)).chain([subordinates, log::entries()]) {
         loader.map_max_entries(map, entries);
     }
     let former = place.and_then(|place| place.former);
@@ -59,12 +60,13 @@ pub(super) fn load(
         loader.map_max_entries("REPORTED", sizes.rows());
         loader.map_pin_path(keep::CURRENT, place.kept.current());
     }
-    loader.map_max_entries(notes::NOTES, u32::try_from(settings.open.len()).unwrap_or(u32::MAX).max(1));
+    loader.map_max_entries(notes::NOTES, u32::try_from(settings.open.streams.len()).unwrap_or(u32::MAX).max(1));
     if let Some(former) = former {
         loader.map_max_entries("ENDED", MAX_ENDED);
         loader.map_pin_path("OLD_BUCKETS", former.folder.join("BUCKETS"));
         loader.map_pin_path("OLD_SPILL", former.folder.join("SPILL"));
     }
+    let tell_classes = u32::from(!settings.classes.is_empty());
     let generation = place.map_or(1, |place| place.number);
     let old_bucket_bits = former.map_or(0, |former| former.bucket_bits);
     loader
@@ -75,6 +77,7 @@ pub(super) fn load(
         .override_global("COUNT_LOOPBACK", &loopback, true)
         .override_global("USER_ROWS", &user_rows, true)
         .override_global("FIRST_SUBORDINATE", &first_subordinate, true)
+        .override_global("TELL_CLASSES", &tell_classes, true)
         .override_global("BUCKET_BITS", &sizes.bucket_bits, true)
         .override_global("GENERATION", &generation, true)
         .override_global("OLD_BUCKET_BITS", &old_bucket_bits, true)

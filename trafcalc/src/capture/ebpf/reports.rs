@@ -18,8 +18,8 @@ use crate::capture::{Bytes, CaptureError};
 
 /// Bytes of a note.
 const NOTE: usize = size_of::<Reported>();
-/// Says in the upper half of a word that the lower half is a user.
-const IS_LEFT: u64 = 1 << 32;
+/// Says in a word that the rest of it is the key of a user's account.
+const IS_LEFT: u64 = 1 << 63;
 
 /// The fields of [`Reported`], which the next process may read whenever this one ends.
 #[repr(C)]
@@ -68,10 +68,10 @@ impl Reports {
         }
     }
 
-    /// Notes that a row is about to be taken from this user, or that it is free.
-    pub(super) fn set_left(&self, row: u32, uid: Option<u32>) {
+    /// Notes that a row is about to be taken from the user of this account, or that it is free.
+    pub(super) fn set_left(&self, row: u32, key: Option<u64>) {
         if let Some(note) = self.note(row) {
-            note.left_by.store(uid.map_or(0, |uid| IS_LEFT | u64::from(uid)), Ordering::Relaxed);
+            note.left_by.store(key.map_or(0, |key| IS_LEFT | key), Ordering::Relaxed);
         }
     }
 
@@ -85,10 +85,9 @@ impl Reports {
     }
 
     /// The rows that are neither a user's nor free, and whose they were.
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-    pub(super) fn left(&self) -> Vec<(u32, u32)> {
+    pub(super) fn left(&self) -> Vec<(u32, u64)> {
         let left = self.notes().map(|(row, note)| (row, note.left_by.load(Ordering::Relaxed)));
-        left.filter(|(_, by)| by & IS_LEFT != 0).map(|(row, by)| (row, by as u32)).collect()
+        left.filter(|(_, by)| by & IS_LEFT != 0).map(|(row, by)| (row, by & !IS_LEFT)).collect()
     }
 
     fn notes(&self) -> impl Iterator<Item = (u32, &Note)> {

@@ -1,28 +1,75 @@
 //! The users who have ranges of subordinate uids, as the program looks them up: by the prefixes of the numbers.
 
+use std::collections::HashMap;
+use std::io;
+
+use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 
-use super::programs::Programs;
+use super::programs::{Programs, system};
 use super::tables::{take, unreadable};
 use crate::capture::{CaptureError, SubordinateRange};
 
+/// The first id that systems give away as a subordinate one (`SUB_UID_MIN` of login.defs(5)): ranges that come later are there.
+const FIRST_LATER: u32 = 100_000;
+/// Least room for prefixes. A range takes some 20 at most, and memory only as they come.
+const LEAST_ENTRIES: usize = 16_384;
+
 /// No uid below the first one is subordinate.
 pub(super) fn first(ranges: &[SubordinateRange]) -> u32 {
-    ranges.iter().map(|range| range.first).min().unwrap_or(u32::MAX)
+    ranges.iter().map(|range| range.first).min().unwrap_or(u32::MAX).min(FIRST_LATER)
 }
 
-/// The size of the map.
+/// The size of the map, with room for more.
 pub(super) fn entries(ranges: &[SubordinateRange]) -> u32 {
-    u32::try_from(prefixes(ranges).count()).unwrap_or(u32::MAX).max(1)
+    let room = (2 * prefixes(ranges).count()).next_power_of_two().max(LEAST_ENTRIES);
+    u32::try_from(room).unwrap_or(u32::MAX)
 }
 
-/// Tells the program whose they are.
-pub(super) fn fill(programs: &mut Programs, ranges: &[SubordinateRange]) -> Result<(), CaptureError> {
-    let mut map: LpmTrie<_, u32, u32> = take(programs, "SUBORDINATES")?;
-    let mut prefixes = prefixes(ranges);
-    prefixes
-        .try_for_each(|(first, bits, holder)| map.insert(&Key::new(bits, first.to_be()), holder, 0))
-        .map_err(|error| unreadable(&error))
+/// What the program looks them up in.
+pub(super) struct Subordinates {
+    map: LpmTrie<MapData, u32, u32>,
+    first: u32,
+    /// Entries of the map.
+    room: usize,
+}
+
+impl Subordinates {
+    /// Tells the program whose they are.
+    pub(super) fn of(programs: &mut Programs, ranges: &[SubordinateRange]) -> Result<Self, CaptureError> {
+        let mut subordinates =
+            Self { map: take(programs, "SUBORDINATES")?, first: first(ranges), room: entries(ranges) as usize };
+        subordinates.set(ranges)?;
+        Ok(subordinates)
+    }
+
+    /// Has these be subordinate, and no others.
+    pub(super) fn set(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError> {
+        let unheeded = ranges.iter().filter(|range| range.first < self.first).count();
+        if unheeded > 0 {
+            tracing::warn!(
+                "{unheeded} ranges of subordinate users begin below {}: they take effect after a restart",
+                self.first
+            );
+        }
+        let wanted: HashMap<_, _> =
+            prefixes(ranges).map(|(first, bits, holder)| ((bits, first.to_be()), holder)).collect();
+        // The key is packed.
+        let known = self.map.keys().map(|key| key.map(|key| (key.prefix_len(), key.data())));
+        let known: Vec<_> = known.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+        // Nothing is changed where not all of it has room.
+        if wanted.len() + known.iter().filter(|key| !wanted.contains_key(key)).count() > self.room {
+            let what = "updating the subordinate users of the eBPF program, which a restart would do,";
+            return Err(system(what, &io::Error::from(io::ErrorKind::StorageFull)));
+        }
+        // What is new first, so that no id is without its owner meanwhile.
+        let added =
+            wanted.iter().try_for_each(|(&(bits, first), holder)| self.map.insert(&Key::new(bits, first), holder, 0));
+        added.map_err(|error| unreadable(&error))?;
+        let stale = known.iter().filter(|key| !wanted.contains_key(key));
+        let removed = stale.into_iter().try_for_each(|&(bits, first)| self.map.remove(&Key::new(bits, first)));
+        removed.map_err(|error| unreadable(&error))
+    }
 }
 
 /// First number, length in bits and holder of each.
@@ -70,7 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_subordinate_where_there_is_no_range() {
-        assert_eq!((first(&[]), entries(&[])), (u32::MAX, 1));
+    fn there_is_room_for_ranges_that_come_later() {
+        assert_eq!((first(&[]), entries(&[])), (100_000, 16_384));
+        let low = SubordinateRange { first: 7, count: u32::MAX - 7, owner: 1 };
+        assert_eq!(first(&[low]), 7);
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings, is_last: boo
 /// The kernel's table of sockets is not where its types say.
 pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let unreadable = |source| CaptureError::System { what: "reading the kernel's table of TCP sockets", source };
-    // Any TCP socket leads to the table.
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+    // By its network namespace any socket leads to the table, also one that a sandbox without network allows.
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|error| unreadable(error.into()))?;
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
     let mut list = 0;

@@ -7,6 +7,7 @@ use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, Queu
 use trafcalc_common::audit::EVIDENCE_WORDS;
 use trafcalc_common::maps::{OTHER_ROW, Tally, event};
 
+use super::classes::ClassNames;
 use super::counters::Counters;
 use super::programs::{Programs, system};
 use super::reports::Reports;
@@ -19,11 +20,12 @@ const _: () = assert!(size_of::<Words>() == size_of::<Tally>(), "the words are t
 
 /// The maps that are read.
 pub(super) struct Tables {
-    accounts: HashMap<MapData, u32, u32>,
+    accounts: HashMap<MapData, u64, u32>,
     tallies: PerCpuArray<MapData, Words>,
     free: Queue<MapData, u32>,
     events: PerCpuArray<MapData, u64>,
     evidence: PerCpuArray<MapData, [u64; EVIDENCE_WORDS]>,
+    classes: ClassNames,
     /// The rows that have an owner, as far as known.
     rows: BTreeMap<u32, Row>,
     /// How many rows there are for users.
@@ -35,7 +37,8 @@ pub(super) struct Tables {
 /// A row of a user's account.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    uid: u32,
+    /// Of the user's account: see [`trafcalc_common::maps::account`].
+    key: u64,
     /// At so many readings in a row it has not moved.
     silent: u32,
     /// It is no longer the user's, but a program may be about to credit it still.
@@ -56,44 +59,54 @@ pub(super) struct Events {
 }
 
 impl Tables {
-    pub(super) fn of(programs: &mut Programs, settings: &EbpfSettings) -> Result<Self, CaptureError> {
+    pub(super) fn of(
+        programs: &mut Programs,
+        settings: &EbpfSettings,
+        classes: ClassNames,
+    ) -> Result<Self, CaptureError> {
         Ok(Self {
             accounts: take(programs, "ACCOUNTS")?,
             tallies: take(programs, "TALLIES")?,
             free: take(programs, "FREE_ROWS")?,
             events: take(programs, "EVENTS")?,
             evidence: take(programs, "EVIDENCE")?,
+            classes,
             rows: BTreeMap::new(),
             room: settings.max_accounts,
             opened: 0,
         })
     }
 
-    /// What every user and the account for others gained since the last reading.
-    pub(super) fn gains(&mut self, counters: &mut Counters) -> Result<Vec<(Owner, Bytes)>, CaptureError> {
+    /// Adds to `gains` what every user and the account for others gained since the last reading; also what of it was read before an
+    /// error.
+    pub(super) fn gains(
+        &mut self,
+        counters: &mut Counters,
+        gains: &mut Vec<(Owner, Bytes)>,
+    ) -> Result<(), CaptureError> {
         self.update_rows()?;
-        let mut gains = vec![(Owner::OTHER, counters.gain(OTHER_ROW, self.shares(OTHER_ROW)?))];
+        gains.push((Owner::OTHER, counters.gain(OTHER_ROW, self.shares(OTHER_ROW)?)));
         let rows: Vec<_> = self.rows.keys().copied().collect();
         for row in rows {
             let gain = counters.gain(row, self.shares(row)?);
             let Some(account) = self.rows.get_mut(&row) else { continue };
             account.silent = if gain.is_zero() { account.silent.saturating_add(1) } else { 0 };
-            gains.push((Owner::user(account.uid), gain));
+            gains.push((owner(account.key, &self.classes), gain));
         }
         gains.retain(|(_, gain)| !gain.is_zero());
-        Ok(gains)
+        Ok(())
     }
 
     /// Goes on where a former process was about to give rows back.
     pub(super) fn remember(
         &mut self,
-        left: impl IntoIterator<Item = (u32, u32)>,
+        left: impl IntoIterator<Item = (u32, u64)>,
         notes: &Reports,
     ) -> Result<(), CaptureError> {
         self.update_rows()?;
-        for (row, uid) in left {
+        for (row, key) in left {
             match self.rows.entry(row) {
-                Entry::Vacant(free) => drop(free.insert(Row { uid, silent: 0, is_left: true })),
+                Entry::Vacant(free) => drop(free.insert(Row { key, silent: 0, is_left: true })),
                 // It was not taken from its user yet.
                 Entry::Occupied(_) => notes.set_left(row, None),
             }
@@ -114,8 +127,8 @@ impl Tables {
             return Ok(());
         }
         for account in &self.accounts {
-            let (uid, row) = account.map_err(|error| unreadable(&error))?;
-            self.rows.entry(row).or_insert(Row { uid, silent: 0, is_left: false });
+            let (key, row) = account.map_err(|error| unreadable(&error))?;
+            self.rows.entry(row).or_insert(Row { key, silent: 0, is_left: false });
         }
         self.opened = opened;
         Ok(())
@@ -134,9 +147,9 @@ impl Tables {
                 free.push(row);
             } else if is_scarce {
                 if let Some(notes) = notes {
-                    notes.set_left(row, Some(account.uid));
+                    notes.set_left(row, Some(account.key));
                 }
-                self.accounts.remove(&account.uid).map_err(|error| unreadable(&error))?;
+                self.accounts.remove(&account.key).map_err(|error| unreadable(&error))?;
                 (account.is_left, account.silent) = (true, 0);
             }
         }
@@ -172,6 +185,12 @@ impl Tables {
         let shares = self.events.get(&index, 0).map_err(|error| unreadable(&error))?;
         Ok(shares.iter().sum())
     }
+}
+
+/// The owner of a user's account.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+fn owner(key: u64, classes: &ClassNames) -> Owner {
+    Owner::user(key as u32).in_class(classes.name((key >> 32) as u32))
 }
 
 pub(super) fn take<T: TryFrom<Map, Error = MapError>>(

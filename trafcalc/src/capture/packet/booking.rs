@@ -10,6 +10,11 @@ use crate::capture::{Bytes, Owner};
 
 /// Bytes that `flow` moved go to its owner, or wait for one.
 pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
+    flow.moved += bytes;
+    credit(booked, flow, bytes);
+}
+
+fn credit(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
     if bytes.is_zero() {
         return;
     }
@@ -17,11 +22,8 @@ pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
         Holder::Pending(Pending { bytes: waiting, .. })
         | Holder::Searching(_, waiting)
         | Holder::Undecided(waiting) => *waiting += bytes,
-        Holder::Fine(owner) => match booked.get_mut(&**owner) {
-            Some(booked) => *booked += bytes,
-            None => drop(booked.insert(Owner::clone(owner), bytes)),
-        },
-        Holder::User(uid) => *booked.entry(Owner::user(*uid)).or_default() += bytes,
+        Holder::Fine(owner) => *booked.entry(Owner::clone(owner).in_class(flow.class.clone())).or_default() += bytes,
+        Holder::User(uid) => *booked.entry(Owner::user(*uid).in_class(flow.class.clone())).or_default() += bytes,
         Holder::Overflow => *booked.entry(Owner::OTHER).or_default() += bytes,
         Holder::Nobody => *booked.entry(Owner::UNATTRIBUTED).or_default() += bytes,
         Holder::Foreign | Holder::Unwanted => {}
@@ -33,7 +35,7 @@ pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder
     let holder = if flow.overflow { Holder::Overflow } else { holder };
     let before = std::mem::replace(&mut flow.holder, holder);
     if let Holder::Pending(Pending { bytes, .. }) | Holder::Searching(_, bytes) = before {
-        book(booked, flow, bytes);
+        credit(booked, flow, bytes);
     }
 }
 

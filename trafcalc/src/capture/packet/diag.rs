@@ -1,22 +1,31 @@
 //! Asks the kernel about one connection by its endpoints (`sock_diag(7)`). Knows nothing of packets.
 
+pub mod replies;
+
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::ops::ControlFlow;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{
     AF_INET, AF_INET6, IPPROTO_TCP, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_TIME_WAIT,
 };
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::nlas::Nla;
+use netlink_packet_sock_diag::inet::{
+    ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId, StateFlags,
+};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::TimeVal;
 
 use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_SOCK_DIAG};
 
+use replies::Asked;
+
 use super::finding::{Finding, Question, Standing};
 use super::segment::Endpoints;
+use super::totals::Totals;
 use crate::capture::CaptureError;
 
 /// `INET_DIAG_NOCOOKIE` (`linux/inet_diag.h`): any socket with these endpoints.
@@ -33,7 +42,8 @@ const LIST_BYTES: usize = 32 << 10;
 /// A netlink socket for questions about connections of its network namespace.
 pub struct SockDiag {
     socket: Socket,
-    sequence: u32,
+    /// What it asked last.
+    asked: Asked,
 }
 
 impl SockDiag {
@@ -41,13 +51,13 @@ impl SockDiag {
     pub fn open() -> Result<Self, CaptureError> {
         let connect = || {
             let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-            socket.bind_auto()?;
+            let port = socket.bind_auto()?.port_number();
             socket.connect(&NetlinkAddr::new(0, 0))?;
             setsockopt(&socket, ReceiveTimeout, &LONGEST_REPLY)?;
-            Ok(socket)
+            Ok((socket, port))
         };
-        let socket = connect().map_err(|source| CaptureError::System { what: "opening sock_diag", source })?;
-        Ok(Self { socket, sequence: 0 })
+        let (socket, port) = connect().map_err(|source| CaptureError::System { what: "opening sock_diag", source })?;
+        Ok(Self { socket, asked: Asked { sequence: 0, port } })
     }
 
     /// What the kernel knows of a connection now.
@@ -58,7 +68,7 @@ impl SockDiag {
             Some(socket) if socket.state == TCP_LISTEN => (Standing::Gone, Some(socket.uid)),
             Some(socket) if is_passive_or_over(&socket) => (standing_of(&socket), self.listener(question)?),
             Some(socket) => (standing_of(&socket), None),
-            None if is_local(&question.endpoints, question.interface) => (Standing::Gone, None),
+            None if is_local(question.endpoints.local, question.interface) => (Standing::Gone, None),
             None => (Standing::Foreign, None),
         };
         let forwards = standing == Standing::Gone && forwards();
@@ -92,70 +102,88 @@ impl SockDiag {
     /// The socket that gets segments for `endpoints`: the connection's own, or else the listener's.
     fn look_up(&mut self, endpoints: &Endpoints, interface: u32) -> Result<Option<InetResponseHeader>, CaptureError> {
         self.exchange(request(endpoints, interface))
+            .map(|found| found.map(|response| response.header))
             .map_err(|source| CaptureError::System { what: "asking sock_diag", source })
     }
 
-    fn exchange(&mut self, request: InetRequest) -> io::Result<Option<InetResponseHeader>> {
+    /// The kernel's totals of a connection now, if it is established or being closed.
+    pub fn totals_of(&mut self, question: &Question) -> Result<Option<Totals>, CaptureError> {
+        let extensions = ExtensionFlags::INFO;
+        let request = InetRequest { extensions, ..request(&question.endpoints, question.interface) };
+        let found = self
+            .exchange(request)
+            .map_err(|source| CaptureError::System { what: "asking sock_diag for totals", source })?;
+        let connection = found.as_ref().map(Connection::of);
+        Ok(connection.filter(|known| known.endpoints == question.endpoints).and_then(|known| known.totals))
+    }
+
+    fn exchange(&mut self, request: InetRequest) -> io::Result<Option<InetResponse>> {
         self.send(request, NLM_F_REQUEST)?;
         loop {
             let reply = self.receive(REPLY_BYTES)?;
-            let message = deserialize(&reply)?;
-            if message.header.sequence_number == self.sequence {
-                return outcome(message.payload);
+            if let ControlFlow::Break(found) = self.asked.read_one(&reply)? {
+                return Ok(found);
             }
         }
     }
 
-    /// All connections that a process holds.
-    pub fn owned_connections(&mut self) -> Result<Vec<Owned>, CaptureError> {
-        let mut found = Vec::new();
-        for family in [AF_INET, AF_INET6] {
-            self.dump(family, &mut found)
-                .map_err(|source| CaptureError::System { what: "listing connections with sock_diag", source })?;
+    /// All connections but those in `TIME_WAIT`; with the kernel's totals, if they are wanted.
+    pub fn connections(&mut self, wants_totals: bool) -> Result<Vec<Connection>, CaptureError> {
+        let extensions = if wants_totals { ExtensionFlags::INFO } else { ExtensionFlags::empty() };
+        let mut found = self.list(&extensions)?;
+        for connection in &mut found {
+            if connection.owner == Some(ROOT) {
+                self.ask_once_more(connection);
+            }
         }
-        found.retain_mut(|owned| owned.uid != ROOT || self.is_still_owned(owned));
         Ok(found)
     }
 
-    /// Asks once more whose a connection is; gives whether anybody's.
-    fn is_still_owned(&mut self, owned: &mut Owned) -> bool {
-        let again = self.look_up(&owned.endpoints, owned.interface).ok().flatten();
-        let again = again.filter(|socket| socket.inode != 0 && socket.state != TCP_LISTEN);
-        if let Some(socket) = &again {
-            (owned.uid, owned.inode) = (socket.uid, socket.inode);
-        }
-        again.is_some()
+    /// The kernel's totals of all connections.
+    pub fn totals(&mut self) -> Result<impl Iterator<Item = (Endpoints, Totals)>, CaptureError> {
+        let found = self.list(&ExtensionFlags::INFO)?;
+        Ok(found.into_iter().filter_map(|Connection { endpoints, totals, .. }| Some((endpoints, totals?))))
     }
 
-    fn dump(&mut self, family: u8, found: &mut Vec<Owned>) -> io::Result<()> {
+    /// Whether anybody holds it, and if so who.
+    fn ask_once_more(&mut self, connection: &mut Connection) {
+        let again = self.look_up(&connection.endpoints, connection.interface).ok().flatten();
+        let again = again.filter(|socket| socket.inode != 0 && socket.state != TCP_LISTEN);
+        connection.owner = again.as_ref().map(|socket| socket.uid);
+        connection.inode = again.map_or(0, |socket| socket.inode);
+    }
+
+    fn list(&mut self, extensions: &ExtensionFlags) -> Result<Vec<Connection>, CaptureError> {
+        let mut found = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            self.dump(family, extensions.clone(), &mut found)
+                .map_err(|source| CaptureError::System { what: "listing connections with sock_diag", source })?;
+        }
+        Ok(found)
+    }
+
+    fn dump(&mut self, family: u8, extensions: ExtensionFlags, found: &mut Vec<Connection>) -> io::Result<()> {
         let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
-        let states = StateFlags::ESTABLISHED | StateFlags::SYN_SENT | StateFlags::CLOSE_WAIT;
-        let extensions = ExtensionFlags::empty();
+        let no_connection = StateFlags::SYN_RECV | StateFlags::TIME_WAIT | StateFlags::CLOSE | StateFlags::LISTEN;
+        let states = StateFlags::all() - no_connection;
         let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
         self.send(request, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let mut sockets = Vec::new();
         loop {
             let replies = self.receive(LIST_BYTES)?;
-            let mut rest = &replies[..];
-            while !rest.is_empty() {
-                let message = deserialize(rest)?;
-                rest = &rest[aligned(message.header.length, rest.len())..];
-                let socket = match message.payload {
-                    NetlinkPayload::Done(done) if done.code == 0 => return Ok(()),
-                    NetlinkPayload::Done(done) => return Err(io::Error::from_raw_os_error(-done.code)),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    reply => outcome(reply)?,
-                };
-                let owned = socket.filter(|socket| socket.inode != 0);
-                found.extend(owned.map(|socket| Owned::of(&socket)));
+            let end = self.asked.read_list(&replies, &mut sockets)?;
+            found.extend(sockets.drain(..).map(|socket| Connection::of(&socket)));
+            if end.is_break() {
+                return Ok(());
             }
         }
     }
 
     fn send(&mut self, request: InetRequest, flags: u16) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
+        self.asked.sequence = self.asked.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = flags;
-        header.sequence_number = self.sequence;
+        header.sequence_number = self.asked.sequence;
         let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
@@ -175,31 +203,34 @@ impl SockDiag {
     }
 }
 
-/// A connection that a process holds.
-pub struct Owned {
+/// A connection that the kernel lists.
+pub struct Connection {
+    /// Its two ends.
     pub endpoints: Endpoints,
     /// Index of the interface to which its socket is bound; 0 if to none.
     pub interface: u32,
-    /// The user of the socket.
-    pub uid: u32,
-    /// The inode of the socket.
+    /// The user of the socket, if a process holds it.
+    pub owner: Option<u32>,
+    /// The inode of the socket; 0 if no process holds it.
     pub inode: u32,
+    /// The kernel's totals, where they were wanted and are known.
+    pub totals: Option<Totals>,
 }
 
-impl Owned {
-    fn of(socket: &InetResponseHeader) -> Self {
-        let interface = socket.socket_id.interface_id;
-        Self { endpoints: endpoints_of(socket), interface, uid: socket.uid, inode: socket.inode }
+impl Connection {
+    fn of(InetResponse { header: socket, nlas }: &InetResponse) -> Self {
+        let tcp_info = nlas.iter().find_map(|attribute| match attribute {
+            Nla::TcpInfo(bytes) => Some(&bytes[..]),
+            _ => None,
+        });
+        Self {
+            endpoints: endpoints_of(socket),
+            interface: socket.socket_id.interface_id,
+            owner: (socket.inode != 0).then_some(socket.uid),
+            inode: socket.inode,
+            totals: tcp_info.and_then(|bytes| Totals::of(socket, bytes)),
+        }
     }
-}
-
-fn deserialize(reply: &[u8]) -> io::Result<NetlinkMessage<SockDiagMessage>> {
-    NetlinkMessage::deserialize(reply).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
-}
-
-/// Where the message behind one of `length` bytes begins (`NLMSG_ALIGN`), at most at the end.
-fn aligned(length: u32, end: usize) -> usize {
-    (length as usize).max(1).next_multiple_of(4).min(end)
 }
 
 fn endpoints_of(socket: &InetResponseHeader) -> Endpoints {
@@ -213,17 +244,6 @@ fn endpoints_of(socket: &InetResponseHeader) -> Endpoints {
         remote: mapped(id.destination_address),
         local_port: id.source_port,
         remote_port: id.destination_port,
-    }
-}
-
-fn outcome(payload: NetlinkPayload<SockDiagMessage>) -> io::Result<Option<InetResponseHeader>> {
-    match payload {
-        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => Ok(Some(response.header)),
-        NetlinkPayload::Error(error) => match error.to_io() {
-            error if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            error => Err(error),
-        },
-        _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
     }
 }
 
@@ -266,10 +286,11 @@ fn request(endpoints: &Endpoints, interface: u32) -> InetRequest {
 }
 
 /// Whether an address is one of this host's: then, and only then, a socket can be bound to it.
-fn is_local(endpoints: &Endpoints, interface: u32) -> bool {
-    let address = match endpoints.local.to_ipv4_mapped() {
+#[must_use]
+pub fn is_local(address: Ipv6Addr, interface: u32) -> bool {
+    let address = match address.to_ipv4_mapped() {
         Some(address) => SocketAddr::from((address, 0)),
-        None => SocketAddr::V6(SocketAddrV6::new(endpoints.local, 0, 0, interface)),
+        None => SocketAddr::V6(SocketAddrV6::new(address, 0, 0, interface)),
     };
     !matches!(UdpSocket::bind(address), Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
 }

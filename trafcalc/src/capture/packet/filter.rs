@@ -2,16 +2,34 @@
 //!
 //! Offsets count from the network header, because the sockets are `SOCK_DGRAM`. A load beyond the packet's end drops
 //! the packet (`filter.rst` of the kernel). Every TCP segment that this host sends goes to exactly one of
-//! the two rings, *bulk* or *anchors*; *openings* sees SYNs a second time, for the owner look-up.
+//! the two rings, *bulk* or *anchors*; *openings* sees SYNs a second time, for the owner look-up. Of packets whose TCP header
+//! cannot be found, bulk keeps those that this host sends: they may be segments, and user space tells of them.
 
 use libc::{
-    BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IMM, BPF_IND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET,
-    BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MISC, BPF_MOD, BPF_MSH, BPF_RET, BPF_TAX, BPF_W, sock_filter,
+    BPF_A, BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IMM, BPF_IND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JSET,
+    BPF_K, BPF_LD, BPF_LDX, BPF_LEN, BPF_LSH, BPF_MEM, BPF_MISC, BPF_MOD, BPF_MSH, BPF_RET, BPF_ST, BPF_SUB, BPF_TAX,
+    BPF_TXA, BPF_W, BPF_X, sock_filter,
 };
 
-/// Bytes kept of a packet: room for an IPv6 header with a few extension headers, or the longest IPv4 header, and the
-/// first 14 bytes of the TCP header.
+use super::asm::{Label, Program};
+use super::network::{
+    AUTHENTICATION, DESTINATION_OPTIONS, ETHERTYPE_MPLS, FRAGMENT, HOP_BY_HOP, IPV4, IPV6, MAX_LABELS, PROTOCOL_TCP,
+    ROUTING,
+};
+
+/// Bytes kept of a packet, if its TCP header is not farther away: room for the longest IPv4 header, or an IPv6 header with a few
+/// extension headers.
 pub const SNAP_BYTES: u32 = 128;
+/// Most bytes kept of a packet in the anchor ring.
+pub const ANCHOR_BYTES: u32 = 176;
+/// Bytes kept of a packet whose TCP header was not found.
+const UNKNOWN_BYTES: u32 = 512;
+/// Headers walked behind the first IPv6 header: all that a socket can have sent, or those of a route and some of a socket. For more,
+/// and for what sockets cannot send, user space has to look. The kernel's translation of a filter takes some 20 bytes an instruction, and
+/// two must fit into 20 KB while one takes the place of the other (`net.core.optmem_max` before Linux 6.7).
+const MAX_HEADERS: u32 = 5;
+/// What is read of a TCP header: up to the flags.
+const TCP_BYTES: u32 = 14;
 /// Every so many bytes of either direction a connection's segment goes to the anchors, so that the cursor is seen in
 /// time (before it has moved by 2 GiB) even while the bulk ring drops everything.
 const MILESTONE_BYTES: u32 = 1 << 28;
@@ -21,7 +39,18 @@ const MILESTONE_WINDOW_BYTES: u32 = 1 << 21;
 
 const ETHERTYPE_IPV4: u32 = 0x0800;
 const ETHERTYPE_IPV6: u32 = 0x86dd;
-const PROTOCOL_TCP: u32 = 6;
+/// Where a fragment of IPv4 is in its packet, and whether more follow.
+const IPV4_OFFSET: u32 = 0x1fff;
+const IPV4_MORE: u32 = 0x2000;
+/// Where a fragment of IPv6 is in its packet.
+const IPV6_OFFSET: u32 = 0xfff8;
+/// The bit of the third byte of a label of MPLS that says that it is the last.
+const LAST_LABEL: u32 = 1;
+/// No header that is walked is shorter.
+const SHORTEST_HEADER_BYTES: u32 = 8;
+const SHORTEST_IPV4_BYTES: u32 = 20;
+/// The word of scratch memory that has the kind of the next header.
+const KIND: u32 = 0;
 const FIN_SYN_RST: u32 = 0x07;
 const FIN: u32 = 0x01;
 const SYN: u32 = 0x02;
@@ -35,18 +64,28 @@ pub struct Scope {
     pub loopback: bool,
     /// Indices of the interfaces to watch; empty: all.
     pub interfaces: Vec<u32>,
+    /// The greatest index that is known. With `interfaces`, a newer one passes, too: user space looks for its name.
+    pub newest: u32,
     /// For tests: the percentage of bulk segments to throw away.
     pub drop_percent: u8,
     /// For tests: throw away every FIN, which nothing makes good.
     pub lose_fins: bool,
 }
 
-/// Outgoing segments that are neither SYN, FIN, RST nor a milestone.
+/// Outgoing segments that are neither SYN, FIN, RST nor a milestone; segments that belong to the anchors, but have their TCP header
+/// too far away; and outgoing packets whose TCP header, if they have one, cannot be found.
 #[must_use]
 pub fn bulk(scope: &Scope) -> Vec<sock_filter> {
-    let mut program = Program::new(scope);
-    program.keep_outgoing();
-    program.locate_tcp(Label::Drop);
+    let mut program = begin(scope);
+    program.if_outgoing(Label::Named("walk"), Label::Next);
+    program.load_ancillary(libc::SKF_AD_PROTOCOL);
+    program.jump(BPF_JEQ, ETHERTYPE_IPV6, Label::Next, Label::Drop);
+    program.push(BPF_LD | BPF_B | BPF_ABS, 6);
+    program.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Drop, Label::Next);
+    program.here("walk");
+    program.locate_tcp(Label::Named("unknown"));
+    program.if_deep(Label::Named("deep"));
+    program.if_outgoing(Label::Next, Label::Drop);
     program.load_flags();
     program.jump(BPF_JSET, FIN_SYN_RST, Label::Drop, Label::Next);
     program.if_milestone(Label::Drop);
@@ -55,112 +94,211 @@ pub fn bulk(scope: &Scope) -> Vec<sock_filter> {
         program.push(BPF_ALU | BPF_MOD | BPF_K, 100);
         program.jump(BPF_JGE, u32::from(scope.drop_percent), Label::Next, Label::Drop);
     }
+    program.goto(Label::Named("keep"));
+    program.here("deep");
+    program.if_outgoing(Label::Named("keep"), Label::Next);
+    program.load_flags();
+    program.jump(BPF_JSET, FIN_SYN_RST, Label::Next, Label::Drop);
+    program.here("keep");
+    program.keep_up_to_flags();
+    program.here("unknown");
+    program.if_outgoing(Label::Next, Label::Drop);
+    program.push(BPF_RET | BPF_K, UNKNOWN_BYTES);
     program.finish()
 }
 
-/// SYN, FIN and RST in both directions, and outgoing milestones; packets with unusual IPv6 headers too, since only
-/// user space can tell.
+/// SYN, FIN and RST in both directions, and outgoing milestones.
 #[must_use]
 pub fn anchors(scope: &Scope) -> Vec<sock_filter> {
-    let mut program = Program::new(scope);
-    program.locate_tcp(Label::Keep);
+    let mut program = begin(scope);
+    program.locate_tcp(Label::Drop);
+    program.if_deep(Label::Drop);
     program.load_flags();
     if scope.lose_fins {
         program.jump(BPF_JSET, FIN, Label::Drop, Label::Next);
     }
-    program.jump(BPF_JSET, FIN_SYN_RST, Label::Keep, Label::Next);
-    program.keep_outgoing();
-    program.if_milestone(Label::Keep);
-    program.drop_rest();
+    program.jump(BPF_JSET, FIN_SYN_RST, Label::Named("keep"), Label::Next);
+    program.if_outgoing(Label::Next, Label::Drop);
+    program.if_milestone(Label::Named("keep"));
+    program.push(BPF_RET | BPF_K, 0);
+    program.here("keep");
+    program.keep_up_to_flags();
     program.finish()
 }
 
 /// Outgoing SYN and SYN-ACK.
 #[must_use]
 pub fn openings(scope: &Scope) -> Vec<sock_filter> {
-    let mut program = Program::new(scope);
-    program.keep_outgoing();
-    program.locate_tcp(Label::Keep);
+    let mut program = begin(scope);
+    program.if_outgoing(Label::Next, Label::Drop);
+    program.locate_tcp(Label::Drop);
     program.load_flags();
-    program.jump(BPF_JSET, SYN, Label::Keep, Label::Drop);
+    program.jump(BPF_JSET, SYN, Label::Next, Label::Drop);
+    program.keep_up_to_flags();
     program.finish()
 }
 
-/// Where a jump goes. Jumps only go forward, so targets are known when the program is finished.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Label {
-    Next,
-    Drop,
-    Keep,
-    Named(&'static str),
+/// A program that drops what is not in scope.
+fn begin(scope: &Scope) -> Program {
+    let mut program = Program::default();
+    if !scope.loopback {
+        program.load_ancillary(libc::SKF_AD_HATYPE);
+        program.jump(BPF_JEQ, HARDWARE_LOOPBACK, Label::Drop, Label::Next);
+    }
+    if let Some((last, others)) = scope.interfaces.split_last() {
+        program.load_ancillary(libc::SKF_AD_IFINDEX);
+        for &index in others {
+            program.jump(BPF_JEQ, index, Label::Named("watched"), Label::Next);
+        }
+        program.jump(BPF_JGT, scope.newest, Label::Named("watched"), Label::Next);
+        program.jump(BPF_JEQ, *last, Label::Next, Label::Drop);
+        program.here("watched");
+    }
+    program
 }
-
-enum Op {
-    Plain(sock_filter),
-    Jump { code: u32, k: u32, yes: Label, no: Label },
-    Here(&'static str),
-}
-
-struct Program(Vec<Op>);
 
 impl Program {
-    fn new(scope: &Scope) -> Self {
-        let mut program = Self(Vec::new());
-        if !scope.loopback {
-            program.load_ancillary(libc::SKF_AD_HATYPE);
-            program.jump(BPF_JEQ, HARDWARE_LOOPBACK, Label::Drop, Label::Next);
-        }
-        if let Some((last, others)) = scope.interfaces.split_last() {
-            program.load_ancillary(libc::SKF_AD_IFINDEX);
-            for &index in others {
-                program.jump(BPF_JEQ, index, Label::Named("watched"), Label::Next);
-            }
-            program.jump(BPF_JEQ, *last, Label::Next, Label::Drop);
-            program.0.push(Op::Here("watched"));
-        }
-        program
-    }
-
-    fn keep_outgoing(&mut self) {
+    fn if_outgoing(&mut self, yes: Label, no: Label) {
         self.load_ancillary(libc::SKF_AD_PKTTYPE);
-        self.jump(BPF_JEQ, PACKET_OUTGOING, Label::Next, Label::Drop);
+        self.jump(BPF_JEQ, PACKET_OUTGOING, yes, no);
     }
 
-    /// Leaves the offset of the TCP header in X; jumps to `unusual` for IPv6 headers it cannot walk.
-    fn locate_tcp(&mut self, unusual: Label) {
+    /// Leaves the offset of the TCP header in X; jumps to `unknown` where it cannot be found although there may be one. Walks what
+    /// [`network`](super::network) walks.
+    fn locate_tcp(&mut self, unknown: Label) {
         self.load_ancillary(libc::SKF_AD_PROTOCOL);
         self.jump(BPF_JEQ, ETHERTYPE_IPV6, Label::Named("ipv6"), Label::Next);
+        self.jump(BPF_JEQ, u32::from(ETHERTYPE_MPLS), Label::Named("labels"), Label::Next);
         self.jump(BPF_JEQ, ETHERTYPE_IPV4, Label::Next, Label::Drop);
-        self.locate_tcp_in_ipv4();
-        self.locate_tcp_in_ipv6(unusual);
-        self.0.push(Op::Here("tcp"));
-    }
-
-    fn locate_tcp_in_ipv4(&mut self) {
-        self.push(BPF_LD | BPF_B | BPF_ABS, 9);
-        self.jump(BPF_JEQ, PROTOCOL_TCP, Label::Next, Label::Drop);
-        self.push(BPF_LD | BPF_H | BPF_ABS, 6);
-        self.jump(BPF_JSET, 0x1fff, Label::Drop, Label::Next);
-        self.push(BPF_LDX | BPF_B | BPF_MSH, 0);
-        self.goto("tcp");
-    }
-
-    /// Walks no header but the hop-by-hop one, which BIG TCP puts on every large segment.
-    fn locate_tcp_in_ipv6(&mut self, unusual: Label) {
-        self.0.push(Op::Here("ipv6"));
+        self.step_over_first_ipv4();
+        self.here("ipv6");
         self.push(BPF_LDX | BPF_W | BPF_IMM, 40);
         self.push(BPF_LD | BPF_B | BPF_ABS, 6);
-        self.jump(BPF_JEQ, PROTOCOL_TCP, Label::Named("tcp"), Label::Next);
-        for routing_fragment_authentication_destination in [43, 44, 51, 60] {
-            self.jump(BPF_JEQ, routing_fragment_authentication_destination, unusual, Label::Next);
+        self.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Named("tcp"), Label::Next);
+        self.push(BPF_ST, KIND);
+        self.need(SHORTEST_HEADER_BYTES, unknown);
+        self.push(BPF_LD | BPF_W | BPF_MEM, KIND);
+        self.goto(Label::Named("headers"));
+        self.here("labels");
+        self.walk_labels();
+        self.here("inner ipv6");
+        self.note_kind(6);
+        self.push(BPF_LD | BPF_W | BPF_IMM, 40);
+        self.step(unknown);
+        self.here("headers");
+        for number in 0..MAX_HEADERS {
+            self.walk_header(number, unknown);
         }
-        self.jump(BPF_JEQ, 0, Label::Next, Label::Drop);
-        self.push(BPF_LD | BPF_B | BPF_ABS, 40);
-        self.jump(BPF_JEQ, PROTOCOL_TCP, Label::Next, unusual);
-        self.push(BPF_LD | BPF_B | BPF_ABS, 41);
-        self.push(BPF_ALU | BPF_ADD | BPF_K, 6);
-        self.push(BPF_ALU | BPF_LSH | BPF_K, 3);
+        self.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Named("tcp, if whole"), unknown);
+        self.here("inner ipv4");
+        self.need(SHORTEST_IPV4_BYTES, unknown);
+        self.step_over_inner_ipv4();
+        self.here("tcp, if whole");
+        self.need(TCP_BYTES, unknown);
+        self.here("tcp");
+    }
+
+    fn step_over_first_ipv4(&mut self) {
+        self.push(BPF_LD | BPF_B | BPF_ABS, 9);
+        self.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Next, Label::Drop);
+        self.push(BPF_LDX | BPF_B | BPF_MSH, 0);
+        self.push(BPF_LD | BPF_H | BPF_ABS, 6);
+        self.jump(BPF_JSET, IPV4_OFFSET, Label::Drop, Label::Next);
+        self.jump(BPF_JSET, IPV4_MORE, Label::Named("tcp, if whole"), Label::Named("tcp"));
+    }
+
+    fn step_over_inner_ipv4(&mut self) {
+        self.push(BPF_LD | BPF_B | BPF_IND, 9);
+        self.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Next, Label::Drop);
+        self.push(BPF_LD | BPF_H | BPF_IND, 6);
+        self.jump(BPF_JSET, IPV4_OFFSET, Label::Drop, Label::Next);
+        self.push(BPF_LD | BPF_B | BPF_IND, 0);
+        self.push(BPF_ALU | BPF_AND | BPF_K, 0xf);
+        self.push(BPF_ALU | BPF_LSH | BPF_K, 2);
+        self.push(BPF_ALU | BPF_ADD | BPF_X, 0);
         self.push(BPF_MISC | BPF_TAX, 0);
+    }
+
+    /// Goes to the IP header behind the labels.
+    fn walk_labels(&mut self) {
+        for label in 1..=MAX_LABELS {
+            self.push(BPF_LDX | BPF_W | BPF_IMM, label * 4);
+            self.push(BPF_LD | BPF_B | BPF_ABS, label * 4 - 2);
+            self.jump(BPF_JSET, LAST_LABEL, Label::Named("behind labels"), Label::Next);
+        }
+        self.goto(Label::Drop);
+        self.here("behind labels");
+        self.push(BPF_LD | BPF_B | BPF_IND, 0);
+        self.push(BPF_ALU | BPF_AND | BPF_K, 0xf0);
+        self.jump(BPF_JEQ, 0x40, Label::Named("inner ipv4"), Label::Next);
+        self.jump(BPF_JEQ, 0x60, Label::Next, Label::Drop);
+    }
+
+    /// Steps over the header at X, whose kind is in A.
+    fn walk_header(&mut self, number: u32, unknown: Label) {
+        let [ipv6, options, authentication, step] =
+            ["ipv6", "options", "authentication", "step"].map(|name| Label::Numbered(name, number));
+        self.jump(BPF_JEQ, u32::from(PROTOCOL_TCP), Label::Named("tcp, if whole"), Label::Next);
+        self.jump(BPF_JEQ, u32::from(IPV4), Label::Named("inner ipv4"), Label::Next);
+        self.jump(BPF_JEQ, u32::from(IPV6), ipv6, Label::Next);
+        for kind in [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS] {
+            self.jump(BPF_JEQ, u32::from(kind), options, Label::Next);
+        }
+        self.jump(BPF_JEQ, u32::from(AUTHENTICATION), authentication, Label::Next);
+        self.jump(BPF_JEQ, u32::from(FRAGMENT), Label::Next, Label::Drop);
+        self.push(BPF_LD | BPF_H | BPF_IND, 2);
+        self.jump(BPF_JSET, IPV6_OFFSET, Label::Drop, Label::Next);
+        self.note_kind(0);
+        self.push(BPF_LD | BPF_W | BPF_IMM, 8);
+        self.goto(step);
+        self.here(ipv6);
+        self.note_kind(6);
+        self.push(BPF_LD | BPF_W | BPF_IMM, 40);
+        self.goto(step);
+        self.here(authentication);
+        self.note_kind(0);
+        self.length(2, 2);
+        self.goto(step);
+        self.here(options);
+        self.note_kind(0);
+        self.length(1, 3);
+        self.here(step);
+        self.step(unknown);
+    }
+
+    /// Notes the kind of the next header, which this one has at `offset`.
+    fn note_kind(&mut self, offset: u32) {
+        self.push(BPF_LD | BPF_B | BPF_IND, offset);
+        self.push(BPF_ST, KIND);
+    }
+
+    /// The length of the header at X in A: `more` units of 2 to the power of `shift` bytes than it says.
+    fn length(&mut self, more: u32, shift: u32) {
+        self.push(BPF_LD | BPF_B | BPF_IND, 1);
+        self.push(BPF_ALU | BPF_ADD | BPF_K, more);
+        self.push(BPF_ALU | BPF_LSH | BPF_K, shift);
+    }
+
+    /// Moves X by A, and puts the noted kind in A.
+    fn step(&mut self, unknown: Label) {
+        self.push(BPF_ALU | BPF_ADD | BPF_X, 0);
+        self.push(BPF_MISC | BPF_TAX, 0);
+        self.need(SHORTEST_HEADER_BYTES, unknown);
+        self.push(BPF_LD | BPF_W | BPF_MEM, KIND);
+    }
+
+    /// Jumps to `unknown` unless the packet has so many bytes from X on.
+    fn need(&mut self, bytes: u32, unknown: Label) {
+        self.push(BPF_LD | BPF_W | BPF_LEN, 0);
+        self.jump(BPF_JGE | BPF_X, 0, Label::Next, unknown);
+        self.push(BPF_ALU | BPF_SUB | BPF_X, 0);
+        self.jump(BPF_JGE, bytes, Label::Next, unknown);
+    }
+
+    /// Jumps to `target` if the flags are farther away than the anchor ring has room for.
+    fn if_deep(&mut self, target: Label) {
+        self.push(BPF_MISC | BPF_TXA, 0);
+        self.jump(BPF_JGT, ANCHOR_BYTES - TCP_BYTES, target, Label::Next);
     }
 
     fn load_flags(&mut self) {
@@ -175,66 +313,19 @@ impl Program {
         }
     }
 
-    fn drop_rest(&mut self) {
-        self.push(BPF_RET | BPF_K, 0);
+    /// Keeps the packet up to the flags of the TCP header at X, or more.
+    fn keep_up_to_flags(&mut self) {
+        self.push(BPF_MISC | BPF_TXA, 0);
+        self.push(BPF_ALU | BPF_ADD | BPF_K, TCP_BYTES);
+        self.jump(BPF_JGE, SNAP_BYTES, Label::Named("snap"), Label::Next);
+        self.push(BPF_LD | BPF_W | BPF_IMM, SNAP_BYTES);
+        self.here("snap");
+        self.push(BPF_RET | BPF_A, 0);
     }
 
     fn load_ancillary(&mut self, offset: i32) {
         self.push(BPF_LD | BPF_W | BPF_ABS, (libc::SKF_AD_OFF + offset).cast_unsigned());
     }
-
-    fn push(&mut self, code: u32, k: u32) {
-        self.0.push(Op::Plain(instruction(code, 0, 0, k)));
-    }
-
-    fn jump(&mut self, condition: u32, k: u32, yes: Label, no: Label) {
-        self.0.push(Op::Jump { code: BPF_JMP | condition | BPF_K, k, yes, no });
-    }
-
-    fn goto(&mut self, label: &'static str) {
-        self.0.push(Op::Jump { code: BPF_JMP | BPF_JA, k: 0, yes: Label::Named(label), no: Label::Next });
-    }
-
-    /// Appends the two ends, keep and drop, and puts distances in place of labels.
-    fn finish(self) -> Vec<sock_filter> {
-        let body = self.0.iter().filter(|op| !matches!(op, Op::Here(_))).count();
-        let mut resolved = Vec::with_capacity(body + 2);
-        for (index, op) in self.0.iter().enumerate() {
-            let remaining = body.saturating_sub(resolved.len() + 1);
-            let target = |label| distance_to(&self.0[index + 1..], label, remaining);
-            match *op {
-                Op::Here(_) => {}
-                Op::Plain(instruction) => resolved.push(instruction),
-                Op::Jump { code, yes, .. } if code == BPF_JMP | BPF_JA => {
-                    resolved.push(instruction(code, 0, 0, u32::from(target(yes))));
-                }
-                Op::Jump { code, k, yes, no } => resolved.push(instruction(code, target(yes), target(no), k)),
-            }
-        }
-        resolved.push(instruction(BPF_RET | BPF_K, 0, 0, SNAP_BYTES));
-        resolved.push(instruction(BPF_RET | BPF_K, 0, 0, 0));
-        resolved
-    }
-}
-
-/// Instructions to skip from here to `label`; `remaining` of the program's body follow, then keep, then drop.
-fn distance_to(rest: &[Op], label: Label, remaining: usize) -> u8 {
-    let skipped = match label {
-        Label::Next => 0,
-        Label::Keep => remaining,
-        Label::Drop => remaining + 1,
-        Label::Named(name) => rest
-            .iter()
-            .take_while(|op| !matches!(op, Op::Here(here) if *here == name))
-            .filter(|op| !matches!(op, Op::Here(_)))
-            .count(),
-    };
-    u8::try_from(skipped).expect("the filters are shorter than 255 instructions")
-}
-
-fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> sock_filter {
-    let code = u16::try_from(code).expect("classic BPF codes have 16 bits");
-    sock_filter { code, jt, jf, k }
 }
 
 #[cfg(test)]

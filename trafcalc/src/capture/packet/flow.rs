@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use trafcalc_common::{Cursor, distance};
 
+use super::audits::Audit;
+use super::claims::Doubt;
+use super::notes::FormerFins;
 use super::segment::Segment;
 use crate::capture::{Bytes, Owner};
 
@@ -64,14 +67,12 @@ pub struct Flow {
     /// Sequence number of the first segment seen, which tells this connection from an earlier one between the same
     /// endpoints.
     pub birth: u32,
-    /// When that segment passed, in nanoseconds of the wall clock.
-    pub born_ns: u64,
-    /// When the last segment passed that it was settled to, in nanoseconds of the wall clock.
-    pub moved_ns: u64,
     /// How it came into view.
     pub origin: Origin,
     /// Whose bytes.
     pub holder: Holder,
+    /// The class of the network that the peer is in.
+    pub class: Option<Arc<str>>,
     /// Index of the interface of the first segment.
     pub interface: u32,
     /// When the last segment passed, in milliseconds since the start.
@@ -88,18 +89,36 @@ pub struct Flow {
     pub reset: bool,
     /// This host said with an RST that it is over.
     pub aborted: bool,
-    /// When it came into view, in milliseconds since the start.
-    pub opened_ms: u64,
     /// The table was full: whatever the owner, its bytes go to `(other)`.
     pub overflow: bool,
     /// The kernel no longer knows the connection.
     pub gone: bool,
-    /// Packets lost by the capture when the connection came into view.
-    pub lost_before: u64,
-    sent: Option<Cursor>,
-    received: Option<Cursor>,
-    /// Where the count of received bytes began.
-    first_ack: Option<u32>,
+    /// When the first segment seen passed, in nanoseconds of the wall clock.
+    pub born_ns: u64,
+    /// What it moved since it came into view.
+    pub(super) moved: Bytes,
+    /// It came into view in mid-stream after the capture had lost a SYN.
+    pub lost_its_beginning: bool,
+    /// What the capture lost of it was told of already.
+    pub is_gap: bool,
+    /// What it had moved, in both directions, when it was last compared with the kernel's totals.
+    pub(super) audited_bytes: u64,
+    /// What the kernel said of it.
+    pub(super) audit: Option<Box<Audit>>,
+    pub(super) sent: Option<Cursor>,
+    pub(super) received: Option<Cursor>,
+    /// FINs that passed in that time.
+    pub(super) former_fins: FormerFins,
+    /// It goes on from a note that no segment has confirmed yet, as the kernel told of it at this time of the wall clock.
+    pub(super) unconfirmed_ns: Option<u64>,
+    /// It was noted where it stands.
+    pub(super) is_noted: bool,
+    /// The number of the peer's SYN, by what the peer says.
+    pub(super) peer_isn: Option<u32>,
+    /// This host's SYN had data.
+    pub(super) opened_with_data: bool,
+    /// Where its bytes begin is in doubt.
+    pub(super) doubt: Option<Doubt>,
     /// Two packets from the net contradicted each other about where the peer's bytes begin or end.
     disputed: bool,
     /// The first segment seen was empty: it may have been a keep-alive, which stands one byte before the cursor.
@@ -109,14 +128,14 @@ pub struct Flow {
 impl Flow {
     /// A connection of which `first`, sent by this host, is the first segment seen. It has not been settled.
     #[must_use]
-    pub fn new(first: &Segment, born_ns: u64, now_ms: u64) -> Self {
+    pub fn new(first: &Segment, now_ms: u64) -> Self {
         let origin = match (first.syn, first.ack) {
             (true, None) => Origin::Active,
             (true, Some(_)) => Origin::Passive,
             (false, _) => Origin::Midstream,
         };
         let mut flow = Self { embryonic: first.syn, ..Self::unseen(origin, now_ms) };
-        flow.begin(first, born_ns);
+        flow.begin(first);
         flow
     }
 
@@ -130,10 +149,9 @@ impl Flow {
     fn unseen(origin: Origin, now_ms: u64) -> Self {
         Self {
             birth: 0,
-            born_ns: 0,
-            moved_ns: 0,
             origin,
             holder: Holder::Pending(Pending::default()),
+            class: None,
             interface: 0,
             seen_ms: now_ms,
             asked_ms: now_ms,
@@ -142,23 +160,31 @@ impl Flow {
             embryonic: false,
             reset: false,
             aborted: false,
-            opened_ms: now_ms,
             overflow: false,
             gone: false,
-            lost_before: 0,
+            born_ns: 0,
+            moved: Bytes::default(),
+            lost_its_beginning: false,
+            is_gap: false,
+            audited_bytes: 0,
+            audit: None,
             sent: None,
             received: None,
-            first_ack: None,
+            former_fins: FormerFins::default(),
+            unconfirmed_ns: None,
+            is_noted: false,
+            peer_isn: None,
+            opened_with_data: false,
+            doubt: None,
             disputed: false,
             maybe_keepalive: false,
         }
     }
 
     /// The first segment that this host sends on it sets where its bytes begin.
-    fn begin(&mut self, first: &Segment, time_ns: u64) {
+    fn begin(&mut self, first: &Segment) {
         self.birth = first.seq;
-        self.born_ns = time_ns;
-        self.first_ack = first.ack;
+        self.opened_with_data = first.syn && first.payload_bytes > 0;
         self.sent = Some(Cursor::at(first.payload_seq()));
         self.maybe_keepalive = self.origin == Origin::Midstream && first.payload_bytes == 0;
     }
@@ -166,6 +192,12 @@ impl Flow {
     /// The peer sent data with the SYN numbered `isn` (TCP fast open, RFC 7413): its bytes count from behind that SYN.
     pub fn begin_behind_data_syn(&mut self, isn: u32) {
         self.received = Some(Cursor::after_syn(isn));
+    }
+
+    /// Whether it was open before it came into view.
+    #[must_use]
+    pub fn is_from_midstream(&self) -> bool {
+        self.origin == Origin::Midstream
     }
 
     /// Whether its first segment is yet to be seen.
@@ -186,8 +218,11 @@ impl Flow {
     pub fn can_be_of_this_connection(&self, segment: &Segment) -> bool {
         let end = segment.end_seq();
         let ack = segment.ack.unwrap_or_default();
-        // The peer's FIN may be forged, as long as this host has not closed, too.
-        let is_past_fin = is_past_fin(self.sent, end) || (self.is_complete() && is_past_fin(self.received, ack));
+        // The peer's FIN may be forged. Behind its own this host sends nothing more.
+        let is_behind_own_fin =
+            self.sent.and_then(|sent| sent.fin()).is_some_and(|fin| segment.seq == fin.wrapping_add(1));
+        let is_past_peer_fin = self.is_complete() && !is_behind_own_fin && is_past_fin(self.received, ack);
+        let is_past_fin = is_past_fin(self.sent, end) || is_past_peer_fin;
         !is_past_fin && can_move(self.sent, end) && (segment.ack.is_none() || can_move(self.received, ack))
     }
 
@@ -195,11 +230,11 @@ impl Flow {
     #[must_use = "the bytes belong to an account"]
     pub fn settle(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
         self.embryonic &= segment.syn;
-        self.moved_ns = self.moved_ns.max(time_ns);
+        self.confirm_note(segment, time_ns);
         if self.sent.is_none() {
-            self.begin(segment, time_ns);
+            self.begin(segment);
         }
-        let mut bytes = self.widen(segment, time_ns);
+        let (end, ack) = self.former_fins.ends(segment, time_ns, &mut self.sent, &mut self.received);
         let sent = self.sent.get_or_insert_with(|| Cursor::at(segment.payload_seq()));
         if self.maybe_keepalive && distance(sent.next(), segment.seq) != 0 {
             if distance(sent.next(), segment.seq) == 1 {
@@ -210,37 +245,29 @@ impl Flow {
         if segment.fin {
             sent.ends_at(segment.end_seq());
         }
-        bytes.sent += u64::from(sent.advance_to(segment.end_seq()));
-        if let Some(ack) = segment.ack {
+        let mut bytes = Bytes { sent: u64::from(sent.advance_to(end)), received: 0 };
+        if let Some(ack) = ack {
             let received = self.received.get_or_insert_with(|| Cursor::at(ack));
-            bytes.received += u64::from(received.advance_to(ack));
+            // Behind this host's own FIN, the last of these may be the peer's, if what was said of its number was a lie. What follows
+            // it in truth has it, too.
+            let is_closing = sent.fin().is_some() && !segment.rst;
+            let is_short_of_fin = is_closing && received.fin().is_some_and(|fin| distance(ack, fin) > 0);
+            bytes.received += u64::from(received.advance_to(if is_short_of_fin { ack.wrapping_sub(1) } else { ack }));
         }
         bytes
     }
 
-    /// A connection that came into view in mid-stream by an anchor counts from the earlier segments, too, which the
-    /// slower bulk ring shows a moment later.
-    fn widen(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
-        let mut bytes = Bytes::default();
-        if self.origin != Origin::Midstream || time_ns >= self.born_ns {
-            return bytes;
+    /// Takes notice of bytes that its segments did not tell. Those that were sent are behind the cursor; those that were received were
+    /// before the first one seen.
+    pub(super) fn pass_over(&mut self, missing: Bytes) {
+        if let Some(sent) = &mut self.sent {
+            #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
+            let _ = sent.advance_to(sent.next().wrapping_add(missing.sent as u32));
         }
-        if let Ok(earlier) = u64::try_from(distance(segment.seq, self.birth)) {
-            bytes.sent = earlier;
-            self.birth = segment.seq;
-        }
-        if let (Some(ack), Some(first_ack)) = (segment.ack, self.first_ack)
-            && let Ok(earlier) = u64::try_from(distance(ack, first_ack))
-        {
-            bytes.received = earlier;
-            self.first_ack = Some(ack);
-        }
-        self.born_ns = time_ns;
-        bytes
     }
 
-    /// Notes where the peer's bytes begin, told by its SYN-ACK; one that does not answer this host's SYN is ignored.
-    /// When two differ, this host's first acknowledgement tells.
+    /// Notes where the peer says that its bytes begin, in a SYN-ACK; one that does not answer this host's SYN is ignored.
+    /// When two differ, none is believed.
     pub fn peer_opened(&mut self, syn_ack: &Segment) {
         let answers_ours = match (self.sent, syn_ack.ack) {
             (Some(sent), Some(ack)) => distance(self.birth, ack) > 0 && distance(ack, sent.next()) >= 0,
@@ -249,9 +276,8 @@ impl Flow {
         if !answers_ours || !self.embryonic || self.disputed {
             return;
         }
-        let begin = Cursor::after_syn(syn_ack.seq);
-        self.disputed = self.received.is_some_and(|received| received.next() != begin.next());
-        self.received = (!self.disputed).then_some(begin);
+        self.disputed = self.peer_isn.is_some_and(|known| known != syn_ack.seq);
+        self.peer_isn = (!self.disputed).then_some(syn_ack.seq);
     }
 
     /// Notes where the peer's bytes end. A FIN that cannot be in the receive window is ignored.
@@ -264,6 +290,17 @@ impl Flow {
         }
         self.disputed |= received.fin().is_some_and(|known| known != fin.end_seq());
         received.ends_at(fin.end_seq());
+    }
+
+    /// Bytes between the last acknowledgement and the peer's FIN, by what the peer says.
+    #[must_use]
+    pub fn unacknowledged_bytes(&self) -> i32 {
+        self.received.and_then(|received| Some(distance(received.next(), received.fin()?))).unwrap_or_default()
+    }
+
+    /// The number of the peer's FIN is not believed.
+    pub const fn refuse_peer_fin(&mut self) {
+        self.disputed = true;
     }
 
     /// Credits everything up to the peer's FIN, when the kernel's own state says that it was received in order, and only

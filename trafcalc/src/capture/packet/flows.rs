@@ -1,19 +1,23 @@
 //! All connections in view, and the bytes they moved by owner. Pure: packets, findings and time are passed in, so every
 //! rule here is tested without a network.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use super::booking::{book, guess, settle_holder};
+use super::claims::Losses;
 use super::finding::{Finding, Found, Question, Standing};
 use super::flow::{Flow, Holder, Origin, Pending};
 use super::ports::PortHistory;
 use super::searches::Searches;
 use super::segment::{Direction, Endpoints, Segment};
 use super::syns::RecentSyns;
-use crate::capture::{Bytes, Health, Owner};
+use super::timeline::Event;
+use super::unseen::Unseen;
+use crate::capture::{Bytes, ClassTable, Classes, FlowNote, Health, Owner};
 
-/// A connection that had to make room is remembered this long, for its segments that are still in the bulk ring.
+/// A connection that had to make room is remembered this long, for its retransmissions.
 const FORGOTTEN_MS: u64 = 1_000;
 /// Most of those remembered at once (3 MB); with more, none makes room any more.
 const MAX_FORGOTTEN: usize = 65_536;
@@ -26,11 +30,15 @@ const MAX_QUESTIONS_PER_SWEEP: usize = 1024;
 const UNANSWERED_MS: u64 = 20;
 /// Most connections watched for an answer; the others are asked about again within a second.
 const MAX_UNANSWERED: usize = 4096;
+/// Most pairs of addresses with unread packets that count as a gap each (100 KB).
+const MAX_UNREAD: usize = 1024;
+/// Most look-ups in a second of who sent one, for some 5 us each.
+const MAX_UNREAD_ASKED: u32 = 1024;
 /// Pause between two searches for room in a full table that found next to none.
 const ROOM_PAUSE_MS: u64 = 100;
 
 /// One segment and the circumstances of its capture.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The segment.
     pub segment: Segment,
@@ -38,30 +46,42 @@ pub struct Sighting {
     pub time_ns: u64,
     /// Index of the interface.
     pub interface: u32,
-    /// Whether it was read long after it passed, by the wall clock: then later ones of its connection may have been read
-    /// before, from the other ring.
-    pub is_late: bool,
 }
 
 /// The connections in view.
 #[derive(Debug)]
 pub struct Flows {
-    table: HashMap<Endpoints, Flow>,
+    pub(super) table: HashMap<Endpoints, Flow>,
     max_connections: usize,
-    booked: HashMap<Owner, Bytes>,
+    pub(super) booked: HashMap<Owner, Bytes>,
     questions: Vec<Question>,
     /// Connections whose SYN was just seen, and when.
     unanswered: VecDeque<(Endpoints, u64)>,
     ports: PortHistory,
-    searches: Searches,
+    pub(super) searches: Searches,
+    classes: ClassTable,
+    /// In which classes owners of whom more is known than the user have moved something.
+    in_classes: HashMap<Owner, BTreeSet<Arc<str>>>,
     gone: Vec<Owner>,
+    /// Where connections stood a moment ago.
+    pub(super) notes: Vec<FlowNote>,
     /// Bytes of connections, forgotten ones and others, of which nobody knows whether they are to be counted.
     undecided_before: u64,
     recent_syns: RecentSyns,
     /// Finished connections that made room for others, and when.
     forgotten: HashMap<Endpoints, u64>,
     no_room_until_ms: u64,
-    health: Health,
+    /// Connections that were followed by others, and when.
+    pub(super) followed: HashMap<Endpoints, (Flow, u64)>,
+    pub(super) losses: Losses,
+    /// Connections of which the kernel's totals are wanted.
+    pub(super) doubts: Vec<Question>,
+    /// Between which addresses this host sent packets that could not be read.
+    unread: HashSet<(Ipv6Addr, Ipv6Addr)>,
+    /// How often the source of one was looked up since the last sweep.
+    unread_asked: u32,
+    pub(super) unseen: Unseen,
+    pub(super) health: Health,
 }
 
 impl Flows {
@@ -76,33 +96,73 @@ impl Flows {
             unanswered: VecDeque::new(),
             ports: PortHistory::default(),
             searches,
+            classes: ClassTable::default(),
+            in_classes: HashMap::new(),
             gone: Vec::new(),
+            notes: Vec::new(),
             undecided_before: 0,
             recent_syns: RecentSyns::default(),
             forgotten: HashMap::new(),
             no_room_until_ms: 0,
+            followed: HashMap::new(),
+            losses: Losses::default(),
+            doubts: Vec::new(),
+            unread: HashSet::new(),
+            unread_asked: 0,
+            unseen: Unseen::default(),
             health: Health::default(),
         }
     }
 
-    /// Takes notice of a captured segment, `now_ms` after the start.
+    /// The same, with accounts told apart by these classes.
+    #[must_use]
+    pub fn by_class(self, classes: &Classes) -> Self {
+        Self { classes: ClassTable::new(classes), ..self }
+    }
+
+    /// The same, with all segments seen since `now_ns` of the wall clock.
+    #[must_use]
+    pub const fn seeing_all_since(mut self, now_ns: u64) -> Self {
+        self.losses.noticed_ns = now_ns;
+        self
+    }
+
+    /// The same, with packets lost of which nobody says so: for tests.
+    #[must_use]
+    pub const fn losing_silently(mut self, are_silent: bool) -> Self {
+        self.losses.are_silent = are_silent;
+        self
+    }
+
+    /// Takes notice of a captured segment, `now_ms` after the start. Segments come in the order in which they passed.
     pub fn observe(&mut self, sighting: &Sighting, now_ms: u64) {
         match sighting.segment.direction {
             Direction::Incoming => self.observe_incoming(&sighting.segment),
-            Direction::Outgoing if sighting.segment.rst => self.observe_reset(&sighting.segment, now_ms),
+            Direction::Outgoing if sighting.segment.rst => self.observe_reset(sighting, now_ms),
             Direction::Outgoing => self.observe_outgoing(sighting, now_ms),
         }
+    }
+
+    /// A connection that was open before the start.
+    pub(super) fn adopted(&self, endpoints: &Endpoints, holder: Holder, interface: u32) -> Flow {
+        let mut flow = Flow::adopted(holder, interface);
+        // What is lost from now on may be of it.
+        flow.born_ns = self.losses.noticed_ns;
+        flow.class = self.classes.of(endpoints.remote);
+        flow
     }
 
     /// Takes notice of a connection that was open before the start, whose socket is bound to `interface` (0 if to none) and
     /// belongs to the user `uid`; gives whether more is to be found out of its owner.
     pub fn adopt(&mut self, endpoints: Endpoints, interface: u32, uid: u32) -> bool {
-        if self.table.len() >= self.max_connections {
+        // The kernel may list one twice while others come and go.
+        if !self.has_place() || self.table.contains_key(&endpoints) {
             return false;
         }
         let holder = self.searches.begin(uid, Bytes::default());
         let is_searching = matches!(holder, Holder::Searching(..));
-        self.table.insert(endpoints, Flow::adopted(holder, interface));
+        let flow = self.adopted(&endpoints, holder, interface);
+        self.table.insert(endpoints, flow);
         is_searching
     }
 
@@ -124,11 +184,36 @@ impl Flows {
         self.health.malformed_packets += 1;
     }
 
-    /// Takes notice of packets that the kernel had no room for; `anchors` of them were SYN, FIN, RST or milestones,
-    /// each of which may leave one connection a little wrong.
-    pub const fn observe_loss(&mut self, packets: u64, anchors: u64) {
+    /// Takes notice of a packet of `bytes` that leaves this host between these addresses, which may have been a segment and could not
+    /// be read.
+    ///
+    /// Whether it is this host that sent it, and not one whose packets it forwards, `is_local` tells by the source address. That is
+    /// asked so often in a second at most: anybody may have such packets forwarded.
+    pub fn observe_unread(&mut self, ends: (Ipv6Addr, Ipv6Addr), bytes: u32, is_local: impl FnOnce(Ipv6Addr) -> bool) {
+        if !self.unread.contains(&ends) {
+            if self.unread_asked >= MAX_UNREAD_ASKED {
+                return;
+            }
+            self.unread_asked += 1;
+            if !is_local(ends.0) {
+                return;
+            }
+            if self.unread.len() < MAX_UNREAD {
+                self.unread.insert(ends);
+                self.health.gaps += 1;
+            }
+        }
+        self.health.unread_bytes += u64::from(bytes);
+    }
+
+    /// Takes notice of packets that the kernel had no room for, at `now_ns` of the wall clock; `anchors` of them were SYN, FIN, RST or
+    /// milestones. Which connections they belonged to, if any, shows later.
+    pub const fn observe_loss(&mut self, packets: u64, anchors: u64, now_ns: u64) {
+        if packets > 0 {
+            self.losses.noticed_ns = now_ns;
+        }
         self.health.lost_events += packets;
-        self.health.gaps += anchors;
+        self.unseen.observe(packets, anchors);
     }
 
     /// Takes notice of a question that could not be asked yet.
@@ -153,57 +238,40 @@ impl Flows {
         }
     }
 
-    /// The RST of a socket that was aborted carries its cursors. One that answers a stray segment carries the
-    /// stranger's numbers (`tcp_v4_send_reset`): without ACK, or with the sequence number 0.
-    fn observe_reset(&mut self, segment: &Segment, now_ms: u64) {
-        if segment.ack.is_none() || segment.seq == 0 {
-            return;
-        }
-        if let Some(flow) = self.table.get_mut(&segment.endpoints)
-            && flow.can_be_of_this_connection(segment)
-        {
-            let bytes = flow.settle(segment, flow.born_ns);
-            flow.aborted = true;
-            flow.seen_ms = now_ms;
-            book(&mut self.booked, flow, bytes);
-        }
-    }
-
     fn observe_outgoing(&mut self, sighting: &Sighting, now_ms: u64) {
         let segment = &sighting.segment;
-        self.retire_earlier_connection(sighting, now_ms);
+        self.end_earlier_connection(segment, now_ms);
         match self.table.get_mut(&segment.endpoints) {
-            // Left over in the slower ring, be it from an earlier connection between the same endpoints.
-            Some(flow) if flow.is_past(sighting, now_ms) => {}
             Some(flow) => {
                 self.health.late_connections += u64::from(flow.is_unseen());
                 flow.seen_ms = now_ms;
                 let was_embryonic = flow.embryonic;
                 let bytes = flow.settle(segment, sighting.time_ns);
                 book(&mut self.booked, flow, bytes);
-                if was_embryonic && !flow.embryonic && flow.gone {
+                let is_established = was_embryonic && !flow.embryonic;
+                if is_established && flow.gone {
                     flow.revive();
                     self.questions.push(question(&segment.endpoints, flow));
+                }
+                if is_established {
+                    self.check_beginning(&segment.endpoints);
+                } else if flow.doubt.is_some() {
+                    self.settle_beginning(segment, sighting.time_ns);
+                } else if flow.audit.is_some() {
+                    self.finish_audit(segment, sighting.time_ns);
                 }
             }
             None => self.open(sighting, now_ms),
         }
     }
 
-    fn retire_earlier_connection(&mut self, sighting: &Sighting, now_ms: u64) {
-        let segment = &sighting.segment;
-        let is_of = |flow: &Flow| {
-            if segment.syn {
-                flow.is_same_opening(segment)
-            } else {
-                flow.is_past(sighting, now_ms) || flow.can_be_of_this_connection(segment)
-            }
-        };
-        if let Entry::Occupied(entry) = self.table.entry(segment.endpoints)
-            && !is_of(entry.get())
-        {
-            let flow = entry.remove();
-            self.close(&segment.endpoints, flow);
+    /// A SYN, or else a number that is out of reach, begins a connection where there was another one.
+    fn end_earlier_connection(&mut self, segment: &Segment, now_ms: u64) {
+        let Some(flow) = self.table.get(&segment.endpoints) else { return };
+        if segment.syn && !flow.is_same_opening(segment) {
+            self.follow(&segment.endpoints, now_ms);
+        } else if !segment.syn && !flow.can_be_of_this_connection(segment) {
+            self.forget(&segment.endpoints);
         }
     }
 
@@ -212,7 +280,8 @@ impl Flows {
         if !segment.syn && self.forgotten.contains_key(&segment.endpoints) {
             return;
         }
-        let mut flow = Flow::new(segment, sighting.time_ns, now_ms);
+        let mut flow = Flow::new(segment, now_ms);
+        flow.born_ns = sighting.time_ns;
         flow.overflow = !self.has_room(now_ms);
         if flow.overflow {
             self.health.unfollowed_connections += 1;
@@ -222,7 +291,8 @@ impl Flows {
             return;
         }
         flow.interface = sighting.interface;
-        flow.lost_before = self.health.lost_events;
+        flow.class = self.classes.of(segment.endpoints.remote);
+        flow.lost_its_beginning = flow.origin == Origin::Midstream && self.unseen.have_anchors();
         flow.relayed = segment.syn && self.recent_syns.has_relayed(segment);
         if let Some(isn) = self.recent_syns.acknowledged_with_data(segment).filter(|_| flow.origin == Origin::Passive) {
             flow.begin_behind_data_syn(isn);
@@ -248,8 +318,13 @@ impl Flows {
         self.booked.entry(Owner::OTHER).or_default().sent += u64::from(segment.payload_bytes);
     }
 
+    /// Whether the table has a place.
+    pub(super) fn has_place(&self) -> bool {
+        self.table.len() < self.max_connections
+    }
+
     fn has_room(&mut self, now_ms: u64) -> bool {
-        if self.table.len() < self.max_connections {
+        if self.has_place() {
             return true;
         }
         if now_ms < self.no_room_until_ms {
@@ -271,10 +346,20 @@ impl Flows {
             .collect();
         for (endpoints, is_embryonic) in finished {
             self.forget(&endpoints);
-            // One opened with a SYN cookie comes back: it has no segments in the ring yet.
+            // One opened with a SYN cookie comes back.
             if !is_embryonic {
                 self.forgotten.insert(endpoints, now_ms);
             }
+        }
+    }
+
+    /// Takes notice of what was held until its time had come.
+    pub fn take(&mut self, event: &Event, now_ms: u64) {
+        match event {
+            Event::Anchor(sighting) => self.observe(sighting, now_ms),
+            Event::Finding(finding) => self.learn(finding, now_ms),
+            Event::Found(found) => self.learn_more(found),
+            Event::Totals { question, totals, told_ns } => self.learn_totals(question, totals, *told_ns),
         }
     }
 
@@ -291,14 +376,14 @@ impl Flows {
             Standing::Owned(uid) => self.learn_owner(&finding.question.endpoints, uid),
             Standing::Unaccepted => flow.note_listener(finding.listener),
             Standing::TimeWait => {
-                let bytes = flow.settle_to_peer_fin();
-                book(&mut self.booked, flow, bytes);
                 flow.orphan(finding.listener, now_ms);
+                self.settle_to_peer_fin(&finding.question.endpoints);
             }
             Standing::Gone if flow.passes_through(finding.forwards) => flow.disown(),
             Standing::Foreign => flow.disown(),
             Standing::Orphaned | Standing::Gone => flow.orphan(finding.listener, now_ms),
         }
+        self.tell_of_lost_beginning(&finding.question.endpoints);
     }
 
     fn learn_owner(&mut self, endpoints: &Endpoints, uid: u32) {
@@ -345,13 +430,25 @@ impl Flows {
 
     /// Owners that are gone since the last call; their last bytes are among the credits taken before.
     pub fn take_gone(&mut self) -> Vec<Owner> {
-        std::mem::take(&mut self.gone)
+        let gone = std::mem::take(&mut self.gone);
+        if self.classes.is_empty() {
+            return gone;
+        }
+        let mut in_classes = Vec::with_capacity(gone.len());
+        for owner in gone {
+            // Those in which it has moved something.
+            let classes = self.in_classes.remove(&owner).unwrap_or_default();
+            in_classes.extend(classes.into_iter().map(|class| owner.clone().in_class(Some(class))));
+        }
+        in_classes
     }
 
     /// The regular look at every connection: decides owners, asks questions, forgets what has ended. To be called
     /// about once a second.
     pub fn sweep(&mut self, now_ms: u64) {
         let mut ended = Vec::new();
+        self.close_followed(now_ms, false);
+        self.unread_asked = 0;
         self.forgotten.retain(|_, since_ms| now_ms - *since_ms < FORGOTTEN_MS);
         self.health.pending_bytes = 0;
         for (endpoints, flow) in &mut self.table {
@@ -399,10 +496,14 @@ impl Flows {
 
     /// Decides every owner that is still open: nothing more will be learnt.
     pub fn conclude(&mut self) {
+        self.close_followed(0, true);
         let all: Vec<_> = self.table.keys().copied().collect();
         for endpoints in all {
-            if let Some(flow) = self.table.get_mut(&endpoints) {
-                self.health.listener_bytes += guess(&mut self.booked, &self.ports, &self.searches, &endpoints, flow);
+            if let Some(mut flow) = self.table.remove(&endpoints) {
+                self.settle_doubt(&mut flow);
+                let bytes = guess(&mut self.booked, &self.ports, &self.searches, &endpoints, &mut flow);
+                self.health.listener_bytes += bytes;
+                self.table.insert(endpoints, flow);
             }
         }
         self.health.pending_bytes = 0;
@@ -415,6 +516,11 @@ impl Flows {
             self.health.overflow_bytes += bytes.sent + bytes.received;
         }
         self.health.coarse_bytes += self.searches.coarse(&credits);
+        for (owner, class) in credits.iter().filter_map(|(owner, _)| Some((owner, owner.class.clone()?))) {
+            if owner.is_fine() {
+                self.in_classes.entry(owner.clone().in_class(None)).or_default().insert(class);
+            }
+        }
         credits
     }
 
@@ -431,17 +537,17 @@ impl Flows {
         }
     }
 
-    fn close(&mut self, endpoints: &Endpoints, mut flow: Flow) {
+    pub(super) fn close(&mut self, endpoints: &Endpoints, mut flow: Flow) {
+        self.settle_doubt(&mut flow);
         self.health.listener_bytes += guess(&mut self.booked, &self.ports, &self.searches, endpoints, &mut flow);
         self.undecided_before += flow.undecided_bytes();
-        let was_lost_meanwhile = self.health.lost_events > flow.lost_before;
-        if was_lost_meanwhile && !flow.is_complete() && !flow.aborted && !flow.is_nobodys() {
+        if self.losses.may_have_hit(&flow) && flow.may_be_short() && !flow.is_gap {
             self.health.gaps += 1;
         }
     }
 }
 
-const fn question(endpoints: &Endpoints, flow: &Flow) -> Question {
+pub(super) const fn question(endpoints: &Endpoints, flow: &Flow) -> Question {
     Question { endpoints: *endpoints, birth: flow.birth, interface: flow.interface }
 }
 

@@ -3,10 +3,13 @@ use std::net::Ipv4Addr;
 use proptest::prelude::*;
 
 use super::super::lifetime::{GUESS_MS, IDLE_CHECK_MS};
-use super::super::testing::segment;
+use super::super::testing::{segment, show_rings};
+use super::super::totals::Totals;
 use super::*;
 
 const UID: u32 = 1000;
+/// Longer than a connection is kept that was followed by another one.
+const KEPT_FOR_MS: u64 = 5_000;
 
 /// A table with a clock, and a connection to put through it.
 struct Bench {
@@ -22,7 +25,7 @@ impl Bench {
 
     fn see(&mut self, segment: Segment) {
         self.time_ns += 1;
-        self.flows.observe(&Sighting { segment, time_ns: self.time_ns, interface: 2, is_late: false }, self.now_ms);
+        self.flows.observe(&Sighting { segment, time_ns: self.time_ns, interface: 2 }, self.now_ms);
     }
 
     fn learn(&mut self, question: Question, standing: Standing) {
@@ -72,6 +75,16 @@ fn short_connection(bench: &mut Bench, local_port: u16, sent: u32, received: u32
     see(fin(segment(101 + sent, 502 + received, 0)));
 }
 
+/// Answers every question about totals: of `received` bytes and, if it came, a FIN.
+fn tell_totals(flows: &mut Flows, received: u64, has_received_fin: bool, told_ns: u64) {
+    for question in flows.take_doubts(usize::MAX) {
+        let received = received + u64::from(has_received_fin);
+        let (cookie, acked, queued, is_closed, has_sent_fin) = (1, 0, 0, false, false);
+        let totals = Totals { cookie, acked, queued, received, is_closed, has_sent_fin, has_received_fin, quiet_ms: 0 };
+        flows.learn_totals(&question, &totals, told_ns);
+    }
+}
+
 /// What happens on a connection, in order.
 #[derive(Clone, Debug)]
 enum Step {
@@ -87,21 +100,18 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever share of the bulk ring's segments is lost, and however late the rest comes.
+    /// Whatever share of the bulk ring's segments is lost, and however late the rest comes. If some are lost, the kernel is asked.
     #[test]
     fn a_connection_closed_in_order_is_right_to_the_byte(
         isn: u32, peer_isn: u32, passive: bool, we_close_first: bool,
-        steps in prop::collection::vec(step(), 0..30), losses in prop::collection::vec(any::<bool>(), 64),
+        steps in prop::collection::vec(step(), 0..30),
+        losses in prop_oneof![Just(vec![false; 64]), prop::collection::vec(any::<bool>(), 64)],
     ) {
         let mut bench = Bench::new(16);
         let first = if passive { syn_ack(isn, peer_isn.wrapping_add(1)) } else { syn(isn) };
-        bench.see(first);
-        if !passive {
-            bench.see(incoming(syn_ack(peer_isn, isn.wrapping_add(1))));
-        }
         let (mut next, mut ack) = (isn.wrapping_add(1), peer_isn.wrapping_add(1));
         let (mut sent, mut received) = (0_u64, 0_u64);
-        let mut bulk = Vec::new();
+        let mut bulk = if passive { Vec::new() } else { vec![segment(next, ack, 0)] };
         for step in steps {
             match step {
                 Step::Send { bytes, retransmitted } => {
@@ -119,25 +129,37 @@ proptest! {
                 }
             }
         }
+        let sent_segments = bulk.len();
+        let loses = losses.iter().take(sent_segments + 1).any(|lost| *lost);
+        bench.flows = bench.flows.losing_silently(loses);
         let captured: Vec<_> = bulk.iter().zip(&losses).filter(|(_, lost)| !**lost).map(|(seen, _)| *seen).collect();
-        let times: Vec<_> = captured.iter().map(|_| { bench.time_ns += 1; bench.time_ns }).collect();
+        let mut time = || { bench.time_ns += 1; bench.time_ns };
+        let mut anchors = vec![(time(), first)];
+        if !passive {
+            anchors.push((time(), incoming(syn_ack(peer_isn, isn.wrapping_add(1)))));
+        }
+        let bulk: Vec<_> = captured.into_iter().map(|segment| (time(), segment)).collect();
         let peer_fin = incoming(fin(segment(ack, next, 0)));
-        if we_close_first {
-            bench.see(fin(segment(next, ack, 0)));
-            bench.see(peer_fin);
+        let fins = if we_close_first {
+            [fin(segment(next, ack, 0)), peer_fin]
         } else {
-            bench.see(peer_fin);
-            bench.see(fin(segment(next, ack.wrapping_add(1), 0)));
-        }
-        // The slower ring comes last.
-        for (segment, time_ns) in captured.into_iter().zip(times) {
-            bench.flows.observe(&Sighting { segment, time_ns, interface: 2, is_late: false }, 0);
-        }
+            [peer_fin, fin(segment(next, ack.wrapping_add(1), 0))]
+        };
+        let fins = fins.map(|fin| (time(), fin));
+        let last_ack = (time(), segment(next.wrapping_add(1), ack.wrapping_add(1), 0));
+        let last_ack_ns = last_ack.0;
+        let last_ack: Vec<_> = [last_ack].into_iter().filter(|_| we_close_first && !losses[sent_segments]).collect();
+        show_rings(&mut bench.flows, &anchors, &bulk);
+        tell_totals(&mut bench.flows, received, false, fins[0].0 - 1);
+        show_rings(&mut bench.flows, &fins, &last_ack);
+        tell_totals(&mut bench.flows, received, true, last_ack_ns);
         bench.learn(question_about(&first), Standing::Owned(UID));
         for question in bench.flows.open_questions() {
             prop_assert!(we_close_first, "our FIN acknowledged everything already");
             bench.learn(question, Standing::TimeWait);
         }
+        bench.flows.conclude();
+        prop_assert_eq!((bench.flows.health().refused_movements, bench.flows.health().gaps), (0, 0));
         let expected = if sent + received > 0 { vec![(Owner::user(UID), sent, received)] } else { Vec::new() };
         prop_assert_eq!(bench.credits(), expected);
     }
@@ -256,16 +278,34 @@ fn an_answer_about_an_earlier_connection_is_not_taken_for_the_later_one() {
 }
 
 #[test]
-fn a_late_segment_of_an_earlier_connection_moves_nothing() {
+fn a_connection_ends_behind_its_last_segment_however_soon_another_follows() {
     let mut bench = Bench::new(16);
-    short_connection(&mut bench, 50_000, 10, 20);
-    let before_ns = bench.time_ns;
-    bench.see(syn(7000));
-    bench.learn(question_about(&syn(7000)), Standing::Owned(UID));
-    bench
-        .flows
-        .observe(&Sighting { segment: segment(101, 501, 10), time_ns: before_ns, interface: 2, is_late: false }, 0);
-    assert_eq!(bench.credits(), vec![(Owner::UNATTRIBUTED, 10, 20)]);
+    let reset = Segment { rst: true, ..segment(131, 601, 0) };
+    let anchors =
+        [(1, syn(100)), (2, incoming(syn_ack(500, 101))), (5, reset), (6, syn(70)), (9, fin(segment(111, 41, 0)))];
+    let bulk =
+        [(3, segment(101, 501, 30)), (4, segment(131, 601, 0)), (7, segment(71, 31, 40)), (8, segment(111, 41, 0))];
+    show_rings(&mut bench.flows, &anchors, &bulk);
+    bench.learn(question_about(&syn(70)), Standing::Owned(UID));
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 40, 10), (Owner::UNATTRIBUTED, 30, 100)]);
+}
+
+/// The kernel lets go of the port before it sends the RST.
+#[test]
+fn a_reset_that_passes_behind_the_syn_of_the_next_connection_is_the_former_ones() {
+    let mut bench = Bench::new(16);
+    bench.see(syn(100));
+    bench.learn(question_about(&syn(100)), Standing::Owned(UID));
+    bench.see(segment(101, 501, 10));
+    bench.see(syn(9_000));
+    bench.learn(question_about(&syn(9_000)), Standing::Owned(UID + 1));
+    bench.see(Segment { rst: true, ..segment(116, 601, 0) });
+    bench.see(segment(9_001, 70_001, 20));
+    bench.see(segment(9_021, 70_041, 0));
+    assert_eq!(bench.credits(), vec![(Owner::user(UID), 15, 100), (Owner::user(UID + 1), 20, 40)]);
+    bench.see(Segment { rst: true, ..segment(9_021, 70_042, 0) });
+    bench.flows.sweep(KEPT_FOR_MS);
+    assert_eq!(bench.credits(), vec![(Owner::user(UID + 1), 0, 1)]);
 }
 
 #[test]
@@ -387,7 +427,7 @@ fn a_full_table_makes_room_and_stays_exact() {
     let mut bench = Bench::new(64);
     for port in 0..2000 {
         short_connection(&mut bench, port, 10, 20);
-        // Its segment comes again from the slower ring.
+        // Its segment is sent again.
         bench.see(with_port(segment(101, 501, 10), port));
     }
     bench.flows.conclude();
@@ -434,7 +474,7 @@ fn a_connection_is_forgotten_only_when_the_kernel_forgot_it() {
     bench.see(segment(111, 601, 0));
     assert_eq!(bench.credits(), vec![(Owner::user(UID), 10, 100)]);
     bench.now_ms *= 2;
-    bench.flows.observe_loss(1, 0);
+    bench.flows.observe_loss(1, 0, bench.time_ns + 1);
     bench.learn(question_about(&syn(100)), Standing::Gone);
     bench.flows.sweep(bench.now_ms);
     assert!(bench.flows.table.is_empty());
@@ -474,4 +514,36 @@ fn a_user_who_comes_later_is_counted_from_then_on_also_on_an_open_connection() {
     bench.learn(question_about(&open), Standing::Owned(UID));
     bench.see(with_port(segment(201, 501, 1), 7001));
     assert_eq!(bench.credits(), [(Owner::user(UID), 61, 0)]);
+}
+
+#[test]
+fn a_late_reset_is_of_the_connection_that_stands_where_it_says() {
+    const MIB: u32 = 1 << 20;
+    let mut bench = Bench::new(16);
+    bench.see(syn(100));
+    bench.see(segment(101, 501, MIB));
+    bench.see(syn(5000));
+    bench.see(Segment { rst: true, ..segment(101 + MIB, 501, 0) });
+    let latest = bench.flows.table.values().next().unwrap();
+    assert!(!latest.aborted && bench.flows.followed.is_empty());
+    assert_eq!(latest.moved, Bytes::default());
+}
+
+#[test]
+fn a_flood_of_packets_that_cannot_be_read_is_not_looked_up_one_by_one() {
+    let mut bench = Bench::new(16);
+    let mut asked = 0;
+    let mut flood = |flows: &mut Flows| {
+        for number in 0..3 * u128::from(MAX_UNREAD_ASKED) {
+            flows.observe_unread((number.into(), 1.into()), 100, |_| {
+                asked += 1;
+                false
+            });
+        }
+    };
+    flood(&mut bench.flows);
+    bench.flows.sweep(1_000);
+    flood(&mut bench.flows);
+    assert_eq!(asked, 2 * MAX_UNREAD_ASKED);
+    assert_eq!((bench.flows.health().unread_bytes, bench.flows.health().gaps), (0, 0));
 }

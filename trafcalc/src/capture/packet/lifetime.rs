@@ -1,7 +1,6 @@
 //! When a connection's owner is asked for, given up, decided, and when the connection is forgotten. Pure.
 
 use super::flow::{Flow, Holder, Origin, Pending};
-use super::flows::Sighting;
 
 /// A finished connection is kept this long for its retransmissions, as long as TCP itself keeps `TIME_WAIT`
 /// (`TCP_TIMEWAIT_LEN`): forgotten earlier, a retransmission would look like a connection in mid-stream.
@@ -14,13 +13,6 @@ pub(super) const ASK_AGAIN_MS: u64 = 1_000;
 pub(super) const SEARCH_AGAIN_MS: u64 = 30_000;
 /// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
 pub(super) const GUESS_MS: u64 = 2_000;
-
-/// No ring is later than this; a segment that passed still earlier tells that the wall clock was set back.
-const LONGEST_LAG_NS: u64 = 60_000_000_000;
-/// Two processors may send segments of one connection in another order than they captured them, by less than this.
-const REORDERING_NS: u64 = 10_000_000;
-/// The bulk ring shows a segment less than this after the anchor ring showed a later one.
-pub(super) const RING_DELAY_MS: u64 = 1_000;
 
 impl Flow {
     /// The socket can no longer say whose it is.
@@ -76,22 +68,6 @@ impl Flow {
         match self.holder {
             Holder::Pending(Pending { orphaned_ms: Some(since_ms), .. }) => now_ms - since_ms >= GUESS_MS,
             _ => false,
-        }
-    }
-
-    /// Whether a segment passed before what is known of the connection already, and was read behind it from the slower
-    /// ring: it has nothing to tell, and its numbers may be too far away to be compared. Of a connection in mid-stream it
-    /// may tell an earlier beginning. That ring is late by less than a second, but for a reader that is held up; when it
-    /// is not late, the wall clock was set back.
-    pub(super) fn is_past(&self, sighting: &Sighting, now_ms: u64) -> bool {
-        let Sighting { time_ns, is_late, .. } = *sighting;
-        if time_ns < self.born_ns {
-            self.origin != Origin::Midstream && (is_late || now_ms - self.opened_ms < RING_DELAY_MS)
-        } else {
-            let lag_ns = self.moved_ns.saturating_sub(time_ns);
-            // Less late, but from a connection so fast that it leads by more than a later one's segment may be away.
-            let is_fast = lag_ns < LONGEST_LAG_NS && !self.can_be_of_this_connection(&sighting.segment);
-            lag_ns > REORDERING_NS && (is_late || is_fast)
         }
     }
 

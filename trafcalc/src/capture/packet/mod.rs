@@ -3,9 +3,25 @@
 //! A segment's sequence number tells the bytes sent, its acknowledgement number those received in order; both are
 //! this kernel's own, so nobody on the net can forge them, and retransmissions, duplicates, or packets that the
 //! capture lost change nothing once a later segment is seen. It must never add up lengths of packets.
+//!
+//! It has three sockets, and two or three threads. Every segment that this host sends goes to one of two rings: *anchors* (SYN, FIN
+//! and RST of both directions, and a segment every 256 MiB) or *bulk* (the rest). While bulk drops, the anchors keep every cursor
+//! right. The reader puts the segments of both in the order of their time stamps (`timeline`), so that a connection begins before its
+//! segments and ends behind them, however soon another one follows between the same endpoints. The third socket shows
+//! SYNs again, to the owner thread, which asks `sock_diag` at once and until the connection is accepted. It runs at real-time
+//! priority, within a budget that is a fraction of one processor. If more than users is told apart, it hands each connection with a
+//! user on to a third thread, which searches `/proc` for the process that holds the socket, many at a time, likely ones first, within
+//! a budget of its own. Until it has answered, bytes wait in the connection.
+//!
+//! A question about an owner carries the connection's first sequence number, so that an answer is not taken for a later connection
+//! between the same ports. A connection is forgotten when the kernel forgot it, not when it is silent: otherwise its next segment
+//! would look like a connection in mid-stream, and what the peer had sent would be missed.
 
+mod asm;
+mod audits;
 mod booking;
-mod diag;
+mod claims;
+pub mod diag;
 mod filter;
 pub mod finding;
 pub mod flow;
@@ -13,9 +29,12 @@ pub mod flows;
 mod holders;
 mod interfaces;
 mod lifetime;
+mod network;
+mod notes;
 mod owners;
 mod ports;
 mod reader;
+mod resets;
 mod ring;
 mod search;
 pub mod searches;
@@ -24,6 +43,9 @@ mod socket;
 mod syns;
 #[cfg(test)]
 mod testing;
+mod timeline;
+mod totals;
+mod unseen;
 mod urgency;
 
 use std::sync::Arc;
@@ -34,21 +56,24 @@ use std::time::{Duration, Instant};
 use caps::{CapSet, Capability};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use self::diag::{Owned, SockDiag};
+use self::diag::{Connection, SockDiag};
 use self::finding::{Outcome, Question, Sought};
 use self::flows::Flows;
 use self::interfaces::Interfaces;
-use self::owners::{Owners, SearchLine};
+use self::notes::{FormerNotes, scope};
+use self::owners::{Owners, SearchLine, Subordinates};
 use self::reader::{Reader, Request, Rings};
 use self::ring::{AnchorRing, BulkRing};
 use self::search::Search;
 use self::searches::Searches;
+use self::timeline::Timeline;
 use super::{
     Alarm, Attach, Backend, BackendKind, Batch, CaptureError, Method, PacketSettings, Settings, SubordinateRange,
     owner_of,
 };
 
 pub use self::ring::MIN_RING_BYTES;
+pub use self::segment::Endpoints;
 
 /// Most questions that wait for the owner thread; a further one is asked a second later. 200 KB.
 const MAX_QUESTIONS: usize = 4096;
@@ -65,6 +90,7 @@ const SEARCH: &str = "packet-search";
 /// The backend, as long as it runs.
 pub struct PacketBackend {
     requests: Sender<Request>,
+    subordinates: Sender<Vec<SubordinateRange>>,
     wake: Arc<EventFd>,
 }
 
@@ -74,7 +100,7 @@ impl PacketBackend {
     /// # Errors
     /// What is missing: a capability, memory for the ring.
     pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Self, CaptureError> {
-        let mut interfaces = Interfaces::new(&settings.packet, settings.loopback);
+        let mut interfaces = Interfaces::new(&settings.packet, settings.loopback)?;
         // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
         // the owner thread hears of it.
         let openings = interfaces.open_socket(filter::openings)?;
@@ -90,8 +116,11 @@ impl PacketBackend {
         let searches = Searches::new(settings.by, &settings.wanted);
         let search_line = searches.are_needed().then(|| SearchLine { sought, found: found.clone() });
         let mut search = Search::new(PROC, settings, incoming_sought, found);
-        let mut flows = Flows::new(settings.packet.max_connections, searches);
-        let open = adopt_open_connections(&mut flows, &settings.subordinates)?;
+        let flows = Flows::new(settings.packet.max_connections, searches).by_class(&settings.classes);
+        let flows = flows.losing_silently(settings.packet.test_drop_percent > 0);
+        let mut flows = flows.seeing_all_since(reader::wall_ns());
+        let mut diag = SockDiag::open()?;
+        let open = adopt_open_connections(&mut diag, &mut flows, settings)?;
         for (found, sought) in search.find(&open).iter().zip(open) {
             // The thread has a second look at what nobody holds yet.
             let again = search_line.as_ref().filter(|_| found.outcome == Outcome::Nothing);
@@ -103,12 +132,16 @@ impl PacketBackend {
         if is_searching {
             warn_of_what_cannot_be_searched();
         }
-        let subordinates = settings.subordinates.clone();
+        let (subordinates, changed) = channel();
+        let ranges = Subordinates { ranges: settings.subordinates.clone(), changed };
         let owners =
-            Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line, subordinates)?;
+            Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line, ranges)?;
         let reader = Reader {
             rings,
             flows,
+            timeline: Timeline::default(),
+            diag,
+            scope: scope(settings),
             interfaces,
             requests: incoming_requests,
             wake: Arc::clone(&wake),
@@ -117,23 +150,22 @@ impl PacketBackend {
             findings: incoming_findings,
             found: incoming_found,
             start: Instant::now(),
+            listed: None,
         };
         let stall = Duration::from_millis(settings.packet.test_stall_ms);
         let read = move || {
-            urgency::prefer();
             thread::sleep(stall);
             reader.run()
         };
-        spawn(OWNERS, alarm, move || owners.run())?;
+        spawn(OWNERS, alarm, urgency::raise, move || owners.run())?;
         if is_searching {
-            spawn(SEARCH, alarm, move || {
-                urgency::prefer();
+            spawn(SEARCH, alarm, urgency::prefer, move || {
                 search.run();
                 Ok(())
             })?;
         }
-        spawn(READER, alarm, read)?;
-        Ok(Self { requests, wake })
+        spawn(READER, alarm, urgency::prefer, read)?;
+        Ok(Self { requests, subordinates, wake })
     }
 
     fn request(&self, request: impl FnOnce(SyncSender<Batch>) -> Request) -> Result<Batch, CaptureError> {
@@ -161,19 +193,37 @@ impl Backend for PacketBackend {
         self.requests.send(Request::Want(users.to_vec())).map_err(|_| CaptureError::ThreadEnded(READER))
     }
 
+    fn set_subordinates(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError> {
+        self.subordinates.send(ranges.to_vec()).map_err(|_| CaptureError::ThreadEnded(OWNERS))
+    }
+
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         self.request(Request::Finish)
     }
 }
 
 /// Connections that are open already have an owner that can be asked for now, all at once; gives what is to be searched
-/// for beside.
-fn adopt_open_connections(flows: &mut Flows, subordinates: &[SubordinateRange]) -> Result<Vec<Sought>, CaptureError> {
+/// for beside. Those of which a former process noted where they stood go on from there.
+fn adopt_open_connections(
+    diag: &mut SockDiag,
+    flows: &mut Flows,
+    settings: &Settings,
+) -> Result<Vec<Sought>, CaptureError> {
+    let former = FormerNotes::new(&settings.open, &scope(settings));
     let mut sought = Vec::new();
-    for Owned { endpoints, interface, uid, inode } in SockDiag::open()?.owned_connections()? {
-        let uid = owner_of(subordinates, uid);
-        if flows.adopt(endpoints, interface, uid) {
-            sought.push(Sought { question: Question { endpoints, birth: 0, interface }, uid, inode });
+    let connections = diag.connections(!former.is_empty())?;
+    let asked_ns = reader::wall_ns();
+    for Connection { endpoints, interface, owner, inode, totals } in connections {
+        let noted = totals.and_then(|totals| Some((former.of(&endpoints, &totals)?, totals)));
+        match (owner.map(|uid| owner_of(&settings.subordinates, uid)), noted) {
+            (Some(uid), _) if flows.adopt(endpoints, interface, uid) => {
+                sought.push(Sought { question: Question { endpoints, birth: 0, interface }, uid, inode });
+            }
+            (None, Some((note, totals))) => flows.adopt_unheld(interface, note, &totals),
+            _ => {}
+        }
+        if let Some((note, totals)) = noted {
+            flows.go_on_from(note, &totals, asked_ns);
         }
     }
     Ok(sought)
@@ -187,7 +237,7 @@ fn warn_of_what_cannot_be_searched() {
     if !lacking.is_empty() {
         tracing::warn!(
             ?lacking,
-            "the packet backend cannot look at other users' processes: of their bytes only the user is known"
+            "the packet backend cannot inspect other users' processes: their bytes are credited to the user only"
         );
     }
 }
@@ -208,14 +258,19 @@ fn event_fd() -> Result<EventFd, CaptureError> {
 }
 
 /// Runs `work` in a thread of its own; `alarm` hears of its failure, be it a panic. The threads end by themselves, soon
-/// after the last batch: nobody has to wait for them.
+/// after the last batch: nobody has to wait for them. Gives control back when the thread is `prepared`, which may take privileges
+/// that are given up then.
 fn spawn(
     name: &'static str,
     alarm: &Alarm,
+    prepare: fn(),
     work: impl FnOnce() -> Result<(), CaptureError> + Send + 'static,
 ) -> Result<(), CaptureError> {
     let alarm = Arc::clone(alarm);
+    let (prepared, is_prepared) = sync_channel::<()>(0);
     let watched = move || {
+        prepare();
+        drop(prepared);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         if let Err(error) = outcome.unwrap_or(Err(CaptureError::ThreadEnded(name))) {
             alarm(error);
@@ -224,8 +279,10 @@ fn spawn(
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(watched)
-        .map(drop)
-        .map_err(|source| CaptureError::System { what: "starting a thread", source })
+        .map_err(|source| CaptureError::System { what: "starting a thread", source })?;
+    // Nothing comes: its end is dropped.
+    let _ = is_prepared.recv();
+    Ok(())
 }
 
 fn system(what: &'static str, errno: nix::errno::Errno) -> CaptureError {

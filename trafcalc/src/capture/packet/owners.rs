@@ -14,11 +14,12 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::time::TimeSpec;
 
 use super::diag::SockDiag;
-use super::filter::SNAP_BYTES;
 use super::finding::{Finding, Found, Outcome, Question, Sought, Standing};
+use super::network::without_labels;
+use super::reader::wall_ns;
 use super::segment::{Direction, parse};
 use super::socket::PacketSocket;
-use super::urgency::{self, Budget};
+use super::urgency::Budget;
 use crate::capture::{CaptureError, SubordinateRange};
 
 /// Shortest pause before a connection that waits for accept is asked about again.
@@ -34,6 +35,8 @@ const PAUSE_PER_WAITING: Duration = Duration::from_micros(50);
 /// Most connections that wait for another ask (1.5 MB). A flood of SYNs fills it; the reader asks again, when and if
 /// bytes move.
 const MAX_WAITING: usize = 16_384;
+/// Room for the headers of a SYN: three extension headers of the greatest length, and others.
+const LONGEST_HEADERS_BYTES: usize = 8 << 10;
 /// Answers of each kind between two looks at the others.
 const ANSWERS_PER_ROUND: usize = 64;
 
@@ -43,11 +46,27 @@ pub struct Owners {
     openings: Arc<PacketSocket>,
     wake: Arc<EventFd>,
     questions: Receiver<Question>,
-    findings: SyncSender<Finding>,
+    findings: SyncSender<(u64, Finding)>,
     search_line: Option<SearchLine>,
-    subordinates: Vec<SubordinateRange>,
+    subordinates: Subordinates,
     waiting: BinaryHeap<Reverse<Retry>>,
     budget: Budget,
+}
+
+/// Users who are found as their owners.
+pub struct Subordinates {
+    /// Their ranges.
+    pub ranges: Vec<SubordinateRange>,
+    /// Others that take the place of these.
+    pub changed: Receiver<Vec<SubordinateRange>>,
+}
+
+impl Subordinates {
+    fn renew(&mut self) {
+        if let Some(ranges) = self.changed.try_iter().last() {
+            self.ranges = ranges;
+        }
+    }
 }
 
 /// Where more is found out than the user.
@@ -100,14 +119,14 @@ impl Ord for ByValue {
 
 impl Owners {
     /// A thread's worth of state: SYNs come from `openings`, questions (announced by `wake`) from the reader, who
-    /// gets the findings. Searches in the `search_line` begin with them. `subordinates` are found as their owners.
+    /// gets the findings, each with the wall clock's nanoseconds when it was made. Searches in the `search_line` begin with them. `subordinates` are found as their owners.
     pub fn new(
         openings: Arc<PacketSocket>,
         wake: Arc<EventFd>,
         questions: Receiver<Question>,
-        findings: SyncSender<Finding>,
+        findings: SyncSender<(u64, Finding)>,
         search_line: Option<SearchLine>,
-        subordinates: Vec<SubordinateRange>,
+        subordinates: Subordinates,
     ) -> Result<Self, CaptureError> {
         let diag = SockDiag::open()?;
         Ok(Self {
@@ -125,9 +144,9 @@ impl Owners {
 
     /// Works until the reader is gone.
     pub fn run(mut self) -> Result<(), CaptureError> {
-        urgency::raise();
         loop {
             self.wait()?;
+            self.subordinates.renew();
             self.answer_openings()?;
             if !self.answer_questions() {
                 return Ok(());
@@ -155,12 +174,12 @@ impl Owners {
     }
 
     fn answer_openings(&mut self) -> Result<(), CaptureError> {
-        let mut buffer = [0; SNAP_BYTES as usize];
+        let mut buffer = [0; LONGEST_HEADERS_BYTES];
         for _ in 0..ANSWERS_PER_ROUND {
             let Some(arrival) = self.openings.receive(&mut buffer)? else { break };
             // The kernel tells the snapped length only; the payload, if any, is of no interest here.
-            let packet = &buffer[..arrival.captured_bytes];
-            if let Ok(segment) = parse(packet, u32::MAX, Direction::Outgoing)
+            let (packet, bytes) = without_labels(arrival.ethertype, &buffer[..arrival.captured_bytes], u32::MAX);
+            if let Ok(segment) = parse(packet, bytes, Direction::Outgoing)
                 && segment.syn
             {
                 let (endpoints, birth, interface) = (segment.endpoints, segment.seq, arrival.interface);
@@ -201,7 +220,7 @@ impl Owners {
     fn answer(&mut self, question: Question, since: Instant) {
         self.budget.spend();
         let finding = match self.diag.ask(&question) {
-            Ok(finding) => finding.of_owners(&self.subordinates),
+            Ok(finding) => finding.of_owners(&self.subordinates.ranges),
             Err(error) => {
                 // Short of memory, say. The reader does not get to know, and asks again.
                 tracing::debug!("{error}");
@@ -215,7 +234,7 @@ impl Owners {
             self.waiting.push(Reverse(Retry { due, since, question: ByValue(question) }));
         }
         // With a full channel the reader does not get to know, and asks again.
-        if self.findings.try_send(finding).is_ok()
+        if self.findings.try_send((wall_ns(), finding)).is_ok()
             && let Some(search_line) = &self.search_line
             && let Standing::Owned(uid) = finding.standing
         {

@@ -13,30 +13,37 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::PROC;
+use super::diag::{SockDiag, is_local};
 use super::finding::{Finding, Found, Question};
 use super::flows::{Flows, Sighting};
 use super::interfaces::Interfaces;
+use super::network::ends;
 use super::ring::{AnchorRing, BulkRing, Packet, RETIRE_MS};
-use super::segment::{NotASegment, parse};
+use super::segment::{Direction, NotASegment, parse};
 use super::socket::PacketSocket;
+use super::timeline::{Event, Timeline};
 use crate::capture::alive::is_gone;
-use crate::capture::{Batch, CaptureError, Hierarchy, Owner};
+use crate::capture::{Batch, CaptureError, Hierarchy, OpenNotes, Owner};
 
 /// Longest pause between two looks at the anchors, for which nothing wakes the reader.
 const LONGEST_WAIT_MS: u64 = 100;
-/// Everything captured before a moment is in the rings' readable part after this: the kernel looks at an open block
-/// every [`RETIRE_MS`] and hands it over the second time at the latest (`prb_retire_rx_blk_timer_expired`).
-const SETTLED_AFTER: Duration = Duration::from_millis(2 * RETIRE_MS as u64 + 10);
-/// A segment that is read so long after it passed is late: the bulk ring's usual delay is shorter.
-const LATE_NS: u64 = 250_000_000;
+/// A segment is in the bulk ring's readable part within so many milliseconds: the kernel looks at an open block every [`RETIRE_MS`]
+/// and hands it over the second time at the latest (`prb_retire_rx_blk_timer_expired`).
+const BULK_DELAY_MS: u64 = 2 * RETIRE_MS as u64 + 5;
+/// Everything captured before a moment has been observed after this.
+const SETTLED_AFTER: Duration = Duration::from_millis(BULK_DELAY_MS + 5);
 /// How much longer a request waits while there are always more packets.
 const OVERLOAD_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause between two sweeps of the table.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How long the last batch waits for owners that are still being looked up.
 const LAST_LOOKUPS: Duration = Duration::from_millis(500);
-/// Blocks read between two looks at everything else: half of the default ring.
-const BLOCKS_PER_ROUND: usize = 32;
+/// Blocks read between two looks at everything else: half of the smallest ring, so that what is lost is known before it is read around.
+const BLOCKS_PER_ROUND: usize = 8;
+/// Least time between two lists of all connections that the kernel is asked for after losses: while it makes one, packets wait.
+const LIST_PAUSE: Duration = Duration::from_secs(10);
+/// Connections about which the reader asks the kernel in a round, for some 20 us each.
+const DOUBTS_PER_ROUND: usize = 64;
 
 /// What the reader is asked for.
 pub enum Request {
@@ -66,6 +73,12 @@ pub struct Reader {
     pub rings: Rings,
     /// Where they go.
     pub flows: Flows,
+    /// What waits for segments that passed before.
+    pub timeline: Timeline,
+    /// Tells at the end where connections stand.
+    pub diag: SockDiag,
+    /// Which connections are followed.
+    pub scope: String,
     /// Keeps the filters true to the names of interfaces.
     pub interfaces: Interfaces,
     /// Requests, announced by `wake`.
@@ -76,12 +89,14 @@ pub struct Reader {
     pub questions: SyncSender<Question>,
     /// Wakes the owner thread.
     pub wake_owners: Arc<EventFd>,
-    /// Its answers.
-    pub findings: Receiver<Finding>,
+    /// Its answers, and when they were given, in nanoseconds of the wall clock.
+    pub findings: Receiver<(u64, Finding)>,
     /// What the searching thread found.
     pub found: Receiver<Found>,
     /// What time counts from.
     pub start: Instant,
+    /// When the kernel was last asked for a list of all connections after a loss.
+    pub listed: Option<Instant>,
 }
 
 /// What the reader does beside reading.
@@ -92,8 +107,9 @@ enum Task {
         until: Instant,
         request: Request,
     },
-    /// Gives the owner thread a last chance.
+    /// Reads the rings once more, and gives the owner thread a last chance.
     LastLookups {
+        from: Instant,
         until: Instant,
         reply: SyncSender<Batch>,
     },
@@ -139,15 +155,13 @@ impl Reader {
         let mut next_sweep = self.start;
         while !matches!(task, Task::End) {
             self.wait(&task)?;
-            // Taken before the rings are read, which then show the SYN of each: it is there before its owner is known.
-            // What was searched for was a finding before.
-            let found: Vec<Found> = self.found.try_iter().collect();
-            let findings: Vec<Finding> = self.findings.try_iter().collect();
-            let is_caught_up = self.read_rings();
+            self.interfaces.follow_changes()?;
+            self.take_answers();
+            // Before the rings are read: what was lost passed before what is seen then.
             self.take_losses()?;
-            self.learn(&findings, &found);
+            let is_caught_up = self.read_rings();
+            self.ask_for_totals();
             if Instant::now() >= next_sweep {
-                self.interfaces.refresh()?;
                 let now_ms = self.now_ms();
                 self.flows.sweep(now_ms);
                 self.flows.drop_gone(now_ms, gone());
@@ -165,6 +179,7 @@ impl Reader {
         let mut sources = [
             PollFd::new(self.rings.bulk_socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.interfaces.as_fd(), PollFlags::POLLIN),
         ];
         match poll(&mut sources, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -177,37 +192,72 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes answers of the other threads. They are taken before the anchors are read, which then show the SYN that each is about.
+    fn take_answers(&mut self) {
+        let room = self.timeline.room_for_answers();
+        // What was searched for was a finding before.
+        let found: Vec<Found> = self.found.try_iter().take(room / 2).collect();
+        for (time_ns, finding) in self.findings.try_iter().take(room / 2) {
+            self.timeline.hold_answer(time_ns, Event::Finding(finding));
+        }
+        let now_ns = wall_ns();
+        for found in found {
+            self.timeline.hold_answer(now_ns, Event::Found(found));
+        }
+    }
+
     /// Reads what there is, within a bound; gives whether that was all. The anchors are read before each block, so
-    /// that a connection's SYN is known before its segments.
+    /// that none is missing that passed before a segment in it.
     fn read_rings(&mut self) -> bool {
-        let now = Now { ms: self.now_ms(), wall_ns: wall_ns() };
-        let Self { rings, flows, interfaces, .. } = self;
+        let now_ms = self.now_ms();
+        let Self { rings, flows, timeline, interfaces, .. } = self;
         for _ in 0..BLOCKS_PER_ROUND {
+            let asked_ns = wall_ns();
             let is_ready = rings.bulk.is_ready();
-            rings.anchors.drain(|packet| observe(flows, interfaces, &packet, now));
+            if timeline.has_room_for_anchors() {
+                rings.anchors.drain(|packet| {
+                    if let Some(sighting) = understand(flows, interfaces, &packet) {
+                        timeline.hold(sighting);
+                    }
+                });
+            }
             if !is_ready {
+                let until_ns = asked_ns.saturating_sub(BULK_DELAY_MS * 1_000_000);
+                timeline.release_at(wall_ns(), until_ns, |event| flows.take(&event, now_ms));
                 return true;
             }
-            rings.bulk.read_block(|packet| observe(flows, interfaces, &packet, now));
+            // Anchors from before the wall clock was set back would hold up those behind them.
+            timeline.release_at(wall_ns(), 0, |event| flows.take(&event, now_ms));
+            rings.bulk.read_block(|packet| {
+                if let Some(sighting) = understand(flows, interfaces, &packet) {
+                    timeline.release(sighting.time_ns, |event| flows.take(&event, now_ms));
+                    flows.observe(&sighting, now_ms);
+                }
+            });
         }
         false
+    }
+
+    /// Asks the kernel itself, because most connections are not in doubt, and one that is may be gone soon.
+    fn ask_for_totals(&mut self) {
+        for question in self.flows.take_doubts(DOUBTS_PER_ROUND) {
+            let asked_ns = wall_ns();
+            match self.diag.totals_of(&question) {
+                Ok(Some(totals)) => {
+                    let told_ns = wall_ns();
+                    self.timeline.hold_answer(asked_ns, Event::Totals { question, totals, told_ns });
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
     }
 
     fn take_losses(&mut self) -> Result<(), CaptureError> {
         let bulk = self.rings.bulk_socket.take_drops()?;
         let anchors = self.rings.anchor_socket.take_drops()?;
-        self.flows.observe_loss(bulk + anchors, anchors);
+        self.flows.observe_loss(bulk + anchors, anchors, wall_ns());
         Ok(())
-    }
-
-    fn learn(&mut self, findings: &[Finding], found: &[Found]) {
-        let now_ms = self.now_ms();
-        for finding in findings {
-            self.flows.learn(finding, now_ms);
-        }
-        for found in found {
-            self.flows.learn_more(found);
-        }
     }
 
     fn ask(&mut self, questions: Vec<Question>) {
@@ -225,7 +275,7 @@ impl Reader {
     fn go_on_with(&mut self, task: Task) -> Task {
         let now = Instant::now();
         match task {
-            Task::Nothing => self.next_task(now),
+            Task::Nothing => self.next_task(),
             Task::CatchUp { until, .. } | Task::LastLookups { until, .. } if now < until && !self.is_settled(&task) => {
                 task
             }
@@ -238,40 +288,75 @@ impl Reader {
                 Task::Nothing
             }
             Task::CatchUp { request: Request::Finish(reply), .. } => {
-                let questions = self.flows.open_questions();
-                self.ask(questions);
-                Task::LastLookups { until: now + LAST_LOOKUPS, reply }
+                self.take_note();
+                Task::LastLookups { from: now + SETTLED_AFTER, until: now + LAST_LOOKUPS, reply }
             }
             Task::LastLookups { reply, .. } => {
+                let now_ms = self.now_ms();
+                self.timeline.release(u64::MAX, |event| self.flows.take(&event, now_ms));
                 self.flows.conclude();
-                let _ = reply.send(self.batch());
+                let (flows, scope) = (self.flows.take_notes(), std::mem::take(&mut self.scope));
+                let open = OpenNotes { flows, scope, ..OpenNotes::default() };
+                let _ = reply.send(Batch { open, ..self.batch() });
                 Task::End
             }
             Task::End => Task::End,
         }
     }
 
-    fn next_task(&mut self, now: Instant) -> Task {
+    fn next_task(&mut self) -> Task {
         match self.requests.try_recv() {
-            Ok(request) => Task::CatchUp { until: now + SETTLED_AFTER, request },
+            Ok(request) => {
+                let is_due = self.listed.is_none_or(|listed| listed.elapsed() >= LIST_PAUSE);
+                if matches!(request, Request::Finish(_)) || (matches!(request, Request::Collect(_)) && is_due) {
+                    self.expect_what_was_lost();
+                }
+                if matches!(request, Request::Collect(_)) {
+                    self.flows.begin_audits();
+                    self.ask_for_totals();
+                }
+                Task::CatchUp { until: Instant::now() + SETTLED_AFTER, request }
+            }
             Err(TryRecvError::Empty) => Task::Nothing,
             Err(TryRecvError::Disconnected) => Task::End,
         }
     }
 
+    /// Notes where connections stand. The rings are read once more afterwards: of one that was followed by another between the same
+    /// endpoints, before the kernel was asked, they show the other's beginning.
+    fn take_note(&mut self) {
+        match self.diag.totals() {
+            Ok(totals) => self.flows.take_note(totals),
+            Err(error) => {
+                tracing::warn!("{error}: what open connections move until the next start is not counted");
+            }
+        }
+    }
+
+    /// After a loss, notes what the kernel says that connections have moved. The rings are read up to now before that is looked at.
+    fn expect_what_was_lost(&mut self) {
+        if !self.flows.wants_totals() {
+            return;
+        }
+        self.listed = Some(Instant::now());
+        match self.diag.totals() {
+            Ok(totals) => self.flows.expect(totals),
+            Err(error) => tracing::debug!("{error}"),
+        }
+    }
+
     /// Whether nothing is left to wait for. While owners are open, they are asked for again.
     fn is_settled(&mut self, task: &Task) -> bool {
-        if !matches!(task, Task::LastLookups { .. }) {
-            return false;
-        }
+        let Task::LastLookups { from, .. } = task else { return false };
         let questions = self.flows.open_questions();
-        let is_settled = questions.is_empty() && !self.flows.is_searching();
+        let is_settled = questions.is_empty() && !self.flows.is_searching() && Instant::now() >= *from;
         self.ask(questions);
         is_settled
     }
 
     fn batch(&mut self) -> Batch {
         self.flows.sweep(self.now_ms());
+        self.flows.compare();
         let (credits, gone) = (self.flows.take_credits(), self.flows.take_gone());
         let absent_interfaces = self.interfaces.absent().map(str::to_owned).collect();
         Batch { credits, gone, health: self.flows.health(), absent_interfaces, ..Batch::default() }
@@ -289,46 +374,41 @@ fn gone() -> impl FnMut(&Owner) -> bool {
     move |owner| is_gone(proc, owner, || cgroups.get_or_init(|| Hierarchy::mounted(&proc.join("mounts")).cgroups()))
 }
 
-/// One moment, by both clocks.
-#[derive(Clone, Copy)]
-struct Now {
-    /// Milliseconds since the start.
-    ms: u64,
-    /// Nanoseconds of the wall clock, by which packets are stamped.
-    wall_ns: u64,
-}
-
-fn wall_ns() -> u64 {
+/// The time in nanoseconds of the wall clock.
+pub fn wall_ns() -> u64 {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn observe(flows: &mut Flows, interfaces: &Interfaces, packet: &Packet<'_>, now: Now) {
-    if interfaces.is_bridge_port(packet.interface) {
-        return;
+/// The segment in a packet, if there is one to count.
+fn understand(flows: &mut Flows, interfaces: &mut Interfaces, packet: &Packet<'_>) -> Option<Sighting> {
+    if !interfaces.counts(packet.interface) {
+        return None;
     }
     match parse(packet.bytes, packet.packet_bytes, packet.direction) {
-        Ok(segment) => {
-            let Packet { time_ns, interface, .. } = *packet;
-            let is_late = time_ns + LATE_NS < now.wall_ns;
-            let sighting = Sighting { segment, time_ns, interface, is_late };
-            flows.observe(&sighting, now.ms);
+        Ok(segment) => Some(Sighting { segment, time_ns: packet.time_ns, interface: packet.interface }),
+        Err(NotASegment::Malformed) => {
+            flows.observe_malformed();
+            if packet.direction == Direction::Outgoing
+                && let Some(ends) = ends(packet.bytes)
+            {
+                flows.observe_unread(ends, packet.packet_bytes, |source| is_local(source, packet.interface));
+            }
+            None
         }
-        Err(NotASegment::Malformed) => flows.observe_malformed(),
-        Err(NotASegment::NotTcp) => {}
+        Err(NotASegment::NotTcp) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::searches::Searches;
-    use super::super::segment::Direction;
     use super::super::testing::{PacketSpec, settings};
     use super::*;
 
     #[test]
     fn a_damaged_packet_is_counted_in_health_and_in_no_account() {
-        let interfaces = Interfaces::new(&settings(), false);
+        let mut interfaces = Interfaces::new(&settings(), false).unwrap();
         let mut flows = Flows::new(16, Searches::default());
         let whole = PacketSpec::default().bytes();
         for captured_bytes in [0, 1, 19, 20, 33] {
@@ -339,10 +419,34 @@ mod tests {
                 time_ns: 1,
                 interface: u32::MAX,
             };
-            observe(&mut flows, &interfaces, &packet, Now { ms: 0, wall_ns: 0 });
+            assert_eq!(understand(&mut flows, &mut interfaces, &packet), None);
         }
         flows.conclude();
         assert_eq!(flows.take_credits(), []);
         assert_eq!(flows.health().malformed_packets, 5);
+        assert_eq!((flows.health().unread_bytes, flows.health().gaps), (0, 0), "it was not sent by this host");
+    }
+
+    #[test]
+    fn what_this_host_sent_and_cannot_be_read_is_a_gap_with_a_number_of_bytes() {
+        let mut interfaces = Interfaces::new(&settings(), false).unwrap();
+        let mut flows = Flows::new(16, Searches::default());
+        let mut packet = PacketSpec::default().bytes();
+        packet[12..16].copy_from_slice(&[127, 0, 0, 1]);
+        // The first fragment, which ends before the flags.
+        packet[6] = 0x20;
+        for (direction, packet_bytes) in
+            [(Direction::Outgoing, 28), (Direction::Outgoing, 30), (Direction::Incoming, 9)]
+        {
+            let packet = Packet {
+                bytes: &packet[..28],
+                packet_bytes: 1000 + packet_bytes,
+                direction,
+                time_ns: 1,
+                interface: u32::MAX,
+            };
+            assert_eq!(understand(&mut flows, &mut interfaces, &packet), None);
+        }
+        assert_eq!((flows.health().unread_bytes, flows.health().gaps), (2058, 1));
     }
 }

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::filter::SNAP_BYTES;
+use super::filter::{ANCHOR_BYTES, SNAP_BYTES};
+use super::network::without_labels;
 use super::segment::Direction;
 use super::socket::PacketSocket;
 use crate::capture::CaptureError;
@@ -33,15 +34,15 @@ pub const MIN_RING_BYTES: usize = MIN_BLOCKS * PAGE_BYTES;
 const ANCHOR_RING_BYTES: usize = 4 << 20;
 /// Room for the ring's header (80 bytes as of kernel 6.18) and a snapped packet.
 const FRAME_BYTES: usize = 256;
-const _: () = assert!(FRAME_BYTES >= 96 + SNAP_BYTES as usize);
+const _: () = assert!(FRAME_BYTES >= 80 + ANCHOR_BYTES as usize && ANCHOR_BYTES >= SNAP_BYTES);
 const PAGE_BYTES: usize = 4096;
 
 /// A packet as it lies in a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'ring> {
-    /// What was captured, from the network header on.
+    /// What was captured, from the IP header on.
     pub bytes: &'ring [u8],
-    /// How long the packet was, from the network header on.
+    /// How long the packet was, from the IP header on.
     pub packet_bytes: u32,
     /// Who sent it.
     pub direction: Direction,
@@ -86,18 +87,20 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset).cast::<T>().read_unaligned() }
     }
 
-    /// An empty packet of the sender whose address ends at `offset`, behind the header of either version.
-    fn sender(&self, offset: usize) -> Packet<'_> {
+    /// A packet of `packet_bytes` at this time, of which `bytes` were captured, by the sender whose address ends at `offset`,
+    /// behind the header of either version.
+    fn packet<'ring>(&self, offset: usize, bytes: &'ring [u8], packet_bytes: u32, time_ns: u64) -> Packet<'ring> {
         let link: libc::sockaddr_ll = self.header(offset - size_of::<libc::sockaddr_ll>());
+        let (bytes, packet_bytes) = without_labels(u16::from_be(link.sll_protocol), bytes, packet_bytes);
         Packet {
-            bytes: &[],
-            packet_bytes: 0,
+            bytes,
+            packet_bytes,
+            time_ns,
             direction: if link.sll_pkttype == libc::PACKET_OUTGOING {
                 Direction::Outgoing
             } else {
                 Direction::Incoming
             },
-            time_ns: 0,
             interface: link.sll_ifindex.cast_unsigned(),
         }
     }
@@ -167,12 +170,9 @@ impl BulkRing {
                 break;
             }
             let packet: libc::tpacket3_hdr = self.mapping.header(at);
-            visit(Packet {
-                bytes: self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize),
-                packet_bytes: packet.tp_len,
-                time_ns: nanoseconds(packet.tp_sec, packet.tp_nsec),
-                ..self.mapping.sender(at + libc::TPACKET3_HDRLEN)
-            });
+            let bytes = self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize);
+            let time_ns = nanoseconds(packet.tp_sec, packet.tp_nsec);
+            visit(self.mapping.packet(at + libc::TPACKET3_HDRLEN, bytes, packet.tp_len, time_ns));
             at += packet.tp_next_offset as usize;
         }
         self.mapping.status(block + size_of::<[u32; 2]>()).store(libc::TP_STATUS_KERNEL, Ordering::Release);
@@ -214,12 +214,9 @@ impl AnchorRing {
                 return;
             }
             let packet: libc::tpacket2_hdr = self.mapping.header(at);
-            visit(Packet {
-                bytes: self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize),
-                packet_bytes: packet.tp_len,
-                time_ns: nanoseconds(packet.tp_sec, packet.tp_nsec),
-                ..self.mapping.sender(at + libc::TPACKET2_HDRLEN)
-            });
+            let bytes = self.mapping.captured(at + usize::from(packet.tp_net), packet.tp_snaplen as usize);
+            let time_ns = nanoseconds(packet.tp_sec, packet.tp_nsec);
+            visit(self.mapping.packet(at + libc::TPACKET2_HDRLEN, bytes, packet.tp_len, time_ns));
             self.mapping.status(at).store(libc::TP_STATUS_KERNEL, Ordering::Release);
             self.next_frame = (self.next_frame + 1) % (ANCHOR_RING_BYTES / FRAME_BYTES);
         }

@@ -12,7 +12,7 @@ fn searching() -> (Flows, Question) {
     let mut flows = Flows::new(8, by_process());
     let syn = Segment { syn: true, ack: None, ..segment(100, 0, 0) };
     for (time_ns, segment) in [(1, syn), (2, segment(101, 501, 300))] {
-        flows.observe(&Sighting { segment, time_ns, interface: 2, is_late: false }, 0);
+        flows.observe(&Sighting { segment, time_ns, interface: 2 }, 0);
     }
     let question = Question { endpoints: syn.endpoints, birth: 100, interface: 2 };
     flows.learn(&Finding { question, standing: Standing::Owned(UID), inode: 70, listener: None, forwards: false }, 0);
@@ -38,7 +38,7 @@ fn bytes_wait_for_the_search_and_go_to_the_process_it_finds() {
     assert_eq!((flows.take_credits(), flows.health().pending_bytes), (vec![], 300));
     assert!(flows.is_searching());
     flows.learn_more(&Found { question, outcome: Outcome::Owner(process(7)) });
-    flows.observe(&Sighting { segment: segment(401, 501, 50), time_ns: 3, interface: 2, is_late: false }, 0);
+    flows.observe(&Sighting { segment: segment(401, 501, 50), time_ns: 3, interface: 2 }, 0);
     assert_eq!(flows.take_credits(), [(process(7), sent(350))]);
     assert!(!flows.is_searching());
     assert_eq!(flows.health().coarse_bytes, 0);

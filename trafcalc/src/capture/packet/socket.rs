@@ -21,6 +21,8 @@ pub struct Arrival {
     pub captured_bytes: usize,
     /// Index of the interface.
     pub interface: u32,
+    /// Which protocol begins at the network header.
+    pub ethertype: u16,
 }
 
 impl PacketSocket {
@@ -120,7 +122,11 @@ impl PacketSocket {
                 _ => Err(CaptureError::System { what: "reading the packet socket", source }),
             };
         };
-        Ok(Some(Arrival { captured_bytes: bytes, interface: from.sll_ifindex.cast_unsigned() }))
+        Ok(Some(Arrival {
+            captured_bytes: bytes,
+            interface: from.sll_ifindex.cast_unsigned(),
+            ethertype: u16::from_be(from.sll_protocol),
+        }))
     }
 
     fn raw(&self) -> c_int {

@@ -42,7 +42,11 @@ impl RecentSyns {
     pub fn acknowledged_with_data(&self, syn_ack: &Segment) -> Option<u32> {
         let (endpoints, seq, payload_bytes) = self.with_data[slot(u32::from(syn_ack.endpoints.remote_port))]?;
         let taken = u32::try_from(distance(seq.wrapping_add(1), syn_ack.ack?)).ok()?;
-        (endpoints == syn_ack.endpoints && (1..=payload_bytes).contains(&taken)).then_some(seq)
+        // Another SYN, without data, may be the true one, and that one forged.
+        let plain = syn_ack.ack?.wrapping_sub(1);
+        let is_disputed = self.all[slot(plain)] == (plain, endpoints.local_port);
+        let is_meant = endpoints == syn_ack.endpoints && (1..=payload_bytes).contains(&taken);
+        (is_meant && !is_disputed).then_some(seq)
     }
 }
 

@@ -1,12 +1,19 @@
 //! Packets for tests: described by their fields, written as the kernel would.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
 use super::MIN_RING_BYTES;
+use super::flows::{Flows, Sighting};
+use super::network::{AUTHENTICATION, FRAGMENT, IPV4, IPV6, PROTOCOL_TCP, ROUTING};
 use super::segment::{Direction, Endpoints, Segment};
-use crate::capture::{Belonging, By, EbpfSettings, PacketSettings, Settings, Wanted};
+use super::timeline::{Event, Timeline};
+use crate::capture::{Belonging, By, Classes, EbpfSettings, OpenNotes, PacketSettings, Settings, Wanted};
+
+/// An extension header, or another IP header, by its kind. An extension header has 8 bytes and so many times 8 more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extension(pub(super) u8, pub(super) u8);
 
 /// A TCP segment in IPv4 or IPv6, with as many options and extension headers as asked for.
 #[derive(Clone, Debug)]
@@ -14,8 +21,8 @@ pub(super) struct PacketSpec {
     pub(super) ipv6: bool,
     /// IPv4: 4-byte words of options.
     pub(super) ip_option_words: u8,
-    /// IPv6: kinds of extension headers.
-    pub(super) extensions: Vec<u8>,
+    /// IPv6: what comes between its header and the TCP header.
+    pub(super) extensions: Vec<Extension>,
     pub(super) tcp_option_words: u8,
     pub(super) seq: u32,
     pub(super) ack: u32,
@@ -39,8 +46,9 @@ impl Default for PacketSpec {
 }
 
 impl PacketSpec {
-    pub(super) fn has_unusual_headers(&self) -> bool {
-        self.ipv6 && !matches!(self.extensions[..], [] | [0])
+    /// Where its TCP header begins.
+    pub(super) fn tcp_offset(&self) -> usize {
+        self.bytes().len() - usize::from(self.payload_bytes) - usize::from(5 + self.tcp_option_words) * 4
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -65,24 +73,50 @@ impl PacketSpec {
         packet
     }
 
+    /// Written from the inside out. A routing header with room for an address has another stop before the last.
     fn in_ipv6(&self, tcp: Vec<u8>) -> Vec<u8> {
-        let mut packet = vec![0; 40];
-        packet[0] = 0x60;
-        packet[8] = 0xfd;
-        packet[23] = 1;
-        packet[24] = 0xfd;
-        packet[39] = 2;
-        let kinds: Vec<u8> = self.extensions.iter().copied().chain([6]).collect();
-        packet[6] = kinds[0];
-        for next in kinds.windows(2) {
-            // Authentication counts its length in other units than the rest; 8 bytes suit them all.
-            packet.extend([next[1], 0, 0, 0, 0, 0, 0, 0]);
+        let (mut packet, mut next, mut destination) = (tcp, PROTOCOL_TCP, 2);
+        for &Extension(kind, units) in self.extensions.iter().rev() {
+            let mut header = vec![0; 8 + usize::from(units) * 8];
+            header[..2].copy_from_slice(&[next, units]);
+            match kind {
+                ROUTING if units >= 2 => {
+                    header[2..4].copy_from_slice(&[4, 1]);
+                    header[8..24].copy_from_slice(&address(destination).octets());
+                    destination = 99;
+                }
+                AUTHENTICATION => header[1] = units * 2,
+                IPV6 => {
+                    header = ipv6_header(next, destination, packet.len());
+                    destination = 77;
+                }
+                IPV4 => {
+                    packet = self.in_ipv4(packet);
+                    header.clear();
+                }
+                _ => {}
+            }
+            header.append(&mut packet);
+            (packet, next) = (header, kind);
         }
-        packet.extend(tcp);
-        let payload = u16::try_from(packet.len() - 40).unwrap();
-        packet[4..6].copy_from_slice(&payload.to_be_bytes());
-        packet
+        let mut whole = ipv6_header(next, destination, packet.len());
+        whole.append(&mut packet);
+        whole
     }
+}
+
+/// Host 1 sends to host 2.
+fn address(host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host)
+}
+
+fn ipv6_header(next: u8, destination: u16, payload_bytes: usize) -> Vec<u8> {
+    let mut header = vec![0x60, 0, 0, 0];
+    header.extend(u16::try_from(payload_bytes).unwrap().to_be_bytes());
+    header.extend([next, 64]);
+    header.extend(address(1).octets());
+    header.extend(address(destination).octets());
+    header
 }
 
 impl Arbitrary for PacketSpec {
@@ -90,11 +124,20 @@ impl Arbitrary for PacketSpec {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        let extension = prop_oneof![Just(0_u8), Just(43), Just(44), Just(51), Just(60)];
+        let kind = prop_oneof![Just(0_u8), Just(43), Just(44), Just(51), Just(60), Just(41)];
+        let units = prop_oneof![4 => 0..=3_u8, 2 => Just(14), 1 => Just(127)];
+        // A fragment header has one length.
+        let extension =
+            (kind, units).prop_map(|(kind, units)| Extension(kind, if kind == FRAGMENT { 0 } else { units }));
+        let several =
+            (prop::collection::vec(extension, 1..5), prop::bool::weighted(0.2)).prop_map(|(mut all, in_ipv4)| {
+                all.extend(in_ipv4.then_some(Extension(IPV4, 0)));
+                all
+            });
         (
             any::<bool>(),
             0..=10_u8,
-            prop_oneof![3 => Just(Vec::new()), 2 => Just(vec![0]), 1 => prop::collection::vec(extension, 1..4)],
+            prop_oneof![3 => Just(Vec::new()), 1 => Just(vec![Extension(0, 0)]), 3 => several],
             0..=10_u8,
             any::<(u32, u32)>(),
             prop_oneof![Just(0x10_u8), Just(0x18), Just(0x02), Just(0x12), Just(0x11), Just(0x04), Just(0x14)],
@@ -133,6 +176,27 @@ pub(super) fn segment(seq: u32, ack: u32, payload_bytes: u32) -> Segment {
     }
 }
 
+/// A segment that passed at this time, by the wall clock in nanoseconds.
+pub(super) type Timed = (u64, Segment);
+
+pub(super) const fn sighting((time_ns, segment): Timed) -> Sighting {
+    Sighting { segment, time_ns, interface: 2 }
+}
+
+/// Shows `flows` what is in the two rings, as the reader does where the bulk ring is far behind: all anchors were read before.
+pub(super) fn show_rings(flows: &mut Flows, anchors: &[Timed], bulk: &[Timed]) {
+    let mut timeline = Timeline::default();
+    for anchor in anchors {
+        timeline.hold(sighting(*anchor));
+    }
+    let take = |flows: &mut Flows, event: Event| flows.take(&event, 5_000);
+    for segment in bulk {
+        timeline.release(segment.0, |event| take(flows, event));
+        flows.observe(&sighting(*segment), 5_000);
+    }
+    timeline.release(u64::MAX, |event| take(flows, event));
+}
+
 /// Small tables, every interface, nothing broken.
 pub(super) fn settings() -> PacketSettings {
     PacketSettings {
@@ -152,11 +216,12 @@ pub(super) fn capture_settings() -> Settings {
         attach: None,
         loopback: false,
         by: By::USER,
+        classes: Classes::default(),
         wanted: Wanted::default(),
         belonging: Belonging::Socket,
         subordinates: Vec::new(),
         former: None,
-        open: Vec::new(),
+        open: OpenNotes::default(),
         ebpf: EbpfSettings::default(),
         packet: settings(),
     }

@@ -12,6 +12,7 @@ const ACCOUNTS: u32 = 1_000;
 /// Before what is measured, so that names are known and statements prepared.
 const FIRST: u32 = 20;
 const REPORTS: u32 = 400;
+const SAMPLES: u32 = 400;
 
 /// Processor time of each thread of this process, by name.
 fn threads() -> BTreeMap<String, Duration> {
@@ -32,6 +33,14 @@ fn run_delay() -> Duration {
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
+/// Each account moves something, and so does its counter in the kernel.
+fn moving(number: u64) -> Batch {
+    let bytes = |times| Bytes { sent: 1_234_567 * times, received: 7_654_321 * times };
+    let rows = (0..ACCOUNTS).map(|row| (row, bytes(number))).collect();
+    let credits = (0..ACCOUNTS).map(|uid| (Owner::user(uid), bytes(1))).collect();
+    Batch { credits, baseline: Some(Baseline { map: "map".into(), rows }), ..Batch::default() }
+}
+
 /// A service with a book and a log, whose backend has something of each account in each batch.
 fn service(folder: &Path, now: Now) -> Daemon {
     let path = folder.join("book.db");
@@ -39,6 +48,7 @@ fn service(folder: &Path, now: Now) -> Daemon {
         Book::open(&Opening {
             path: &path,
             zone: TimeZone::UTC,
+            billing_day: 1,
             boot_id: "boot",
             version: "0",
             settings: "{}",
@@ -47,11 +57,10 @@ fn service(folder: &Path, now: Now) -> Daemon {
         })
     };
     let (book, opened) = open().unwrap();
-    let credits: Vec<_> = (0..ACCOUNTS).map(|uid| (uid, 1_234_567, 7_654_321)).collect();
-    let script = Script((0..FIRST + REPORTS).map(|_| batch(&credits)).collect());
+    let script = Script((1..=2 * FIRST + REPORTS + SAMPLES).map(|number| Ok(moving(u64::from(number)))).collect());
     let log = Log::new(Logfmt, Box::new(LogFile::open(&folder.join("log")).unwrap()));
-    let keeping = Keeping { book: Some(book), open: Box::new(open) };
-    let writing = Writing::start(log, Some(keeping), counting(&script), || ());
+    let keeping = Keeping { book: Some(book), open: Box::new(move |_| open()), quotas: None };
+    let writing = Writing::start(log, Some(keeping), counting(&script), || (), None);
     let writing = writing.unwrap_or_else(|error| panic!("{error}"));
     let started = Started { backend: Box::new(script), declined: Vec::new() };
     Daemon::new(started, writing, Some(opened), 0, now, By::USER, None)
@@ -94,4 +103,28 @@ fn figures() {
     println!(
         "the loop keeps an event waiting for {longest:?} at most, {median:?} mostly (and of that, for a processor)"
     );
+}
+
+/// Prints for how long a sample of 1,000 accounts that all moved keeps the loop, with today and this month.
+#[test]
+#[ignore = "measures; run it optimised, with --nocapture"]
+fn figures_of_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut now = Now { wall: SystemTime::now(), monotonic: Instant::now(), since_boot: Duration::ZERO };
+    let mut daemon = service(folder.path(), now);
+    let book = crate::config::Book { path: folder.path().join("book.db"), zone: TimeZone::UTC, billing_day: 1 };
+    (daemon.days, daemon.audience) = (Some(Days::new(&book)), Some(Audience::new().unwrap()));
+    assert!(daemon.handle(Event::Tick, now).is_continue());
+    daemon.writing.settle();
+    let mut turns = Vec::new();
+    for _ in 0..FIRST + SAMPLES {
+        now.wall += Duration::from_secs(1);
+        now.monotonic += Duration::from_secs(1);
+        now.since_boot += Duration::from_secs(1);
+        let begin = Instant::now();
+        assert!(daemon.handle(Event::Sample, now).is_continue());
+        turns.push(begin.elapsed());
+    }
+    turns.sort_unstable();
+    println!("a sample of {ACCOUNTS} accounts keeps the loop for {:?} mostly", turns[turns.len() / 2]);
 }

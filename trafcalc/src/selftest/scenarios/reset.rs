@@ -15,8 +15,9 @@ use super::{CHUNK, Scenario, TICK};
 
 pub(super) const SCENARIO: Scenario = Scenario { name: "reset", connections: 1, send, receive };
 
-/// How often in a row nothing has arrived when nothing more is to be expected.
-const QUIET: u32 = 20;
+/// How often in a row nothing has arrived when nothing more is to be expected: in a second. The sender puts off what fills less than
+/// a segment of the window, until the time for a retransmission is over (0.2 s and more: `TCP_RTO_MIN`).
+const QUIET: u32 = 200;
 
 fn send(mut socket: &TcpStream) -> io::Result<u64> {
     socket.set_nonblocking(true)?;

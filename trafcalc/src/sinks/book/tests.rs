@@ -18,10 +18,11 @@ impl Destination for Nowhere {
     }
 }
 
-fn open(path: &Path) -> Result<(Book, Opened), BookError> {
-    let zone = TimeZone::UTC;
-    let now = samples::start();
-    Book::open(&Opening { path, zone, boot_id: "boot", version: "0", settings: "{}", sinks: &[LOG], now })
+fn open(path: &Path, first: SystemTime) -> Result<(Book, Opened), BookError> {
+    let (zone, now) = (TimeZone::UTC, samples::start());
+    let opening =
+        Opening { path, zone, billing_day: 1, boot_id: "boot", version: "0", settings: "{}", sinks: &[LOG], now };
+    Book::open_later(&opening, first)
 }
 
 fn sink(path: &Path) -> BookSink {
@@ -29,8 +30,8 @@ fn sink(path: &Path) -> BookSink {
     let log = Outlet::start(Log::new(Json, Box::new(Nowhere)).telling(tell), || ()).unwrap();
     let counting = Counting { backend: "packet", attach: None, method: None, goes_on: false };
     let again = path.to_owned();
-    let (book, _) = open(path).unwrap();
-    BookSink::new(Some(book), Box::new(move || open(&again)), counting, None, Arc::new(log), told)
+    let (book, _) = open(path, samples::start()).unwrap();
+    BookSink::new(Some(book), Box::new(move |first| open(&again, first)), counting, None, Arc::new(log), told)
 }
 
 /// A report that takes so many bytes in the book.
@@ -46,7 +47,7 @@ fn booking(seq: u64, bytes: usize) -> Booking {
         health: "x".repeat(bytes),
         records: None,
         gaps: Vec::new(),
-        open: Vec::new(),
+        open: crate::capture::OpenNotes::default(),
         ended: false,
     };
     Booking { commit, stamp: Stamp { seq, ..samples::report().summary.stamp }, report: None }
@@ -60,6 +61,7 @@ fn program(number: u64) -> Moved {
             user: None,
             program: Some(format!("program {number}").into()),
             unit: None,
+            class: None,
         },
         bytes: crate::capture::Bytes { sent: 10, received: 1 },
     }
@@ -110,7 +112,7 @@ fn a_large_book_that_a_report_finds_damaged_is_set_aside_with_the_next() {
     let mut first = sink(&path);
     (1..=20).for_each(|seq| first.take(&booking(seq, 1 << 20)).unwrap());
     drop(first);
-    break_table(&path, "day");
+    break_table(&path, "recent");
     let mut sink = sink(&path);
     let mut damaged = booking(21, 1);
     damaged.commit.moved = vec![program(1)];
@@ -124,6 +126,21 @@ fn a_large_book_that_a_report_finds_damaged_is_set_aside_with_the_next() {
         !["-wal", "-shm", "-lock"].iter().any(|beside| name.ends_with(beside))
     });
     assert_eq!(books.count(), 2, "the damaged one and the next");
+}
+
+#[test]
+fn a_book_in_the_place_of_one_that_was_set_aside_begins_with_its_first_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.db");
+    let mut sink = sink(&path);
+    sink.take(&booking(1, 1)).unwrap();
+    sink.put_aside(samples::start(), "damaged".to_owned()).unwrap();
+    sink.take(&booking(21, 1)).unwrap();
+    let ask = "SELECT value FROM meta WHERE key = 'begun_us'";
+    let begun_us: i64 = Connection::open(&path).unwrap().query_row(ask, [], |row| row.get(0)).unwrap();
+    let first = samples::start() + Duration::from_secs(20);
+    let first_us = first.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+    assert_eq!(u128::try_from(begun_us).unwrap(), first_us, "what was before can be imported from a log");
 }
 
 /// Overwrites the first page of a table.

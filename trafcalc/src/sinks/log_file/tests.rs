@@ -105,7 +105,10 @@ fn a_failed_reopening_leaves_the_old_log_open() {
     log.append(b"1\n").unwrap();
     assert_eq!(fs::read_to_string(&rotated).unwrap(), "1\n");
     fs::remove_file(&rotated).unwrap();
-    assert!(matches!(log.append(b"2\n"), Err(SinkError::Open { .. })), "nobody would find it in a file without a name");
+    assert!(
+        matches!(log.append(b"2\n"), Err(SinkError::Deleted { .. })),
+        "nobody would find it in a file without a name"
+    );
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn a_log_is_not_where_others_may_lead_it() {
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(refused(&open.join("log")).contains("everybody may make files in this folder"));
+    assert!(refused(&open.join("log")).contains("every user may create files in this folder"));
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
     LogFile::open(&open.join("log")).unwrap();
     if geteuid().is_root() {
@@ -271,4 +274,16 @@ fn what_was_written_before_a_crash_is_not_written_again() {
             assert_eq!(fs::read(&path).unwrap(), reports[1], "a part of the third is taken away");
         }
     }
+}
+
+#[test]
+fn a_deleted_log_that_cannot_be_made_again_says_what_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("folder/log");
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let mut log = LogFile::open(&path).unwrap();
+    fs::remove_dir_all(folder.path().join("folder")).unwrap();
+    let error = log.append(b"1\n").unwrap_err();
+    assert!(error.to_string().contains("was deleted, and cannot be made again"), "{error}");
+    assert!(error.to_string().contains("systemctl reload trafcalc"), "{error}");
 }

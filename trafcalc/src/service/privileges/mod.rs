@@ -1,8 +1,23 @@
-//! Whether the capabilities are there that counting needs, asked before anything is touched.
+//! Privileges: whether those are there that counting needs, asked before anything is touched; the user of the service; and giving
+//! up everything once it counts.
+
+mod account;
+mod handover;
+mod probes;
+mod run_as;
+mod sandbox;
+mod syscalls;
+mod threads;
+mod write_access;
 
 use caps::{CapSet, Capability, CapsHashSet};
 
 use crate::capture::BackendKind;
+
+pub use handover::{Written, share_log};
+pub use run_as::{RunAs, Standing, become_user};
+pub use sandbox::{Cap, DropError, Plan, drop};
+pub use syscalls::FilterError;
 
 /// Capabilities are missing, for each backend that was allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

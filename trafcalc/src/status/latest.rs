@@ -1,18 +1,9 @@
-//! Answering whoever asks, in a thread of its own: the service's loop may be waiting for its backend or its log,
-//! and nobody who only wants to look should wait with it.
+//! The summary that whoever asks for the status is told.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Status;
-use super::socket::{Socket, SocketName, send};
 use crate::report::Summary;
-use crate::sinks::Watch;
-
-/// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The latest summary, which the service renews and whoever asks is told.
 #[derive(Clone, Debug)]
@@ -64,27 +55,4 @@ impl Latest {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Answers with `latest`, and with how `log` and `book` do, until the process ends. As long as the name lives, clients find the socket.
-///
-/// # Errors
-/// No thread can be started.
-pub fn answer(socket: Socket, latest: Latest, (log, book): (Watch, Option<Watch>)) -> io::Result<SocketName> {
-    let Socket { listener, name } = socket;
-    let answering = move || {
-        loop {
-            match listener.accept() {
-                Ok((client, _)) => {
-                    send(client, &Status::new(&latest, log.condition(), book.as_ref().map(Watch::condition)).json());
-                }
-                Err(error) => {
-                    tracing::debug!("a client of the status socket cannot be accepted: {error}");
-                    thread::sleep(ACCEPT_AGAIN);
-                }
-            }
-        }
-    };
-    thread::Builder::new().name("status".to_owned()).spawn(answering)?;
-    Ok(name)
 }

@@ -9,7 +9,7 @@ use crate::sinks::is_unsafe;
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
 /// A number with three digits and a prefix, or all of its digits.
-pub(super) fn scaled(value: u64, unit: &str, is_exact: bool) -> String {
+pub(crate) fn scaled(value: u64, unit: &str, is_exact: bool) -> String {
     if is_exact || value < 1_000 {
         return if is_exact { value.to_string() } else { format!("{value} {unit}") };
     }
@@ -20,6 +20,13 @@ pub(super) fn scaled(value: u64, unit: &str, is_exact: bool) -> String {
         "1.00".clone_into(&mut digits);
     }
     format!("{digits} {}{unit}", PREFIXES[power])
+}
+
+/// The same of one that may be less than 0.
+pub(crate) fn signed(value: i128, unit: &str, is_exact: bool) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let amount = u64::try_from(value.unsigned_abs()).unwrap_or(u64::MAX);
+    format!("{sign}{}", scaled(amount, unit, is_exact))
 }
 
 /// Rounded to three digits, as in 1.23, 12.3 and 123; 1000 where that is rounded up to the next prefix.
@@ -37,7 +44,7 @@ fn three_digits(value: u64, power: usize) -> String {
 }
 
 /// How long, in its two greatest units.
-pub(super) fn length(duration: Duration) -> String {
+pub(crate) fn length(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let seconds = duration.as_secs();
     if seconds < 60 {
@@ -55,12 +62,16 @@ pub(super) fn length(duration: Duration) -> String {
 
 /// A name in which nothing ends a line, moves a terminal's cursor, or turns the direction of a text. A backslash is two, so
 /// that what is escaped cannot be imitated.
-pub(super) fn printable(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for character in name.chars() {
-        if character == '\\' {
-            text.push_str("\\\\");
-        } else if is_unsafe(character) {
+pub(crate) fn printable(name: &str) -> String {
+    printable_lines(&name.replace('\\', "\\\\")).replace('\n', "\\u000a")
+}
+
+/// Lines in which nothing but their ends moves a terminal's cursor, and nothing turns the direction of a text. For what is made of
+/// [`printable`] names, and of others that were forgotten.
+pub(crate) fn printable_lines(lines: &str) -> String {
+    let mut text = String::with_capacity(lines.len());
+    for character in lines.chars() {
+        if is_unsafe(character) && character != '\n' {
             let _ = write!(text, "\\u{:04x}", u32::from(character));
         } else {
             text.push(character);
@@ -114,5 +125,6 @@ mod tests {
             printable("a\u{1b}[2J\n\u{85}\u{2028}\u{202e}b\u{e9}\\u0007"),
             "a\\u001b[2J\\u000a\\u0085\\u2028\\u202eb\u{e9}\\\\u0007"
         );
+        assert_eq!(printable_lines("a\u{1b}\r\n\\b\u{202e}\n"), "a\\u001b\\u000d\n\\b\\u202e\n");
     }
 }

@@ -1,0 +1,108 @@
+//! What is new in a book since a report, for those who keep a copy of it elsewhere.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+use jiff::tz::TimeZone;
+use rusqlite::params;
+
+use super::accounts::AccountKey;
+use super::borders::{FINE_S, time};
+use super::error::BookError;
+use super::reader::{Reader, Tier};
+use crate::capture::Bytes;
+
+/// A report, without the accounts of it: the book has these by five minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedReport {
+    /// The life it was counted in.
+    pub epoch: i64,
+    /// Its number in that.
+    pub seq: u64,
+    /// When it began.
+    pub start: SystemTime,
+    /// When it ended.
+    pub end: SystemTime,
+    /// What moved, by all accounts.
+    pub bytes: Bytes,
+    /// What could not be counted, as JSON.
+    pub health: String,
+}
+
+impl BookedReport {
+    /// The beginning of the five minutes in which its middle lies, in seconds since 1970.
+    #[must_use]
+    pub fn row_s(&self) -> i64 {
+        let length = self.end.duration_since(self.start).unwrap_or_default();
+        let middle_us = super::borders::micros(self.end.checked_sub(length / 2).unwrap_or(self.end));
+        middle_us.saturating_sub(1).div_euclid(1_000_000).div_euclid(FINE_S) * FINE_S
+    }
+}
+
+impl Reader {
+    /// The first report that the book still has as one, by life and number.
+    pub fn first_report(&self) -> Result<Option<(i64, i64)>, BookError> {
+        let first = self
+            .list("SELECT epoch, seq FROM report ORDER BY epoch, seq LIMIT 1", |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(first.first().copied())
+    }
+
+    /// Gives `each` the reports behind the one with this life and number, in order, until it breaks.
+    pub fn reports_after<B>(
+        &self,
+        after: (i64, i64),
+        mut each: impl FnMut(BookedReport) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, BookError> {
+        self.ask(|book| {
+            let mut ask = book.prepare(
+                "SELECT epoch, seq, start_us, end_us, sent, received, health FROM report WHERE (epoch, seq) > (?1, ?2) \
+                 ORDER BY epoch, seq",
+            )?;
+            let mut rows = ask.query(params![after.0, after.1])?;
+            while let Some(row) = rows.next()? {
+                let report = BookedReport {
+                    epoch: row.get(0)?,
+                    seq: row.get(1)?,
+                    start: time(row.get(2)?),
+                    end: time(row.get(3)?),
+                    bytes: Bytes { sent: row.get(4)?, received: row.get(5)? },
+                    health: row.get(6)?,
+                };
+                if let ControlFlow::Break(end) = each(report) {
+                    return Ok(ControlFlow::Break(end));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Gives `each` the rows of five minutes from `from_s` on, in order, with the numbers of their accounts and whose these are,
+    /// until it breaks.
+    pub fn fine_rows<B>(
+        &self,
+        from_s: i64,
+        mut each: impl FnMut(i64, (i64, AccountKey), Bytes) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, BookError> {
+        let accounts: HashMap<i64, AccountKey> = self.accounts()?.into_iter().collect();
+        let mut told = ControlFlow::Continue(());
+        let mut tell = |start_s: i64, slot: BTreeMap<i64, Bytes>| {
+            for (account, bytes) in slot {
+                if let (Some(key), ControlFlow::Continue(())) = (accounts.get(&account), &told) {
+                    told = each(start_s, (account, key.clone()), bytes);
+                }
+            }
+        };
+        // The latest five minutes may be in two rows, of which the sum counts.
+        let (mut slot_s, mut slot) = (from_s, BTreeMap::<i64, Bytes>::new());
+        self.rows(Tier::Fine, &(from_s..i64::MAX), &TimeZone::UTC, |start_s, account, bytes| {
+            if start_s != slot_s {
+                tell(slot_s, std::mem::take(&mut slot));
+                slot_s = start_s;
+            }
+            *slot.entry(account).or_default() += bytes;
+        })?;
+        tell(slot_s, slot);
+        Ok(told)
+    }
+}

@@ -1,0 +1,29 @@
+//! Logs that become history.
+
+use super::*;
+
+/// Imports the reports of these minutes before the book was begun, each with a byte; gives how many are history now, and how many were
+/// before.
+fn import(path: &Path, minutes: &[u64]) -> (u64, u64) {
+    let report = |seq: &u64| {
+        let start = at(BEGIN_S - 600 + 60 * seq);
+        let moved = vec![Moved { account: user(1, Some("ada")), bytes: bytes(1, 0) }];
+        LoggedReport { epoch: 7, seq: *seq, start, end: start + Duration::from_mins(1), moved }
+    };
+    let reports: Vec<_> = minutes.iter().map(report).collect();
+    let mut all = Imported::default();
+    let import = Import { zone: &TimeZone::UTC, by_uid: 0, now: at(BEGIN_S) };
+    Editor::open(path).unwrap().import(&import).book(&reports, &mut all).unwrap();
+    (all.reports, all.known)
+}
+
+#[test]
+fn a_report_that_is_missing_in_one_log_is_taken_from_another() {
+    let (_folder, path) = folder();
+    let (book, _) = open(&path);
+    assert_eq!(import(&path, &[1, 3, 4]), (3, 0));
+    assert_eq!(import(&path, &[1, 2, 3, 4]), (1, 3));
+    assert_eq!(import(&path, &[1, 2, 3, 4]), (0, 4));
+    assert_eq!(sums(&book, "past_day"), bytes(4, 0));
+    assert_eq!(number(&book, "SELECT count(*) FROM imported"), 3, "reports that follow one another are one run");
+}

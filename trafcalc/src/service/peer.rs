@@ -1,0 +1,94 @@
+//! Who is at the other end of a local socket: as the kernel says, whatever he may claim.
+#![expect(unsafe_code, reason = "no wrapper of SO_PEERGROUPS exists")]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{getsockopt, sockopt};
+
+/// Most groups that a process can be in (kernel: `NGROUPS_MAX`).
+const MAX_GROUPS: usize = 65_536;
+
+/// Who connected, as he was when he did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// His user id.
+    pub uid: u32,
+    /// All groups that he is in.
+    pub gids: Vec<u32>,
+}
+
+impl Peer {
+    /// Of a connected socket.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn of(client: &UnixStream) -> io::Result<Self> {
+        let credentials = getsockopt(client, sockopt::PeerCredentials)?;
+        // Before Linux 4.13 no more than one group is known.
+        let mut gids = groups(client).unwrap_or_default();
+        gids.push(credentials.gid());
+        Ok(Self { uid: credentials.uid(), gids })
+    }
+
+    /// Whether he may see what the service's user and group may: he is root, that user, or in that group.
+    #[must_use]
+    pub fn is_of_the_service(&self) -> bool {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        self.uid == 0 || self.uid == uid || self.gids.contains(&gid)
+    }
+}
+
+/// The supplementary groups.
+fn groups(client: &UnixStream) -> io::Result<Vec<u32>> {
+    let mut gids = vec![0; 32];
+    loop {
+        let mut bytes = libc::socklen_t::try_from(gids.len() * size_of::<u32>()).map_err(io::Error::other)?;
+        // SAFETY: the kernel writes at most `bytes` bytes, which `gids` has, and then how many they are.
+        let done = unsafe {
+            libc::getsockopt(
+                client.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                gids.as_mut_ptr().cast(),
+                &raw mut bytes,
+            )
+        };
+        let length = usize::try_from(bytes).map_err(io::Error::other)? / size_of::<u32>();
+        if done == 0 {
+            gids.truncate(length);
+            return Ok(gids);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || length <= gids.len() || length > MAX_GROUPS {
+            return Err(error);
+        }
+        gids.resize(length, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_end_of_a_pair_is_this_process() {
+        let (client, _other) = UnixStream::pair().unwrap();
+        let peer = Peer::of(&client).unwrap();
+        assert_eq!(peer.uid, nix::unistd::geteuid().as_raw());
+        let own = nix::unistd::getgroups().unwrap();
+        assert!(own.iter().all(|gid| peer.gids.contains(&gid.as_raw())), "{peer:?} of {own:?}");
+        assert!(peer.is_of_the_service());
+    }
+
+    #[test]
+    fn another_user_in_other_groups_is_a_stranger() {
+        let other = |number: u32| if number == 70_000 { 70_001 } else { 70_000 };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        assert!(!Peer { uid: other(uid), gids: vec![other(gid)] }.is_of_the_service());
+        assert!(Peer { uid: other(uid), gids: vec![other(gid), gid] }.is_of_the_service());
+        assert!(Peer { uid: 0, gids: vec![other(gid)] }.is_of_the_service());
+    }
+}
