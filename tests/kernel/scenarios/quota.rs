@@ -41,9 +41,9 @@ fn run(test: &Test) -> Result<()> {
         ..Options::default()
     };
     let steps: Vec<_> = (0..writes).flat_map(|_| [send(WRITE, CHUNK), Step::Pause(10)]).collect();
-    let (client, server) = (test.client(steps), test.server([receive_all()]));
+    let send_all = || run_all([(&world.far, test.server([receive_all()])), (&world.near, test.client(steps.clone()))]);
     let log = scope(|scope| {
-        let traffic = scope.spawn(|| run_all([(&world.far, server), (&world.near, client)]));
+        let traffic = scope.spawn(send_all);
         for number in 0..kills {
             let service = Service::start(test.target, &world.near, &options)?;
             sleep(LIFE + LIFE * (number * 7 % 10) / 10);
@@ -51,6 +51,8 @@ fn run(test: &Test) -> Result<()> {
         }
         let service = Service::start(test.target, &world.near, &options)?;
         traffic.join().expect("the traffic does not panic")?;
+        // Where a start takes long, the lives saw little of it: this one sees enough for every step.
+        send_all()?;
         service.report_now()?;
         service.stop()
     })?;
