@@ -3,7 +3,7 @@
 pub mod replies;
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::ControlFlow;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage};
@@ -23,6 +23,7 @@ use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_SOCK_DIA
 
 use replies::Asked;
 
+use super::addresses::Addresses;
 use super::finding::{Finding, Question, Standing};
 use super::segment::Endpoints;
 use super::totals::Totals;
@@ -33,7 +34,7 @@ const ANY_COOKIE: [u8; 8] = [0xff; 8];
 /// What the kernel also says where it knows no user.
 const ROOT: u32 = 0;
 /// The kernel answers at once, or not at all.
-const LONGEST_REPLY: TimeVal = TimeVal::new(1, 0);
+pub const LONGEST_REPLY: TimeVal = TimeVal::new(1, 0);
 /// A reply about one socket takes 92 bytes and what newer kernels always add.
 const REPLY_BYTES: usize = 1 << 10;
 /// The kernel fills at most so much at a time when it lists sockets (`netlink_dump`).
@@ -44,6 +45,7 @@ pub struct SockDiag {
     socket: Socket,
     /// What it asked last.
     asked: Asked,
+    addresses: Addresses,
 }
 
 impl SockDiag {
@@ -57,7 +59,7 @@ impl SockDiag {
             Ok((socket, port))
         };
         let (socket, port) = connect().map_err(|source| CaptureError::System { what: "opening sock_diag", source })?;
-        Ok(Self { socket, asked: Asked { sequence: 0, port } })
+        Ok(Self { socket, asked: Asked { sequence: 0, port }, addresses: Addresses::open()? })
     }
 
     /// What the kernel knows of a connection now.
@@ -68,7 +70,7 @@ impl SockDiag {
             Some(socket) if socket.state == TCP_LISTEN => (Standing::Gone, Some(socket.uid)),
             Some(socket) if is_passive_or_over(&socket) => (standing_of(&socket), self.listener(question)?),
             Some(socket) => (standing_of(&socket), None),
-            None if is_local(question.endpoints.local, question.interface) => (Standing::Gone, None),
+            None if self.addresses.is_local(question.endpoints.local, question.interface) => (Standing::Gone, None),
             None => (Standing::Foreign, None),
         };
         let forwards = standing == Standing::Gone && forwards();
@@ -283,16 +285,6 @@ fn request(endpoints: &Endpoints, interface: u32) -> InetRequest {
             cookie: ANY_COOKIE,
         },
     }
-}
-
-/// Whether an address is one of this host's: then, and only then, a socket can be bound to it.
-#[must_use]
-pub fn is_local(address: Ipv6Addr, interface: u32) -> bool {
-    let address = match address.to_ipv4_mapped() {
-        Some(address) => SocketAddr::from((address, 0)),
-        None => SocketAddr::V6(SocketAddrV6::new(address, 0, 0, interface)),
-    };
-    !matches!(UdpSocket::bind(address), Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// Whether this host forwards packets between its interfaces.

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use libc::sock_filter;
 use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_ROUTE};
 use nix::net::if_::{if_nameindex, if_nametoindex};
 
+use super::addresses::Addresses;
 use super::filter::Scope;
 use super::socket::PacketSocket;
 use crate::capture::{CaptureError, PacketSettings};
@@ -30,6 +32,7 @@ pub struct Interfaces {
     bridge_ports: HashSet<u32>,
     /// Where the kernel tells of changes.
     changes: Socket,
+    addresses: Addresses,
     /// Why the filters could not be changed.
     failure: Option<CaptureError>,
 }
@@ -48,7 +51,7 @@ impl Interfaces {
     /// comes.
     ///
     /// # Errors
-    /// The kernel does not tell of changes.
+    /// The kernel tells of no changes, or of no routes.
     pub fn new(settings: &PacketSettings, loopback: bool) -> Result<Self, CaptureError> {
         let names = settings.interfaces.clone();
         // Before the first look, so that no change is missed.
@@ -63,7 +66,16 @@ impl Interfaces {
         };
         let bridge_ports = bridge_ports(Path::new(SYSFS));
         let (former, watched_by) = (Vec::new(), Vec::new());
-        let interfaces = Self { names, scope, former, watched_by, bridge_ports, changes, failure: None };
+        let interfaces = Self {
+            names,
+            scope,
+            former,
+            watched_by,
+            bridge_ports,
+            changes,
+            addresses: Addresses::open()?,
+            failure: None,
+        };
         for name in interfaces.absent() {
             tracing::warn!("there is no network interface {name:?} yet: trafcalc waits for it");
         }
@@ -98,6 +110,11 @@ impl Interfaces {
         } else {
             self.scope.interfaces.contains(&interface) || self.former.contains(&interface)
         }
+    }
+
+    /// Whether an address is one of this host's, seen at this interface.
+    pub fn has_address(&mut self, address: Ipv6Addr, interface: u32) -> bool {
+        self.addresses.is_local(address, interface)
     }
 
     /// Takes notice of what the kernel has told since the last call.

@@ -17,6 +17,7 @@
 //! between the same ports. A connection is forgotten when the kernel forgot it, not when it is silent: otherwise its next segment
 //! would look like a connection in mid-stream, and what the peer had sent would be missed.
 
+mod addresses;
 mod asm;
 mod audits;
 mod booking;

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::PROC;
-use super::diag::{SockDiag, is_local};
+use super::diag::SockDiag;
 use super::finding::{Finding, Found, Question};
 use super::flows::{Flows, Sighting};
 use super::interfaces::Interfaces;
@@ -392,7 +392,9 @@ fn understand(flows: &mut Flows, interfaces: &mut Interfaces, packet: &Packet<'_
             if packet.direction == Direction::Outgoing
                 && let Some(ends) = ends(packet.bytes)
             {
-                flows.observe_unread(ends, packet.packet_bytes, |source| is_local(source, packet.interface));
+                flows.observe_unread(ends, packet.packet_bytes, |source| {
+                    interfaces.has_address(source, packet.interface)
+                });
             }
             None
         }
