@@ -55,8 +55,9 @@ const BEFORE_THE_REBOOT: [Deed; 6] = [
     }),
 ];
 
-const AFTER_THE_REBOOT: [Deed; 2] = [
+const AFTER_THE_REBOOT: [Deed; 3] = [
     ("started with the machine", || Ok(())),
+    ("stuck, ended by the watchdog", || with_another_process(|| signal("STOP"))),
     ("journal full, restarted", || {
         fill_the_journal()?;
         with_another_process(restart)

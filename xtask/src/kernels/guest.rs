@@ -51,7 +51,7 @@ const DEFAULT: Guest = Guest {
 const UNIT: &str = "ebpf:fentry";
 
 /// A whole Debian, which takes root to make.
-const SYSTEM: Guest = Guest { targets: UNIT, is_optional: true, ..DEFAULT };
+const SYSTEM: Guest = Guest { targets: UNIT, ..DEFAULT };
 
 /// All of them, in an order that keeps two processors busy to the end.
 pub(super) const GUESTS: [Guest; 11] = [
@@ -59,6 +59,8 @@ pub(super) const GUESTS: [Guest; 11] = [
     Guest { name: "arm64", source: Source::BOOKWORM_6_12_ARM64, targets: ALL, is_optional: true, ..DEFAULT },
     Guest { name: "6.12", source: Source::BOOKWORM_6_12, ..DEFAULT },
     Guest { name: "6.1", source: Source::BOOKWORM_6_1, targets: EBPF_MIDDLE, ..DEFAULT },
+    Guest { name: "bookworm", debian: Some("bookworm"), ..SYSTEM },
+    Guest { name: "trixie", source: Source::BOOKWORM_6_12, debian: Some("trixie"), ..SYSTEM },
     Guest { name: "6.1-nobtf", source: Source::BOOKWORM_6_1, targets: "packet", hides_btf: true, ..DEFAULT },
     Guest { name: "5.10", source: Source::BULLSEYE_5_10, targets: "packet", ..DEFAULT },
     Guest { name: "uml", source: Source::USER_MODE, targets: "packet", ..DEFAULT },
@@ -70,13 +72,11 @@ pub(super) const GUESTS: [Guest; 11] = [
         systemd: Some(Source::SYSTEMD_257),
         ..DEFAULT
     },
-    Guest { name: "bookworm", debian: Some("bookworm"), ..SYSTEM },
-    Guest { name: "trixie", source: Source::BOOKWORM_6_12, debian: Some("trixie"), ..SYSTEM },
 ];
 
 /// Their names, for the command line.
 pub(super) const NAMES: [&str; 11] =
-    ["newest", "arm64", "6.12", "6.1", "6.1-nobtf", "5.10", "uml", "systemd-252", "systemd-257", "bookworm", "trixie"];
+    ["newest", "arm64", "6.12", "6.1", "bookworm", "trixie", "6.1-nobtf", "5.10", "uml", "systemd-252", "systemd-257"];
 
 /// Those in which the package is installed.
 pub(super) const SYSTEMS: [&str; 2] = ["bookworm", "trixie"];
@@ -216,16 +216,20 @@ impl Guest {
         installed.or_else(|| self.systemd.map(|_| "under systemd: restarted at last"))
     }
 
+    /// The scenario for which it is there, if it is one alone: the others are the same under every first process.
+    pub(super) fn scenario(&self) -> Option<&'static str> {
+        match (self.systemd, self.debian) {
+            (Some(_), _) => Some("under_systemd"),
+            (_, Some(_)) => Some("installed"),
+            (None, None) => None,
+        }
+    }
+
     /// What its shell does; its last command is the test program.
     pub(super) fn steps(&self, payload: &Payload) -> String {
         let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
         let (targets, arguments) = (self.targets, payload.quoted_arguments());
-        // The other scenarios are the same under every first process.
-        let arguments = match (self.systemd, self.debian) {
-            (Some(_), _) => "under_systemd".to_owned(),
-            (_, Some(_)) => "installed".to_owned(),
-            (None, None) => arguments,
-        };
+        let arguments = self.scenario().map_or(arguments, str::to_owned);
         let filter = std::env::var("TRAFCALC_LOG").unwrap_or_default().replace('\'', "");
         format!(
             "{hide}cd /tmp\nexport TRAFCALC_LOG='{filter}'\n\

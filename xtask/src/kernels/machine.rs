@@ -17,7 +17,7 @@ use crate::system;
 /// The line that a guest's first process writes at the end.
 const EXIT: &str = "@@exit ";
 /// No guest takes a third of this on two idle processors.
-const PATIENCE: Duration = Duration::from_mins(25);
+const PATIENCE: Duration = Duration::from_mins(45);
 /// How often to look whether the guest has ended.
 const TICK: Duration = Duration::from_millis(100);
 /// Enough for the guest's files and the scenarios' buffers, in MiB.

@@ -76,7 +76,7 @@ pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
     let mut failed = Vec::new();
     for processor in [Processor::X86, Processor::Arm64] {
-        let is_meant = |guest: &&Guest| guest.source.processor == processor && is_wanted(guest, &arguments.names);
+        let is_meant = |guest: &&Guest| guest.source.processor == processor && is_wanted(guest, arguments);
         let guests: Vec<_> = GUESTS.iter().filter(is_meant).collect();
         if !guests.is_empty() {
             failed.extend(all_of(processor, &guests, arguments, found)?);
@@ -102,15 +102,17 @@ fn all_of(
         Err(error) => return Err(error),
     };
     let mut payload = Payload::build(processor, tools, &run_dir("payload")?, &arguments.arguments)?;
-    if guests.iter().any(|guest| guest.debian.is_some()) {
-        payload.packages = package::two_versions(payload.file(PROGRAM)?, &run_dir("packages")?)?;
-    }
+    // Nobody who did not ask for a Debian has to be root.
+    let may_be_missing = |guest: &Guest| {
+        let takes_root = guest.debian.is_some() && arguments.names.is_empty();
+        arguments.allow_missing || takes_root && system::as_root("true").is_none()
+    };
     let mut failed = Vec::new();
     let mut ready = Vec::new();
     for &guest in guests {
-        match guest.fetch() {
+        match has_packages(guest, &mut payload).and_then(|()| guest.fetch()) {
             Ok(kernel) => ready.push((guest, kernel)),
-            Err(error) if arguments.allow_missing => found.left_out.push(format!("kernel {}: {error:#}", guest.name)),
+            Err(error) if may_be_missing(guest) => found.left_out.push(format!("kernel {}: {error:#}", guest.name)),
             Err(error) => {
                 println!("{}: FAILED: {error:#}", guest.name);
                 failed.push(guest.name);
@@ -121,8 +123,22 @@ fn all_of(
     Ok(failed)
 }
 
-fn is_wanted(guest: &Guest, names: &[String]) -> bool {
-    if names.is_empty() { !guest.is_optional } else { names.iter().any(|name| name == guest.name) }
+/// Makes the packages, if the guest needs any and they are not there.
+fn has_packages(guest: &Guest, payload: &mut Payload) -> Result<()> {
+    if guest.debian.is_some() && payload.packages.is_empty() {
+        payload.packages = package::two_versions(payload.file(PROGRAM)?, &run_dir("packages")?)?;
+    }
+    Ok(())
+}
+
+/// Whether it was named. If none was, whether it is one of the usual ones and has a scenario that was asked for.
+fn is_wanted(guest: &Guest, arguments: &Arguments) -> bool {
+    let is_asked_for = |scenario: &str| arguments.arguments.first().is_none_or(|filter| scenario.contains(filter));
+    if arguments.names.is_empty() {
+        !guest.is_optional && guest.scenario().is_none_or(is_asked_for)
+    } else {
+        arguments.names.iter().any(|name| name == guest.name)
+    }
 }
 
 /// As many guests at a time as there are processors; gives the names of those that failed.
