@@ -131,13 +131,21 @@ pub mod table {
     pub const OVERFLOWED: u32 = 1;
     /// Rows of accounts that were ever used, but that for others.
     pub const ROWS: u32 = 2;
+    /// Not 0 while connections older than the program are looked for.
+    pub const ADOPTING: u32 = 3;
     /// Number of indices.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
 }
 
-/// What a run that looks for connections older than the program gives when it is done, and when the kernel's table of
-/// sockets cannot be read; anything else is the list to go on with.
+/// What a run is told that looks for connections older than the program, and what it gives when it is done, or when the kernel's table
+/// of sockets cannot be read; anything else is the list to go on with.
 pub mod adoption {
+    /// Look at lists.
+    pub const WALK: u32 = 0;
+    /// From now on whoever sees an end notes it.
+    pub const BEGIN: u32 = 1;
+    /// No more.
+    pub const END: u32 = 2;
     /// All lists were looked at.
     pub const DONE: u32 = u32::MAX;
     /// There is no memory where the table should be.

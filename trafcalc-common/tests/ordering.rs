@@ -44,6 +44,10 @@ struct Rules {
     marks: bool,
     /// A sweep puts back the bits of buckets that have a stream.
     puts_back: bool,
+    /// Whoever sees an end while older connections are looked for notes it.
+    notes_ends: bool,
+    /// That note is there before the table is looked at again.
+    orders_noting: bool,
 }
 
 const ALL: Rules = Rules {
@@ -55,6 +59,8 @@ const ALL: Rules = Rules {
     minds_beginning: true,
     marks: true,
     puts_back: true,
+    notes_ends: true,
+    orders_noting: true,
 };
 
 /// One place, zeroes as the kernel allocates it, and the word of the bitmap.
@@ -125,6 +131,13 @@ impl Table {
         }
         let end = of.base + of.bytes;
         end.wrapping_sub(sent).wrapping_add(end.wrapping_sub(received))
+    }
+
+    /// `life::end`: a stream that is given up, by one or both who find that its connection is over.
+    fn leave(&self) {
+        exchange(&self.received, NOWHERE, true);
+        exchange(&self.sent, NOWHERE, true);
+        exchange(&self.key, 0, true);
     }
 
     /// `look::at`.
@@ -229,6 +242,42 @@ fn a_beginning_beside_a_sweep(rules: Rules, word: u64) {
     });
 }
 
+/// A connection that nobody follows ends while another processor begins to follow it: `life::ends_while_adopting` and `adopt::consider`.
+/// The programs are called before the socket has its new state.
+fn an_end_beside_an_adoption(rules: Rules) {
+    explore(move || {
+        let table = Table::new(rules, 0);
+        let is_closed = Arc::new(AtomicU64::new(0));
+        let note = Arc::new(AtomicU64::new(0));
+        let (state, noted) = (is_closed.clone(), note.clone());
+        let ending = beside(&table, move |table| {
+            if table.key.load(Relaxed) == 0 && rules.notes_ends {
+                noted.store(FIRST.base, Relaxed);
+                if rules.orders_noting {
+                    fence(SeqCst);
+                }
+            }
+            if table.key.load(Relaxed) != 0 {
+                table.leave();
+            }
+            state.store(1, Relaxed);
+        });
+        if is_closed.load(Relaxed) == 0 && table.insert(FIRST) {
+            fence(SeqCst);
+            if is_closed.load(Relaxed) != 0 || note.load(Relaxed) == FIRST.base {
+                table.leave();
+            }
+        }
+        ending.join().unwrap();
+        assert_eq!(table.key.load(Relaxed), 0, "a stream without a connection");
+    });
+}
+
+#[test]
+fn no_stream_outlives_its_connection() {
+    an_end_beside_an_adoption(ALL);
+}
+
 #[test]
 fn no_byte_is_lost_or_credited_twice() {
     lives_beside_a_sweep(ALL);
@@ -270,4 +319,6 @@ without! {
     minds_beginning: "credited" in lives_beside_a_sweep;
     marks: "missed" in |rules| a_beginning_beside_a_sweep(rules, 0);
     puts_back: "missed" in |rules| a_beginning_beside_a_sweep(rules, 1);
+    notes_ends: "without a connection" in an_end_beside_an_adoption;
+    orders_noting: "without a connection" in an_end_beside_an_adoption;
 }

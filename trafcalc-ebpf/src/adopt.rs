@@ -3,13 +3,18 @@
 //! The kernel keeps all TCP sockets that have a peer in one table of lists (`struct inet_hashinfo`, `ehash`), those of all
 //! network namespaces together. The table is reached from a socket of the service, and walked through by reading. A list
 //! ends with its own number, so that one knows when a socket in it was moved to another meanwhile.
+//!
+//! A socket may end meanwhile, and nobody would forget a stream that it gets behind its end. Programs are called before the kernel
+//! writes the new state, so the state does not tell. Whoever sees an end notes it (`ENDS`), and looks for the stream again; who
+//! puts a stream into the table looks for a note then. So one of the two finds the other.
 #![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use aya_ebpf::programs::RawTracePointContext;
-use trafcalc_common::maps::adoption::{DONE, FAILED};
+use trafcalc_common::maps::adoption::{BEGIN, DONE, FAILED, WALK};
+use trafcalc_common::maps::table as words;
 use trafcalc_common::tcp::state;
 
 use crate::life;
@@ -19,13 +24,18 @@ use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
 /// Looks at some lists of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on;
-/// gives where to go on, or one of `trafcalc_common::maps::adoption`.
+/// gives where to go on, or one of `trafcalc_common::maps::adoption`. With `arg(2)` it does no more than begin or end.
 ///
 /// aya's macro would throw away what it gives.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn adopt(context: *mut c_void) -> u32 {
     let context = RawTracePointContext::new(context);
+    let task: u32 = context.arg(2);
+    if task != WALK {
+        table::set_word(words::ADOPTING, (task == BEGIN).into());
+        return DONE;
+    }
     begin(context.arg(0), context.arg(1)).map_or(FAILED, walk)
 }
 
@@ -114,8 +124,9 @@ fn consider(address: u64) -> i32 {
     if is_whole && table::find(address).is_none() {
         life::meet(sk, now);
         // It is not locked: if it ended before it was met, nobody else will forget it.
-        if sk.state() == state::CLOSE
-            && let Some(stream) = table::find(address)
+        table::order();
+        if let Some(stream) = table::find(address)
+            && (sk.state() == state::CLOSE || life::is_noted_as_ended(address, stream))
         {
             life::end(address, stream);
         }

@@ -154,6 +154,29 @@ fn ends_without_stream(sk: Sock, old: u32) {
     if may_be_unfollowed(old) {
         ends_unfollowed(sk.key(), old);
     }
+    if table::word(words::ADOPTING) != 0 {
+        ends_while_adopting(sk.key());
+    }
+}
+
+/// A connection ends that has no stream, and may get one at this moment: see `adopt`. Exported as [`ends_unfollowed`] is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn ends_while_adopting(key: u64) -> i32 {
+    let _ = ENDS.insert(key, sent_base(&Sock::of(key).numbers()), ANY);
+    table::order();
+    if let Some(stream) = table::find(key) {
+        end(key, stream);
+    }
+    0
+}
+
+/// Whether a program has seen the end of the connection that has this stream.
+#[inline(always)]
+pub(crate) fn is_noted_as_ended(key: u64, stream: *const Stream) -> bool {
+    // SAFETY: both point to map values.
+    ENDS.get_ptr(key)
+        .is_some_and(|base| unsafe { read_volatile(base) == read_volatile(&raw const (*stream).sent_base) })
 }
 
 /// Whether there may be connections that have no stream and yet count.

@@ -123,6 +123,24 @@ pub(crate) fn word(index: u32) -> u64 {
     TABLE.get_ptr(index).map_or(0, |word| unsafe { read_volatile(word) })
 }
 
+/// Sets one of them.
+#[inline(always)]
+pub(crate) fn set_word(index: u32, value: u64) {
+    if let Some(word) = TABLE.get_ptr_mut(index) {
+        // SAFETY: points to a map value.
+        unsafe { write_volatile(word, value) };
+    }
+}
+
+/// Orders what is before it and behind it.
+#[inline(always)]
+pub(crate) fn order() {
+    if let Some(word) = TABLE.get_ptr_mut(table::OVERFLOWED) {
+        // SAFETY: points to a map value. Changes nothing.
+        unsafe { atomic::replace(word, u64::MAX, u64::MAX) };
+    }
+}
+
 /// A place on whose stream nobody has acted.
 const EMPTY: Place = Place { stream: OPENING, read: 0, waited: 0, owner: 0, former: 0, writer: 0 };
 

@@ -52,10 +52,7 @@ extern "C" fn claim_or_note(key: u64, old: u32, ends: u32) -> i32 {
         let base = sent_base(&Sock::of(key).numbers());
         let _ = ENDED.insert(key, u64::from(base) << 32 | u64::from(old), ANY);
         // The note is there before the table is looked at again.
-        if let Some(word) = TABLE.get_ptr_mut(words::OVERFLOWED) {
-            // SAFETY: points to a map value. Changes nothing, and orders.
-            unsafe { atomic::replace(word, u64::MAX, u64::MAX) };
-        }
+        table::order();
     }
     0
 }

@@ -1,10 +1,11 @@
 //! Looking at all connections when a report is due, and at those that are older than the programs when these start.
+#![expect(unsafe_code, reason = "membarrier has no safe wrapper")]
 
 use std::io;
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use trafcalc_common::maps::adoption::{DONE, FAILED};
+use trafcalc_common::maps::adoption::{BEGIN, DONE, END, FAILED, WALK};
 use trafcalc_common::maps::{NOT_ACTING, STEPS_A_RUN};
 
 use super::hooks::{ADOPT, SWEEP, TAKE_OVER};
@@ -35,15 +36,25 @@ pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|error| unreadable(error.into()))?;
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
+    programs.run(ADOPT, [0, 0, BEGIN.into()])?;
+    let_events_end();
     let mut list = 0;
     loop {
-        match programs.run(ADOPT, [descriptor, list.into(), 0])? {
-            DONE => return Ok(()),
+        match programs.run(ADOPT, [descriptor, list.into(), WALK.into()])? {
+            DONE => return programs.run(ADOPT, [0, 0, END.into()]).map(drop),
             FAILED => return Err(unreadable(io::ErrorKind::InvalidData.into())),
             next if next <= list => return Err(unreadable(io::ErrorKind::InvalidData.into())),
             next => list = next,
         }
     }
+}
+
+/// Waits until the kernel has done what it was about to do when its programs were told something: a socket that ends has its new state
+/// then, or its end is seen by a program that knows. Where the kernel cannot wait for that, a stream of a connection that just ends
+/// may be left over.
+fn let_events_end() {
+    // SAFETY: takes and touches no pointers.
+    let _ = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
 }
 
 /// Has the streams taken over that a former generation with 2 to the power of `bits` buckets still has; gives how many are left,
