@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 
 pub use tracing_appender::non_blocking::WorkerGuard as Messages;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 
 /// Says which messages are shown, as in `TRAFCALC_LOG=debug` or `TRAFCALC_LOG=info,trafcalc::capture=debug`.
 pub const FILTER_VARIABLE: &str = "TRAFCALC_LOG";
@@ -33,18 +36,14 @@ pub fn start() -> Messages {
     let text = text.to_string_lossy();
     let (filter, error) = match filter(&text) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::default().add_directive(DEFAULT_LEVEL.into()), Some(error)),
+        Err(error) => (Targets::new().with_default(DEFAULT_LEVEL), Some(error)),
     };
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let messages = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal());
+    let messages = fmt::layer().with_writer(writer).with_target(false).with_ansi(std::io::stderr().is_terminal());
     if is_journal() {
-        messages.without_time().init();
+        registry().with(filter).with(messages.without_time()).init();
     } else {
-        messages.init();
+        registry().with(filter).with(messages).init();
     }
     if let Some(error) = error {
         tracing::warn!(
@@ -55,18 +54,18 @@ pub fn start() -> Messages {
     guard
 }
 
-/// Reads a filter in the syntax of tracing-subscriber's `EnvFilter`, with or without spaces around commas.
-fn filter(text: &str) -> Result<EnvFilter, FilterError> {
-    let directives: Vec<_> = text.split(',').map(str::trim).collect();
+/// Reads a filter in the syntax of tracing-subscriber's `Targets`, with or without spaces around commas.
+fn filter(text: &str) -> Result<Targets, FilterError> {
+    let directives: Vec<_> = text.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
     if let Some(word) = directives.iter().find(|word| is_unknown(word)) {
         return Err(FilterError::UnknownWord((*word).to_owned()));
     }
-    Ok(EnvFilter::builder().with_default_directive(DEFAULT_LEVEL.into()).parse(directives.join(","))?)
+    Ok(if directives.is_empty() { Targets::new().with_default(DEFAULT_LEVEL) } else { directives.join(",").parse()? })
 }
 
 /// Whether it is a word by itself, such as a misspelt level, that would be taken for the target of messages.
 fn is_unknown(directive: &str) -> bool {
-    let is_word = !directive.is_empty() && directive.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
+    let is_word = directive.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
     is_word && directive.parse::<LevelFilter>().is_err() && !directive.starts_with(TARGET_PREFIX)
 }
 
@@ -77,10 +76,14 @@ fn is_journal() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::layer::Filter;
+
     use super::*;
 
     fn shown(text: &str) -> Option<LevelFilter> {
-        filter(text).unwrap_or_else(|error| panic!("{text:?}: {error}")).max_level_hint()
+        let filter = filter(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        Filter::<Registry>::max_level_hint(&filter)
     }
 
     #[test]
