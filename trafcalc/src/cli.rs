@@ -1,4 +1,4 @@
-//! What the user typed. The only file that knows clap; what it means is decided in [`crate::config`].
+//! The command line. Only this file and `cli/` know clap; [`crate::config`] decides what the options mean.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub use report::ReportArgs;
 pub use run::RunArgs;
 pub use selftest::{SelftestArgs, TrafficArgs};
 
-/// Counts the TCP payload that each user of this host sent and received, to the byte.
+/// Counts the TCP payload that each user of this host sends and receives, to the byte.
 #[derive(Debug, Parser)]
 #[command(name = "trafcalc", version)]
 pub struct Cli {
@@ -36,68 +36,69 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Count, and report every interval, until stopped
+    /// Count, and write a report every interval, until stopped
     ///
-    /// Signals: TERM and INT end with a last report, USR1 reports at once, HUP reopens the log.
+    /// Signals: TERM and INT write a last report and exit, USR1 writes a report at once, HUP reopens the log.
     #[command(args_override_self = true)]
     Run(Box<RunArgs>),
 
-    /// Show whether a running service counts all, and what it counts with, its totals, its health and what it costs
+    /// Show whether a running service counts everything, how it counts, its totals, its health and its cost
     ///
-    /// Exits with 0 if all is well, 1 if something was not counted as it should or is refused now, 69 if no service answers.
+    /// Exits with 0 if all is well, 1 if there is a problem (something was not counted, or the log or book cannot be written), and 69 if no
+    /// service answers.
     Status(StatusArgs),
 
-    /// Show who moves how much now, from a running service
+    /// Show how much each user moves now, from a running service
     ///
-    /// Needs no privilege: members of the service's group see all users, other users only themselves. If standard output is no terminal,
-    /// it prints one table and ends. `NO_COLOR` is respected.
+    /// Needs no privilege: root and members of the service's group see all users, other users see only themselves. If standard output is
+    /// not a terminal, prints one table and exits. `NO_COLOR` is respected.
     Top(TopArgs),
 
-    /// Show who moved how much, when, from the book
+    /// Show how much each user moved in a period, from the book
     ///
-    /// Needs no privilege but to read the book, while the service runs or not. Days and hours are those of the book's time
-    /// zone. What was not counted is shown below the table.
+    /// Needs no privilege except permission to read the book. Works whether the service runs or not. Days and hours are those of the
+    /// book's time zone. Times that were not counted are listed below the table.
     Report(Box<ReportArgs>),
 
-    /// Correct a user's traffic of a day, with a reason
+    /// Correct a user's traffic on one day, with a reason
     ///
-    /// A correction never changes what was measured: `report` adds it to a period that has the whole day, and says so. It works
-    /// while the service runs or not. To revert one, make the opposite one.
+    /// A correction never changes the measured figures: `report` adds it to a period that has the whole day, and lists it. Works whether
+    /// the service runs or not. To revert a correction, make the opposite one.
     Correct(CorrectArgs),
 
     /// Close a month that is over: nothing is added to it any more
     ///
-    /// What comes later for it goes to the next open month, and reports say so. A SHA-256 hash of its rows, which `report` shows
-    /// and `history check` compares, proves that they are unchanged.
+    /// Later bytes and corrections for it go to the next open month, and reports say so. Closing cannot be undone. A SHA-256 hash of the
+    /// month's rows, which `report` shows and `history check` compares, proves that they are unchanged.
     Close(CloseArgs),
 
-    /// Check, back up or export the book, or add a log to it
+    /// Check, back up or export the book, or import a log
     History(HistoryArgs),
 
-    /// Show how much of each quota is used, and what it will be at the end of its period
+    /// Show how much of each quota is used, and an estimate for the end of its period
     ///
-    /// Exits with 1 if one is passed. Quotas are `[[quota]]` in the configuration file.
+    /// Exits with 1 if a quota is passed. Quotas are `[[quota]]` in the configuration file.
     Quota(QuotaArgs),
 
-    /// Follow the log, and run a command for each quota that is reached and each gap
+    /// Follow the log, and run a command for each step of a quota that is reached and for each gap
     ///
-    /// The command is run without a shell, once for each record of type quota or gap, with the fields of the record in its
-    /// environment, as `TRAFCALC_QUOTA` and `TRAFCALC_PERCENT`. Needs no privilege but to read the log.
+    /// The command is run without a shell, once for each record of type quota or gap. The fields of the record are in its environment, for
+    /// example `TRAFCALC_QUOTA` and `TRAFCALC_PERCENT`. Needs no privilege except permission to read the log.
     Alert(AlertArgs),
 
-    /// Show on this kernel that what is counted is what was sent and received
+    /// Prove on this kernel that the counts are exact
     ///
-    /// Every backend and attach mode that starts counts a few megabytes over loopback, in a network namespace of its
-    /// own, between user ids that no process has. Exits with 0 only if every difference is 0 bytes. Needs root.
+    /// Every backend and attach mode that starts counts a few megabytes over loopback, in a network namespace of its own, between user
+    /// ids that no process has. Exits with 0 only if every difference is 0 bytes. Needs root.
     Selftest(SelftestArgs),
 
-    /// Show what a configuration means on this host, or what is wrong with it, without starting anything
+    /// Explain what a configuration means on this host, or what is wrong with it, without starting anything
     Check(CheckArgs),
 
-    /// Free what a service kept in a folder (run --keep DIR); its eBPF programs stop counting
+    /// Free the eBPF programs and counters that a service kept in a folder (run --keep DIR); they stop counting
     Release(ReleaseArgs),
 
-    /// Have systemd keep a BPF file system for `run --keep systemd`: for the unit, before it starts the service.
+    /// Have systemd keep a BPF file system for `run --keep systemd`. The unit calls it before it starts the service.
     #[command(hide = true)]
     Store,
 
@@ -117,7 +118,7 @@ pub struct CheckArgs {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// The same, as other commands have it
+    /// The same as FILE, for consistency with other commands
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
 }
@@ -133,7 +134,7 @@ impl CheckArgs {
 /// The options of `release`.
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
-    /// The folder
+    /// The folder that was given to run --keep
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 }
@@ -145,7 +146,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where the service tells its status [default: as configured, else /run/trafcalc/status.sock]
+    /// Status socket of the service [default: as configured, else /run/trafcalc/status.sock]
     #[arg(long, value_name = "PATH", alias = "status-socket")]
     pub socket: Option<PathBuf>,
 
@@ -179,11 +180,11 @@ impl From<QuotaArgs> for QuotaRequest {
 /// The options of `top`.
 #[derive(Debug, Args)]
 pub struct TopArgs {
-    /// Print one table and end
+    /// Print one table and exit
     #[arg(long)]
     pub once: bool,
 
-    /// Print a JSON object with each sample; with --once only one
+    /// Print a JSON object for each sample; with --once only one
     #[arg(long)]
     pub json: bool,
 
@@ -191,7 +192,7 @@ pub struct TopArgs {
     #[arg(long)]
     pub bits: bool,
 
-    /// Where the service tells its reports [default: as configured, else /run/trafcalc/reports.sock]
+    /// Reports socket of the service [default: as configured, else /run/trafcalc/reports.sock]
     #[arg(long, value_name = "PATH", alias = "reports-socket")]
     pub socket: Option<PathBuf>,
 
@@ -230,12 +231,12 @@ choices!(
 /// Reads the command line.
 ///
 /// # Errors
-/// What to print and whether it is an error: help and version come this way, too.
+/// What to print, and whether it is an error. Help and version are returned in this way, too.
 pub fn parse() -> Result<Cli, Complaint> {
     Cli::try_parse().map_err(|error| Complaint(with_hint(error)))
 }
 
-/// What each command asks: who typed the option of another is told which one is meant.
+/// The data source of each command: the tip for a user who typed the option of another command.
 const ASKS: &str = "status and top ask the service, at --socket PATH; report, quota, correct, close and history ask the book, --book PATH; \
                     alert follows the log, --log FILE; run has --status-socket, --reports-socket, --book and --log";
 
@@ -253,14 +254,14 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Something to tell the user instead of doing what he asked.
+/// A message to print instead of running the command.
 #[derive(Debug)]
 pub struct Complaint(clap::Error);
 
 impl Complaint {
     /// Prints it: help to standard output, errors to standard error.
     pub fn print(&self) {
-        // Nobody is left to tell when even that fails.
+        // A failure to print this cannot be reported anywhere else.
         let _ = self.0.print();
     }
 

@@ -12,9 +12,9 @@ use crate::shell;
 /// What is passed on.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Targets, as `packets` [default: all]
+    /// Targets, such as `packets` [default: all]
     targets: Vec<String>,
-    /// How long each target runs
+    /// Running time of each target, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
 }

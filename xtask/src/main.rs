@@ -26,27 +26,27 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Install what the build and the tests need; quick when nothing is missing
+    /// Install what the build and the tests need; quick if nothing is missing
     Setup,
     /// Set up and build everything for release
     Build,
-    /// Set up, build for release and count: `trafcalc run --interval 1s --log -` with the privileges it needs
+    /// Set up, build for release and start `trafcalc run --interval 1s --log -` with the privileges it needs
     Run(run::Arguments),
-    /// Set up and run every test that this machine can run; says what it left out
+    /// Set up and run every test that this machine can run, and list the tests that it cannot run
     Test(test::Arguments),
     /// Run the scenarios on other kernels, in virtual machines
     Kernels(kernels::Arguments),
-    /// Measure error and cost beside other tools, into target/bench/
+    /// Measure error and cost compared with other tools; results go to target/bench/
     Bench(bench::Arguments),
     #[command(hide = true)]
     BenchTraffic(bench::traffic::Arguments),
     #[command(hide = true)]
     BenchSlices(bench::slices::Arguments),
-    /// Run the fuzz targets, each for some seconds
+    /// Run each fuzz target for some seconds
     Fuzz(fuzz::Arguments),
-    /// Make a deb and an rpm, into target/package/
+    /// Build a deb and an rpm in target/package/
     Package(package::Arguments),
-    /// What a change must pass: format, lints, licenses, documentation, the build without eBPF, all tests
+    /// Run everything that a change must pass: format, lints, licenses, documentation, the build without eBPF, all tests
     Ci,
 }
 

@@ -10,18 +10,18 @@ use crate::{ci, kernels, setup, shell, system};
 #[derive(Args, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Arguments {
-    /// Only tests whose name contains this
+    /// Run only tests whose name contains this
     filter: Option<String>,
-    /// On this machine's kernel only: no virtual machines
+    /// Run only on this machine's kernel, without virtual machines
     #[arg(long)]
     native: bool,
-    /// Format, lints and the tests that need no privilege: two minutes after the first build
+    /// Check format and lints, and run the tests that need no privilege; takes two minutes after the first build
     #[arg(long, conflicts_with_all = ["native", "allow_missing"])]
     quick: bool,
-    /// Only that the package is installed, used, upgraded and removed in whole Debian systems, in virtual machines
+    /// Only install, use, upgrade and remove the package in complete Debian systems, in virtual machines
     #[arg(long, conflicts_with_all = ["filter", "native", "quick", "allow_missing"])]
     system: bool,
-    /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
+    /// List a kernel that cannot be fetched as left out instead of failing; the same for the program that runs it
     #[arg(long, conflicts_with = "native")]
     allow_missing: bool,
 }

@@ -13,7 +13,7 @@ pub struct AlertArgs {
     #[arg(long, value_name = "CMD")]
     exec: PathBuf,
 
-    /// Arguments of the program, behind --
+    /// Arguments of the program, after --
     #[arg(value_name = "ARG", last = true)]
     arguments: Vec<String>,
 
@@ -21,11 +21,11 @@ pub struct AlertArgs {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 
-    /// File that keeps the position in the log; if it does not exist, alerts begin with new records
+    /// File that keeps the position in the log; if it does not exist, alerts start with new records
     #[arg(long, value_name = "FILE", default_value = DEFAULT_STATE)]
     state: PathBuf,
 
-    /// End with what is there, instead of waiting for more
+    /// Process the existing records and exit, instead of waiting for more
     #[arg(long)]
     once: bool,
 
@@ -34,7 +34,7 @@ pub struct AlertArgs {
     config: Option<PathBuf>,
 }
 
-/// Where `alert` keeps its place.
+/// Where `alert` keeps its position in the log.
 const DEFAULT_STATE: &str = "/var/lib/trafcalc-alert/state.json";
 
 impl From<AlertArgs> for Request {

@@ -1,6 +1,6 @@
-//! Man pages and completions, made from the definition of the options and from the configuration file that is shipped.
+//! Man pages and completions, generated from the definition of the options and from the shipped configuration file.
 //!
-//! The hidden command `documents` writes them for the package. The service itself never comes here.
+//! The hidden command `documents` writes them for the package. The service itself never uses this module.
 
 use std::fs;
 use std::io;
@@ -17,19 +17,19 @@ use crate::service::exit::Exit;
 
 mod configuration;
 
-/// The section of the manual for programs of administrators.
+/// The section of the manual for administration commands.
 const SECTION: &str = "8";
-/// What the manual is called at the top of each page.
+/// The name of the manual at the top of each page.
 const MANUAL: &str = "trafcalc";
 
 /// The options of `documents`.
 #[derive(Debug, Args)]
 pub struct DocumentsArgs {
-    /// The folder that they are written to; it is made where it is not there
+    /// The folder to write to; it is created if it does not exist
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
-    /// The day that the man pages have at their end, as 2026-11-26
+    /// The date at the end of the man pages, as 2026-11-26
     #[arg(long, value_name = "DATE")]
     pub date: String,
 }
@@ -84,7 +84,7 @@ fn write_page(command: &clap::Command, folder: &Path, date: &str) -> io::Result<
     fs::write(folder.join(format!("{name}.{SECTION}")), without_needless_breaks(&page))
 }
 
-/// `clap_mangen` breaks lines beside empty ones, of which mandoc warns.
+/// Removes the line breaks that `clap_mangen` puts beside empty lines; mandoc warns of them.
 fn without_needless_breaks(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page).replace(".br\n\n.br\n", ".sp\n");
     page.replace(".br\n\n", ".sp\n")
@@ -92,11 +92,11 @@ fn without_needless_breaks(page: &[u8]) -> String {
 
 fn files(page: &mut Roff) {
     let files = [
-        (DEFAULT_FILE, "Configuration; see trafcalc.toml(5). The program works without it."),
-        (DEFAULT_LOG, "The log: a report every interval."),
-        (DEFAULT_BOOK, "The book: the accounts, for years and over restarts."),
-        (DEFAULT_STATUS, "Where trafcalc status asks the service."),
-        (DEFAULT_REPORTS, "Where trafcalc top asks the service."),
+        (DEFAULT_FILE, "Configuration; see trafcalc.toml(5). It is optional."),
+        (DEFAULT_LOG, "The log, with a report for every interval."),
+        (DEFAULT_BOOK, "The book, a database with the accounts of years."),
+        (DEFAULT_STATUS, "The socket that trafcalc status connects to."),
+        (DEFAULT_REPORTS, "The socket that trafcalc top connects to."),
     ];
     page.control("SH", ["FILES"]);
     terms(page, files.iter().map(|(path, what)| ((*path).to_owned(), *what)));
@@ -104,10 +104,13 @@ fn files(page: &mut Roff) {
 
 fn exit_status(page: &mut Roff) {
     let ends = [
-        (Exit::Done, "The command did what it was asked for."),
-        (Exit::Heed, "It did, and something needs attention: a quota is passed, or a closed month has changed."),
+        (Exit::Done, "Success."),
+        (
+            Exit::Heed,
+            "Something needs attention: a quota is passed, the book is damaged, a closed month has changed, or the service has a problem.",
+        ),
         (Exit::Usage, "The command line is wrong."),
-        (Exit::Unavailable, "No backend could start or go on, or the service or the book is not there."),
+        (Exit::Unavailable, "No backend could start or go on, no service answers, or there is no book."),
         (Exit::Bug, "A bug in trafcalc."),
         (Exit::OutputLost, "The answer or the last report could not be written."),
         (Exit::Privilege, "A privilege is missing."),

@@ -1,4 +1,4 @@
-//! The options of those who take care of the book: `correct`, `close`, `history`.
+//! The options of the commands that maintain the book: `correct`, `close`, `history`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::book::Change;
 use crate::config;
 use crate::history::{After, BookOf, Correct, ExportFormat};
 
-/// Which book is meant.
+/// Selects the book.
 #[derive(Debug, Args)]
 struct BookArgs {
     /// The book [default: as configured, else /var/lib/trafcalc/book.db]
@@ -34,23 +34,23 @@ pub struct CorrectArgs {
     #[arg(long, value_name = "NAME|UID")]
     user: String,
 
-    /// The class of networks; - is what was counted without one [default: none, where the day has no classes]
+    /// The class of networks; - for traffic that was counted without one; needed if the day has classes
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     class: Option<String>,
 
-    /// Which day: today, yesterday, or a date
+    /// The day: today, yesterday, or a date
     #[arg(long, value_name = "DAY")]
     day: Day,
 
-    /// By how much what was sent changes, as --sent=-5GB or --sent=+1000
+    /// Change of the sent bytes, as --sent=-5GB or --sent=+1000
     #[arg(long, value_name = "±BYTES", default_value = "0", value_parser = change, allow_hyphen_values = true)]
     sent: i64,
 
-    /// By how much what was received changes
+    /// Change of the received bytes
     #[arg(long, value_name = "±BYTES", default_value = "0", value_parser = change, allow_hyphen_values = true)]
     received: i64,
 
-    /// Why, for the readers of the bill
+    /// The reason, for the readers of the bill
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
@@ -83,7 +83,7 @@ fn change(text: &str) -> Result<i64, String> {
 /// The options of `close`.
 #[derive(Debug, Args)]
 pub struct CloseArgs {
-    /// The month, of the book's time zone and billing day: last, or one as 2026-10
+    /// The month, by the book's time zone and billing day: last, or a month such as 2026-10
     #[arg(long, value_name = "MONTH")]
     pub month: Month,
 
@@ -105,32 +105,32 @@ pub struct HistoryArgs {
     pub what: HistoryCommand,
 }
 
-/// How the book is taken care of.
+/// The maintenance commands of the book.
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
-    /// Check the book, and whether closed months are unchanged; ends with 1 if something is wrong
+    /// Check the book, and that closed months are unchanged; exits with 1 if something is wrong
     Check(HistoryBookArgs),
 
-    /// Copy the book as it is now, while the service runs or not
+    /// Copy the current state of the book, whether the service runs or not
     Backup(BackupArgs),
 
-    /// Write what is new since a report: reports, the five minutes they are in, gaps, corrections, closed months
+    /// Write everything since a report: reports, their rows of five minutes, gaps, corrections, closed months
     ///
-    /// The last record, `next`, names the report to go on from. Rows of five minutes that are exported again replace the earlier ones.
+    /// The last record, `next`, names the report to continue from. A row of five minutes that is exported again replaces the earlier one.
     Export(ExportArgs),
 
-    /// Add a log of the time before the book was begun to the book
+    /// Import a log of the time before the book was begun
     ImportLog(ImportLogArgs),
 }
 
 /// The options of `history export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The report that was exported last [default: all reports that the book still has, of 35 days]
+    /// The report that was exported last [default: export all reports in the book, which keeps them for 35 days]
     #[arg(long, value_name = "EPOCH/SEQ")]
     pub after: Option<After>,
 
-    /// How records are written
+    /// The format of records
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub format: ExportFormat,
 
@@ -139,7 +139,7 @@ pub struct ExportArgs {
 }
 
 impl ExportArgs {
-    /// Which book is meant.
+    /// Selects the book.
     #[must_use]
     pub fn book(self) -> BookOf {
         self.book.into()
@@ -179,7 +179,7 @@ impl From<HistoryBookArgs> for BookOf {
 /// The options of `history backup`.
 #[derive(Debug, Args)]
 pub struct BackupArgs {
-    /// The copy, which must not be there yet
+    /// The copy to create; the file must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

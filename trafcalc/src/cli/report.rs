@@ -12,66 +12,66 @@ use crate::answer::{self, Asked, Day, Each, Moment, Month, Question, Request};
 /// The options of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// What rows are told apart by, several as in user,unit [default: user]
+    /// How rows are split, several as in user,unit [default: user]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     by: Vec<answer::Dimension>,
 
     #[command(flatten)]
     period: PeriodArgs,
 
-    /// Cut the period into parts, with rows for each
+    /// Divide the period into parts, with rows for each
     #[arg(long, value_name = "PART")]
     each: Option<Each>,
 
-    /// This user only, or one of these
+    /// Only this user, or these users
     #[arg(long = "user", value_name = "NAME|UID", value_delimiter = ',')]
     users: Vec<String>,
 
-    /// This systemd unit or container only, or one of these
+    /// Only this systemd unit or container, or these
     #[arg(long = "unit", value_name = "NAME", value_delimiter = ',')]
     units: Vec<String>,
 
-    /// This program only, or one of these
+    /// Only this program, or these programs
     #[arg(long = "program", value_name = "NAME", value_delimiter = ',')]
     programs: Vec<String>,
 
-    /// Only what moved from and to networks of this class, or one of these
+    /// Only traffic with networks of this class, or these classes
     #[arg(long = "class", value_name = "NAME", value_delimiter = ',')]
     classes: Vec<String>,
 
-    /// Without the classes of networks that the configuration says are not billed
+    /// Leave out the classes of networks that the configuration marks as not billed
     #[arg(long)]
     billed: bool,
 
-    /// Show only the N with the most traffic, and the others as one row
+    /// Show only the N rows with the most traffic, and the others as one row
     #[arg(long, value_name = "N", value_parser = RangedI64ValueParser::<u32>::new().range(1..))]
     top: Option<u32>,
 
-    /// Day on which months begin, 1 to 28 [default: the book's, as configured, else 1]
+    /// Day of the month on which months begin, 1 to 28 [default: the book's, as configured, else 1]
     #[arg(long, value_name = "DAY", value_parser = value_parser!(i8).range(1..=28))]
     billing_day: Option<i8>,
 
-    /// Time zone of days and hours; another than the book's only as far back as it has rows of five minutes [default: the book's]
+    /// Time zone of days and hours; for older days another zone than the book's may be refused [default: the book's]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<TimeZone>,
 
-    /// Also show the rate in bit/s that this percentage of all five-minute intervals do not exceed, 1 to 99
+    /// Also show the rate in bit/s that this percentage of all five-minute intervals does not exceed, 1 to 99
     #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=99))]
     percentile: Option<u8>,
 
-    /// Also show what the period will have at its end, if traffic goes on as it did while it was counted
+    /// Also show an estimate for the end of the period, at the average rate so far
     #[arg(long, conflicts_with = "each")]
     estimate: bool,
 
-    /// How the answer is shown
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: answer::Format,
 
-    /// Show exact figures in a table
+    /// Show exact bytes in a table
     #[arg(long)]
     bytes: bool,
 
-    /// Also draw the answer: who moved how much, or, with --each, how much in each part
+    /// Also write a drawing (SVG): a bar for each row or, with --each, for each part of the period
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 
@@ -84,30 +84,30 @@ pub struct ReportArgs {
     config: Option<PathBuf>,
 }
 
-/// The time that is asked about: one of these, or this month.
+/// The period: one of these, or this month.
 #[derive(Debug, Args)]
 struct PeriodArgs {
-    /// This month, from its billing day to that of the next: this, last, or one as 2026-11 [default: this]
+    /// A month, from billing day to billing day: this, last, or a month such as 2026-11 [default: this]
     #[arg(long, value_name = "MONTH", conflicts_with_all = ["day", "from", "last", "since"])]
     month: Option<Month>,
 
-    /// This day: today, yesterday, or a date
+    /// A day: today, yesterday, or a date
     #[arg(long, value_name = "DAY", conflicts_with_all = ["from", "last", "since"])]
     day: Option<Day>,
 
-    /// From this moment on: a day (its beginning), as 2026-11-03 or yesterday; or one with a time, as "yesterday 22:00"
+    /// Start of the period: a day (its beginning), as 2026-11-03 or yesterday, or a day with a time, as "yesterday 22:00"
     #[arg(long, value_name = "MOMENT", requires = "to", conflicts_with_all = ["last", "since"])]
     from: Option<Moment>,
 
-    /// Up to this moment; a day is not in the period, as it means its beginning
+    /// End of the period; a day means its beginning, so it is not part of the period
     #[arg(long, value_name = "MOMENT", requires = "from")]
     to: Option<Moment>,
 
-    /// Up to now, for so long, as 30d or 12h
+    /// The time up to now, of this length, as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = answer::length, conflicts_with = "since")]
     last: Option<Duration>,
 
-    /// From this moment to now
+    /// The time from this moment to now
     #[arg(long, value_name = "MOMENT")]
     since: Option<Moment>,
 }

@@ -19,11 +19,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "BACKEND")]
     backend: Option<Backend>,
 
-    /// How the eBPF program is hooked in [default: the first that attaches]
+    /// How the eBPF programs are attached [default: the first that attaches]
     #[arg(long, value_name = "MODE")]
     attach: Option<Attach>,
 
-    /// When the eBPF program reads connections: before each report, or at each event [default: auto]
+    /// When the eBPF programs read connections: before each report, or also at each send and read [default: auto]
     #[arg(long, value_name = "METHOD")]
     method: Option<MethodChoice>,
 
@@ -39,11 +39,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
 
-    /// How reports are written [default: logfmt]
+    /// The format of records [default: logfmt]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// File in which the accounts are kept; none: nowhere [default: /var/lib/trafcalc/book.db, and none with --log -]
+    /// The book, a database that keeps the accounts; none: no book [default: /var/lib/trafcalc/book.db, and none with --log -]
     #[arg(long, value_name = "PATH")]
     book: Option<PathBuf>,
 
@@ -55,19 +55,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     reports_socket: Option<PathBuf>,
 
-    /// Who keeps eBPF programs and counters for the next service: systemd, or a folder of a BPF file system [default: none; counting ends]
+    /// Who keeps eBPF programs and counters for the next process: systemd, or a folder of a BPF file system [default: none; counting ends]
     #[arg(long, value_name = "systemd|DIR")]
     keep: Option<Keep>,
 
-    /// Count connections whose both ends are on this host, too
+    /// Also count connections with both ends on this host
     #[arg(long)]
     loopback: bool,
 
-    /// What accounts are told apart by, several as in program,unit; always by user, too [default: user]
+    /// How accounts are split, several as in program,unit; always by user, too [default: user]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     by: Vec<Dimension>,
 
-    /// Whose the bytes are: of the socket's user, or of the user as whom a process acts [default: socket]
+    /// Who is credited: the socket's user, or the user as whom a process acts [default: socket]
     #[arg(long, value_name = "WHOSE")]
     owner: Option<Belonging>,
 
@@ -75,30 +75,30 @@ pub struct RunArgs {
     only: OnlyArgs,
 }
 
-/// Whose traffic is counted: options that may be given several times, or with several values.
+/// Filters: options that may be given several times, or with several values.
 #[derive(Debug, Args)]
 struct OnlyArgs {
-    /// Count this user only, or one of these
+    /// Count only this user, or these users
     #[arg(long = "user", value_name = "NAME|UID", value_delimiter = ',')]
     users: Vec<String>,
 
-    /// Count this process only, or one of these
+    /// Count only this process, or these processes
     #[arg(long = "pid", value_name = "PID", value_delimiter = ',')]
     pids: Vec<Pid>,
 
-    /// With --pid: its children and theirs, too
+    /// With --pid: also count their descendants, present and future
     #[arg(long)]
     children: bool,
 
-    /// Count this program only, or one of these
+    /// Count only this program, or these programs
     #[arg(long = "program", value_name = "NAME", value_delimiter = ',')]
     programs: Vec<LastPart>,
 
-    /// Count this systemd unit or container only, or one of these
+    /// Count only this systemd unit or container, or these
     #[arg(long = "unit", value_name = "NAME", value_delimiter = ',')]
     units: Vec<LastPart>,
 
-    /// With --user and --unit: wait for those that do not exist yet, as for those in the configuration file
+    /// With --user and --unit: wait for users and units that do not exist yet, as for those in the configuration file
     #[arg(long)]
     later: bool,
 }

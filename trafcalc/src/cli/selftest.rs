@@ -9,15 +9,15 @@ use crate::selftest;
 /// The options of `selftest`.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
-    /// Which backend is tested [default: auto, each that starts]
+    /// The backend to test [default: auto, each that starts]
     #[arg(long, value_name = "BACKEND")]
     pub backend: Option<Backend>,
 
-    /// Which attach mode of the eBPF backend is tested [default: each that attaches]
+    /// The attach mode of the eBPF backend to test [default: each that attaches]
     #[arg(long, value_name = "MODE")]
     pub attach: Option<Attach>,
 
-    /// When the eBPF program reads connections: before each report, or at each event [default: auto]
+    /// When the eBPF programs read connections: before each report, or also at each send and read [default: auto]
     #[arg(long, value_name = "METHOD")]
     pub method: Option<MethodChoice>,
 

@@ -36,16 +36,16 @@ use tool::Tool;
 /// What to measure, and how long.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Turns of each tool on each transfer; the tables have medians
+    /// Runs of each tool on each transfer; the tables have medians
     #[arg(long, default_value_t = 3)]
     turns: u32,
-    /// Turns of each measurement of throughput, which is about less than the noise of one
+    /// Runs of each throughput measurement, whose effect is smaller than the noise of a single run
     #[arg(long, default_value_t = 6)]
     throughput_turns: u32,
-    /// Short connections that must not make the service grow
+    /// Number of short connections in the test that the service does not grow
     #[arg(long, default_value_t = 100_000)]
     connections: u32,
-    /// Only tables with this in their title
+    /// Measure only tables with this text in their title
     #[arg(long)]
     only: Option<String>,
     /// The built program; set when the command starts itself again as root

@@ -31,10 +31,10 @@ use payload::{PROGRAM, Payload};
 /// Which guests, and what they run.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Guests by name; without one all but the newest kernel, which moves daily, and arm64, which is built for apart
+    /// Guests by name [default: all except the newest kernel, which changes daily, and arm64, which needs a separate build]
     #[arg(value_parser = guest::NAMES)]
     names: Vec<String>,
-    /// What cannot be fetched, a kernel or what runs it, is named as left out instead of failing the run
+    /// List a kernel that cannot be fetched as left out instead of failing; the same for the program that runs it
     #[arg(long)]
     allow_missing: bool,
     /// Arguments of the test program, such as a part of a scenario's name

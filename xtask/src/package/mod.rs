@@ -22,13 +22,13 @@ use tools::Tools;
 /// What is passed on.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Processors that packages are made for
+    /// Architectures to build packages for
     #[arg(value_enum, default_values_t = [Processor::Amd64])]
     processors: Vec<Processor>,
-    /// Build the program once more in another folder, and fail unless the packages are the same to the byte
+    /// Build the program again in another folder, and fail unless the packages are identical to the byte
     #[arg(long)]
     twice: bool,
-    /// Pack this program as it is, instead of one that is built for old hosts and checked
+    /// Pack this program as it is, instead of building one for old hosts and checking it
     #[arg(long, value_name = "FILE", conflicts_with = "twice")]
     program: Option<PathBuf>,
 }

@@ -1,17 +1,17 @@
-//! The page trafcalc.toml(5), made from the shipped file, which has every key with its default and what it means.
+//! The page trafcalc.toml(5), generated from the shipped file, which has every key with its default and meaning.
 
 use clap_mangen::roff::{Roff, bold, roman};
 
 /// The shipped file. A test of `config` keeps it complete.
 const SHIPPED: &str = include_str!("../../../dist/trafcalc.toml");
 
-/// What stands between two empty lines of the shipped file.
+/// The lines between two empty lines of the shipped file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Block<'a> {
-    /// `[log]` or `[[quota]]`, where one begins here.
+    /// `[log]` or `[[quota]]`, if a section begins here.
     section: Option<&'a str>,
     text: Vec<&'a str>,
-    /// Lines `key = default`. Of a key that has no default it is an example.
+    /// Lines `key = default`. For a key without a default the value is an example.
     keys: Vec<&'a str>,
     is_example: bool,
 }
