@@ -16,14 +16,14 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::programs::RawTracePointContext;
 use trafcalc_common::connection::{Change, change, sent_base};
-use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Place, Stream, bucket, event, table as words};
+use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Place, Stream, bucket, event};
 
 use crate::atomic;
 use crate::events;
 use crate::life;
 use crate::look;
 use crate::loopback;
-use crate::maps::{ENDED, ENDS, OLD_BUCKETS, OLD_SPILL, STEPS, TABLE, is_acting, old_bucket_bits};
+use crate::maps::{ENDED, ENDS, OLD_BUCKETS, OLD_SPILL, STEPS, is_acting, old_bucket_bits};
 use crate::sock::Sock;
 use crate::steps::{self, GO_ON, STOP};
 use crate::table::{self, ANY};
