@@ -7,10 +7,13 @@ mod debug;
 mod toolchain;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use toolchain::{Compiler, find_linker};
 
 const SETUP: &str = "the kernel half needs a compiler with the source of `core` and bpf-linker: run `cargo xtask setup` \
@@ -45,10 +48,17 @@ fn provide_objects() -> Result<(), String> {
             fs::read(&object).map_err(|error| format!("cannot read the eBPF object {}: {error}", object.display()))?;
         let stripped = debug::without(&whole)
             .map_err(|error| format!("cannot read the eBPF object {}: {error}", object.display()))?;
-        let copy = variable("OUT_DIR").join(name).with_extension("o");
-        fs::write(&copy, stripped).map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
+        let packed = variable("OUT_DIR").join(name).with_extension("gz");
+        pack(&stripped, &packed).map_err(|error| format!("cannot write {}: {error}", packed.display()))?;
     }
     Ok(())
+}
+
+/// An object takes a sixth of its size when it is packed.
+fn pack(object: &[u8], file: &Path) -> io::Result<()> {
+    let mut packed = GzEncoder::new(fs::File::create(file)?, Compression::best());
+    packed.write_all(object)?;
+    packed.finish().map(drop)
 }
 
 /// Compiles `trafcalc-ebpf` for the kernel's machine and gives the folder of the objects.

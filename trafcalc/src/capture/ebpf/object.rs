@@ -1,8 +1,10 @@
 //! The kernel half as it was built: what it is told before it is loaded, and how large its maps are.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Read as _;
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use flate2::read::GzDecoder;
 use trafcalc_common::cast;
 use trafcalc_common::maps::{MAX_ENDED, SPILL_PLACE};
 use trafcalc_common::offsets::{OFFSETS_WORDS, SWEEP_OFFSETS_WORDS, TASK_OFFSETS_WORDS};
@@ -15,10 +17,10 @@ use super::sizes::Sizes;
 use super::{Kernel, classes, keep, log, notes, subordinates};
 use crate::capture::{CaptureError, EbpfSettings, Method, Settings};
 
-/// The kernel half that counts by user, as `build.rs` made it.
-const USERS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/users.o"));
-/// That which also tells who acts.
-const ACTORS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/actors.o"));
+/// The kernel half that counts by user, as `build.rs` packed it.
+const USERS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/users.gz"));
+/// The kernel half that also records which process acts.
+const ACTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/actors.gz"));
 
 /// Stands for the programs and all that they are loaded with: where it is the same, a new process goes on with the former's.
 pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> u64 {
@@ -97,14 +99,18 @@ fn log_level() -> VerifierLogLevel {
     if tracing::enabled!(tracing::Level::DEBUG) { VerifierLogLevel::VERBOSE } else { VerifierLogLevel::DISABLE }
 }
 
+fn unpack(packed: &[u8]) -> Vec<u8> {
+    let mut object = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut object).expect("build.rs packed the object");
+    object
+}
+
 /// The object of a method, with an instruction at each place of a cast.
 fn object(candidate: &Candidate, kernel: &Kernel) -> Vec<u8> {
-    let object = match candidate.method {
+    let mut object = unpack(match candidate.method {
         Method::Sweep => USERS,
         Method::Events => ACTORS,
-    };
-    // As aligned as memory is that a file was read into, which aya takes, too.
-    let mut object = object.to_vec();
+    });
     fill_casts(&mut object, candidate.cast);
     if !kernel.has_growing_hashes {
         allocate_whole(&mut object);
@@ -143,9 +149,9 @@ mod tests {
     #[test]
     fn every_place_of_a_cast_is_filled() {
         let place = cast::PLACE.to_ne_bytes();
-        for object in [USERS, ACTORS] {
-            assert!(is_in(object, &place));
-            let (mut with, mut without) = (object.to_vec(), object.to_vec());
+        for object in [USERS, ACTORS].map(unpack) {
+            assert!(is_in(&object, &place));
+            let (mut with, mut without) = (object.clone(), object.clone());
             fill_casts(&mut with, Some(Cast { function: 0x1234_5678, tcp_sock: 1 }));
             assert!(!is_in(&with, &place) && is_in(&with, &cast::instruction(Some(0x1234_5678))));
             fill_casts(&mut without, None);
@@ -157,21 +163,22 @@ mod tests {
     #[test]
     fn the_hash_of_streams_is_allocated_whole_where_the_kernel_wants_it() {
         let growing = [SPILL_PLACE.to_ne_bytes(), 1_u32.to_ne_bytes()].concat();
-        for object in [USERS, ACTORS] {
-            assert!(is_in(object, &growing));
-            let mut whole = object.to_vec();
+        for object in [USERS, ACTORS].map(unpack) {
+            assert!(is_in(&object, &growing));
+            let mut whole = object.clone();
             allocate_whole(&mut whole);
             assert!(!is_in(&whole, &growing));
-            assert_eq!(whole.iter().zip(object).filter(|(a, b)| a != b).count(), 1);
+            assert_eq!(whole.iter().zip(&object).filter(|(a, b)| a != b).count(), 1);
         }
     }
 
     #[test]
     fn every_program_that_a_way_names_is_in_its_object() {
         let is_there = |object: &[u8], name: &str| is_in(object, &[b"\0", name.as_bytes(), b"\0"].concat());
-        assert!(!is_there(ACTORS, "raw_nothing"));
+        let (users, actors) = (unpack(USERS), unpack(ACTORS));
+        assert!(!is_there(&actors, "raw_nothing"));
         for attach in [Attach::Fentry, Attach::Kprobe, Attach::Tracepoint] {
-            for (method, object) in [(Method::Sweep, USERS), (Method::Events, ACTORS)] {
+            for (method, object) in [(Method::Sweep, &users), (Method::Events, &actors)] {
                 for hook in hooks::of(attach, method) {
                     assert!(is_there(object, hook.program), "{} of {}", hook.program, attach.name());
                 }
@@ -179,6 +186,6 @@ mod tests {
                 assert!(RUN_BY_US.into_iter().chain(take).all(|name| is_there(object, name)));
             }
         }
-        assert!(PROCESSES.iter().chain(MOVES).chain(FORKS).all(|hook| is_there(ACTORS, hook.program)));
+        assert!(PROCESSES.iter().chain(MOVES).chain(FORKS).all(|hook| is_there(&actors, hook.program)));
     }
 }
