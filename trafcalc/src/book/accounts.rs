@@ -1,4 +1,4 @@
-//! Which row of `account` bytes belong to. Remembers what it found, because each report asks for the same.
+//! Finds the row of `account` that bytes belong to, and caches it, because each report needs the same rows.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,50 +7,51 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Most accounts remembered; beyond it all are looked up again. Twice as many as a ledger has; 300 bytes each, 40 MB.
+/// Most accounts cached; beyond it the cache is cleared. Twice as many as a ledger has; 300 bytes each, 40 MB.
 const MAX_REMEMBERED: usize = 131_072;
 
-/// What an account is of.
+/// The kind of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountKind {
-    /// A user, and what else the key has; where more was asked for, those of his bytes of which no more is known.
+    /// A user, as far as the key tells more. Where more was asked for, an account without it has the user's bytes of
+    /// which no more is known.
     User,
     /// Local connections whose owner could not be found.
     Unattributed,
-    /// Bytes for which there was no room to keep an owner.
+    /// Bytes that had no room for an account of their own.
     Other,
 }
 
-/// All kinds; the place of each is its number in the book, which never changes.
+/// All kinds. The index of each is its number in the book, which never changes.
 const KINDS: [AccountKind; 3] = [AccountKind::User, AccountKind::Unattributed, AccountKind::Other];
 
-/// Whom an account is of.
+/// What identifies an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey {
-    /// What it is of.
+    /// The kind.
     pub kind: AccountKind,
-    /// The user's number, if it belongs to one.
+    /// The uid, if the account belongs to a user.
     pub uid: Option<u32>,
-    /// The user's name. `None` means that it is not known *yet*: such bytes go to the account with the name that this
-    /// uid had last, or wait for its first name in one without. Where the system says that a uid has no name, give one
-    /// that says so (the number): who is given that uid later must not get its bytes.
+    /// The user's name. `None` means that it is not known *yet*: such bytes go to the account with the last known name
+    /// of this uid, or to one without a name until the first name is known. If the system says that a uid has no name,
+    /// this is the number: a user who is given that uid later must not get these bytes.
     pub user: Option<String>,
-    /// The program, where programs or processes are told apart and it is known.
+    /// The program, if programs or processes are told apart and it is known.
     pub program: Option<Arc<str>>,
-    /// The systemd unit or container, where units are told apart and it is known.
+    /// The systemd unit or container, if units are told apart and it is known.
     pub unit: Option<Arc<str>>,
-    /// The class of the network of the peers, where classes are told apart.
+    /// The class of the peer's network, if classes are told apart.
     pub class: Option<Arc<str>>,
 }
 
 impl AccountKey {
-    /// Whether it says that its user has no name.
+    /// Whether it says that its user has no name: the name is the uid.
     pub(super) fn has_number_for_name(&self) -> bool {
         self.uid.zip(self.user.as_deref()).is_some_and(|(uid, user)| user.parse() == Ok(uid))
     }
 }
 
-/// What is remembered of the tables `account` and `uid`.
+/// A cache of the tables `account` and `uid`.
 #[derive(Default)]
 pub(super) struct Accounts {
     ids: HashMap<AccountKey, i64>,
@@ -58,13 +59,13 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// After a transaction that failed: what was remembered in it may not be in the book.
+    /// To be called after a failed transaction: what was cached in it may not be in the book.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes the name of each user, before anything is booked by it. The accounts of a uid that had none take the first; gives
-    /// whether any did.
+    /// Notes the name of each user before bytes are booked under it. Accounts of a uid that had no name get its first
+    /// one; returns whether any did.
     pub fn learn<'a>(
         &mut self,
         book: &Connection,
@@ -80,7 +81,8 @@ impl Accounts {
                 continue;
             }
             book.prepare_cached("INSERT OR REPLACE INTO uid(uid, user) VALUES(?1, ?2)")?.execute(params![uid, user])?;
-            // Where there is one with this name already, as of an imported log, that without a name stays: it may never keep a report out.
+            // If an account with this name exists already, as from an imported log, the nameless one stays: it must
+            // never keep a report out.
             renamed += book
                 .prepare_cached("UPDATE OR IGNORE account SET user = ?2 WHERE uid = ?1 AND user IS NULL")?
                 .execute(params![uid, user])?;
@@ -89,7 +91,7 @@ impl Accounts {
         Ok(renamed > 0)
     }
 
-    /// The same for names of former times: of a user who has a name it changes nothing, and that a user had none says nothing of now.
+    /// The same for names from imported logs. It never changes a known name, and ignores that a user had no name then.
     pub fn learn_former<'a>(
         &mut self,
         book: &Connection,
@@ -106,7 +108,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// The row of the account; made if there is none.
+    /// The row of the account, which is created if it is missing.
     pub fn id(&mut self, book: &Connection, key: &AccountKey, now_us: i64) -> rusqlite::Result<i64> {
         let key = self.with_last_name(book, key)?;
         if let Some(id) = self.ids.get(&*key) {
@@ -129,7 +131,7 @@ impl Accounts {
         Ok(Cow::Borrowed(key))
     }
 
-    /// The name this uid had when it was last known.
+    /// The last known name of this uid.
     fn user(&mut self, book: &Connection, uid: u32) -> rusqlite::Result<Option<&String>> {
         let known = match self.users.entry(uid) {
             Entry::Occupied(known) => known.into_mut(),
@@ -143,7 +145,7 @@ impl Accounts {
 }
 
 fn find(book: &Connection, key: &AccountKey) -> rusqlite::Result<Option<i64>> {
-    // Written as in the index, which is not used otherwise.
+    // Written as in the index; SQLite does not use the index otherwise.
     let mut ask = book.prepare_cached(
         "SELECT id FROM account WHERE kind = ?1 AND ifnull(uid, -1) = ifnull(?2, -1) AND ifnull(user, 0) = ifnull(?3, 0) \
          AND ifnull(program, 0) = ifnull(?4, 0) AND ifnull(unit, 0) = ifnull(?5, 0) AND ifnull(class, 0) = ifnull(?6, 0)",
@@ -165,7 +167,7 @@ const fn number(kind: AccountKind) -> i64 {
     kind as i64
 }
 
-/// The kind with this number, [`AccountKind::Other`] for one that no version has written.
+/// The kind with this number; [`AccountKind::Other`] if no version has written it.
 pub(super) fn kind(number: i64) -> AccountKind {
     usize::try_from(number).ok().and_then(|place| KINDS.get(place).copied()).unwrap_or(AccountKind::Other)
 }

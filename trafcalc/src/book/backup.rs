@@ -1,4 +1,4 @@
-//! A copy of the book as it is at one moment.
+//! A consistent copy of the book.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,8 @@ use super::error::BookError;
 use super::reader::Reader;
 use super::schema::{BUSY_TIMEOUT, file_error};
 
-/// Copies the book at `path`, which may be in use, to `file`, which is empty; gives how long that is then, in bytes. The copy is on the
-/// disk when this returns.
+/// Copies the book at `path`, which may be in use, to `file`, which must be empty. Returns the length of the copy in
+/// bytes. The copy is on the disk when this returns.
 pub fn backup(path: &Path, file: &Path) -> Result<u64, BookError> {
     drop(Reader::open(path)?);
     copy(path, file).map_err(|source| database_error(path, "copying it", source))?;

@@ -1,11 +1,11 @@
-//! Months that begin on a billing day, 1 to 28: quotas, closed months and answers have the same. Pure.
+//! Months that begin on a billing day, 1 to 28. Quotas, closed months and answers share this definition. Pure.
 
 use std::ops::{Range, RangeInclusive};
 
 use jiff::Span;
 use jiff::civil::Date;
 
-/// The days on which months may begin: every month has these.
+/// The days on which a month may begin: every month has them.
 pub const BILLING_DAYS: RangeInclusive<i8> = 1..=28;
 
 /// The days from the billing day at or before `date` to the next one.
@@ -16,13 +16,13 @@ pub fn billing_month(date: Date, billing_day: i8) -> Range<Date> {
     if this <= date { this..this.saturating_add(month) } else { this.saturating_sub(month)..this }
 }
 
-/// The days of the month that begins on the billing day of the calendar month of `date`.
+/// The days of the month that begins on the billing day of `date`'s calendar month.
 #[must_use]
 pub fn billing_month_named(date: Date, billing_day: i8) -> Range<Date> {
     billing_month(on_day(date, billing_day), billing_day)
 }
 
-/// What a month is called, whatever its billing day: by the calendar month in which it begins, `2026-11`.
+/// The name of a month, whatever its billing day: the calendar month in which it begins, as `2026-11`.
 #[must_use]
 pub fn month_name(first: Date) -> String {
     first.strftime("%Y-%m").to_string()

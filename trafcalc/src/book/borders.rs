@@ -1,4 +1,4 @@
-//! Where one row of the book ends and the next begins: five minutes, and the hours and days of a time zone.
+//! The borders between rows of the book: five minutes, and the hours and days of a time zone.
 //!
 //! Pure arithmetic: no clock, no I/O.
 
@@ -13,7 +13,7 @@ use jiff::tz::{Offset, TimeZone};
 pub const FINE_S: i64 = 300;
 const HOUR_S: i64 = 3600;
 
-/// The rows that one moment belongs to.
+/// The rows that a moment belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rows {
     /// Start of its five minutes, in seconds since 1970.
@@ -25,7 +25,7 @@ pub(super) struct Rows {
     pub date: String,
 }
 
-/// The rows for a report that ended at `end`: those of the last microsecond before it.
+/// The rows for a report that ended at `end`: those of the last microsecond before `end`.
 pub(super) fn rows_before(end: SystemTime, zone: &TimeZone) -> Rows {
     let last = timestamp(micros(end).saturating_sub(1));
     let second = floor_second(last);
@@ -36,26 +36,26 @@ pub(super) fn rows_before(end: SystemTime, zone: &TimeZone) -> Rows {
     }
 }
 
-/// The date of the row of days for a report that ended at `end`.
+/// The date of the daily row for a report that ended at `end`.
 pub(super) fn date_before(end: SystemTime, zone: &TimeZone) -> Date {
     let last = timestamp(micros(end).saturating_sub(1));
     zone.to_offset(last).to_datetime(last).date()
 }
 
-/// The row of hours, in seconds since 1970, that a second is in. It is shorter than an hour where the offset changes within
-/// it.
+/// The hourly row that contains `second`, in seconds since 1970. It is shorter than an hour if the UTC offset changes
+/// within it.
 #[must_use]
 pub fn hour_row(second: i64, zone: &TimeZone) -> Range<i64> {
     let at = timestamp(second.saturating_mul(1_000_000));
     let hour_s = hour_start(second, zone.to_offset(at));
-    // The first transition at or before this second; `preceding` leaves out one that is at it.
+    // The first transition at or before this second; `preceding` excludes one at the given time.
     let next = Timestamp::from_second(second.saturating_add(1)).unwrap_or(Timestamp::MAX);
     let before_s = zone.preceding(next).next().map_or(i64::MIN, |transition| floor_second(transition.timestamp()));
     let after_s = zone.following(at).next().map_or(i64::MAX, |transition| floor_second(transition.timestamp()));
     hour_s.max(before_s)..after_s.min(hour_s + HOUR_S)
 }
 
-/// The first moment after `at` at which a row ends: a report must be cut there, because its bytes go into one row.
+/// The first moment after `at` at which a row ends. A report must be cut there, because its bytes go into one row.
 #[must_use]
 pub fn next_border(at: SystemTime, zone: &TimeZone) -> SystemTime {
     let at = timestamp(micros(at));
@@ -65,7 +65,7 @@ pub fn next_border(at: SystemTime, zone: &TimeZone) -> SystemTime {
     time(fine_s.min(hour_s).saturating_mul(1_000_000))
 }
 
-/// The day of the zone, in seconds since 1970. It is empty where the zone left it out.
+/// The day `date` in the zone, in seconds since 1970. Empty if the zone skipped that day.
 #[must_use]
 pub fn day_row(date: Date, zone: &TimeZone) -> Range<i64> {
     let start = |date: Date| {
@@ -75,7 +75,7 @@ pub fn day_row(date: Date, zone: &TimeZone) -> Range<i64> {
     start(date)..date.tomorrow().map_or(Timestamp::MAX.as_second(), start)
 }
 
-/// The day of the zone that a second is in.
+/// The date of `second` in the zone.
 #[must_use]
 pub fn date_of(second: i64, zone: &TimeZone) -> Date {
     zone.to_datetime(timestamp(second.saturating_mul(1_000_000))).date()
@@ -90,17 +90,17 @@ const fn floor(second: i64, step: i64) -> i64 {
     second.div_euclid(step) * step
 }
 
-/// Whole seconds, rounded down before 1970, too.
+/// Whole seconds, rounded down, also before 1970.
 fn floor_second(at: Timestamp) -> i64 {
     at.as_microsecond().div_euclid(1_000_000)
 }
 
-/// Times that no calendar has are taken for the first or last that it has (years -9999 to 9999).
+/// A time outside the calendar (years -9999 to 9999) becomes its first or last moment.
 fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// Microseconds since 1970, rounded down; negative before it. Beyond 292,000 years, the last one there is.
+/// Microseconds since 1970, rounded down; negative before 1970. Saturates beyond 292,000 years.
 pub(super) fn micros(at: SystemTime) -> i64 {
     match at.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
@@ -108,7 +108,7 @@ pub(super) fn micros(at: SystemTime) -> i64 {
     }
 }
 
-/// The moment so many microseconds after 1970.
+/// The moment `micros` microseconds after 1970.
 pub(super) fn time(micros: i64) -> SystemTime {
     let distance = Duration::from_micros(micros.unsigned_abs());
     if micros < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }

@@ -1,13 +1,15 @@
-//! Closed months: nothing is added to them any more, and a hash tells whether their rows are still what they were.
+//! Closed months. Nothing is added to them any more, and a hash shows whether their rows are unchanged.
 //!
-//! A closed month is its days, whatever it is called: each day is closed once. Where the billing day was changed, a month may have days that
-//! were closed with another one, and the rest of it is closed alone.
+//! A closed month is a range of days, whatever its name; each day is closed once. After a change of the billing day,
+//! some days of a month may have been closed under the former one; the rest of the month is then closed alone.
 //!
-//! The hash is SHA-256 of a text in UTF-8: a line for the month, `["trafcalc month",1,FROM,TO,ZONE]` with its first day and that of the next,
-//! then one for each account on
-//! each day, `["day",DATE,KIND,UID,USER,PROGRAM,UNIT,CLASS,SENT,RECEIVED]`, and for each correction that counts in it,
-//! `["correction",BOOKED,DATE,MADE_US,BY_UID,KIND,UID,USER,PROGRAM,UNIT,CLASS,SENT,RECEIVED,REASON]`, as JSON without blanks, sorted by
-//! their bytes, each with a line feed.
+//! The hash is SHA-256 of a UTF-8 text with these lines, in JSON without blanks, each ended by a line feed:
+//! - for the month, `["trafcalc month",1,FROM,TO,ZONE]` with its first day and the first day after it; this line comes first;
+//! - for each account on each day, `["day",DATE,KIND,UID,USER,PROGRAM,UNIT,CLASS,SENT,RECEIVED]`;
+//! - for each correction that counts in it,
+//!   `["correction",BOOKED,DATE,MADE_US,BY_UID,KIND,UID,USER,PROGRAM,UNIT,CLASS,SENT,RECEIVED,REASON]`.
+//!
+//! The lines after the first are sorted by their bytes.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -22,10 +24,10 @@ use super::correction::{self, Correction};
 use super::error::BookError;
 use super::reader::Reader;
 
-/// A month to which nothing is added any more.
+/// A closed month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// What it is called: by the calendar month in which the month begins that it is, or is the rest of.
+    /// Its name, `YYYY-MM`: the calendar month in which the whole month begins, even if only the rest of it was closed.
     pub month: String,
     /// Its days.
     pub dates: Range<Date>,
@@ -33,7 +35,7 @@ pub struct Closed {
     pub at: SystemTime,
     /// The zone of its days.
     pub zone: String,
-    /// Its time in seconds since 1970.
+    /// Its beginning and end in seconds since 1970.
     pub seconds: Range<i64>,
     /// What was sent in it, in bytes, with its corrections.
     pub sent: i64,
@@ -43,24 +45,24 @@ pub struct Closed {
     pub sha256: String,
 }
 
-/// What the rows of a month come to.
+/// The rows of a month, reduced to their sums and hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rows {
     sent: i64,
     received: i64,
-    /// Accounts without a name, in JSON.
+    /// The accounts that have no name, as JSON.
     nameless: String,
     sha256: String,
 }
 
-/// Enough of the rows of a month to see that nothing was added: their sums, and the number of corrections.
+/// A cheap fingerprint of a month's rows, to see that nothing was added: the sums, and the number of corrections.
 type Glance = (i64, i64, i64);
 
 fn texts(dates: &Range<Date>) -> [String; 2] {
     [dates.start.to_string(), dates.end.to_string()]
 }
 
-/// Looks at the rows of a month, so that nothing can be added to them unseen.
+/// Reads the fingerprint of a month.
 pub(super) fn glance(book: &Connection, dates: &Range<Date>) -> rusqlite::Result<Glance> {
     book.query_row(
         "SELECT ifnull(sum(sent), 0), ifnull(sum(received), 0), \
@@ -70,7 +72,8 @@ pub(super) fn glance(book: &Connection, dates: &Range<Date>) -> rusqlite::Result
     )
 }
 
-/// Reads all rows of a month. Accounts that are in `nameless` have no name; where it is not given, those that have none now.
+/// Reads all rows of a month. The accounts in `nameless` are hashed without a name; without that list, those that have
+/// no name now.
 pub(super) fn rows(
     book: &Connection,
     dates: &Range<Date>,
@@ -86,7 +89,7 @@ pub(super) fn rows(
         }
         user.filter(|_| !is_nameless)
     };
-    // A sum, however many rows the book has it in.
+    // Summed, because the book may have several rows for one account and day.
     let mut ask = book.prepare(
         "SELECT date, kind, uid, user, program, unit, class, sum(sent), sum(received), account FROM day \
          JOIN account ON account.id = account WHERE date >= ?1 AND date < ?2 GROUP BY date, account",
@@ -146,7 +149,7 @@ pub(super) fn rows(
     Ok(Rows { sent, received, nameless: serde_json::json!(found).to_string(), sha256 })
 }
 
-/// Closes a month. The caller has seen that nothing was added since `rows` were read, and ends the transaction.
+/// Closes a month. The caller has checked that nothing was added since `rows` were read, and ends the transaction.
 pub(super) fn close(
     book: &Connection,
     (month, dates): (&str, &Range<Date>),
@@ -183,7 +186,7 @@ pub(super) fn is_closed(book: &Connection, dates: &Range<Date>) -> rusqlite::Res
     book.prepare_cached("SELECT 1 FROM closed WHERE from_date < ?2 AND ?1 < to_date")?.exists(texts(dates))
 }
 
-/// The first of these days that are in no closed month, up to the next that is in one; nothing if all of them are.
+/// The first of these days that are not closed, up to the next closed one; `None` if all are closed.
 fn open_days(book: &Connection, dates: &Range<Date>) -> rusqlite::Result<Option<Range<Date>>> {
     let start = open_date(book, dates.start)?;
     let mut ask = book.prepare_cached("SELECT min(from_date) FROM closed WHERE from_date > ?1")?;
@@ -192,14 +195,15 @@ fn open_days(book: &Connection, dates: &Range<Date>) -> rusqlite::Result<Option<
     Ok((start < end).then_some(start..end))
 }
 
-/// The first day behind the closed months that have `date`, if there are any: months with another billing day may overlap.
+/// The first day after the closed months that contain `date`, if any do. Months with different billing days may
+/// overlap.
 fn behind_closed(book: &Connection, date: Date) -> rusqlite::Result<Option<Date>> {
     let mut ask = book.prepare_cached("SELECT max(to_date) FROM closed WHERE from_date <= ?1 AND ?1 < to_date")?;
     let to: Option<String> = ask.query_row([date.to_string()], |row| row.get(0))?;
     Ok(to.and_then(|to| to.parse().ok()).filter(|to| *to > date))
 }
 
-/// The first day from `date` on that is in no closed month.
+/// The first day at or after `date` that is in no closed month.
 pub(super) fn open_date(book: &Connection, mut date: Date) -> rusqlite::Result<Date> {
     while let Some(next) = behind_closed(book, date)? {
         date = next;
@@ -207,8 +211,8 @@ pub(super) fn open_date(book: &Connection, mut date: Date) -> rusqlite::Result<D
     Ok(date)
 }
 
-/// The moment by which what ended `at` is booked: the first one from then on that is in no closed month. A month that was closed
-/// in another zone has its days by that one, and its name by any.
+/// The moment under which something that ended at `at` is booked: the first one from `at` on that is in no closed
+/// month. A month closed in another zone covers its days in that zone, and its dates in any zone.
 pub(super) fn open_moment(book: &Connection, at: SystemTime, zone: &TimeZone) -> rusqlite::Result<SystemTime> {
     let mut open = at;
     let mut ask = book.prepare_cached(
@@ -222,7 +226,7 @@ pub(super) fn open_moment(book: &Connection, at: SystemTime, zone: &TimeZone) ->
         let Some(to_s) = to_s else { return Ok(open) };
         let next = behind_closed(book, date)?.map_or(to_s, |next| day_row(next, zone).start);
         let begin = to_s.max(next);
-        // A row has what ended just behind its beginning.
+        // A row contains what ended after its beginning, so the first moment is one microsecond later.
         let later = time(begin.saturating_mul(1_000_000).saturating_add(1));
         if later <= open {
             return Ok(open);
@@ -251,12 +255,12 @@ impl Reader {
         })
     }
 
-    /// The first of these days that are in no closed month, up to the next that is in one; nothing if all of them are.
+    /// The first of these days that are not closed, up to the next closed one; `None` if all are closed.
     pub fn open_days(&self, dates: &Range<Date>) -> Result<Option<Range<Date>>, BookError> {
         self.ask(|book| open_days(book, dates))
     }
 
-    /// The hash that the rows of a closed month have now.
+    /// The hash of the current rows of a closed month.
     pub fn hash(&self, closed: &Closed) -> Result<String, BookError> {
         self.ask(|book| {
             let [from, _] = texts(&closed.dates);

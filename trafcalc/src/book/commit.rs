@@ -1,4 +1,4 @@
-//! One report into the book: all of it in one transaction, or nothing.
+//! Books one report: all of it in one transaction, or nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,28 +11,29 @@ use super::borders::{date_before, micros, rows_before};
 use super::{closing, late, open_notes, recent};
 use crate::capture::{Baseline, Bytes, OpenNotes};
 
-/// A report as it is booked.
+/// A report to be booked.
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// Its number in this epoch; none is used twice.
     pub seq: u64,
     /// When it began, by the wall clock.
     pub start: SystemTime,
-    /// When it ended. It must be cut at each [border](super::next_border): its bytes are booked in the rows in which its middle lies.
+    /// When it ended. Reports must be cut at each [border](super::next_border), because the bytes go into the rows that
+    /// contain the report's middle.
     pub end: SystemTime,
-    /// How long it took, by a clock that is never set.
+    /// How long it took, by a monotonic clock.
     pub monotonic: Duration,
-    /// What moved; an account may come more than once.
+    /// What moved; an account may occur more than once.
     pub moved: Vec<Moved>,
-    /// The kernel's counters that this was taken from.
+    /// The kernel counters that this was taken from.
     pub baseline: Option<Baseline>,
     /// What could not be counted, as JSON.
     pub health: String,
-    /// What sinks have to tell of it.
+    /// The records for the sinks.
     pub records: Option<String>,
     /// Times that were not counted.
     pub gaps: Vec<Gap>,
-    /// Where connections stand that are open, at the end of a service that keeps nothing in the kernel.
+    /// The cursors of open connections, when a service that keeps nothing in the kernel ends.
     pub open: OpenNotes,
     /// Whether the service has ended with this report.
     pub ended: bool,
@@ -43,7 +44,7 @@ pub struct Commit {
 pub struct Moved {
     /// Whose.
     pub account: AccountKey,
-    /// How many, in this report. Sums stop at 2^63 - 1, which a link of 100 Gbit/s reaches in 23 years.
+    /// How many, in this report. Sums saturate at 2^63 - 1, which a link of 100 Gbit/s reaches in 23 years.
     pub bytes: Bytes,
 }
 
@@ -58,8 +59,8 @@ pub struct Gap {
     pub cause: String,
 }
 
-/// Books all of `commit` but its gaps and records; gives the date of its row of days, and whether accounts got their first name. The
-/// caller ends the transaction.
+/// Books all of `commit` except its gaps and records. Returns the date of the daily row, and whether accounts got their
+/// first name. The caller ends the transaction.
 pub(super) fn book(
     book: &Connection,
     epoch: i64,
@@ -100,12 +101,13 @@ pub(super) fn gaps<'a>(book: &Connection, epoch: i64, gaps: impl Iterator<Item =
     Ok(())
 }
 
-/// The moment by which a report is booked: its middle. One that is made at a border comes a moment late, and is of the time before.
+/// The moment under which a report is booked: its middle. A report made at a border comes slightly late and belongs to
+/// the time before the border.
 fn booked_at(start: SystemTime, end: SystemTime) -> SystemTime {
     end.duration_since(start).ok().and_then(|length| end.checked_sub(length / 2)).unwrap_or(end)
 }
 
-/// What moved, each account once and in the order of their numbers: that of rows on the disk.
+/// What moved, each account once, ordered by account number, as rows are on the disk.
 fn by_account(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> rusqlite::Result<Vec<recent::Moved>> {
     let end_us = micros(commit.end);
     let mut rows: Vec<recent::Moved> = Vec::with_capacity(commit.moved.len());
@@ -125,7 +127,7 @@ fn by_account(book: &Connection, accounts: &mut Accounts, commit: &Commit) -> ru
     Ok(rows)
 }
 
-/// Notes the report itself; gives what moved in it, sent and received.
+/// Writes the report's own row; returns what moved in it, sent and received.
 fn report(book: &Connection, epoch: i64, moved: &[recent::Moved], commit: &Commit) -> rusqlite::Result<(i64, i64)> {
     let sent = moved.iter().fold(0_i64, |sum, row| sum.saturating_add(row.1));
     let received = moved.iter().fold(0_i64, |sum, row| sum.saturating_add(row.2));
@@ -155,7 +157,7 @@ fn baseline(book: &Connection, read: &Baseline) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The greatest number a column holds stands for greater ones.
+/// Saturates at the greatest number that a column holds.
 pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What a book has, for those who read it: since when, until when, and from when on each kind of row.
+//! What a book covers, for readers: from when, until when, and from when on it has each kind of row.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -7,39 +7,39 @@ use super::error::BookError;
 use super::reader::Reader;
 use super::{FINE_KEPT, HOURS_KEPT};
 
-/// How much later than its last report a book may have been trimmed.
+/// A book may have been trimmed this much later than its last report.
 const TRIMMED_LATER_S: i64 = 3600;
 
-/// What a book has, in seconds since 1970.
+/// What a book covers, in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// When it was begun, or what is imported.
+    /// When it was begun, or when the earliest imported log begins.
     pub begun_s: i64,
-    /// When the last report ended, rounded up; when it was begun, where there is none.
+    /// When the last report ended, rounded up; when the book was begun, if there is no report.
     pub until_s: i64,
-    /// The lives of the service, in order; those of imported logs come first.
+    /// The epochs in order; those of imported logs come first.
     pub lives: Vec<Life>,
-    /// The day on which months begin, 1 to 28, in the last life of the service.
+    /// The day on which months begin, 1 to 28, in the last epoch.
     pub billing_day: i8,
-    /// The first and the last day that has a row.
+    /// The first and the last day that have rows.
     pub days: Option<(Date, Date)>,
-    /// From when on no row of five minutes was removed.
+    /// No five-minute row from this time on was removed.
     pub fine_from_s: i64,
-    /// From when on no row of hours was removed.
+    /// No hourly row from this time on was removed.
     pub hours_from_s: i64,
 }
 
-/// A life of the service.
+/// An epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// When what it booked first began to move, in seconds since 1970.
+    /// When the bytes it booked first began to move, in seconds since 1970.
     pub from_s: i64,
-    /// What its hours and days are reckoned in, where that has a name.
+    /// The zone of its hours and days, if that has a name.
     pub zone: Option<String>,
 }
 
 impl Contents {
-    /// The zone of the last life of the service, if it has a name that is known here.
+    /// The zone of the last epoch, if its name is known on this host.
     #[must_use]
     pub fn zone(&self) -> Option<TimeZone> {
         let name = self.lives.last()?.zone.as_deref()?;
@@ -48,13 +48,13 @@ impl Contents {
 }
 
 impl Reader {
-    /// What there is.
+    /// What the book covers.
     pub fn contents(&self) -> Result<Contents, BookError> {
         let booked_us = self.number("SELECT value FROM meta WHERE key = 'begun_us'")?;
         let begun_us = self.row("SELECT min(from_us) FROM imported")?.unwrap_or(booked_us).min(booked_us);
         let last = self.row("SELECT end_us FROM report ORDER BY epoch DESC, seq DESC LIMIT 1")?;
         let until_s = last.unwrap_or(booked_us).saturating_add(999_999).div_euclid(1_000_000);
-        // What is kept for a time is removed from its beginning on.
+        // Trimming removes the oldest rows first.
         let kept_from = |kept_s: u64, first: Option<i64>| {
             let kept_from = until_s.saturating_add(TRIMMED_LATER_S).saturating_sub_unsigned(kept_s);
             first.map_or(kept_from, |first| first.min(kept_from))
@@ -70,14 +70,14 @@ impl Reader {
         })
     }
 
-    /// The classes of networks that a life of the service told apart, also those in which nothing moved; in order.
+    /// The classes of networks that any epoch told apart, also those in which nothing moved; in order.
     pub fn configured_classes(&self) -> Result<Vec<String>, BookError> {
         let classes = "json_each(iif(json_valid(settings), settings, '{}'), '$.classes')";
         self.list(&format!("SELECT DISTINCT value FROM epoch, {classes} ORDER BY value"), |row| row.get(0))
     }
 
     fn lives(&self) -> Result<Vec<Life>, BookError> {
-        // The first report of a life may have what moved since the former one.
+        // The first report of an epoch may contain what moved since the former epoch.
         let begun = "min(started_us, ifnull((SELECT start_us FROM report WHERE epoch = epoch.id ORDER BY seq LIMIT 1), started_us))";
         let sql = format!(
             "SELECT * FROM (SELECT from_us, zone FROM imported ORDER BY from_us) \
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     fn first_and_last_day(&self) -> Result<Option<(Date, Date)>, BookError> {
-        // Years before 0 begin with a minus. Each table by itself: of the view all rows would be read.
+        // Negative years begin with a minus. The tables are asked one by one: on the view, SQLite would read all rows.
         let date = |which: &str| -> Result<Option<Date>, BookError> {
             let first_of = |table: &str| format!("SELECT {which}(date) AS date FROM {table} WHERE date >= '0'");
             let dates = format!("{} UNION ALL {}", first_of("past_day"), first_of("recent_row"));

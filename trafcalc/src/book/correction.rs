@@ -1,4 +1,4 @@
-//! Corrections: what a person says was counted wrongly. They are beside what was measured, which nobody changes.
+//! Corrections that a person makes to what was counted. They are stored beside the measured bytes, which never change.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use super::reader::Reader;
 /// A correction, before it is in the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCorrection {
-    /// Whose bytes: an account of a user, with neither unit nor program, and with a class where its bytes have one.
+    /// An account of a user, with neither unit nor program, and with a class if its bytes have one.
     pub account: AccountKey,
     /// The day that was counted wrongly.
     pub date: Date,
@@ -23,13 +23,13 @@ pub struct NewCorrection {
     pub change: Change,
     /// Why.
     pub reason: String,
-    /// Who says so, by number.
+    /// The uid of the person who makes it.
     pub by_uid: u32,
     /// When.
     pub made: SystemTime,
 }
 
-/// By how much figures change, in bytes: less than 0 where too much was counted.
+/// By how much figures change, in bytes; negative if too much was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// What was sent.
@@ -49,11 +49,11 @@ pub struct Correction {
     pub by_uid: u32,
     /// The day that was counted wrongly.
     pub date: Date,
-    /// The day that it counts on: another one where the month of `date` was closed.
+    /// The day under which it is booked; not `date` if the month of `date` was closed.
     pub booked: Date,
     /// The row of the account whose bytes it changes.
     pub account: i64,
-    /// Whose that is.
+    /// The key of that account.
     pub key: AccountKey,
     /// By how much.
     pub change: Change,
@@ -61,7 +61,7 @@ pub struct Correction {
     pub reason: String,
 }
 
-/// What a user's accounts of one class, or of none, moved on a day, with all corrections that are of it.
+/// What a user's accounts of one class, or of none, moved on a day, including all corrections of that day.
 fn of_day(book: &Connection, user: &AccountKey, date: Date) -> rusqlite::Result<Change> {
     book.query_row(
         "SELECT ifnull(sum(sent), 0), ifnull(sum(received), 0) FROM (
@@ -74,7 +74,7 @@ fn of_day(book: &Connection, user: &AccountKey, date: Date) -> rusqlite::Result<
 }
 
 impl Change {
-    /// Whether a day that has `counted` does not have what this takes away.
+    /// Whether this takes away more than a day with `counted` has.
     #[must_use]
     pub fn is_too_much(self, counted: Self) -> bool {
         let lacks = |change: i64, counted: i64| change < 0 && counted.saturating_add(change) < 0;
@@ -82,8 +82,8 @@ impl Change {
     }
 }
 
-/// Notes a correction; gives its number, and the day that it counts on; nothing if it would take away more than there is. The caller
-/// ends the transaction.
+/// Notes a correction; returns its number and the day under which it is booked, or `None` if it would take away more
+/// than there is. The caller ends the transaction.
 pub(super) fn put(book: &Connection, new: &NewCorrection) -> rusqlite::Result<Option<(i64, Date)>> {
     if new.change.is_too_much(of_day(book, &new.account, new.date)?) {
         return Ok(None);
@@ -108,7 +108,7 @@ pub(super) fn put(book: &Connection, new: &NewCorrection) -> rusqlite::Result<Op
     Ok(Some((book.last_insert_rowid(), booked)))
 }
 
-/// Those that count on these days, in the order in which they were made.
+/// The corrections booked under these days, in the order in which they were made.
 pub(super) fn within(book: &Connection, booked: &Range<Date>) -> rusqlite::Result<Vec<Correction>> {
     let date = |text: String| text.parse().unwrap_or(Date::MIN);
     book.prepare_cached(
@@ -133,7 +133,7 @@ pub(super) fn within(book: &Connection, booked: &Range<Date>) -> rusqlite::Resul
 }
 
 impl Reader {
-    /// The corrections that count on these days, in the order in which they were made.
+    /// The corrections booked under these days, in the order in which they were made.
     pub fn corrections(&self, booked: &Range<Date>) -> Result<Vec<Correction>, BookError> {
         self.ask(|book| within(book, booked))
     }
@@ -147,7 +147,7 @@ impl Reader {
         self.list(&sql, |row| row.get(0))
     }
 
-    /// What a user's accounts of one class, or of none, moved on a day, with all corrections that are of it.
+    /// What a user's accounts of one class, or of none, moved on a day, including all corrections of that day.
     pub fn of_day(&self, user: &AccountKey, date: Date) -> Result<Change, BookError> {
         self.ask(|book| of_day(book, user, date))
     }

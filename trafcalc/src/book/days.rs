@@ -1,4 +1,4 @@
-//! What the book has of this day and this month, for those who look at a running service.
+//! The book's sums of today and of this month, for clients of a running service.
 
 use jiff::civil::Date;
 
@@ -19,14 +19,14 @@ pub struct OfDays {
 /// What accounts moved within some days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Days {
-    /// The last report that is in it: epoch and number. Nothing if there was none yet.
+    /// The last report in these sums, epoch and number; `None` if there is none yet.
     pub last: Option<(u64, u64)>,
     /// Each account that has rows of these days.
     pub accounts: Vec<(AccountKey, OfDays)>,
 }
 
 impl Reader {
-    /// What accounts moved from the `first` day to the `last` one. Days are those of the zone of the life that wrote them.
+    /// What accounts moved from day `first` to day `last`. Days are those of the zone of the epoch that wrote them.
     pub fn days(&self, first: Date, last: Date) -> Result<Days, BookError> {
         let sql = format!(
             "SELECT kind, uid, user, program, unit, class, sum(iif(date = '{last}', sent, 0)), \

@@ -1,5 +1,5 @@
-//! What a book says against its own figures: reports whose bytes are not in the rows of the time they moved in, and what their
-//! service could not count. As far back as it has single reports.
+//! Known weaknesses of the book's figures: bytes booked under another time than they moved at, and what the service
+//! could not count. It reaches back as far as the book has single reports.
 
 use std::ops::Range;
 
@@ -8,46 +8,46 @@ use super::error::BookError;
 use super::opened::STOPPED;
 use super::reader::Reader;
 
-/// Bytes that are in other five minutes than they moved in.
+/// Bytes in other five minutes than they moved in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Late {
     /// When they moved, in seconds since 1970.
     pub moved: Range<i64>,
-    /// The beginning of the five minutes that they are in.
+    /// The beginning of the five minutes they are booked in.
     pub row_s: i64,
-    /// How that came.
+    /// The cause.
     pub why: Delay,
 }
 
 /// Why bytes were counted or booked late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delay {
-    /// No service ran, and programs in the kernel counted on.
+    /// No service ran, but the programs in the kernel went on counting.
     Kept,
-    /// The service was stopped, and its successor had open connections tell what they had moved meanwhile.
+    /// The service was stopped; the next one counted what open connections had moved meanwhile.
     Stopped,
-    /// One report had all of them: the book could not be written for longer than others could wait.
+    /// The book could not be written for so long that waiting reports were merged into one.
     Merged,
 }
 
-/// A report that comes a moment late is a little longer than a row.
+/// The longest normal report: a row's length, and a second because a report may come slightly late.
 const LONG_US: i64 = (FINE_S + 1) * 1_000_000;
 
-/// A report, and how it follows on the one before.
+/// A report and how it follows the one before.
 struct Told {
     start_us: i64,
     end_us: i64,
     before_us: i64,
-    /// Whether it is the first of a life that began later than the one before had ended.
+    /// Whether it is the first report of an epoch, and began later than the last report of the epoch before had ended.
     is_behind_hole: bool,
-    /// Whether that time is a gap.
+    /// Whether that time is noted as a gap.
     is_gap: bool,
-    /// Whether open connections may have told of the gap.
+    /// Whether open connections may have shown what moved in the gap.
     may_tell: bool,
 }
 
 impl Told {
-    /// The five minutes that it is booked in: those of its middle.
+    /// The five minutes it is booked in: those of its middle.
     fn row_s(&self) -> i64 {
         let middle_us = self.end_us - (self.end_us - self.start_us).max(0) / 2;
         middle_us.saturating_sub(1).div_euclid(1_000_000).div_euclid(FINE_S) * FINE_S
@@ -60,7 +60,7 @@ impl Told {
             row_s,
             why,
         };
-        // What moved in the same five minutes is where it belongs.
+        // Bytes that moved in the same five minutes are in the right row.
         let is_before = self.is_behind_hole && self.before_us < row_s.saturating_mul(1_000_000);
         let why = match (self.is_gap, self.may_tell) {
             (false, _) => Some(Delay::Kept),
@@ -81,11 +81,12 @@ impl Late {
 }
 
 impl Reader {
-    /// What moved in `period` and is in other five minutes, or is in those of it and moved before; in order.
+    /// Bytes that moved in `period` but are booked in other five minutes, and bytes booked in five minutes of `period`
+    /// that moved before; in order.
     ///
-    /// Between two reports of one life nothing can be missing: each begins where the former ended, by a clock that is never set.
-    /// Where their wall times say otherwise, that clock was set or the host slept. Of what a closed month had no room for
-    /// [`Reader::moved_on`] tells.
+    /// Nothing can be missing between two reports of one epoch: each begins where the former ended, by a monotonic
+    /// clock. If their wall times disagree, the clock was set or the host slept. Bytes that a closed month had no room
+    /// for are in [`Reader::moved_on`].
     pub fn late(&self, period: &Range<i64>) -> Result<Vec<Late>, BookError> {
         let between = "gap.from_us < told.start_us AND gap.to_us > told.before_us";
         let sql = format!(
@@ -110,11 +111,13 @@ impl Reader {
         Ok(told.iter().flat_map(Told::late).filter(|late| late.concerns(period)).collect())
     }
 
-    /// By how much each number of health grew in `period`, by its name in reports, as far as it did.
+    /// By how much each health counter grew in `period`, by its name in reports. Counters that did not grow are left
+    /// out.
     pub fn health(&self, period: &Range<i64>) -> Result<Vec<(String, u64)>, BookError> {
         let micros = |second: i64| second.saturating_mul(1_000_000);
         let (from, to) = (micros(period.start), micros(period.end));
-        // Numbers are since the start of each life: its last report of the period has them, less those of the last one before.
+        // Counters start at 0 in each epoch. Its growth is the value in its last report of the period less that in its
+        // last report before the period.
         let sql = format!(
             "WITH told(epoch, seq, sign) AS (
                  SELECT epoch, max(seq), 1 FROM report WHERE end_us > {from} AND start_us < {to} GROUP BY epoch

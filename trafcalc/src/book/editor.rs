@@ -1,5 +1,5 @@
-//! The book for a person who adds to it, beside the service that writes it, or without one. Each change is one short transaction, so the
-//! service waits for milliseconds at most; what takes long is read before it.
+//! Changes that a person makes to the book, with or without a running service. Each change is one short transaction, so
+//! the service waits for milliseconds at most; anything that takes long is read before the transaction.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ use super::reader::Reader;
 use super::schema::{self, MIGRATIONS};
 use super::{database_error, transact};
 
-/// How long a person waits for the service, which writes each report at once.
+/// How long to wait for the service, which writes each report in one short transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a month is read again because something was added to it meanwhile. Nothing moves in it any more.
+/// How often the rows of a month are read again because they changed meanwhile. No traffic moves in it any more.
 const MAX_TRIES: u32 = 5;
 
-/// A book, open to be added to.
+/// A book, open for changes.
 pub struct Editor {
     path: PathBuf,
     connection: Connection,
 }
 
 impl Editor {
-    /// Opens the book, which has to be there and of this version.
+    /// Opens the book, which must exist and have this version's schema.
     pub fn open(path: &Path) -> Result<Self, BookError> {
-        // What is no book is told as those are told who read it.
+        // A file that is no book gives the same errors as for readers.
         let version = Reader::open(path)?.number("PRAGMA user_version")?;
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         if version != known {
@@ -50,7 +50,8 @@ impl Editor {
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    /// Notes a correction; gives its number, and the day that it counts on.
+    /// Notes a correction; returns its number and the day under which it is booked, or `None` if it would take away
+    /// more than there is.
     pub fn correct(&mut self, new: &NewCorrection) -> Result<Option<(i64, Date)>, BookError> {
         let done = transact(&mut self.connection, |book| correction::put(book, new));
         done.map_err(|source| database_error(&self.path, "noting a correction", source))
@@ -61,7 +62,8 @@ impl Editor {
         Importing { editor: self, import, run: Run::default() }
     }
 
-    /// Closes these days, in which nothing moves any more, under the name of their month; gives nothing if one of them is closed already.
+    /// Closes these days, in which nothing moves any more, under the name of their month; returns `None` if one of them
+    /// is closed already.
     pub fn close(
         &mut self,
         month: &str,
@@ -75,7 +77,7 @@ impl Editor {
     }
 }
 
-/// A log that is booked piece by piece.
+/// An import of one log, in several calls.
 pub struct Importing<'a> {
     editor: &'a mut Editor,
     import: &'a Import<'a>,
@@ -83,7 +85,7 @@ pub struct Importing<'a> {
 }
 
 impl Importing<'_> {
-    /// Books the next reports of the log, all of them or none; adds to `all` what became of them.
+    /// Books the next reports of the log, all of them or none, and adds the result to `all`.
     pub fn book(&mut self, reports: &[LoggedReport], all: &mut Imported) -> Result<(), BookError> {
         let (import, run) = (self.import, &mut self.run);
         let done = transact(&mut self.editor.connection, |book| import::import(book, import, run, reports));
@@ -110,7 +112,8 @@ fn close(
             return Ok(None);
         }
         if is_last || closing::glance(&transaction, dates)? == seen {
-            // Where something was added each time, nobody adds to it now.
+            // After as many changes as tries, the rows are read within the write transaction, which keeps others from
+            // adding.
             let rows = if is_last { closing::rows(&transaction, dates, name, None)? } else { rows };
             let closed = closing::close(&transaction, (month, dates), (name, zone), rows, by)?;
             transaction.commit()?;

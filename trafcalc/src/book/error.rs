@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
-/// What could not be done with the book. After any of these the book can be used as before: nothing of what failed is
-/// in it.
+/// What could not be done with the book. After any of these errors the book can be used as before: nothing of the
+/// failed operation is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum BookError {
     /// Another service writes it.
@@ -33,7 +33,7 @@ pub enum BookError {
         /// The last schema this program knows.
         known: i64,
     },
-    /// It was made by a former version of this program, and is to be added to.
+    /// It was made by a former version of this program, and a change to it was asked for.
     #[error(
         "the book {} has schema {found}, and this trafcalc writes schema {known}; start trafcalc run with this book to \
          upgrade it",
@@ -47,7 +47,8 @@ pub enum BookError {
         /// The schema of this program.
         known: i64,
     },
-    /// It has the number of a schema of this program, and other tables: builds before the first release gave one number to several.
+    /// Its schema version is known, but its tables are others: builds before the first release gave one number to
+    /// several schemas.
     #[error(
         "the book {} has other tables than this trafcalc ({what}): a build before the first release made it; rename it with its -wal \
          and -shm files and trafcalc run begins another, or name another with --book",
@@ -56,10 +57,10 @@ pub enum BookError {
     OtherLayout {
         /// The book.
         path: PathBuf,
-        /// The first table, index or view that is another one.
+        /// The first table, index or view that differs.
         what: String,
     },
-    /// It is a sound database, but of something else: most likely the path is wrong. It is left alone.
+    /// It is a sound database of another program: most likely the path is wrong. It is left alone.
     #[error("{} is a database of another program, not a book; give the book another path with --book", path.display())]
     Foreign {
         /// What was taken for the book.
@@ -71,13 +72,13 @@ pub enum BookError {
         /// The book.
         path: PathBuf,
     },
-    /// It is a file of something else. One that is to be written is set aside instead.
+    /// The file is no database. A reader reports this error; the service sets such a file aside instead.
     #[error("{} is no book, and not even a database; name the book with --book", path.display())]
     NoDatabase {
         /// What was taken for the book.
         path: PathBuf,
     },
-    /// Who only reads it came upon a place in it that is not what was written.
+    /// A reader found a part of the book that is damaged.
     #[error("the book {} is damaged and cannot answer this: {source}", path.display())]
     Damaged {
         /// The book.
@@ -85,7 +86,7 @@ pub enum BookError {
         /// What `SQLite` said.
         source: rusqlite::Error,
     },
-    /// The files that readers and the writer share are not there, and cannot be made.
+    /// The `-wal` and `-shm` files are missing, and this user cannot create them.
     #[error(
         "the book {} cannot be read without its -wal and -shm files, and this user may not create them in its folder; \
          trafcalc run leaves them there; or copy all files of the book to a folder of this user",
@@ -95,7 +96,7 @@ pub enum BookError {
         /// The book.
         path: PathBuf,
     },
-    /// A report was told of by a sink that [`Opening`](super::Opening) did not name.
+    /// A sink that [`Opening`](super::Opening) did not name reported what it has written.
     #[error("the book {} was opened without a sink \"{sink}\"", path.display())]
     UnknownSink {
         /// The book.
@@ -125,20 +126,20 @@ pub enum BookError {
     },
 }
 
-/// What is wrong, as far as it decides what to do about it.
+/// The kind of an error, as far as it decides what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// No room: goes away when somebody makes some.
+    /// No room on the disk; retrying helps once there is some.
     DiskFull,
     /// The disk or file may not be written.
     ReadOnly,
-    /// Another process has it: a second service, or somebody who writes into it by hand.
+    /// Another process holds it: a second service, or a person who writes to it by hand.
     Locked,
-    /// What is on the disk is not what was written. Drop the book and open it again: that sets it aside.
+    /// The content is damaged. Drop the book and open it again: that sets it aside.
     Corrupt,
-    /// The disk does not do what it is asked.
+    /// The disk reports input/output errors.
     BrokenDisk,
-    /// The book is of a newer version or of another program: a matter of configuration.
+    /// The book is of a newer version or of another program; the configuration has to be changed.
     NotOurs,
     /// Anything else.
     Other,
@@ -165,7 +166,7 @@ impl fmt::Display for Trouble {
 }
 
 impl BookError {
-    /// What is wrong.
+    /// The kind of this error.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         match self {
@@ -191,7 +192,7 @@ fn of_file(error: &io::Error) -> Trouble {
     }
 }
 
-/// What an error of `SQLite` means.
+/// The kind of an error of `SQLite`.
 pub(super) fn of_database(error: &rusqlite::Error) -> Trouble {
     // Growing the `-shm` file has no code of its own for a full disk.
     if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE) {
@@ -207,7 +208,7 @@ pub(super) fn of_database(error: &rusqlite::Error) -> Trouble {
     }
 }
 
-/// What would help, where `SQLite` does not say.
+/// A hint where `SQLite`'s message gives none.
 fn hint(error: &rusqlite::Error) -> &'static str {
     match of_database(error) {
         Trouble::Locked => "; another process is writing into it",

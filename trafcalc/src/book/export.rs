@@ -1,4 +1,4 @@
-//! What is new in a book since a report, for those who keep a copy of it elsewhere.
+//! What a book has gained since a report, for programs that keep a copy of it elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -13,25 +13,25 @@ use super::error::BookError;
 use super::reader::{Reader, Tier};
 use crate::capture::Bytes;
 
-/// A report, without the accounts of it: the book has these by five minutes.
+/// A report without its accounts, which the book keeps in five-minute rows only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookedReport {
-    /// The life it was counted in.
+    /// The epoch it was counted in.
     pub epoch: i64,
-    /// Its number in that.
+    /// Its sequence number.
     pub seq: u64,
     /// When it began.
     pub start: SystemTime,
     /// When it ended.
     pub end: SystemTime,
-    /// What moved, by all accounts.
+    /// What moved, summed over all accounts.
     pub bytes: Bytes,
     /// What could not be counted, as JSON.
     pub health: String,
 }
 
 impl BookedReport {
-    /// The beginning of the five minutes in which its middle lies, in seconds since 1970.
+    /// The beginning of the five minutes that contain its middle, in seconds since 1970.
     #[must_use]
     pub fn row_s(&self) -> i64 {
         let length = self.end.duration_since(self.start).unwrap_or_default();
@@ -41,14 +41,14 @@ impl BookedReport {
 }
 
 impl Reader {
-    /// The first report that the book still has as one, by life and number.
+    /// Epoch and number of the oldest report whose own row the book still has.
     pub fn first_report(&self) -> Result<Option<(i64, i64)>, BookError> {
         let first = self
             .list("SELECT epoch, seq FROM report ORDER BY epoch, seq LIMIT 1", |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(first.first().copied())
     }
 
-    /// Gives `each` the reports behind the one with this life and number, in order, until it breaks.
+    /// Calls `each` with the reports after the given epoch and number, in order, until it breaks.
     pub fn reports_after<B>(
         &self,
         after: (i64, i64),
@@ -77,8 +77,8 @@ impl Reader {
         })
     }
 
-    /// Gives `each` the rows of five minutes from `from_s` on, in order, with the numbers of their accounts and whose these are,
-    /// until it breaks.
+    /// Calls `each` with the five-minute rows from `from_s` on, in order, with the account's number and key, until it
+    /// breaks.
     pub fn fine_rows<B>(
         &self,
         from_s: i64,
@@ -93,7 +93,7 @@ impl Reader {
                 }
             }
         };
-        // The latest five minutes may be in two rows, of which the sum counts.
+        // The current five minutes may be in two rows, which are summed.
         let (mut slot_s, mut slot) = (from_s, BTreeMap::<i64, Bytes>::new());
         self.rows(Tier::Fine, &(from_s..i64::MAX), &TimeZone::UTC, |start_s, account, bytes| {
             if start_s != slot_s {

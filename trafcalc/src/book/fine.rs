@@ -1,7 +1,8 @@
-//! Rows of five minutes: one row has all accounts that moved something in them. A month of 1,000 accounts would be nine million rows
-//! of one account each, and `SQLite` takes 0.1 µs to step to a row.
+//! Five-minute rows: one row has all accounts that moved something. With a row for each account, a month of 1,000
+//! accounts would have nine million rows, and `SQLite` takes 0.1 µs to step to a row.
 //!
-//! The accounts are JSON, `[[ACCOUNT,SENT,RECEIVED],…]` in the order of their numbers, so that the view `fine` can list them.
+//! The accounts are JSON, `[[ACCOUNT,SENT,RECEIVED],…]` ordered by account number, so that the view `fine` can list
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, ffi, params};
 
 use super::recent::Moved;
 
-/// Adds what moved in the five minutes that begin at `start_s`: each account once, in the order of their numbers.
+/// Adds to the five minutes that begin at `start_s`. `moved` has each account once, ordered by number.
 pub(super) fn add(book: &Connection, start_s: i64, moved: &[Moved]) -> rusqlite::Result<()> {
     if moved.is_empty() {
         return Ok(());
@@ -29,7 +30,7 @@ pub(super) fn add(book: &Connection, start_s: i64, moved: &[Moved]) -> rusqlite:
     book.prepare_cached("INSERT OR REPLACE INTO past_fine VALUES(?1, ?2)")?.execute(params![start_s, text]).map(drop)
 }
 
-/// Gives `each` the accounts of the row that begins at `start_s`, in order: number, sent, received.
+/// Calls `each` with the accounts of the row that begins at `start_s`, in order: number, sent, received.
 pub(super) fn read(start_s: i64, accounts: ValueRef<'_>, each: impl FnMut(i64, i64, i64)) -> rusqlite::Result<()> {
     decode(accounts.as_bytes()?, each).ok_or_else(|| {
         let what = format!("the accounts of the five minutes at {start_s} are not what was written");
@@ -37,7 +38,7 @@ pub(super) fn read(start_s: i64, accounts: ValueRef<'_>, each: impl FnMut(i64, i
     })
 }
 
-/// Reads all rows; an error is `SQLITE_CORRUPT` where one is not what was written. `SQLite` itself does not know what they should be.
+/// Reads all rows; fails with `SQLITE_CORRUPT` if one is not in the written format, which `SQLite` itself cannot check.
 /// 10 million figures take less than half a second.
 pub(super) fn check(book: &Connection) -> rusqlite::Result<()> {
     let mut ask = book.prepare("SELECT start_s, accounts FROM past_fine")?;
@@ -48,7 +49,7 @@ pub(super) fn check(book: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The sums of two lists. What does not fit stops at the greatest number.
+/// The sums of two lists, saturating.
 fn both(one: &[Moved], other: &[Moved]) -> Vec<Moved> {
     let mut sums: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
     for (account, sent, received) in one.iter().chain(other) {
@@ -62,14 +63,14 @@ fn encode(moved: &[Moved]) -> String {
     let mut text = String::with_capacity(24 * moved.len() + 2);
     for (account, sent, received) in moved {
         let separator = if text.is_empty() { '[' } else { ',' };
-        // A string takes all that is written into it.
+        // Writing to a string does not fail.
         let _ = write!(text, "{separator}[{account},{sent},{received}]");
     }
     text.push(']');
     text
 }
 
-/// Reads what [`encode`] wrote, and nothing else: no blanks, no other order.
+/// Parses exactly the format of [`encode`]: no blanks, no other order.
 fn decode(text: &[u8], mut each: impl FnMut(i64, i64, i64)) -> Option<()> {
     let mut rest = text;
     let mut begin = b'[';
@@ -84,10 +85,10 @@ fn decode(text: &[u8], mut each: impl FnMut(i64, i64, i64)) -> Option<()> {
     Some(())
 }
 
-/// Takes a number that is not negative, and the byte `end` behind it, from the beginning of `text`.
+/// Takes a nonnegative number and the byte `end` after it from the beginning of `text`.
 fn number(text: &mut &[u8], end: u8) -> Option<i64> {
     let (mut value, mut length) = (0_i64, 0);
-    // Eight bytes at once, while there are as many: three times as fast as one by one.
+    // Eight bytes at once, as long as there are eight: three times as fast as one by one.
     while let Some(bytes) = text[length..].first_chunk() {
         let (digits, count) = leading_digits(u64::from_le_bytes(*bytes));
         value = value.checked_mul(POWERS[count])?.checked_add(digits)?;
@@ -105,20 +106,20 @@ fn number(text: &mut &[u8], end: u8) -> Option<i64> {
     (length > 0).then_some(value)
 }
 
-/// 10 to the power of the place.
+/// 10 to the power of the index.
 const POWERS: [i64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// The value of the digits that eight bytes of text begin with, and how many these are. The first byte is the lowest of `bytes`.
-/// <https://kholdstare.github.io/technical/2020/05/26/faster-integer-parsing.html> has the arithmetic.
+/// The value and the count of the digits at the beginning of eight bytes of text. The first byte is the lowest of
+/// `bytes`. <https://kholdstare.github.io/technical/2020/05/26/faster-integer-parsing.html> explains the arithmetic.
 fn leading_digits(bytes: u64) -> (i64, usize) {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    /// A byte above 9 becomes one above 127. It may carry, but only into bytes behind it.
+    /// Makes a byte above 9 one above 127. It may carry, but only into later bytes.
     const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let digits = bytes ^ ZEROS;
     let other = (digits.wrapping_add(ABOVE_NINE) | digits) & HIGH_BITS;
     let bits = other.trailing_zeros() / 8 * 8;
-    // Zeros in front of the digits take the places of the bytes behind them.
+    // Shifting in leading zeros pushes the later bytes out.
     let digits = digits.checked_shl(64 - bits).unwrap_or(0);
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(100).wrapping_add((pairs >> 16) & 0x00ff_00ff_00ff_00ff);

@@ -1,4 +1,4 @@
-//! Reports of a log become rows of the book: those of a time before it was begun, each once.
+//! Imports reports from a log, of the time before the book was begun, each once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,12 +14,12 @@ use super::error::BookError;
 use super::reader::Reader;
 use super::{FINE_KEPT, HOURS_KEPT, closing, fine};
 
-/// A report as a log has it.
+/// A report as it is in a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedReport {
-    /// The life it was counted in.
+    /// The epoch it was counted in.
     pub epoch: i64,
-    /// Its number in that.
+    /// Its sequence number.
     pub seq: u64,
     /// When it began.
     pub start: SystemTime,
@@ -32,22 +32,22 @@ pub struct LoggedReport {
 /// What became of the reports of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// How many are history now.
+    /// How many were imported.
     pub reports: u64,
-    /// What moved in these, sent and received.
+    /// What moved in them, sent and received.
     pub bytes: (u64, u64),
-    /// How many of these, in both directions, are of users who have the number for a name.
+    /// How many of these bytes, both directions together, belong to users who have their number for a name.
     pub nameless_bytes: u64,
-    /// How many were history already.
+    /// How many had been imported before.
     pub known: u64,
-    /// How many are of the time since the book was begun, which it has itself.
+    /// How many are of the time since the book was begun, which the book has itself.
     pub own: u64,
     /// How many are of a closed month.
     pub closed: u64,
 }
 
 impl Imported {
-    /// Adds what became of further ones.
+    /// Adds the result of a further call.
     pub(super) fn add(&mut self, next: &Self) {
         let Self { reports, bytes: (sent, received), nameless_bytes, known, own, closed } = next;
         self.reports += reports;
@@ -59,18 +59,18 @@ impl Imported {
     }
 }
 
-/// Who imports, when, in which zone of days and hours.
+/// Who imports, when, and in which zone days and hours are.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     /// The zone.
     pub zone: &'a TimeZone,
-    /// By number.
+    /// The importing user's uid.
     pub by_uid: u32,
-    /// The present.
+    /// The present time.
     pub now: SystemTime,
 }
 
-/// A run of reports of one life that follow one another without a break.
+/// Reports of one epoch that follow one another without a break.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     id: i64,
@@ -79,10 +79,11 @@ pub(super) struct Run {
     end_us: i64,
 }
 
-/// Rows of a table: where, whose, what.
+/// Rows of a table: its time and account, sent and received.
 type Rows<K> = BTreeMap<(K, i64), (i64, i64)>;
 
-/// Books `reports`, in their order; the caller ends the transaction. `run` is how far the former ones of the same log went.
+/// Books `reports` in order; the caller ends the transaction. `run` says where the previous reports of the same log
+/// ended.
 pub(super) fn import(
     book: &Connection,
     import: &Import<'_>,
@@ -146,7 +147,7 @@ fn add<K: Ord>(rows: &mut Rows<K>, place: (K, i64), sent: i64, received: i64) {
     *row = (row.0.saturating_add(sent), row.1.saturating_add(received));
 }
 
-/// Books all accounts of five minutes at once.
+/// Writes all accounts of a five-minute row at once.
 fn put_fine(book: &Connection, rows: Rows<i64>) -> rusqlite::Result<()> {
     let rows: Vec<_> = rows.into_iter().collect();
     for row in rows.chunk_by(|one, next| one.0.0 == next.0.0) {
@@ -168,8 +169,9 @@ fn put<K: rusqlite::ToSql>(book: &Connection, table: &str, rows: Rows<K>) -> rus
     Ok(())
 }
 
-/// Notes that a report is history now. It extends the run of the last one if it starts where that one ended; otherwise reports between the
-/// two may be missing in this log, and a new run begins. Numbers alone cannot tell, because a log skips those of cuts of the book.
+/// Notes that a report was imported. It extends the current run if it starts where that run ended. Otherwise reports
+/// between the two may be missing in this log, and a new run begins. Sequence numbers alone cannot show this, because a
+/// log skips the numbers of cuts that only the book has.
 fn note(book: &Connection, import: &Import<'_>, run: &mut Run, report: &LoggedReport) -> rusqlite::Result<()> {
     let (seq, from_us, to_us) = (number(report.seq), micros(report.start), micros(report.end));
     let follows = from_us.abs_diff(run.end_us) <= MOMENT_US.unsigned_abs();
@@ -191,7 +193,7 @@ fn note(book: &Connection, import: &Import<'_>, run: &mut Run, report: &LoggedRe
 }
 
 impl Reader {
-    /// The times of which logs have told, in seconds since 1970, in order.
+    /// The times that imported logs cover, in seconds since 1970, in order.
     pub fn imported(&self) -> Result<Vec<Range<i64>>, BookError> {
         self.list("SELECT from_us, to_us FROM imported ORDER BY from_us, to_us", |row| {
             let (from_us, to_us): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -199,7 +201,7 @@ impl Reader {
         })
     }
 
-    /// The times between logs that were imported, and between the last of them and the beginning of the book, of which none told.
+    /// The times that no imported log covers: between logs, and between the last one and the beginning of the book.
     pub(super) fn between_logs(&self, period: &Range<i64>) -> Result<Vec<Gap>, BookError> {
         let begun_us = self.number("SELECT value FROM meta WHERE key = 'begun_us'")?;
         let logs = self.list("SELECT from_us, to_us FROM imported ORDER BY from_us, to_us", |row| {
@@ -208,7 +210,7 @@ impl Reader {
         let mut gaps = Vec::new();
         let mut until_us = logs.first().map_or(begun_us, |log| log.0);
         for (from_us, to_us) in logs.into_iter().chain([(begun_us, begun_us)]) {
-            // Lengths of periods have milliseconds.
+            // Logs give the length of a period in milliseconds.
             if from_us > until_us.saturating_add(MOMENT_US)
                 && until_us < period.end.saturating_mul(1_000_000)
                 && from_us > period.start.saturating_mul(1_000_000)
@@ -222,5 +224,5 @@ impl Reader {
     }
 }
 
-/// Between two times that are this close nothing is missing.
+/// Times this close together have nothing missing between them.
 const MOMENT_US: i64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! Reports that came for a month when it was closed, and are in a later one.
+//! Reports of a month that was closed before they came. They are booked in a later month.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use super::borders::{micros, rows_before};
 use super::error::BookError;
 use super::reader::Reader;
 
-/// Notes that a report is booked at another time than it is of.
+/// Notes that a report is booked under another time than it is of.
 pub(super) fn note(
     book: &Connection,
     (epoch, seq): (i64, i64),
@@ -25,21 +25,21 @@ pub(super) fn note(
         .map(drop)
 }
 
-/// Bytes of a closed month that are in a later one.
+/// Bytes of a closed month that are booked in a later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedOn {
     /// When they moved, in seconds since 1970.
     pub moved: Range<i64>,
-    /// The beginning of the five minutes that they are in.
+    /// The beginning of the five minutes they are booked in.
     pub row_s: i64,
-    /// How many.
+    /// How many were sent.
     pub sent: u64,
-    /// How many.
+    /// How many were received.
     pub received: u64,
 }
 
 impl Reader {
-    /// What moved in `period` and is in a later month, or is in a month of it and moved before.
+    /// Bytes that moved in `period` but are booked in a later month, and bytes booked in `period` that moved before.
     pub fn moved_on(&self, period: &Range<i64>) -> Result<Vec<MovedOn>, BookError> {
         let micros = |second: i64| second.saturating_mul(1_000_000);
         let (from, to, from_us, to_us) = (period.start, period.end, micros(period.start), micros(period.end));

@@ -1,17 +1,17 @@
-//! The accounts on disk: what was counted, for ever, whatever happens to the service. One thread writes it ([`Book`]);
-//! whoever may read its files does so as a [`Reader`].
+//! The accounts on disk: the permanent record of what was counted. One thread writes it ([`Book`]); any process that
+//! may read its files opens it as a [`Reader`].
 //!
-//! Each report is one transaction, with the kernel's counters that it was taken from and what sinks have to tell of it,
-//! so after a kill at any moment all of it is there, or nothing. The only place that knows `SQLite`; it must never know
-//! where bytes come from, ask for a name, or read a clock.
+//! Each report is one transaction. It holds the report's bytes, the kernel counters they were taken from
+//! (`Batch::baseline`), and the records that sinks still have to write (the outbox), so after a kill at any moment
+//! either all of it is there or nothing. This module alone knows `SQLite`. It must never know where bytes come from,
+//! ask for a name, or read a clock.
 //!
-//! The book comes before the log: one transaction has the bytes of a report, the kernel's counters that they were taken from
-//! (`Batch::baseline`), and the records that are still to be written to the log (the outbox). What a log has written is noted with the
-//! next transaction, together with its file and length, so the next process finds out from the log itself which reports of the outbox
-//! are there already (`LogFile::resume`). A row of the book that ends between two reports cuts the book alone (`Event::Border`). Such a
-//! cut has a number of its own, so numbers in the log may skip one. A gap is written with the first that is booked, even if that is such
-//! a cut. The daemon tells the backend that its counters are reported only when all that it handed out is booked: by that the backend
-//! gives up what former programs had counted.
+//! The book is written before the log. What the log has written is noted in the next transaction, together with the
+//! log's file and length, so after a restart the log itself shows which reports of the outbox it already has
+//! (`LogFile::resume`). When a row of the book ends between two reports, only the book is cut (`Event::Border`). Such a
+//! cut has its own sequence number, so numbers in the log may skip one. A gap is written with the first commit after
+//! it, even if that is such a cut. The daemon confirms counters to the backend only when everything it handed out is
+//! booked; the backend then gives up what former programs had counted.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -71,15 +71,15 @@ pub use schema::{Check, SetAside, require_free};
 use accounts::Accounts;
 use error::of_database;
 
-/// How long rows of five minutes, single reports, and what a sink has not told are kept.
+/// How long five-minute rows, single reports, and records that a sink has not written are kept.
 pub const FINE_KEPT: Duration = Duration::from_hours(35 * 24);
-/// How long rows of hours are kept.
+/// How long hourly rows are kept.
 pub const HOURS_KEPT: Duration = Duration::from_hours(3 * 366 * 24);
-/// Most that one call of [`Book::trim`] removes of each: this much time. So no call takes long, and a clock that is
-/// wrong for an hour does not cost all of it.
+/// The most that one call of [`Book::trim`] removes from each table, as a span of time. It bounds the length of a call,
+/// and an hour with a wrong clock does not cost everything.
 const TRIMMED_AT_ONCE_S: i64 = 24 * 3600;
 
-/// The book, open. One process at a time has it.
+/// An open book. One process at a time holds it.
 pub struct Book {
     path: PathBuf,
     connection: Connection,
@@ -89,42 +89,42 @@ pub struct Book {
     epoch: i64,
     accounts: Accounts,
     set_aside: Option<SetAside>,
-    /// Declared behind the connection, so that it is released after that is closed.
+    /// Declared after the connection, so that it is released after the connection is closed.
     _lock: crate::lock::Lock,
 }
 
-/// What is booked with a report beside it.
+/// What is booked together with a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Telling<'a> {
-    /// What sinks have to tell of it.
+    /// The records for the sinks.
     pub records: Option<&'a str>,
-    /// A further time that was not counted.
+    /// A further gap.
     pub gap: Option<&'a Gap>,
-    /// How far a sink has come.
+    /// A sink and how far it has written.
     pub told: Option<(&'a str, &'a Mark)>,
 }
 
 /// What [`Book::trim`] removed, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Rows of five minutes, each of all accounts.
+    /// Five-minute rows, each with all accounts.
     pub fine: usize,
-    /// Rows of hours.
+    /// Hourly rows.
     pub hours: usize,
     /// Single reports; their bytes stay.
     pub reports: usize,
-    /// Reports that a sink had still to tell, and will not any more.
+    /// Reports that were removed before a sink had written them.
     pub untold: usize,
 }
 
 impl Book {
-    /// Opens or makes the book and begins a new epoch in it. What is no sound book is set aside, never overwritten, and
-    /// [`Opened`] tells so; one of a newer version or of another program is an error.
+    /// Opens or creates the book and begins a new epoch in it. A damaged book is set aside, never overwritten, and
+    /// [`Opened`] says so. A book of a newer version or a database of another program is an error.
     pub fn open(opening: &Opening<'_>) -> Result<(Self, Opened), BookError> {
         Self::open_later(opening, opening.now)
     }
 
-    /// The same while the service runs. A book that is made begins at `first`, the start of the first report that is booked in it.
+    /// The same while the service runs. A new book begins at `first`, the start of the first report booked in it.
     pub fn open_later(opening: &Opening<'_>, first: SystemTime) -> Result<(Self, Opened), BookError> {
         let mut files = schema::open(opening.path, opening.now)?;
         let mut begun = opened::begin(&mut files, opening, first);
@@ -151,12 +151,14 @@ impl Book {
         Ok((book, opened))
     }
 
-    /// What reads through it, in another thread, if it is so large that this was not done when it was opened.
+    /// A check of the whole book, to be run in another thread, if the book was too large to be checked when it was
+    /// opened.
     pub fn unchecked(&self) -> Result<Option<Check>, BookError> {
         if self.is_checked { Ok(None) } else { Check::open(&self.path).map(Some) }
     }
 
-    /// Bytes of its `-wal` file. It grows as long as somebody reads in one transaction, and shrinks with the first report behind that.
+    /// The size of the `-wal` file in bytes. It grows while a reader holds a transaction open, and shrinks with the
+    /// first report after that.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
         std::fs::metadata(schema::beside(&self.path, "-wal")).map_or(0, |metadata| metadata.len())
@@ -164,43 +166,43 @@ impl Book {
 
     /// Closes the book and sets it aside, because of what [`Check`] found.
     pub fn put_aside(self, now: SystemTime, why: String) -> Result<SetAside, BookError> {
-        // The lock goes last, with `self`.
+        // `_lock` is dropped last, after the connection.
         let Self { path, connection, _lock, .. } = self;
         drop(connection);
         Ok(SetAside { path: schema::put_aside(&path, now)?, why })
     }
 
-    /// The number of this life of the service.
+    /// The number of this epoch.
     #[must_use]
     pub const fn epoch(&self) -> i64 {
         self.epoch
     }
 
-    /// Notes who counts in this epoch, how it is hooked in, and how it comes to look at connections.
+    /// Notes the backend of this epoch, its attach mode and its method.
     pub fn counts_with(&mut self, backend: &str, attach: Option<&str>, method: Option<&str>) -> Result<(), BookError> {
         let sql = "UPDATE epoch SET backend = ?2, attach = ?3, method = ?4 WHERE id = ?1";
         let noted = self.connection.execute(sql, rusqlite::params![self.epoch, backend, attach, method]).map(drop);
         noted.map_err(|source| database_error(&self.path, "noting who counts", source))
     }
 
-    /// What was in the place of this book, and is no book.
+    /// What was found in the place of this book and was not a sound book.
     #[must_use]
     pub const fn set_aside(&self) -> Option<&SetAside> {
         self.set_aside.as_ref()
     }
 
-    /// Books a report: all of it, or nothing. After an error the next one, with the bytes and rows of both, can work.
+    /// Books a report, all of it or nothing. After an error a later commit with the bytes and rows of both can succeed.
     pub fn commit(&mut self, commit: &Commit) -> Result<(), BookError> {
         self.commit_telling(commit, &Telling { records: commit.records.as_deref(), ..Telling::default() })
     }
 
-    /// The same with more in the same transaction, and with the records that are in `telling` instead of its own.
+    /// The same with the additions of `telling` in the same transaction. Its records replace those of `commit`.
     pub fn commit_telling(&mut self, commit: &Commit, telling: &Telling<'_>) -> Result<(), BookError> {
         let records = telling.records;
         self.commit_watching(commit, telling, None, |_| records.map(str::to_owned)).map(drop)
     }
 
-    /// The same with the records that `tell` makes of the steps of `quotas` that are reached; gives these records.
+    /// The same, with the records that `tell` makes from the quota steps reached. Returns these records.
     pub fn commit_watching(
         &mut self,
         commit: &Commit,
@@ -235,19 +237,20 @@ impl Book {
         done.map_err(|source| database_error(&self.path, "booking a report", source))
     }
 
-    /// What `sink` has still to tell, in order, at most `limit` reports. Nothing for a sink that [`Opening`] did not name.
+    /// The reports that `sink` has not written yet, in order, at most `limit`. Empty for a sink that [`Opening`] did
+    /// not name.
     pub fn outbox(&self, sink: &str, limit: usize) -> Result<Vec<Outgoing>, BookError> {
         let asked = outbox::outbox(&self.connection, sink, limit);
         asked.map_err(|source| database_error(&self.path, "reading what a sink has to tell", source))
     }
 
-    /// Whether `sink` has more than one report to tell.
+    /// Whether more than one report waits for `sink`.
     pub fn has_many(&self, sink: &str) -> Result<bool, BookError> {
         let asked = outbox::has_many(&self.connection, sink);
         asked.map_err(|source| database_error(&self.path, "reading what a sink has to tell", source))
     }
 
-    /// Notes that `sink` told everything up to `mark`. What every sink has told is removed.
+    /// Notes that `sink` has written everything up to `mark`. Removes what every sink has written.
     pub fn told(&mut self, sink: &str, mark: &Mark) -> Result<(), BookError> {
         match transact(&mut self.connection, |book| outbox::told(book, sink, mark)) {
             Ok(true) => Ok(()),
@@ -256,20 +259,21 @@ impl Book {
         }
     }
 
-    /// How far `sink` has come; nothing if it never told anything.
+    /// How far `sink` has written; `None` if it has written nothing yet.
     pub fn mark(&self, sink: &str) -> Result<Option<Mark>, BookError> {
         let asked = outbox::mark(&self.connection, sink);
         asked.map_err(|source| database_error(&self.path, "reading what a sink told", source))
     }
 
-    /// Removes what is kept for a time only, the oldest day of it. To be called now and then, at least every few hours.
+    /// Removes rows older than their retention time, at most the oldest day of them. To be called at least every few
+    /// hours.
     pub fn trim(&mut self, now: SystemTime) -> Result<Trimmed, BookError> {
         let trimmed = transact(&mut self.connection, |book| trim(book, now));
         trimmed.map_err(|source| database_error(&self.path, "removing old rows", source))
     }
 }
 
-/// Does all of `work`, or nothing.
+/// Does all of `work` in one transaction, or nothing.
 fn transact<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
@@ -293,7 +297,7 @@ fn trim(book: &Connection, now: SystemTime) -> rusqlite::Result<Trimmed> {
             "DELETE FROM past_hour WHERE start_s < min(?1, ?2 + (SELECT min(start_s) FROM past_hour))",
             hours_s,
         )?,
-        // The last one says how far the book goes.
+        // The last report stays: it says how far the book goes.
         reports: remove(
             "DELETE FROM report WHERE end_us < 1000000 * min(?1, ?2 + (SELECT min(end_us) / 1000000 FROM report)) \
              AND (epoch, seq) < (SELECT epoch, seq FROM report ORDER BY epoch DESC, seq DESC LIMIT 1)",

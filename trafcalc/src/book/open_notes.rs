@@ -1,11 +1,11 @@
-//! Where the connections stood that were open when the service ended. The next one goes on from there with those that are open
-//! still, if the host was not started since.
+//! The cursors of the connections that were open when the service ended. If the host has not rebooted since, the next
+//! service continues from there for those that are still open.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::capture::{Endpoints, FlowNote, OpenNotes, StreamNote};
 
-/// Keeps these, and forgets what a former report kept: its bytes have been counted since.
+/// Stores these and deletes those of a former report, whose bytes have been counted since.
 pub(super) fn put(book: &Connection, OpenNotes { streams, flows, scope }: &OpenNotes) -> rusqlite::Result<()> {
     book.prepare_cached("DELETE FROM stream")?.execute([])?;
     book.prepare_cached("DELETE FROM flow")?.execute([])?;

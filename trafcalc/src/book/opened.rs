@@ -1,4 +1,4 @@
-//! The beginning of a life of the service: what it brings to the book, and what it finds there.
+//! Begins an epoch: writes what the service brings to the book, and reads what the book knows.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -13,72 +13,73 @@ use super::schema::{Files, SetAside};
 use super::{open_notes, transact};
 use crate::capture::{Baseline, Bytes, OpenNotes};
 
-/// The cause of a gap behind a life that ended as it should.
+/// The cause of a gap after an epoch that ended cleanly.
 pub(super) const STOPPED: &str = "the service was stopped";
 
-/// The greatest number a column holds, at which sums stop.
+/// The greatest number that a column holds, at which sums saturate.
 const MOST: u64 = i64::MAX.cast_unsigned();
 
 /// Which book, and who opens it.
 #[derive(Clone, Debug)]
 pub struct Opening<'a> {
-    /// Where the book is. Its folder is made if it is missing.
+    /// Where the book is. Its folder is created if it is missing.
     pub path: &'a Path,
-    /// What hours and days are reckoned in.
+    /// The zone of hours and days.
     pub zone: TimeZone,
-    /// The day on which months of quotas begin, 1 to 28, and those of answers unless they ask for another.
+    /// The day on which months of quotas begin, 1 to 28, and months of answers unless a question names another day.
     pub billing_day: i8,
-    /// Of this boot of the host: the kernel's counters end with it.
+    /// The id of this boot; the kernel counters do not survive a reboot.
     pub boot_id: &'a str,
     /// The program's version.
     pub version: &'a str,
     /// The settings that decide what is counted.
     pub settings: &'a str,
-    /// Who will be told what is booked. One that was here before and is no more is forgotten.
+    /// The sinks that write what is booked. A sink that was here before and is missing now is forgotten.
     pub sinks: &'a [&'a str],
     /// The time by the wall clock.
     pub now: SystemTime,
 }
 
-/// What is in a book that was opened.
+/// What a book knows when it is opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
-    /// This life of the service. Greater than all before; where it can be, the time in milliseconds since 1970, so that a
-    /// book that was begun anew does not repeat the numbers of the former.
+    /// This epoch. Greater than all before; normally the time in milliseconds since 1970, so that a book begun anew
+    /// does not repeat the numbers of the former book.
     pub epoch: i64,
-    /// When the book was begun: totals are since then.
+    /// When the book was begun; totals count from then.
     pub begun: SystemTime,
-    /// What each account moved since then.
+    /// What each account moved since the book was begun.
     pub totals: Vec<(AccountKey, Bytes)>,
-    /// The name each user had when it was last known. Not of those of whom it is known that they have none.
+    /// The last known name of each user. A user known to have no name is left out.
     pub names: Vec<(u32, String)>,
-    /// The kernel's counters that were booked last.
+    /// The kernel counters that were booked last.
     pub baseline: Option<Baseline>,
     /// The last report in the book.
     pub last: Option<Last>,
-    /// Where the connections stood that were open then, if the service ended with it and the host was not started since.
+    /// The cursors of connections that were open at the last report, if the service ended with it and the host has not
+    /// rebooted.
     pub open: OpenNotes,
-    /// What was in the place of the book and is none.
+    /// What was found in the place of the book and was not a sound book.
     pub set_aside: Option<SetAside>,
 }
 
 /// The last report in a book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// The life it was counted in.
+    /// The epoch it was counted in.
     pub epoch: i64,
-    /// Its number in that life.
+    /// Its sequence number.
     pub seq: u64,
     /// When it ended.
     pub end: SystemTime,
-    /// Whether it was counted since the host was started last.
+    /// Whether it was counted since the last boot.
     pub is_of_this_boot: bool,
-    /// Whether that life ended with it.
+    /// Whether its epoch ended cleanly with it.
     pub ended: bool,
 }
 
 impl Last {
-    /// Why what came after it was not counted.
+    /// Why the time after it was not counted.
     #[must_use]
     pub const fn cause(&self) -> &'static str {
         match self {
@@ -118,7 +119,8 @@ pub(super) fn begin(files: &mut Files, opening: &Opening<'_>, first: SystemTime)
     })
 }
 
-/// What readers find the zone by; none has a zone that was made of a file without a name. An unknown one behaves as UTC.
+/// The name by which readers find the zone; `None` for a zone read from a file without a name. An unknown zone behaves
+/// as UTC.
 fn zone_name(zone: &TimeZone) -> Option<&str> {
     if zone.is_unknown() { Some("UTC") } else { zone.iana_name() }
 }
@@ -140,7 +142,7 @@ fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
         let key = AccountKey { kind: kind(row.get(0)?), uid: row.get(1)?, user: row.get(2)?, program, unit, class };
         let bytes = Bytes { sent: row.get(6)?, received: row.get(7)? };
         match totals.last_mut() {
-            // Its sum may be more than a column holds, so the book does not add up.
+            // The sum may exceed what a column holds, so it is not computed in SQL.
             Some((last, sum)) if *last == key => {
                 sum.sent = (sum.sent + bytes.sent).min(MOST);
                 sum.received = (sum.received + bytes.received).min(MOST);
@@ -151,7 +153,7 @@ fn totals(book: &Connection) -> rusqlite::Result<Vec<(AccountKey, Bytes)>> {
     Ok(totals)
 }
 
-/// A user without a name is in the book under the number.
+/// Leaves out users without a name, whom the book names by their number.
 fn names(book: &Connection) -> rusqlite::Result<Vec<(u32, String)>> {
     book.prepare("SELECT uid, user FROM uid WHERE user <> CAST(uid AS TEXT)")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

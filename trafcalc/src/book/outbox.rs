@@ -1,32 +1,32 @@
-//! Reports that sinks have still to tell, and how far each sink has come.
+//! The outbox: reports that sinks still have to write, and how far each sink has written.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::commit::number;
 
-/// A report as a sink tells it.
+/// A report as a sink writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The life of the service that counted it.
+    /// The epoch it was counted in.
     pub epoch: i64,
-    /// Its number in that life.
+    /// Its sequence number.
     pub seq: u64,
-    /// What to tell.
+    /// The records to write.
     pub records: String,
 }
 
-/// How far a sink has come.
+/// How far a sink has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The last report it told, by its epoch...
+    /// The epoch and...
     pub epoch: i64,
-    /// ...and number.
+    /// ...number of the last report it wrote.
     pub seq: u64,
-    /// What it noted with it.
+    /// The sink's own note about its position.
     pub note: String,
 }
 
-/// Sinks that are not in `sinks` any more keep nothing for themselves; a new one is told what comes from now on.
+/// Removes sinks that are not in `sinks`. A new sink gets the reports from now on.
 pub(super) fn set_sinks(book: &Connection, epoch: i64, sinks: &[&str]) -> rusqlite::Result<()> {
     let known: Vec<String> =
         book.prepare("SELECT name FROM sink")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -51,7 +51,7 @@ pub(super) fn outbox(book: &Connection, sink: &str, limit: usize) -> rusqlite::R
     .collect()
 }
 
-/// Keeps records for the sinks; for nobody where there is none.
+/// Keeps records for the sinks, if there are any.
 pub(super) fn put(book: &Connection, epoch: i64, seq: u64, records: &str) -> rusqlite::Result<()> {
     book.prepare_cached("INSERT INTO outbox SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM sink)")?
         .execute(params![epoch, number(seq), records])
@@ -66,7 +66,7 @@ pub(super) fn has_many(book: &Connection, sink: &str) -> rusqlite::Result<bool> 
     .query_row([sink], |row| row.get(0))
 }
 
-/// Gives whether there is such a sink. Its cursor never goes back.
+/// Returns whether the sink exists. Its cursor never goes back.
 pub(super) fn told(book: &Connection, sink: &str, mark: &Mark) -> rusqlite::Result<bool> {
     let seq = i64::try_from(mark.seq).unwrap_or(i64::MAX);
     let told = book
@@ -82,7 +82,7 @@ pub(super) fn mark(book: &Connection, sink: &str) -> rusqlite::Result<Option<Mar
         .optional()
 }
 
-/// Removes what every sink has told; all of it where there is none.
+/// Removes what every sink has written; everything if `all` is set.
 fn forget_told(book: &Connection, all: bool) -> rusqlite::Result<()> {
     book.prepare_cached(
         "DELETE FROM outbox WHERE ?1 OR (epoch, seq) <= (SELECT epoch, seq FROM sink ORDER BY epoch, seq LIMIT 1)",

@@ -1,4 +1,4 @@
-//! The one setting of `SQLite` that rusqlite has no call for.
+//! The one `SQLite` setting that rusqlite has no call for.
 
 #![expect(unsafe_code, reason = "sqlite3_file_control has no safe wrapper")]
 
@@ -7,8 +7,8 @@ use std::ptr;
 
 use rusqlite::{Connection, ffi};
 
-/// Keeps the `-wal` and `-shm` files when the book is closed. Who may only read the book cannot make them, and cannot
-/// read it without them.
+/// Keeps the `-wal` and `-shm` files when the book is closed. A process that may only read the book cannot create them,
+/// and cannot read the book without them.
 pub(super) fn persist_wal(connection: &Connection) -> rusqlite::Result<()> {
     let mut keep: c_int = 1;
     // SAFETY: the connection is open as long as it is borrowed. A null name means the main database, and the argument

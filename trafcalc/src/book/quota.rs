@@ -1,4 +1,4 @@
-//! A quota: how much some accounts may move in a month or a day, and at which steps that is told. Pure.
+//! A quota: how much some accounts may move in a month or a day, and at which steps this is reported. Pure.
 
 use std::ops::Range;
 
@@ -11,27 +11,27 @@ use super::billing::{billing_month, month_name};
 /// How much some accounts may move together in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// What it is called; no two have the same name.
+    /// Its name, which is unique.
     pub name: String,
     /// Names or numbers of users.
     pub users: Vec<String>,
-    /// Groups whose members count beside `users`. Where both lists are empty, everybody counts.
+    /// Groups whose members count in addition to `users`. If both lists are empty, everybody counts.
     pub groups: Vec<String>,
-    /// Systemd units or containers; where the list is empty, all traffic counts.
+    /// Systemd units or containers; if the list is empty, all traffic counts.
     pub units: Vec<String>,
-    /// Classes of networks; where the list is empty, all traffic counts.
+    /// Classes of networks; if the list is empty, all traffic counts.
     pub classes: Vec<String>,
-    /// When it begins anew.
+    /// When it starts again from 0.
     pub period: QuotaPeriod,
     /// Which bytes count.
     pub direction: Direction,
     /// In bytes, at least 1.
     pub limit: u64,
-    /// The steps that are told, in percent of the limit, ascending.
+    /// The steps that are reported, in percent of the limit, ascending.
     pub warn: Vec<u32>,
 }
 
-/// When a quota begins anew, by the days of the book's zone.
+/// When a quota starts again from 0, in days of the book's zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QuotaPeriod {
     /// On the billing day of a month.
@@ -58,7 +58,7 @@ pub enum Direction {
 pub struct Reached {
     /// The name of the quota.
     pub quota: String,
-    /// When it begins anew.
+    /// When it starts again from 0.
     pub period: QuotaPeriod,
     /// The period, in seconds since 1970.
     pub seconds: Range<i64>,
@@ -72,17 +72,17 @@ pub struct Reached {
     pub limit: u64,
 }
 
-/// Who knows which groups users are in. Answers at once, as far as it knows.
+/// Knows which groups users are in. Answers at once from what it knows.
 pub trait GroupMembers: Send + Sync {
     /// Whether the user of this name is known to be in the group of that name.
     fn is_member(&self, user: &str, group: &str) -> bool;
 
-    /// A number that is another one when answers have changed.
+    /// A number that changes when answers change.
     fn version(&self) -> u64;
 }
 
 impl QuotaPeriod {
-    /// The dates of the period that has `date`, where months begin on `billing_day`.
+    /// The dates of the period that contains `date`, where months begin on `billing_day`.
     #[must_use]
     pub fn dates(self, date: Date, billing_day: i8) -> Range<Date> {
         match self {
@@ -91,7 +91,7 @@ impl QuotaPeriod {
         }
     }
 
-    /// What the period that begins with `first` is called: `2026-11` or `2026-11-26`.
+    /// The name of the period that begins with `first`: `2026-11` or `2026-11-26`.
     #[must_use]
     pub fn name_of(self, first: Date) -> String {
         match self {
@@ -100,7 +100,7 @@ impl QuotaPeriod {
         }
     }
 
-    /// How it is written.
+    /// The word in records and in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl QuotaPeriod {
 }
 
 impl Direction {
-    /// How it is written.
+    /// The word in records and in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -149,7 +149,7 @@ impl Quota {
         self.users.iter().any(is_named) || self.groups.iter().any(is_in)
     }
 
-    /// Which percentage of the limit `used` bytes are, rounded down.
+    /// `used` bytes in percent of the limit, rounded down.
     #[must_use]
     pub fn percent(&self, used: u64) -> u64 {
         u64::try_from(u128::from(used) * 100 / u128::from(self.limit.max(1))).unwrap_or(u64::MAX)

@@ -1,5 +1,5 @@
-//! Finds out with each report which steps of quotas are reached, from the rows of days and the corrections, in the transaction that books the report: so
-//! each step is told once in a period, also where the service is killed.
+//! Finds out which quota steps each report reaches, from the daily rows and the corrections, in the transaction that
+//! books the report. So each step is reported once in a period, even if the service is killed.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,33 +23,34 @@ pub struct Quotas {
     past: Option<Past>,
 }
 
-/// What moved on all days of the periods but the one of the last report. Of a month with many accounts there are many rows, and they
+/// What moved in the periods, except on the day of the last report. A month with many accounts has many rows, which
 /// seldom change.
 struct Past {
     date: Date,
-    /// Grows where another process writes into the book.
+    /// `PRAGMA data_version`: changes when another connection writes to the book.
     data_version: i64,
     members_version: u64,
-    /// In the order of the list.
+    /// In the order of `list`.
     used: Vec<i128>,
 }
 
-/// What an account moved: sent, received. Signed because corrections may be less than 0.
+/// An account with the bytes it sent and received. Signed, because corrections may be negative.
 type Moved = (AccountKey, i128, i128);
 
 impl Quotas {
-    /// These, of users whose groups `members` knows.
+    /// Quotas `list`; `members` knows which groups users are in.
     #[must_use]
     pub fn new(list: Vec<Quota>, members: Arc<dyn GroupMembers>) -> Self {
         Self { list, members, past: None }
     }
 
-    /// Another book is written from now on, or accounts in it have other names.
+    /// Drops what is remembered: another book is written from now on, or accounts have got other names.
     pub fn forget(&mut self) {
         self.past = None;
     }
 
-    /// The steps that a report of this date reaches and that were not told yet; notes that they are told with it.
+    /// The steps that a report of this date reaches and no earlier report has reached. Notes that they are reported
+    /// with it.
     pub(super) fn reached(
         &mut self,
         book: &Connection,
@@ -68,7 +69,7 @@ impl Quotas {
             let used = positive(past + sum(quota, &*self.members, &today));
             for step in quota.steps(used) {
                 let dates = quota.period.dates(date, billing_day);
-                // Not its name: with another billing day that is of another time.
+                // The first date, not the period's name: with another billing day the name means another time.
                 let period = format!("{} {}", quota.period.name(), dates.start);
                 let told = tell.execute(params![quota.name, period, number(quota.limit), step, epoch, number(seq)])?;
                 if told > 0 {
@@ -90,11 +91,11 @@ impl Quotas {
         if let Some(past) = self.past.as_ref().filter(|past| is_good(past)) {
             return Ok(past.used.clone());
         }
-        // The rows of a month are many, and read once for all quotas.
+        // A month has many rows, so they are read once for all quotas.
         let mut months = None;
         let used = self.list.iter().map(|quota| {
             let moved = match (quota.period, &mut months) {
-                // There is no other day.
+                // A period of one day has no other day.
                 (QuotaPeriod::Day, _) => return Ok(0),
                 (QuotaPeriod::Month, Some(moved)) => moved,
                 (QuotaPeriod::Month, months) => {
@@ -109,7 +110,7 @@ impl Quotas {
     }
 }
 
-/// What a quota's accounts moved so far.
+/// What the accounts of a quota moved, in the quota's direction.
 pub(crate) fn sum(quota: &Quota, members: &dyn GroupMembers, moved: &[Moved]) -> i128 {
     let moved = moved.iter().filter(|(account, ..)| quota.has(account, members));
     moved.map(|(_, sent, received)| quota.direction.of(*sent, *received)).sum()
@@ -119,22 +120,22 @@ fn positive(bytes: i128) -> u64 {
     u64::try_from(bytes.max(0)).unwrap_or(u64::MAX)
 }
 
-/// Which rows are added up.
+/// Which rows are summed.
 #[derive(Clone, Copy)]
 enum Rows {
     Measured,
     Corrections,
 }
 
-/// What each account moved on these dates but one, with corrections.
+/// What each account moved on these dates, except `except`, with corrections.
 fn moved(book: &Connection, dates: &Range<Date>, except: Option<Date>) -> rusqlite::Result<Vec<Moved>> {
     let mut moved = rows(book, Rows::Measured, dates, except)?;
     moved.extend(rows(book, Rows::Corrections, dates, except)?);
     Ok(moved)
 }
 
-/// What each account has in these rows on these dates but one. Added up here, because `SQLite` refuses a sum that does not fit into 64
-/// bits, and a report must never be refused for a quota.
+/// What each account has in these rows on these dates, except `except`. Summed here, because `SQLite` fails on a sum
+/// that overflows 64 bits, and a quota must never keep a report from being booked.
 fn rows(book: &Connection, of: Rows, dates: &Range<Date>, except: Option<Date>) -> rusqlite::Result<Vec<Moved>> {
     let text = |date: Date| date.to_string();
     let mut sums: HashMap<i64, (i128, i128)> = HashMap::new();
@@ -171,7 +172,7 @@ pub struct Used {
 }
 
 impl Used {
-    /// Both together; not less than 0.
+    /// The sum of both; not less than 0.
     #[must_use]
     pub fn bytes(self) -> u64 {
         positive(i128::from(self.measured) + self.corrected)
@@ -179,7 +180,8 @@ impl Used {
 }
 
 impl Reader {
-    /// How many bytes count for each quota in its period that has `date`, where months begin on `billing_day`, in their order.
+    /// The bytes of each quota in its period that contains `date`, in the order of `quotas`. Months begin on
+    /// `billing_day`.
     pub fn quotas(
         &self,
         quotas: &[Quota],

@@ -1,7 +1,7 @@
-//! The book for those who only read it: they need no privilege but to read its files, may come while a service writes it, and
-//! hold up nobody.
+//! Reads the book. A reader needs no privilege except to read the files, may run while a service writes the book, and
+//! never blocks it.
 //!
-//! All that one [`Reader`] tells is of one moment, that of its opening: it is one transaction.
+//! A [`Reader`] is one transaction: everything it reads is as of the moment it was opened.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -21,27 +21,27 @@ use super::schema::{APPLICATION_ID, BUSY_TIMEOUT, file_error, known_version};
 use super::{fine, layout};
 use crate::capture::Bytes;
 
-/// How long the rows of a table are.
+/// The length of a table's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// Five minutes.
     Fine,
-    /// Hours of the zone of the life that wrote them.
+    /// Hours of the zone of the epoch that wrote them.
     Hour,
     /// Days of that zone.
     Day,
 }
 
-/// How many accounts a row of a table has.
+/// Whether a row of a table has one account or all.
 #[derive(Clone, Copy)]
 enum OfRow {
     One,
     All,
 }
 
-/// A table whose rows begin with a second.
+/// A table whose rows are keyed by the second they begin at.
 struct BySecond {
-    /// The column of `recent_row` with the second of the recent row.
+    /// The column of `recent_row` with that second.
     recent: &'static str,
     /// The columns and the name of the table.
     past: &'static str,
@@ -61,7 +61,8 @@ pub struct Reader {
 impl Reader {
     /// Opens the book as it is now. Does not check its pages: that takes as long as reading all of it.
     pub fn open(path: &Path) -> Result<Self, BookError> {
-        // SQLite does not say why. Closed at once, before SQLite has locks, which that would release.
+        // SQLite does not say why opening fails. Closed again before SQLite takes locks: closing any descriptor of the
+        // file would release them.
         look(path).map_err(|source| file_error(path, "opening it", source))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
@@ -93,7 +94,7 @@ impl Reader {
         }
     }
 
-    /// What is wrong in the file, a sentence each. Reads all of it, which takes seconds for a large one.
+    /// What is wrong in the file, a sentence each. Reads the whole file, which takes seconds if it is large.
     pub fn damage(&self) -> Result<Vec<String>, BookError> {
         let mut damage: Vec<String> = self.list("PRAGMA integrity_check(10)", |row| row.get(0))?;
         damage.retain(|sentence| sentence != "ok");
@@ -101,7 +102,7 @@ impl Reader {
         damage.extend(
             foreign.into_iter().map(|table| format!("a row of {table} is of an account or life that is not there")),
         );
-        // SQLite does not know what is in a row of five minutes, nor whose number is in one that refers to no table.
+        // SQLite cannot check the JSON of five-minute rows, nor account numbers in tables without a foreign key.
         let known: HashSet<i64> = self.list("SELECT id FROM account", |row| row.get(0))?.into_iter().collect();
         let mut unknown = vec![("fine", 0)];
         let read = self.rows_by_second(&FINE, &(i64::MIN..i64::MAX), |_, account, _| {
@@ -122,7 +123,7 @@ impl Reader {
         Ok(damage)
     }
 
-    /// All accounts, with the number each has in the rows.
+    /// All accounts, each with its number.
     pub fn accounts(&self) -> Result<Vec<(i64, AccountKey)>, BookError> {
         self.list("SELECT id, kind, uid, user, program, unit, class FROM account", |row| {
             let (program, unit, class) = (row.get(4)?, row.get(5)?, row.get(6)?);
@@ -131,7 +132,7 @@ impl Reader {
         })
     }
 
-    /// The times that were not counted and are not over before `period` or begin after it, in order.
+    /// The gaps that overlap `period`, in order.
     pub fn gaps(&self, period: &Range<i64>) -> Result<Vec<Gap>, BookError> {
         let micros = |second: i64| second.saturating_mul(1_000_000);
         let (from, to) = (micros(period.start), micros(period.end));
@@ -156,8 +157,8 @@ impl Reader {
         self.list(&sql, |row| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? }))
     }
 
-    /// Gives `each` the rows that begin within `range`, in the order of their beginnings: beginning, account, bytes. Those of
-    /// days begin with the days of `zone`.
+    /// Calls `each` with the rows that begin within `range`, ordered by beginning: beginning, account, bytes. Daily
+    /// rows begin with the days of `zone`.
     pub fn rows(
         &self,
         tier: Tier,
@@ -173,7 +174,8 @@ impl Reader {
         read.map_err(|source| read_error(&self.path, source))
     }
 
-    /// The past rows up to the recent one, that, and the rest: a view that merges both takes twice as long.
+    /// Reads the past rows before the recent one, then the recent row, then the rest: a view that merges both takes
+    /// twice as long.
     fn rows_by_second(
         &self,
         table: &BySecond,
@@ -219,7 +221,7 @@ impl Reader {
             .prepare("SELECT date, account, sent, received FROM day WHERE date >= ?1 AND date <= ?2 ORDER BY date")?;
         let date = |second: i64| date_of(second, zone).to_string();
         let mut rows = ask.query([date(range.start), date(range.end - 1)])?;
-        // There are many rows of each date.
+        // Each date has many rows, so its beginning is computed once.
         let (mut known, mut start_s) = (String::new(), range.start);
         while let Some(row) = rows.next()? {
             let date = row.get_ref(0)?.as_str()?;
@@ -257,12 +259,12 @@ impl Reader {
     }
 }
 
-/// What an error says of damage; or the error, where it says nothing of it.
+/// The message of a corruption error; any other error is returned as it is.
 fn corruption(error: rusqlite::Error) -> rusqlite::Result<String> {
     if of_database(&error) == Trouble::Corrupt { Ok(error.to_string()) } else { Err(error) }
 }
 
-/// Whether there is a file that may be read.
+/// Whether the file exists and may be read.
 fn look(path: &Path) -> io::Result<()> {
     let is_folder = File::open(path)?.metadata()?.is_dir();
     if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
@@ -270,7 +272,7 @@ fn look(path: &Path) -> io::Result<()> {
 
 fn read_error(path: &Path, source: rusqlite::Error) -> BookError {
     match source.sqlite_error_code() {
-        // Who reads has to write into the `-shm` file, or to find it as a writer left it.
+        // A reader must write to the `-shm` file, or find it as a writer left it.
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => BookError::Unshared { path: path.to_owned() },
         Some(ErrorCode::NotADatabase) => BookError::NoDatabase { path: path.to_owned() },
         Some(ErrorCode::DatabaseCorrupt) => BookError::Damaged { path: path.to_owned(), source },

@@ -1,14 +1,16 @@
-//! The latest five minutes: what reports book into them is kept by account alone, and added to the rows of five minutes, hours, days
-//! and for ever when a report has other rows. So most reports write one row an account instead of four.
+//! The current five minutes. Reports add to one row an account here. When a report belongs to other five minutes, these
+//! rows are added to the five-minute, hourly, daily and total rows. So most reports write one row an account instead of
+//! four.
 //!
-//! The rows are kept with the bytes, as they were reckoned: the next life may have another zone.
+//! `recent_row` keeps the times of the rows that the bytes belong to, as they were computed: the next epoch may have
+//! another time zone.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::borders::Rows;
 use super::fine;
 
-/// Bytes of an account: its number, sent, received.
+/// An account's number, and its bytes sent and received.
 pub(super) type Moved = (i64, i64, i64);
 
 /// Books what moved into `rows`.
@@ -29,11 +31,11 @@ pub(super) fn add(book: &Connection, rows: &Rows, moved: &[Moved]) -> rusqlite::
     moved.iter().try_for_each(|moved| add.execute(*moved).map(drop))
 }
 
-/// Adds what is recent to the rows it belongs to.
+/// Adds the recent bytes to the rows they belong to.
 fn flush(book: &Connection) -> rusqlite::Result<()> {
     flush_fine(book)?;
     for (table, row) in [("past_hour", "hour_s,"), ("past_day", "date,"), ("past_total", "")] {
-        // Without a condition, ON would be taken for that of a join.
+        // Without a WHERE clause, SQLite would parse ON as part of a join.
         let rows = format!("SELECT {row} account, sent, received FROM recent_row CROSS JOIN recent WHERE true");
         book.prepare_cached(&adding(&format!("INSERT INTO {table} {rows}")))?.execute([])?;
     }
@@ -48,7 +50,7 @@ fn flush_fine(book: &Connection) -> rusqlite::Result<()> {
     fine::add(book, fine_s, &moved.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
-/// Adds to the row that there is. Where the sum does not fit, `+` gives a floating-point number, which is the greater.
+/// Adds to an existing row. If the sum overflows, `+` yields a floating-point number, so `min` takes the limit.
 fn adding(insert: &str) -> String {
     format!(
         "{insert} ON CONFLICT DO UPDATE SET sent = min(sent + excluded.sent, 0x7fffffffffffffff), \

@@ -1,4 +1,4 @@
-//! The files of the book: making, locking and checking them, and setting aside what is no sound book.
+//! The files of the book: creates, locks and checks them, and sets aside a book that is not sound.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -15,26 +15,26 @@ use super::persist_wal::persist_wal;
 use super::{database_error, fine, layout};
 use crate::lock::{Lock, NotLocked, is_taken};
 
-/// Each takes the book from the version before it to the next; the first from nothing to 1. Only ever appended to.
+/// Each migrates the book from one version to the next; the first creates version 1. Append only.
 pub(super) const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 
-/// "trfc", at a fixed place of the file.
+/// "trfc", at a fixed place of the file (`PRAGMA application_id`).
 pub(super) const APPLICATION_ID: i64 = 0x7472_6663;
 
-/// How long to wait for somebody who writes into the book by hand.
+/// How long to wait for another process that writes to the book.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The `-wal` file is cut to this length when all of it is in the book: it stays after a clean stop.
+/// The `-wal` file, which stays after a clean stop, is truncated to this length after a checkpoint.
 const WAL_LIMIT_BYTES: u64 = 16 << 20;
-/// A book of more bytes is not read through before it is used: one of 300 MB, which is 10 million rows, takes 2 s if it is in memory
-/// and 6 s if not, and nothing is counted meanwhile. [`Check`] does that later.
+/// A larger book is not checked before it is used: one of 300 MB, which is 10 million rows, takes 2 s if it is in
+/// memory and 6 s if not, and nothing is counted meanwhile. [`Check`] does that later.
 const CHECKED_AT_ONCE_BYTES: i64 = 16 << 20;
-/// As many statements as there are in this module, so that none is prepared twice.
+/// More prepared statements than an ordinary commit uses, so that it prepares none twice.
 const CACHED_STATEMENTS: usize = 32;
 
-/// What was no sound book, and was put out of the way.
+/// A book that was not sound and was renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
-    /// Where it is now, with what belongs to it beside it (`-wal`, `-shm`).
+    /// Its path now; its `-wal` and `-shm` files are beside it.
     pub path: PathBuf,
     /// What was wrong with it.
     pub why: String,
@@ -50,15 +50,15 @@ impl fmt::Display for SetAside {
 /// An open book of this version.
 pub(super) struct Files {
     pub connection: Connection,
-    /// Held as long as the connection is.
+    /// Held as long as the connection.
     pub lock: Lock,
     pub set_aside: Option<SetAside>,
-    /// Whether all of it was read through.
+    /// Whether the whole book was checked.
     pub is_checked: bool,
 }
 
 impl Files {
-    /// Sets aside what turned out to be no sound book, and begins another.
+    /// Sets aside a book that turned out not to be sound, and begins another.
     pub fn begin_anew(self, path: &Path, now: SystemTime, why: String) -> Result<Self, BookError> {
         let Self { connection, lock, .. } = self;
         drop(connection);
@@ -90,23 +90,23 @@ fn begin_anew(path: &Path, lock: Lock, now: SystemTime, why: String) -> Result<F
     }
 }
 
-/// Puts the file of no sound book out of the way; gives where it is now.
+/// Renames the files of a book that is not sound; returns the new path.
 pub(super) fn put_aside(path: &Path, now: SystemTime) -> Result<PathBuf, BookError> {
     set_aside(path, now).map_err(|source| file_error(path, "setting it aside", source))
 }
 
-/// A book that is to be read through, and may be in use meanwhile.
+/// A check of a whole book, which may be in use meanwhile.
 pub struct Check {
     path: PathBuf,
-    /// What is wrong, where that is known without reading through it.
+    /// The connection, or what is wrong if opening already showed it.
     connection: Result<Connection, String>,
 }
 
 impl Check {
-    /// Opens the book and the files beside it: once it is set aside, others have their names.
+    /// Opens the book and the files beside it now: once the book is set aside, these names belong to others.
     pub(super) fn open(path: &Path) -> Result<Self, BookError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        // SQLite opens what is beside it when something is read first.
+        // SQLite opens the files beside the book at the first read.
         let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
             Ok(connection)
@@ -119,7 +119,7 @@ impl Check {
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    /// Reads through it, which takes seconds for a large one; gives what is wrong.
+    /// Checks the whole book, which takes seconds if it is large; returns what is wrong.
     pub fn read_through(self) -> Result<Option<String>, BookError> {
         let connection = match self.connection {
             Ok(connection) => connection,
@@ -135,7 +135,7 @@ impl Check {
     }
 }
 
-/// What `SQLite` finds wrong in its pages and rows.
+/// What `PRAGMA quick_check` finds wrong in pages and rows.
 fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok(Some(said).filter(|said| said != "ok"))
@@ -166,8 +166,8 @@ fn lock(path: &Path) -> Result<Lock, BookError> {
     })
 }
 
-/// Makes the file if there is none, so that it has its mode before anything is in it. `SQLite` gives the mode and owner
-/// of the book to what it makes beside it.
+/// Creates the file if it is missing, so that it has its mode before anything is in it. `SQLite` gives the `-wal` and
+/// `-shm` files the mode and owner of the book.
 fn make_file(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
         Ok(made) => made.set_permissions(Permissions::from_mode(0o640)),
@@ -176,7 +176,7 @@ fn make_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The book, and whether all of it was read through.
+/// The connection, and whether the whole book was checked.
 fn connect(path: &Path) -> Result<(Connection, bool), Refused> {
     let refuse = |doing| {
         move |source: rusqlite::Error| match of_database(&source) {
@@ -194,7 +194,7 @@ fn connect(path: &Path) -> Result<(Connection, bool), Refused> {
     Ok((connection, is_checked))
 }
 
-/// Gives the version of a sound book, 0 for one that is still empty, and whether all of it was read through.
+/// Returns the version of a sound book, 0 for an empty one, and whether the whole book was checked.
 fn check(
     connection: &Connection,
     path: &Path,
@@ -225,7 +225,7 @@ fn check(
     Ok((version, is_checked))
 }
 
-/// The version of a book, if it is one that this program knows.
+/// The version of a book, if this program knows it.
 pub(super) fn known_version(path: &Path, version: i64) -> Result<usize, BookError> {
     match usize::try_from(version) {
         Ok(known) if known <= MIGRATIONS.len() => Ok(known),
@@ -239,16 +239,16 @@ pub(super) fn known_version(path: &Path, version: i64) -> Result<usize, BookErro
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     persist_wal(connection)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    // Two that answer with a row, which `pragma_update` takes for an error.
+    // These two return a row, which `pragma_update` takes for an error.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}"), [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Its own files are all that a service without privileges may write: large statements have none of their own.
+    // The unprivileged service may write nothing but the book's own files, so SQLite must not create temporary ones.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)
 }
 
-/// All steps or none.
+/// Runs all missing migrations, or none.
 pub(super) fn migrate(connection: &mut Connection, version: usize, migrations: &[&str]) -> rusqlite::Result<()> {
     let steps = migrations.get(version..).unwrap_or_default();
     if steps.is_empty() {
@@ -263,12 +263,12 @@ pub(super) fn migrate(connection: &mut Connection, version: usize, migrations: &
     transaction.commit()
 }
 
-/// Begins a transaction that will write: waits for others at its beginning, where that costs nothing.
+/// Begins a transaction that will write. It takes the write lock at once, because waiting for others costs nothing yet.
 pub(super) fn write(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new(connection, TransactionBehavior::Immediate)
 }
 
-/// Renames the book and what belongs to it, to a name that nothing has.
+/// Renames the book and its `-wal` and `-shm` files to an unused name.
 fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
     let second = jiff::Timestamp::from_microsecond(micros(now)).unwrap_or_default();
     let name = format!(".corrupt-{}", second.strftime("%Y%m%dT%H%M%SZ"));
@@ -279,7 +279,8 @@ fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
         }
         aside = beside(path, &format!("{name}.{copy}"));
     }
-    // The book first: a log without a book is removed by whoever makes the next one, a book without its log looks sound.
+    // The book first: a WAL without its book is removed when the next book is created, but a book without its WAL looks
+    // sound.
     fs::rename(path, &aside)?;
     for end in ["-wal", "-shm"] {
         match fs::rename(beside(path, end), beside(&aside, end)) {
@@ -290,7 +291,7 @@ fn set_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// The file whose name has `end` behind that of `path`.
+/// The path with `end` appended to its name.
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
