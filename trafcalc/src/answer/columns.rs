@@ -1,4 +1,4 @@
-//! Cells in columns. Pure.
+//! Aligns cells in columns. Pure.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub(super) fn widths<'a>(lines: impl Iterator<Item = &'a [String]>) -> Vec<usize
     widths
 }
 
-/// A line: the first columns, which have names, to the left, numbers to the right.
+/// A line of a table. The first `names` columns are aligned to the left, the numbers after them to the right.
 pub(super) fn padded(cells: &[String], widths: &[usize], names: usize) -> String {
     let mut line = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn padded(cells: &[String], widths: &[usize], names: usize) -> String
     line
 }
 
-/// All lines, without blanks at their ends.
+/// All lines, without trailing blanks.
 pub(super) fn aligned(lines: &[Vec<String>], names: usize) -> String {
     let widths = widths(lines.iter().map(Vec::as_slice));
     lines.iter().fold(String::new(), |text, cells| text + padded(cells, &widths, names).trim_end() + "\n")

@@ -1,4 +1,5 @@
-//! The corrections of a period, the months of it that are closed, and what their closing has moved on. Pure, but for asking the book.
+//! The corrections of a period, its closed months, and the bytes that a closed month moved to a later one. Pure, except
+//! that it asks the book.
 
 use std::ops::Range;
 
@@ -11,13 +12,13 @@ use super::times::{moment, name};
 use crate::book::{AccountKey, BookError, Closed, Correction, FINE_S, MovedOn, Reader, date_of, day_row};
 use crate::figure::{scaled, signed};
 
-/// What a person has done to the figures of a period.
+/// What a person has changed in the figures of a period.
 pub(super) struct Corrections {
-    /// Those that are in the figures, of the accounts that are asked for.
+    /// Those that are in the figures, of the accounts asked for.
     pub applied: Vec<Correction>,
-    /// Those that are not, because a day has them, and what is asked for are no whole days.
+    /// Those that are not, because a correction is of a whole day and the question is not about whole days.
     left_out: Vec<Correction>,
-    /// The closed months that have a part of the period.
+    /// The closed months that overlap the period.
     pub closed: Vec<Closed>,
     moved_on: Vec<MovedOn>,
 }
@@ -43,7 +44,7 @@ impl Corrections {
         Ok(Self { applied, left_out, closed, moved_on: book.moved_on(period)? })
     }
 
-    /// A sentence for each thing that is not as it was measured and booked.
+    /// A sentence for each way in which the figures differ from what was measured and booked.
     pub fn notes(&self, zone: &TimeZone) -> Vec<String> {
         let moved_on = self.moved_on.iter().map(|moved| moved_sentence(moved, zone));
         moved_on.chain((!self.left_out.is_empty()).then(|| left_out_sentence(&self.left_out))).collect()
@@ -73,7 +74,7 @@ fn left_out_sentence(left_out: &[Correction]) -> String {
     )
 }
 
-/// What of a period logs have told.
+/// The part of the period that was imported from logs.
 pub(super) fn imported_sentence(logs: &[Range<i64>], period: &Range<i64>, zone: &TimeZone) -> Option<String> {
     let of_period = || logs.iter().filter(|log| log.start < period.end && period.start < log.end);
     let from = of_period().map(|log| log.start).min()?.max(period.start);
@@ -81,7 +82,7 @@ pub(super) fn imported_sentence(logs: &[Range<i64>], period: &Range<i64>, zone: 
     Some(format!("What is from {} to {} was imported from logs.", moment(from, zone), moment(to, zone)))
 }
 
-/// As in: 2026-11-05: alice -5.00 GB sent: backup (no. 3)
+/// For example: 2026-11-05: alice -5.00 GB sent: backup (no. 3)
 pub(super) fn sentence(correction: &Correction, is_exact: bool) -> String {
     let Correction { id, date, booked, key, change, reason, .. } = correction;
     let uid = || key.uid.map_or_else(String::new, |uid| uid.to_string());
@@ -99,8 +100,8 @@ pub(super) fn sentence(correction: &Correction, is_exact: bool) -> String {
     format!("{booked}{of}: {user}{class} {}: {reason} (no. {id})", amounts.join(", "))
 }
 
-/// As in: 2026-10 was closed at 2026-11-03 09:12 with 1.50 MB sent, 2.50 kB received; SHA-256 …
-/// With its days where they are not those of the period.
+/// For example: 2026-10 was closed at 2026-11-03 09:12 with 1.50 MB sent, 2.50 kB received; SHA-256 … With its days if
+/// they are not those of the period.
 pub(super) fn closed_sentence(closed: &Closed, period: &Range<i64>, zone: &TimeZone, is_exact: bool) -> String {
     let Closed { month, dates, at, sent, received, sha256, .. } = closed;
     let at = Timestamp::try_from(*at).map_or(0, Timestamp::as_second);
@@ -115,7 +116,7 @@ pub(super) fn closed_sentence(closed: &Closed, period: &Range<i64>, zone: &TimeZ
     )
 }
 
-/// Days with the last one, as people say them: `2026-10-15 to 2026-11-14`.
+/// A range of days with its last day included: `2026-10-15 to 2026-11-14`.
 pub(crate) fn days(dates: &Range<Date>) -> String {
     format!("{} to {}", dates.start, dates.end.yesterday().unwrap_or(dates.end))
 }

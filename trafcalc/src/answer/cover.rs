@@ -1,9 +1,10 @@
-//! Which rows of the book make up a period exactly: days as far as they are whole, hours at its ends, and five minutes at
-//! the ends of these. Pure.
+//! Chooses the rows of the book that make up a period exactly: daily rows for whole days, hourly rows at the ends of
+//! the period, and five-minute rows at their ends. Pure.
 //!
-//! Days and hours are those of the zone that the life of the service had which wrote them. Days of another one than is asked for, or
-//! of one that is not known, are of no use. Its hours are, where they lie in one part of the answer as a whole: those of Berlin make
-//! up a day of London. Wherever a row may have bytes of two zones, only rows of five minutes answer.
+//! Days and hours are those of the zone that the service had when it wrote them. Daily rows of another zone than the
+//! one asked for, or of an unknown one, are not used. Hourly rows of another zone are used if they lie entirely in one
+//! part of the answer: hours of Berlin make up a day of London. Where a row may contain bytes of two zones, only
+//! five-minute rows are used.
 
 use std::ops::Range;
 
@@ -11,29 +12,29 @@ use jiff::tz::TimeZone;
 
 use crate::book::{Contents, Tier, date_of, day_row, hour_row};
 
-/// Some rows of one table: those that begin in these seconds.
+/// Rows of one table: those that begin in these seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub tier: Tier,
     pub seconds: Range<i64>,
 }
 
-/// A time of lives with one zone.
+/// A time in which the book's zone was the same.
 pub(super) struct Zoned {
     pub seconds: Range<i64>,
-    /// `Etc/Unknown` where it is not known.
+    /// `Etc/Unknown` if it is not known.
     pub zone: TimeZone,
 }
 
-/// An hour: a report may be booked by a moment before its life began.
+/// An hour: a report may be booked slightly before its epoch began.
 const MARGIN_S: i64 = 3600;
-/// No two zones are further apart than 26 hours.
+/// No two zones are more than 26 hours apart.
 const TWO_DAYS_S: i64 = 2 * 24 * 3600;
 
-/// Which rows of hours and days can be used.
+/// Which hourly and daily rows can be used.
 pub(super) struct Usable<'a> {
     lives: &'a [Zoned],
-    /// Where rows of days cannot, because they may have bytes of another zone's.
+    /// Where daily rows cannot be used, because they may contain bytes of days of another zone.
     foreign_days: Vec<Range<i64>>,
 }
 
@@ -46,10 +47,10 @@ impl<'a> Usable<'a> {
         !self.foreign_days.iter().any(|time| overlap(time, day))
     }
 
-    /// The hour at this second of the zone that was the book's then, or else of `zone`; and whether its row has bytes of that zone
-    /// alone.
+    /// The hour that contains `second` in the book's zone of that time, or in `zone` if there is none; and whether its
+    /// row has bytes of that zone alone.
     fn hour(&self, second: i64, zone: &TimeZone) -> (Range<i64>, bool) {
-        // Before the first life there is at most what its first report was booked by.
+        // Before the first epoch there are at most bytes of its first report.
         let life = self.lives.iter().find(|life| life.seconds.contains(&second)).or(self.lives.first());
         let zone = life.map_or(zone, |life| &life.zone);
         let hour = hour_row(second, zone);
@@ -63,10 +64,10 @@ fn around(seconds: &Range<i64>) -> Range<i64> {
     seconds.start.saturating_sub(MARGIN_S)..seconds.end.saturating_add(MARGIN_S)
 }
 
-/// The days of `zone` with the dates that the life of another zone wrote rows for, and those in which it did.
+/// The days of `zone` whose dates the epochs of another zone wrote rows for, and the days in which these epochs were.
 fn days(foreign: &Zoned, zone: &TimeZone) -> Range<i64> {
     let seconds = around(&foreign.seconds);
-    // Of an unknown zone the dates are those of any.
+    // An unknown zone may be any zone, so its dates may be those of any zone.
     let apart_s = if foreign.zone.is_unknown() { TWO_DAYS_S } else { 0 };
     let (from, to) = (seconds.start.saturating_sub(apart_s), seconds.end.saturating_add(apart_s));
     let first = date_of(seconds.start, zone).min(date_of(from, &foreign.zone));
@@ -74,7 +75,7 @@ fn days(foreign: &Zoned, zone: &TimeZone) -> Range<i64> {
     day_row(first, zone).start..day_row(last, zone).end
 }
 
-/// The lives of the service, those of one zone that follow each other as one.
+/// The epochs; consecutive ones with the same zone are joined.
 pub(super) fn lives(contents: &Contents) -> Vec<Zoned> {
     let ends = contents.lives.iter().skip(1).map(|life| life.from_s).chain([i64::MAX]);
     let mut lives: Vec<Zoned> = Vec::new();
@@ -88,24 +89,24 @@ pub(super) fn lives(contents: &Contents) -> Vec<Zoned> {
     lives
 }
 
-/// Those whose zone is not `zone`, or not known.
+/// The times whose zone is not `zone` or is not known.
 pub(super) fn foreign<'a>(lives: &'a [Zoned], zone: &TimeZone) -> impl Iterator<Item = &'a Zoned> {
     lives.iter().filter(move |life| !is_same(&life.zone, zone))
 }
 
-/// Whether two zones are one, by whichever of its names. An unknown one is none, not even itself.
+/// Whether two zones are the same, under whichever of their names. An unknown zone equals none, not even itself.
 fn is_same(one: &TimeZone, other: &TimeZone) -> bool {
     let (name, other_name) = (one.primary_iana_name(), other.primary_iana_name());
     let is_known = !one.is_unknown() && !other.is_unknown();
     is_known && (one == other || (name.is_some() && name == other_name))
 }
 
-/// The zone of that name. Without a name, and with one that is not known here, it is unknown.
+/// The zone of that name; `Etc/Unknown` without a name, or if the name is not known here.
 pub(super) fn zone_of(name: Option<&str>) -> TimeZone {
     name.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::unknown())
 }
 
-/// The rows that make up `period`, none of them longer than `coarsest`, in order.
+/// The rows that make up `period`, none longer than `coarsest`, in order.
 pub(super) fn pieces(
     period: &Range<i64>,
     zone: &TimeZone,
@@ -115,7 +116,7 @@ pub(super) fn pieces(
 ) -> Vec<Piece> {
     let mut pieces = Pieces(Vec::new());
     let Some((first, last)) = contents.days else { return Vec::new() };
-    // Where the book has rows, by whatever zone.
+    // The time in which the book can have rows, in whatever zone.
     let from = period.start.max(day_row(first, zone).start.saturating_sub(TWO_DAYS_S));
     let to = period.end.min(day_row(last, zone).end.saturating_add(TWO_DAYS_S));
     let mut at = from;
@@ -136,7 +137,7 @@ fn add_hours(pieces: &mut Pieces, part: &Range<i64>, zone: &TimeZone, coarsest: 
     let mut at = part.start;
     while at < part.end {
         let (hour, is_of_one) = usable.hour(at, zone);
-        // What is told by hours is told by those of `zone`.
+        // Hourly answers are in hours of `zone`.
         let end = if coarsest == Tier::Hour { hour_row(at, zone).end } else { part.end };
         let seconds = at..hour.end.min(end).min(part.end);
         at = seconds.end;
@@ -145,7 +146,7 @@ fn add_hours(pieces: &mut Pieces, part: &Range<i64>, zone: &TimeZone, coarsest: 
     }
 }
 
-/// The first piece of which rows were removed because of their age, or may have been.
+/// The first piece whose rows were removed because of their age, or may have been.
 pub(super) fn removed<'a>(pieces: &'a [Piece], contents: &Contents) -> Option<&'a Piece> {
     let kept_from = |tier| match tier {
         Tier::Fine => contents.fine_from_s,
@@ -153,7 +154,7 @@ pub(super) fn removed<'a>(pieces: &'a [Piece], contents: &Contents) -> Option<&'
         Tier::Day => i64::MIN,
     };
     let is_removed = |piece: &&Piece| {
-        // Before it was begun and after its last report there was nothing to remove.
+        // Before the book was begun and after its last report there was nothing to remove.
         let (from, to) = (piece.seconds.start.max(contents.begun_s), piece.seconds.end.min(contents.until_s));
         from < to && from < kept_from(piece.tier)
     };
@@ -167,7 +168,7 @@ fn overlap(one: &Range<i64>, other: &Range<i64>) -> bool {
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    /// Adds to the last piece where that can be.
+    /// Extends the last piece if possible.
     fn add(&mut self, tier: Tier, seconds: Range<i64>) {
         match self.0.last_mut() {
             Some(last) if last.tier == tier && last.seconds.end == seconds.start => last.seconds.end = seconds.end,

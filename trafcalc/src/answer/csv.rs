@@ -1,7 +1,7 @@
-//! An answer as RFC 4180 has it, with exact figures. Pure.
+//! An answer as CSV (RFC 4180), with exact figures. Pure.
 //!
-//! One table: its `record` says what a line is: a row, the total, the zone, what is asked for only, a gap, a correction, a
-//! closed month, or a note, so that none of them is left out.
+//! It is one table, so that nothing is left out. The column `record` says what a line is: a row, the total, the zone, a
+//! restriction of the question, a gap, a correction, a closed month, or a note.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use super::{Answer, Dimension, Figures, Label};
 use crate::book::{Closed, Correction, Gap, day_row};
 use crate::figure::printable;
 
-/// Columns of whose a row is.
+/// The columns that say whose bytes a row has.
 const LABELS: [&str; 7] = ["uid", "user", "unit", "program", "class", "account", "others"];
 
 /// The answer as CSV.
@@ -51,7 +51,7 @@ pub(super) fn csv(answer: &Answer) -> String {
     text
 }
 
-/// What is asked for, in its column.
+/// A restriction of the question, in its column.
 fn filter(dimension: Dimension, text: &str) -> [String; LABELS.len()] {
     let mut label = [const { String::new() }; LABELS.len()];
     let column = LABELS.iter().position(|title| *title == dimension.name()).unwrap_or_default();
@@ -113,7 +113,7 @@ fn figures(figures: &Figures) -> Vec<String> {
     corrected.into_iter().chain(numbers.iter().map(ToString::to_string)).collect()
 }
 
-/// What a person has done to the figures: corrections, which are in the rows already, and months that were closed.
+/// What a person has changed: corrections, which are in the rows already, and closed months.
 fn by_hand(answer: &Answer, columns: usize) -> String {
     let second = |second: i64| iso(at(second), &answer.zone);
     let sums = |sent: i64, received: i64| {
@@ -136,8 +136,8 @@ fn by_hand(answer: &Answer, columns: usize) -> String {
     text
 }
 
-/// A name that no terminal obeys and no spreadsheet takes for a formula. Where numbers have a comma, spreadsheets end fields
-/// with a semicolon.
+/// A name that controls no terminal and that no spreadsheet takes for a formula. In locales with a decimal comma,
+/// spreadsheets separate fields with a semicolon.
 pub(crate) fn name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     let mut is_beginning = true;
@@ -145,7 +145,7 @@ pub(crate) fn name(text: &str) -> String {
         if is_beginning && matches!(character, '=' | '+' | '-' | '@') {
             name.push('\'');
         }
-        // Some leave out blanks and quotation marks.
+        // Some spreadsheets skip blanks and quotation marks.
         is_beginning = character == ';' || is_beginning && (character.is_whitespace() || character == '"');
         name.push(character);
     }

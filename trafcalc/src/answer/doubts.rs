@@ -1,5 +1,5 @@
-//! What must be known of the figures of a period: bytes that are told at another time than they moved at, times of which it is
-//! not known how long they were, and what the service could not count or attribute.
+//! Reservations about the figures of a period: bytes booked at another time than they moved at, gaps of unknown length,
+//! and what the service could not count or attribute.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -11,10 +11,10 @@ use super::times::moment;
 use crate::book::{BookError, Delay, FINE_S, Gap, Late, Reader};
 use crate::capture::Health;
 
-/// Most times that are told one by one.
+/// Most times that are listed one by one.
 const MAX_TIMES: usize = 5;
 
-/// What speaks against the figures of a period.
+/// The reservations about the figures of a period.
 pub(super) struct Doubts {
     late: Vec<Late>,
     backward: Vec<Gap>,
@@ -22,7 +22,7 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// What the book says.
+    /// Reads them from the book.
     pub fn of(book: &Reader, period: &Range<i64>) -> Result<Self, BookError> {
         let (late, backward) = (book.late(period)?, book.backward_gaps(period)?);
         let mut troubles = book.health(period)?;
@@ -30,7 +30,7 @@ impl Doubts {
         Ok(Self { late, backward, troubles })
     }
 
-    /// A sentence for each.
+    /// A sentence for each of them.
     pub fn sentences(&self, zone: &TimeZone) -> Vec<String> {
         let late = few(self.late.iter().map(|late| late_sentence(late, zone)));
         let backward = few(self.backward.iter().map(|gap| backward_sentence(gap, zone)));

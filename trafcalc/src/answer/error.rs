@@ -12,13 +12,13 @@ use crate::service::exit::Exit;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// The configuration is wrong or may not be read, and says more than where the book is.
+    /// The configuration is wrong or unreadable, and more than the book's path is needed from it.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The same where it is asked for the place of the book alone.
+    /// The same if only the book's path is needed.
     #[error("{0}; --book PATH needs no configuration")]
     ConfigOfBook(ConfigError),
-    /// What is not billed is to be left out, and there is nothing of that kind.
+    /// `--billed` was given, but no class is excluded from billing.
     #[error(
         "--billed: the configuration has no [[class]] with billed = false, so all is billed; --config FILE names another"
     )]
@@ -26,26 +26,26 @@ pub enum AnswerError {
     /// The service keeps no book.
     #[error("the configuration says that no book is kept; name one with --book PATH")]
     NoBookKept,
-    /// There is no file.
+    /// The book does not exist.
     #[error(
         "there is no book {}: trafcalc run begins it; if the service keeps it elsewhere, name it with --book PATH or \
          the service's configuration with --config FILE",
         .0.display()
     )]
     Missing(PathBuf),
-    /// The file may not be read.
+    /// This user may not read the book.
     #[error(
         "the book {} may not be read by this user: members of the service's group may (see its owner with ls -l)",
         .0.display()
     )]
     Forbidden(PathBuf),
-    /// The file is there and cannot be used.
+    /// The book exists but cannot be used.
     #[error(transparent)]
     Book(BookError),
-    /// A name that is not in the book.
+    /// The book has no such name.
     #[error(transparent)]
     Unknown(#[from] Unknown),
-    /// A name that is not in the book, and of which the directory does not say whether it is a user's.
+    /// The book has no such user, and the directory cannot say whether the user exists.
     #[error(
         "there is no user {text:?} in the book, and the directory cannot say who {text:?} is: {reason}{}",
         near::question(.near).map(|question| format!("; {question}")).unwrap_or_default()
@@ -53,15 +53,15 @@ pub enum AnswerError {
     NoDirectory {
         /// What was asked for.
         text: String,
-        /// Why it cannot.
+        /// Why the directory cannot say.
         reason: String,
-        /// Names in the book that may be meant.
+        /// Similar names in the book.
         near: Vec<String>,
     },
-    /// The book does not say in which zone its days are.
+    /// The book does not say in which zone its days are, or that zone is not known here.
     #[error("{}; name the zone that is meant with --zone, as in --zone Europe/Vienna", no_zone(.0.as_deref()))]
     NoZone(Option<String>),
-    /// The end is not behind the beginning.
+    /// The end is not after the beginning.
     #[error("the period from {from} to {to} is empty; --to must be later than --from")]
     Empty {
         /// Its beginning.
@@ -69,7 +69,7 @@ pub enum AnswerError {
         /// Its end.
         to: String,
     },
-    /// An estimate of what is over, or has not begun.
+    /// An estimate was asked for a period that is over or has not begun.
     #[error(
         "--estimate is for a period that has begun and is not over, as this month or --day today, but this one is from \
          {from} to {to}"
@@ -80,7 +80,7 @@ pub enum AnswerError {
         /// Its end.
         to: String,
     },
-    /// An estimate from nothing.
+    /// An estimate was asked for, but nothing has been counted yet.
     #[error("--estimate: nothing of the period from {from} to {to} is counted yet")]
     NothingCounted {
         /// Its beginning.
@@ -88,18 +88,18 @@ pub enum AnswerError {
         /// Its end.
         to: String,
     },
-    /// The rows that would tell are no longer in the book, or never were.
+    /// The rows that the answer needs were removed because of their age, or the book never had them.
     #[error("the book cannot answer from {from} to {to}: {needs}, and it has these only from {kept_from} on; {help}")]
     Removed {
-        /// What cannot be told begins here.
+        /// The beginning of the time without such rows.
         from: String,
-        /// And ends here.
+        /// Its end.
         to: String,
-        /// What rows are needed and why.
+        /// Which rows are needed, and why.
         needs: String,
-        /// Where the first such rows are.
+        /// The time from which the book has such rows.
         kept_from: String,
-        /// What can be asked instead.
+        /// What to ask instead.
         help: String,
     },
 }

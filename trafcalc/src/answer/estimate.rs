@@ -1,4 +1,4 @@
-//! What a period will have at its end, if it goes on as it did while it was counted. Pure.
+//! Estimates what a period will have at its end, at the average rate of the time counted so far. Pure.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::times::{Times, moment};
 use crate::book::Change;
 use crate::capture::Bytes;
 
-/// Adds it to all figures.
+/// Adds the estimate to all figures.
 pub(super) fn add(read: &mut Read, times: &Times, gaps: &Gaps) -> Result<(), AnswerError> {
     let (counted_s, left_s) = time(&times.counted, &times.period, gaps).ok_or_else(|| nothing_counted(times))?;
     let figures = read.rows.iter_mut().map(|row| &mut row.figures).chain([&mut read.total]);
@@ -25,7 +25,7 @@ fn nothing_counted(times: &Times) -> AnswerError {
     AnswerError::NothingCounted { from: said(times.period.start), to: said(times.period.end) }
 }
 
-/// How many seconds of a period were counted, and how many are left of it; nothing where none were.
+/// How many seconds of a period were counted, and how many of it are left; `None` if none were counted.
 pub(super) fn time(counted: &Range<i64>, period: &Range<i64>, gaps: &Gaps) -> Option<(u64, u64)> {
     let in_gaps = Gaps::within(gaps.0.clone(), counted).length();
     let counted_s = (counted.end - counted.start).saturating_sub_unsigned(in_gaps.as_secs());
@@ -33,18 +33,18 @@ pub(super) fn time(counted: &Range<i64>, period: &Range<i64>, gaps: &Gaps) -> Op
     (counted_s > 0).then_some((counted_s, left_s))
 }
 
-/// What there is after `left_s` more seconds, if it goes on as in `counted_s` seconds; rounded down.
+/// The bytes after `left_s` more seconds at the average rate of `counted_s` seconds, rounded down.
 fn grown(bytes: Bytes, counted_s: u64, left_s: u64) -> Bytes {
     Bytes { sent: grow(bytes.sent, counted_s, left_s), received: grow(bytes.received, counted_s, left_s) }
 }
 
-/// A correction comes once, however long a period goes on.
+/// A correction is added once and is not extrapolated.
 const fn corrected(bytes: Bytes, change: Change) -> Bytes {
     let add = u64::saturating_add_signed;
     Bytes { sent: add(bytes.sent, change.sent), received: add(bytes.received, change.received) }
 }
 
-/// The same of one number.
+/// The same for one number.
 pub(super) fn grow(bytes: u64, counted_s: u64, left_s: u64) -> u64 {
     let all = u128::from(bytes) * (u128::from(counted_s) + u128::from(left_s)) / u128::from(counted_s);
     u64::try_from(all).unwrap_or(u64::MAX)

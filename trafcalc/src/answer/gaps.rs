@@ -1,4 +1,4 @@
-//! The times within a period that were not counted. Pure.
+//! The gaps within a period. Pure.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::times::at;
 use crate::book::Gap;
 
-/// The gaps in a period, cut to it, in order.
+/// The gaps in a period, clipped to it, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps(pub Vec<Gap>);
 
@@ -19,7 +19,7 @@ impl Gaps {
         Self(gaps.into_iter().filter_map(cut).collect())
     }
 
-    /// How long they are together. What two of them have in common counts once.
+    /// Their total length. Overlaps count once.
     #[must_use]
     pub fn length(&self) -> Duration {
         let add = |(length, until): (Duration, SystemTime), gap: &Gap| {
@@ -29,7 +29,7 @@ impl Gaps {
         self.0.iter().fold((Duration::ZERO, time(i64::MIN)), add).0
     }
 
-    /// The longest ones, in order of time.
+    /// The `most` longest ones, in order of time.
     #[must_use]
     pub fn longest(&self, most: usize) -> Vec<&Gap> {
         let mut gaps: Vec<_> = self.0.iter().collect();
@@ -40,7 +40,7 @@ impl Gaps {
     }
 }
 
-/// Whole seconds as a gap.
+/// A gap of whole seconds.
 pub(super) fn gap(seconds: &Range<i64>, cause: &str) -> Gap {
     Gap { from: time(seconds.start), to: time(seconds.end), cause: cause.to_owned() }
 }

@@ -13,7 +13,7 @@ use super::{Answer, Figures, Label, Row};
 use crate::book::{Change, Closed, Correction, Gap};
 use crate::sinks::write_json;
 
-/// Grows where a field gets another meaning or is taken away; further fields may come without.
+/// Incremented when a field changes its meaning or is removed, not when fields are added.
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
@@ -22,11 +22,11 @@ struct Document<'a> {
     from: String,
     to: String,
     zone: String,
-    /// What part of the period lies between the book's beginning and its last report; null where there is none.
+    /// The part of the period between the book's beginning and its last report; null if there is none.
     counted_from: Option<String>,
     counted_to: Option<String>,
     by: Vec<&'static str>,
-    /// Names or numbers, by what they are; absent where all are asked for.
+    /// Names or numbers, by dimension; absent if there is no restriction.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     only: BTreeMap<&'static str, &'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ struct LabelFields<'a> {
 
 #[derive(Serialize)]
 struct FigureFields {
-    /// With corrections; less than 0 where one is of an account that moved less.
+    /// With corrections; negative if a correction is of an account that moved less.
     sent_bytes: i128,
     received_bytes: i128,
     total_bytes: i128,
@@ -79,7 +79,7 @@ struct FigureFields {
     rates: Option<RateFields>,
 }
 
-/// By how much what was measured is corrected.
+/// The corrections that are in the figures.
 #[derive(Serialize)]
 struct ChangeFields {
     correction_sent_bytes: i64,

@@ -1,7 +1,8 @@
-//! `trafcalc report`: who moved how much, when, from the book. Needs no privilege but to read the book's files, and the
-//! service may write it meanwhile; never writes.
+//! `trafcalc report`: answers from the book who moved how much, and when. It needs no privilege except to read the
+//! book's files, never writes, and works while the service writes the book.
 //!
-//! [`ask`] reads and reckons, with the present as an argument. `table`, `json`, `csv` and `svg` show the same [`Answer`].
+//! [`ask`] reads and computes, with the present time as an argument. `table`, `json`, `csv` and `svg` show the same
+//! [`Answer`].
 
 mod columns;
 mod corrections;
@@ -55,26 +56,26 @@ use parts::Parts;
 use reading::{Pieces, Reading};
 use times::Times;
 
-/// What is asked.
+/// A question.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// What rows are told apart by, at least one.
+    /// What rows are told apart by; at least one.
     pub by: Vec<Dimension>,
-    /// The time.
+    /// The period.
     pub asked: Asked,
-    /// What it is cut into.
+    /// The parts into which the period is cut.
     pub each: Option<Each>,
-    /// Whose bytes.
+    /// Which accounts are asked for.
     pub only: Only,
-    /// How many are told one by one; all where there is none.
+    /// How many are listed one by one; all if `None`.
     pub top: Option<usize>,
-    /// The day on which months begin, 1 to 28; that of the book where there is none.
+    /// The day on which months begin, 1 to 28; that of the book if `None`.
     pub billing_day: Option<i8>,
-    /// The zone of days and hours; that of the book where there is none.
+    /// The zone of days and hours; that of the book if `None`.
     pub zone: Option<TimeZone>,
-    /// Which percentile of the rates of five minutes is told.
+    /// The percentile of the five-minute rates to show.
     pub percentile: Option<u8>,
-    /// Whether it is told what the period will have at its end.
+    /// Whether to estimate what the period will have at its end.
     pub is_estimated: bool,
 }
 
@@ -88,9 +89,9 @@ impl Question {
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The time, in seconds since 1970.
+    /// The period, in seconds since 1970.
     pub period: Range<i64>,
-    /// What part of it the book is of; gaps are in it. May be empty.
+    /// The part of it that the book covers, gaps included. May be empty.
     pub counted: Range<i64>,
     /// The zone of days and hours.
     pub zone: TimeZone,
@@ -98,62 +99,63 @@ pub struct Answer {
     pub billing_day: i8,
     /// What rows are told apart by.
     pub by: Vec<Dimension>,
-    /// Whose bytes.
+    /// Which accounts are asked for.
     pub only: Only,
-    /// What the period is cut into.
+    /// The parts into which the period is cut.
     pub each: Option<Each>,
-    /// Which percentile is told.
+    /// The percentile that is shown.
     pub percentile: Option<u8>,
-    /// What must be known of the answer.
+    /// Sentences that the reader of the answer must know.
     pub notes: Vec<String>,
-    /// Whether notes tell of what may be missing, or be told at another time or of another account.
+    /// Whether some notes say that bytes may be missing, or under another time or account.
     pub is_doubtful: bool,
-    /// By part and by whose they are.
+    /// Ordered by part and by volume.
     pub rows: Vec<Row>,
-    /// In all.
+    /// The sums of all rows.
     pub total: Figures,
-    /// The times that were not counted.
+    /// The gaps.
     pub gaps: Gaps,
-    /// What of the period, up to now, is before the book's beginning or after its last report.
+    /// The parts of the period, up to now, before the book's beginning or after its last report.
     pub outside: Vec<Gap>,
     /// The corrections that are in the figures.
     pub corrections: Vec<Correction>,
-    /// The closed months that have a part of the period.
+    /// The closed months that overlap the period.
     pub closed: Vec<Closed>,
 }
 
 /// Which book is asked, and how the answer is shown.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The book; the configured one where there is none.
+    /// The book; the configured one if `None`.
     pub book: Option<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// What is asked.
     pub question: Question,
-    /// Whether classes of networks are left out that the configuration says are not billed.
+    /// Whether to leave out the classes that the configuration excludes from billing.
     pub is_billed: bool,
-    /// How it is shown.
+    /// The output format.
     pub format: Format,
-    /// Whether a table has exact figures, too.
+    /// Whether a table shows exact figures.
     pub is_exact: bool,
-    /// Where a drawing goes, if there is to be one.
+    /// Where to write a drawing, if one is asked for.
     pub drawing: Option<PathBuf>,
 }
 
-/// An answer, as it is shown.
+/// An answer as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// For standard output.
     pub text: String,
-    /// As SVG, where that is asked for.
+    /// The SVG, if it is asked for.
     pub drawing: Option<String>,
 }
 
-/// The answer, as it is shown. `directory` knows the users of this host; it is asked about those alone whom the book does not have.
+/// Answers a request. `directory` knows the users of this host; it is only asked about users whom the book does not
+/// have.
 pub fn answer(request: &Request, directory: &dyn Fn(&str) -> Found, now: Timestamp) -> Result<Shown, AnswerError> {
     let mut question = request.question.clone();
-    // First, because it needs the configuration even where the book is named.
+    // First, because it needs the configuration even if the book is given.
     question.only.left_out = unbilled(request)?;
     let book = Reader::open(&book_path(request.book.as_ref(), request.config.as_ref())?)?;
     if !question.only.users.is_empty() {
@@ -169,7 +171,7 @@ pub fn answer(request: &Request, directory: &dyn Fn(&str) -> Found, now: Timesta
     Ok(Shown { text, drawing })
 }
 
-/// The classes that are to be left out.
+/// The classes to leave out.
 fn unbilled(request: &Request) -> Result<Vec<String>, AnswerError> {
     if !request.is_billed {
         return Ok(Vec::new());
@@ -178,7 +180,7 @@ fn unbilled(request: &Request) -> Result<Vec<String>, AnswerError> {
     if unbilled.is_empty() { Err(AnswerError::AllBilled) } else { Ok(unbilled) }
 }
 
-/// Where the book is. Who names it need not be allowed to read the configuration.
+/// The path of the book. If it is given, the configuration is not read, which this user may not be allowed to.
 pub(crate) fn book_path(book: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<PathBuf, AnswerError> {
     if let (Some(path), None) = (book, config) {
         return Ok(path.clone());
@@ -244,7 +246,7 @@ pub fn ask(book: &Reader, question: &Question, now: Timestamp) -> Result<Answer,
     })
 }
 
-/// What was asked for, or that of the last life. Never the reader's own, which may be another.
+/// The zone asked for, or else that of the last epoch; never the reader's own, which may be another.
 fn zone_of(asked: Option<&TimeZone>, contents: &Contents) -> Result<TimeZone, AnswerError> {
     let last = contents.lives.last().and_then(|life| life.zone.as_deref());
     let zone = asked.cloned().unwrap_or_else(|| cover::zone_of(last));

@@ -1,4 +1,4 @@
-//! Whose the rows of a table are, in the columns that tell it. Pure.
+//! The columns of a table that say whose bytes a row has. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,15 +6,15 @@ use super::{Answer, Dimension, Label, Row, Whose};
 use crate::container;
 use crate::figure::printable;
 
-/// Stands for what is not known.
+/// Shown for an unknown name.
 const UNKNOWN: &str = "-";
-/// Stands for all rows.
+/// The label of the sum.
 pub(super) const TOTAL: &str = "total";
 
-/// The columns with names, and what has to be known to tell users apart.
+/// The name columns, and what is needed to tell users apart.
 pub(super) struct Names<'a> {
     by: &'a [Dimension],
-    /// The names that several users have had.
+    /// Names that several uids have.
     shared: HashSet<&'a str>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Names<'a> {
         Self { by: &answer.by, shared: shared(&answer.rows) }
     }
 
-    /// A text for each column.
+    /// The cells of a row.
     pub fn cells(&self, label: &Label) -> Vec<String> {
         match label {
             Label::Others(count) => labelled(&format!("(others: {count})"), self.by.len()),
@@ -44,7 +44,7 @@ impl<'a> Names<'a> {
         text.unwrap_or_else(|| UNKNOWN.to_owned())
     }
 
-    /// The name, with the number where the name alone does not tell; the number where there is no name.
+    /// The name, followed by the uid if the name alone is ambiguous; the uid if there is no name.
     fn user(&self, whose: &Whose) -> Option<String> {
         let uid = whose.uid.map(|uid| uid.to_string());
         match (&whose.user, uid) {
@@ -57,12 +57,12 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Whether a name looks like the number of somebody else.
+/// Whether a name looks like another user's uid.
 fn is_other_number(user: &str, uid: &str) -> bool {
     user != uid && user.parse::<u32>().is_ok()
 }
 
-/// A name that is safe to print, in quotation marks where it could be taken for what is not a name or for two columns.
+/// A name that is safe to print, quoted if it could be taken for a label or for two columns.
 fn quoted(name: &str) -> String {
     let is_blank_pair = |pair: (char, char)| pair.0.is_whitespace() && pair.1.is_whitespace();
     let is_plain = !matches!(name, "" | UNKNOWN | TOTAL)
@@ -83,7 +83,7 @@ fn shared(rows: &[Row]) -> HashSet<&str> {
     users.filter(is_shared).map(|(user, _)| user).collect()
 }
 
-/// One text in the first of so many columns.
+/// `text` in the first of `columns` cells.
 pub(super) fn labelled(text: &str, columns: usize) -> Vec<String> {
     let mut cells = vec![String::new(); columns];
     text.clone_into(&mut cells[0]);

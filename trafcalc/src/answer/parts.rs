@@ -1,4 +1,4 @@
-//! What `--each` cuts a period into: hours, days or months of the zone. Pure.
+//! The parts into which `--each` cuts a period: hours, days or months of the zone. Pure.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use jiff::tz::TimeZone;
 use super::period::seconds_of;
 use crate::book::{Tier, billing_month, date_of, day_row, hour_row};
 
-/// How long a part is.
+/// The length of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Each {
     /// An hour of the zone.
     Hour,
     /// A day.
     Day,
-    /// A month, which begins with the billing day.
+    /// A month, which begins on the billing day.
     Month,
 }
 
 impl Each {
-    /// The longest rows of the book that lie in one part.
+    /// The longest rows of the book that fit into a part.
     pub(super) const fn coarsest(self) -> Tier {
         match self {
             Self::Hour => Tier::Hour,
@@ -28,14 +28,14 @@ impl Each {
     }
 }
 
-/// Tells which part a second is in.
+/// Finds the part that a second is in.
 pub(super) struct Parts<'a> {
     pub each: Option<Each>,
     pub zone: &'a TimeZone,
     pub billing_day: i8,
-    /// Parts do not reach beyond it.
+    /// Parts are clipped to it.
     pub period: Range<i64>,
-    /// The one asked for last: those who ask do so in order.
+    /// The last result: callers ask in order of time.
     last: Range<i64>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Parts<'a> {
         Self { each, zone, billing_day, period, last: 0..0 }
     }
 
-    /// The part that has `second`, as far as it is in the period.
+    /// The part that contains `second`, clipped to the period.
     pub fn of(&mut self, second: i64) -> Range<i64> {
         if !self.last.contains(&second) {
             let part = self.whole(second);

@@ -1,5 +1,5 @@
-//! The percentile by which transit is billed: the rates of all five minutes of a period are sorted, those in which nothing
-//! moved too, the highest are left out, and the highest of the rest counts. Pure.
+//! The percentile by which transit is billed. The rates of all five-minute slots of a period are sorted, including
+//! those in which nothing moved. The highest are left out, and the highest of the rest counts. Pure.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,25 +25,25 @@ impl Rates {
     }
 }
 
-/// The bytes of the five minutes of a part of the period.
+/// The five-minute samples of a part of the period.
 #[derive(Default)]
 pub(super) struct Samples {
-    /// The five minutes that are not over, and what moved in them.
+    /// The current five minutes, and what moved in them so far.
     open: (i64, Bytes),
     sent: Highest,
     received: Highest,
 }
 
 impl Samples {
-    /// For the rates of which `percent` of all samples of `part` are no higher.
+    /// Keeps the samples of `part` that the percentile `percent` needs.
     pub fn new(percent: u8, part: &Range<i64>) -> Self {
-        // Two of them may begin or end outside of the part.
+        // The first and the last slot may extend beyond the part.
         let most = usize::try_from((part.end - part.start) / FINE_S).unwrap_or(0) + 2;
         let highest = || Highest { needed: left_out(most, percent) + 1, ..Highest::default() };
         Self { sent: highest(), received: highest(), ..Self::default() }
     }
 
-    /// Adds to the five minutes that begin at `start_s`, which are not before those of the call before.
+    /// Adds to the five minutes that begin at `start_s`. Calls come in order of time.
     pub fn add(&mut self, start_s: i64, bytes: Bytes) {
         if start_s != self.open.0 {
             self.close();
@@ -62,21 +62,22 @@ impl Samples {
         self.received.add(received);
     }
 
-    /// The rates of which `percent` of all samples are no higher, where there are `slots` samples.
+    /// The percentile `percent` of the rates, where the part has `slots` samples.
     pub fn rates(mut self, percent: u8, slots: usize) -> Rates {
         self.close();
         Rates { sent: self.sent.rate(percent, slots), received: self.received.rate(percent, slots) }
     }
 }
 
-/// The highest of many samples: those that may have to be known. A month has nine thousand samples, of which one in twenty counts.
+/// The highest of many samples, as far as they may be needed. A month has nine thousand samples, of which one in twenty
+/// is needed.
 #[derive(Default)]
 struct Highest {
-    /// How many are needed.
+    /// How many may be needed.
     needed: usize,
-    /// At least these, in no order.
+    /// At least these, unordered.
     highest: Vec<u64>,
-    /// So many are above it that a sample that is not is not needed.
+    /// `needed` samples are at or above it, so a sample that is not above it is not needed.
     floor: u64,
     /// How many were not 0.
     count: usize,
@@ -105,16 +106,16 @@ impl Highest {
     }
 }
 
-/// How many of all samples do not count. Rounded down: in doubt one more counts.
+/// How many samples are left out. Rounded down: in doubt one more sample counts.
 fn left_out(slots: usize, percent: u8) -> usize {
     slots * usize::from(100 - percent) / 100
 }
 
-/// The samples by part and rank.
+/// The samples of each part and rank.
 pub(super) struct Cells {
     percent: u8,
     done: HashMap<(i64, Rank), Samples>,
-    /// The part that is added to. Those who add do so in the order of time.
+    /// The current part. Calls come in order of time.
     at: Range<i64>,
     /// Its samples by rank; those of the others come last.
     part: Vec<Samples>,
@@ -162,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// As the definition says it.
+    /// The definition, computed directly.
     fn naive(samples: &[u64], percent: u8) -> u64 {
         let mut samples = samples.to_vec();
         samples.sort_unstable();
@@ -180,7 +181,7 @@ mod tests {
             let end_s = 300 * i64::try_from(samples.len()).unwrap();
             let mut gathered = Samples::new(percent, &(0..end_s));
             for (start_s, (sent, received)) in (0..).step_by(300).zip(&samples) {
-                // In two halves, as of two accounts.
+                // In two halves, as from two accounts.
                 gathered.add(start_s, Bytes { sent: sent / 2, received: *received });
                 gathered.add(start_s, Bytes { sent: sent - sent / 2, received: 0 });
             }

@@ -1,4 +1,4 @@
-//! The time that is asked about: from what was typed to two moments. Pure; the present is an argument.
+//! The period of a question: turns what was typed into two moments. Pure; the present is an argument.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::book::{FINE_S, billing_month, billing_month_named, date_of, day_row};
 
-/// The time that was asked for, as it was typed.
+/// The period as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// `--month`
@@ -23,21 +23,21 @@ pub enum Asked {
     Last(Duration),
 }
 
-/// A month, from its billing day to that of the next.
+/// A month, from its billing day to that of the next month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Month {
     /// The one that begins in the calendar month of this date.
     Of(Date),
-    /// The one that is not over.
+    /// The current one.
     This,
     /// The one before it.
     Last,
 }
 
-/// A day of the calendar, or one that is told by its distance from today.
+/// A date, or a day relative to today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Day {
-    /// As it is.
+    /// A date.
     Date(Date),
     /// Today.
     Today,
@@ -50,19 +50,19 @@ pub enum Day {
 pub enum Moment {
     /// The present.
     Now,
-    /// One with an offset or in UTC.
+    /// A moment with an offset or in UTC.
     At(Timestamp),
-    /// A time of day, in the zone that is asked in.
+    /// A time of day, in the zone of the question.
     Local(Day, Time),
 }
 
-/// What cannot be understood.
+/// Why a text is not understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeriodError {
     /// Not a month.
     #[error("{0:?} is not a month: this, last, or one such as 2026-11")]
     Month(String),
-    /// A length that is none.
+    /// Not a length of time.
     #[error("{text:?} is not a length of time such as 30d or 12h; {hint}")]
     Length {
         /// What was typed.
@@ -79,7 +79,7 @@ pub enum PeriodError {
          2026-11-03T22:00), or a time with an offset (2026-11-03T22:00+01:00)"
     )]
     Moment(String),
-    /// A day with what is no time alone.
+    /// A day with a time of day that has more than a time.
     #[error(
         "{0:?}: a time of day has digits, ':' and '.' alone, as in \"yesterday 22:00\"; it is of the zone that is asked in \
          (--zone), and another offset needs a date: 2026-11-03T22:00+01:00"
@@ -101,7 +101,7 @@ impl FromStr for Month {
 }
 
 impl Month {
-    /// Its days, where today is `today` and months begin on `billing_day`.
+    /// Its days, if today is `today` and months begin on `billing_day`.
     #[must_use]
     pub fn dates(self, today: Date, billing_day: i8) -> Range<Date> {
         let this = billing_month(today, billing_day);
@@ -113,7 +113,7 @@ impl Month {
     }
 }
 
-/// A length of time up to now, as `30d`.
+/// A length of time that ends now, such as `30d`.
 pub fn length(text: &str) -> Result<Duration, PeriodError> {
     let hint = match text.trim_start_matches("last ").trim_end_matches('s') {
         "month" => "the month that is over is --month last",
@@ -133,7 +133,7 @@ impl FromStr for Day {
         match text {
             "today" => Ok(Self::Today),
             "yesterday" => Ok(Self::Yesterday),
-            // jiff takes a date with a time for a date, too.
+            // jiff also parses a date with a time as a date.
             _ if text.len() == "2026-11-03".len() => {
                 text.parse().map(Self::Date).map_err(|_| PeriodError::Day(text.to_owned()))
             }
@@ -158,7 +158,7 @@ impl FromStr for Moment {
         let complaint = || PeriodError::Moment(text.to_owned());
         let (day, time) = text.split_once([' ', 'T']).ok_or_else(complaint)?;
         let day: Day = day.parse().map_err(|_| complaint())?;
-        // jiff takes a time with an offset or a zone for one without.
+        // jiff also parses a time with an offset or a zone as a time without one.
         if !time.chars().all(|character| character.is_ascii_digit() || matches!(character, ':' | '.')) {
             return Err(PeriodError::TimeOfDay(text.to_owned()));
         }
@@ -177,8 +177,8 @@ impl Day {
 }
 
 impl Moment {
-    /// In seconds since 1970, rounded down. A time that the zone has twice is the first of the two; of one that it leaves out,
-    /// what a clock shows that was not set.
+    /// In seconds since 1970, rounded down. Of a time that occurs twice in the zone, the first. A time that the zone
+    /// skips is taken as if the clock had not been changed.
     fn second(self, now: Timestamp, zone: &TimeZone) -> i64 {
         match self {
             Self::Now => now.as_second(),
@@ -193,7 +193,7 @@ fn second_of(local: DateTime, zone: &TimeZone) -> i64 {
 }
 
 impl Asked {
-    /// The seconds since 1970 that are asked for. They may be empty.
+    /// The period in seconds since 1970. It may be empty.
     #[must_use]
     pub fn seconds(&self, now: Timestamp, zone: &TimeZone, billing_day: i8) -> Range<i64> {
         let today = date_of(now.as_second(), zone);
@@ -201,18 +201,18 @@ impl Asked {
             Self::Month(month) => seconds_of(&month.dates(today, billing_day), zone),
             Self::Day(day) => day_row(day.date(today), zone),
             Self::Between(from, to) => from.second(now, zone)..to.second(now, zone),
-            // Longer than since 1970 is that: `Duration` has more seconds than the calendar.
+            // Limited to 1970: a `Duration` can have more seconds than the calendar.
             Self::Last(length) => now.as_second().saturating_sub_unsigned(length.as_secs()).max(0)..now.as_second(),
         }
     }
 }
 
-/// The seconds of whole days.
+/// The seconds of these days.
 pub(super) fn seconds_of(days: &Range<Date>, zone: &TimeZone) -> Range<i64> {
     day_row(days.start, zone).start..day_row(days.end, zone).start
 }
 
-/// Whole rows of five minutes that have all of `asked`.
+/// `asked`, widened to whole five-minute rows.
 pub(super) fn rounded(asked: &Range<i64>) -> Range<i64> {
     let down = |second: i64| second.saturating_sub(second.rem_euclid(FINE_S));
     down(asked.start)..down(asked.end.saturating_add(FINE_S - 1))

@@ -1,4 +1,4 @@
-//! `trafcalc quota`: how much of each quota is used, and what it will be at the end of its period.
+//! `trafcalc quota`: how much of each quota is used, and an estimate for the end of its period.
 
 use std::path::PathBuf;
 
@@ -15,13 +15,13 @@ use crate::config::{self, Overrides};
 use crate::figure::{printable, scaled};
 use crate::sinks::write_json;
 
-/// Grows where a field gets another meaning or is taken away; further fields may come without.
+/// Incremented when a field changes its meaning or is removed, not when fields are added.
 const SCHEMA: u32 = 1;
 
-/// Which quotas of which book are asked for, and how they are shown.
+/// Which book's quotas are asked for, and how they are shown.
 #[derive(Clone, Debug, Default)]
 pub struct QuotaRequest {
-    /// The book; the configured one where there is none.
+    /// The book; the configured one if `None`.
     pub book: Option<PathBuf>,
     /// The configuration file, which names the quotas.
     pub config: Option<PathBuf>,
@@ -32,12 +32,12 @@ pub struct QuotaRequest {
 /// One quota in its period.
 struct Use<'a> {
     quota: &'a Quota,
-    /// What the period is called.
+    /// The name of the period.
     period: String,
     from: i64,
     to: i64,
     used: u64,
-    /// What it will be at its end; nothing where nothing of the period was counted.
+    /// The estimate for its end; `None` if nothing of the period was counted.
     estimate: Option<u64>,
 }
 
@@ -64,7 +64,7 @@ struct Fields<'a> {
     passed: bool,
 }
 
-/// All quotas as they are shown, and whether one of them is passed. `members` knows the groups of users.
+/// All quotas in the output format, and whether one of them is passed. `members` knows the groups of users.
 pub fn quotas(
     request: &QuotaRequest,
     members: &dyn GroupMembers,
@@ -104,7 +104,7 @@ fn uses<'a>(
         let start = period.start.max(contents.begun_s);
         let counted = start..period.end.min(contents.until_s).max(start);
         let gaps = Gaps::within(book.gaps(&counted)?, &counted);
-        // A correction comes once, however long a period goes on.
+        // A correction is added once and is not extrapolated.
         let grown = |(counted_s, left_s)| estimate::grow(used.measured, counted_s, left_s);
         let estimate =
             estimate::time(&counted, &period, &gaps).map(|times| Used { measured: grown(times), ..used }.bytes());

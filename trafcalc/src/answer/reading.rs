@@ -1,4 +1,4 @@
-//! Reads the rows that make up a period, and puts their figures together.
+//! Reads the rows that make up a period, and sums them.
 
 use std::ops::Range;
 
@@ -15,9 +15,9 @@ use crate::capture::Bytes;
 
 /// The pieces of the book that answer a question.
 pub(super) struct Pieces {
-    /// What sums are made of: the longest rows there can be.
+    /// The rows for sums: the longest rows that fit.
     sums: Vec<Piece>,
-    /// The same time in five minutes, where rates are asked for.
+    /// The same time in five-minute rows, if rates are asked for.
     rates: Vec<Piece>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Read {
     pub total: Figures,
 }
 
-/// All that reading needs.
+/// The input of reading.
 pub(super) struct Reading<'a> {
     pub book: &'a Reader,
     pub question: &'a Question,
@@ -51,7 +51,7 @@ pub(super) struct Reading<'a> {
     pub pieces: &'a Pieces,
     pub times: &'a Times,
     pub parts: Parts<'a>,
-    /// Those that are in the figures.
+    /// The corrections that are in the figures.
     pub corrections: &'a [Correction],
 }
 
@@ -88,7 +88,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Reads five minutes: only now is it known whose samples go together.
+    /// Reads the five-minute rows in a second pass: which samples belong together is only known after the ranking.
     fn add_rates(
         &mut self,
         percent: u8,
@@ -114,7 +114,7 @@ impl Reading<'_> {
     }
 }
 
-/// A row of the book, with its places in the answer.
+/// A row of the book, with its part and its index in [`Groups::whose`].
 struct BookRow {
     start_s: i64,
     part: Range<i64>,

@@ -1,4 +1,4 @@
-//! What is said where the rows that a question needs are no longer in the book. Pure.
+//! The error if the rows that a question needs were removed from the book. Pure.
 
 use super::cover::{self, Piece, Zoned};
 use super::error::AnswerError;

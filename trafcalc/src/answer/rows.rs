@@ -1,4 +1,4 @@
-//! The figures of an answer: the book's rows put together by part of the period and by whose they are. Pure.
+//! The figures of an answer: sums the book's rows by part of the period and by owner. Pure.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -13,38 +13,38 @@ use crate::capture::Bytes;
 /// A row of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The part of the period, in seconds since 1970; all of it where it is not cut into parts.
+    /// The part of the period, in seconds since 1970; the whole period if it is not cut.
     pub part: Range<i64>,
-    /// Whose it is.
+    /// Whose bytes these are.
     pub label: Label,
     /// How much.
     pub figures: Figures,
 }
 
-/// Whose a row is.
+/// Whose bytes a row has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// Of one.
+    /// One owner.
     One(Whose),
-    /// Of so many who are not told one by one.
+    /// All others, and how many they are.
     Others(usize),
 }
 
 /// How much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// What moved, as it was measured.
+    /// What moved, as measured.
     pub bytes: Bytes,
-    /// By how much that is corrected.
+    /// The corrections to it.
     pub change: Change,
-    /// What will have moved when the period is over, where that is asked for.
+    /// The estimate for the end of the period, if it is asked for.
     pub estimate: Option<Bytes>,
-    /// The percentile, where that is asked for.
+    /// The percentile, if it is asked for.
     pub rates: Option<Rates>,
 }
 
 impl Figures {
-    /// What was sent, corrected. Less than 0 where a correction is of an account that moved less.
+    /// What was sent, corrected. Negative if a correction is of an account that moved less.
     #[must_use]
     pub fn sent(&self) -> i128 {
         i128::from(self.bytes.sent) + i128::from(self.change.sent)
@@ -63,33 +63,33 @@ impl Figures {
     }
 }
 
-/// What two corrections come to.
+/// The sum of two corrections.
 pub(super) const fn changes(one: Change, other: Change) -> Change {
     Change { sent: one.sent.saturating_add(other.sent), received: one.received.saturating_add(other.received) }
 }
 
-/// What does not fit stops at the greatest number.
+/// Saturates.
 pub(super) const fn sum(one: Bytes, other: Bytes) -> Bytes {
     Bytes { sent: one.sent.saturating_add(other.sent), received: one.received.saturating_add(other.received) }
 }
 
-/// Both directions.
+/// The sum of both directions.
 #[must_use]
 pub const fn volume(bytes: Bytes) -> u64 {
     bytes.sent.saturating_add(bytes.received)
 }
 
-/// What moved, by part and by whose it is.
+/// What moved, by part and owner.
 pub(super) struct Sums {
-    /// The beginnings of parts that are done, the places in [`Groups`] of who moved something, and what.
+    /// The finished parts: beginning, index in [`Groups`], and bytes, of all that moved something.
     cells: Vec<(i64, usize, Bytes)>,
-    /// The beginning of the part that is added to. Those who add do so in the order of time.
+    /// The beginning of the current part. Calls come in order of time.
     part_s: i64,
-    /// What moved in it, of each place.
+    /// The bytes of the current part, by index.
     part: Vec<Bytes>,
-    /// The places in it of whom something moved: of many, most move nothing in a part.
+    /// The indices that moved something in the current part: usually few of many.
     touched: Vec<usize>,
-    /// Corrections: the beginnings of their parts, and places.
+    /// Corrections: the beginning of their part, and index.
     changes: Vec<(i64, usize, Change)>,
 }
 
@@ -121,21 +121,21 @@ impl Sums {
         self.changes.push((part_s, place, change));
     }
 
-    /// To be called when all is added.
+    /// To be called after the last row.
     pub fn close(&mut self) {
         let (part_s, part) = (self.part_s, &mut self.part);
         let moved = self.touched.drain(..).map(|place| (part_s, place, std::mem::take(&mut part[place])));
         self.cells.extend(moved);
     }
 
-    /// In all.
+    /// The sums of all rows.
     pub fn total(&self) -> Figures {
         let bytes = self.cells.iter().fold(Bytes::default(), |total, (_, _, bytes)| sum(total, *bytes));
         let change = self.changes.iter().fold(Change::default(), |total, (_, _, change)| changes(total, *change));
         Figures { bytes, change, ..Figures::default() }
     }
 
-    /// The places that have rows of their own: all, or the `top` with the most in the whole period.
+    /// The indices that get rows of their own: all, or the `top` with the highest volume in the whole period.
     pub fn ranking(&self, groups: &Groups, top: Option<usize>) -> Ranking {
         let mut totals = vec![Figures::default(); groups.whose.len()];
         for (_, place, bytes) in &self.cells {
@@ -151,7 +151,7 @@ impl Sums {
         Ranking { told: places }
     }
 
-    /// The rows with their ranks, by part, and within a part the greatest first; the others come last.
+    /// The rows with their ranks, ordered by part and within a part by volume; the others come last.
     pub fn rows(&self, groups: &Groups, ranking: &Ranking, parts: &mut Parts<'_>) -> Vec<(Rank, Row)> {
         let mut cells: HashMap<(i64, Rank), (Figures, usize)> = HashMap::new();
         let ranks = ranking.ranks(groups);
@@ -160,7 +160,7 @@ impl Sums {
             figures.bytes = sum(figures.bytes, *bytes);
             *accounts += 1;
         }
-        // Who moved something in a part and has a correction is one of the others, not two.
+        // An owner that moved something in a part and has a correction there counts as one of the others, not as two.
         let moved = self.cells.iter().filter(|_| !self.changes.is_empty());
         let mut counted: HashSet<_> = moved.map(|(part_s, place, _)| (*part_s, *place)).collect();
         for (part_s, place, change) in &self.changes {
@@ -179,16 +179,16 @@ impl Sums {
     }
 }
 
-/// The place of who is told in the order of the whole period; none for the others.
+/// The position by volume in the whole period; `None` for the others.
 pub(super) type Rank = Option<usize>;
 
-/// Who is told one by one, the one with the most first.
+/// The owners that are listed one by one, the highest volume first.
 pub(super) struct Ranking {
     told: Vec<usize>,
 }
 
 impl Ranking {
-    /// The rank of each place of `groups`; none of one who is among the others.
+    /// The rank of each index of `groups`; `None` for the others.
     pub fn ranks(&self, groups: &Groups) -> Vec<Rank> {
         let mut ranks = vec![None; groups.whose.len()];
         self.told.iter().enumerate().for_each(|(rank, place)| ranks[*place] = Some(rank));

@@ -1,5 +1,5 @@
-//! An answer as a drawing: who moved how much, or, where the period is cut into parts, how much in each. Pure; the only file of the
-//! program that knows plotters.
+//! An answer as a drawing: who moved how much, or, if the period is cut into parts, how much moved in each. Pure. The
+//! only file of the program that uses plotters.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,28 +17,28 @@ use crate::figure::{printable, scaled, signed};
 const WIDTH: i32 = 1_000;
 const MARGIN: i32 = 16;
 const FONT: &str = "sans-serif";
-/// About as wide as a character of a label is, in pixels.
+/// Approximate width of a character of a label, in pixels.
 const CHARACTER: i32 = 7;
-/// Room for the two lines of the heading.
+/// Height of the heading's two lines.
 const HEAD: i32 = 60;
 const GRAY: RGBColor = RGBColor(110, 110, 110);
-/// Behind times that were not counted.
+/// The background of gaps.
 const GAP: RGBColor = RGBColor(232, 232, 232);
 const SENT: RGBColor = RGBColor(70, 130, 180);
 const RECEIVED: RGBColor = RGBColor(230, 150, 70);
 
-/// Bars of a list: each has a row of so many pixels.
+/// The height of a row of the list, in pixels.
 const ROW: i32 = 24;
-/// Most of them; the rest is told as a number.
+/// Most rows; of the rest only the number is shown.
 const MAX_ROWS: usize = 50;
 /// Where the bars of a list begin and end.
 const BARS: Range<i32> = 260..760;
 
-/// Where the bars of parts are drawn.
+/// The area of the bars of parts.
 const PLOT: (Range<i32>, Range<i32>) = (90..980, 84..400);
-/// Most who have a colour of their own; the rest is one.
+/// Most owners with a colour of their own; the rest share one.
 const MAX_COLOURS: usize = 8;
-/// Colours that are told apart also by those who see few of them (Okabe and Ito).
+/// Colours that people with colour blindness can tell apart (Okabe and Ito).
 const COLOURS: [RGBColor; MAX_COLOURS] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -90,7 +90,7 @@ fn heading(area: &Area<'_>, answer: &Answer) -> Drawn {
     write(area, &told, (MARGIN, 36), GRAY)
 }
 
-/// As much of a name as there is room for.
+/// A name, truncated to the width.
 fn fitting(text: &str, width: i32) -> String {
     let most = usize::try_from(width / CHARACTER).unwrap_or(0).max(2);
     if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
@@ -101,18 +101,18 @@ fn label(names: &Names<'_>, row: &Row) -> String {
     cells.join(", ")
 }
 
-/// A number of bytes of a drawing, in which nothing is less than 0.
+/// Drawings show negative sums as 0.
 fn positive(bytes: i128) -> u64 {
     u64::try_from(bytes.max(0)).unwrap_or(u64::MAX)
 }
 
-/// The place of `value` between 0 and `most`, in pixels of `length`.
+/// The position of `value` between 0 and `most`, in pixels of `length`.
 fn share(value: u64, most: u64, length: i32) -> i32 {
     let place = u128::from(value) * u128::from(length.unsigned_abs()) / u128::from(most.max(1));
     i32::try_from(place).unwrap_or(length)
 }
 
-/// A bar for each row: what was sent, and behind it what was received.
+/// A bar for each row: what was sent, followed by what was received.
 fn list(answer: &Answer, text: &mut String) -> Drawn {
     let names = Names::of(answer);
     let rows = &answer.rows[..answer.rows.len().min(MAX_ROWS)];
@@ -151,10 +151,10 @@ fn legend(root: &Area<'_>, entries: &[(String, RGBColor)], top: i32) -> Drawn {
     Ok(())
 }
 
-/// What a bar of a part is made of: whose colour, how much.
+/// The segments of a part's bar: colour and bytes.
 type Stack = Vec<(usize, u64)>;
 
-/// A bar for each part of the period, made up of those who moved the most in all of it.
+/// A bar for each part of the period, with segments for the owners that moved the most in the whole period.
 fn parts(answer: &Answer, each: Each, text: &mut String) -> Drawn {
     let (x, y) = PLOT;
     let root = area(text, y.end + 40);
@@ -203,7 +203,7 @@ fn part_label(answer: &Answer, each: Each, begin: i64) -> String {
     local.strftime(format).to_string()
 }
 
-/// Who has a colour, and by the beginning of each part what its bar is made of.
+/// The owners with a colour, and the segments of each part's bar by the part's beginning.
 fn stacks(answer: &Answer) -> (Vec<String>, BTreeMap<i64, Stack>) {
     let names = Names::of(answer);
     let mut totals: BTreeMap<String, u64> = BTreeMap::new();
@@ -226,7 +226,7 @@ fn stacks(answer: &Answer) -> (Vec<String>, BTreeMap<i64, Stack>) {
     (colours, stacks)
 }
 
-/// From seconds and bytes to pixels.
+/// Converts seconds and bytes to pixels.
 struct Places {
     period: Range<i64>,
     x: Range<i32>,
@@ -247,7 +247,7 @@ impl Places {
 
 fn bar(root: &Area<'_>, places: &Places, part: &Range<i64>, stack: &Stack, most: u64) -> Drawn {
     let (left, right) = (places.x(part.start), places.x(part.end));
-    // A gap between bars, where there is room for one.
+    // Leaves a space between bars if there is room.
     let right = if right - left > 3 { right - 1 } else { right.max(left + 1) };
     let mut below = 0_u64;
     for (colour, bytes) in stack {
@@ -272,7 +272,7 @@ fn grid(root: &Area<'_>, places: &Places, most: u64) -> Drawn {
     Ok(())
 }
 
-/// A round number of which there are 2 to 5 in `most`, or 1.
+/// A round number that fits 2 to 5 times into `most`, or 1.
 fn step(most: u64) -> u64 {
     let power = 10_u64.pow(most.checked_ilog10().unwrap_or(0));
     match most / power {

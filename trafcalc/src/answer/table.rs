@@ -1,4 +1,4 @@
-//! An answer for people. Pure.
+//! An answer as a table for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use crate::book::Gap;
 use crate::capture::Bytes;
 use crate::figure::{length, printable, scaled, signed};
 
-/// Most gaps that are told one by one.
+/// Most gaps that are listed one by one.
 const MAX_GAPS: usize = 5;
 
-/// The answer as a table: what is asked, the rows, their sum, and the gaps.
+/// The answer as a table: the question, the rows, their sum, and the gaps.
 pub(super) fn table(answer: &Answer, is_exact: bool) -> String {
     let mut text = heading(answer);
     let lines = lines(answer, is_exact);
@@ -32,7 +32,7 @@ pub(super) fn table(answer: &Answer, is_exact: bool) -> String {
     text + "\n" + &gaps(answer) + &by_hand(answer, is_exact)
 }
 
-/// What a person has done to the figures.
+/// What a person has changed in the figures.
 fn by_hand(answer: &Answer, is_exact: bool) -> String {
     let count = answer.corrections.len();
     let mut text = match count {
@@ -73,7 +73,7 @@ fn heading(answer: &Answer) -> String {
     text + "\n"
 }
 
-/// As in: user "ada" or "bob".
+/// For example: user "ada" or "bob".
 fn only(dimension: Dimension, names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("\"{}\"", printable(name))).collect();
     format!("{} {}", dimension.name(), names.join(" or "))
@@ -152,7 +152,7 @@ fn gaps(answer: &Answer) -> String {
         return "No gaps, but see the notes above.\n".to_owned();
     }
     if count == 0 && answer.counted.is_empty() {
-        // The first line says so.
+        // The first line already says so.
         return String::new();
     }
     if count == 0 {

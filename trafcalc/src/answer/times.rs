@@ -1,4 +1,4 @@
-//! The period of a question, in the book's zone and as far as the book is of it. Pure.
+//! The period of a question in the zone of the answer, and the part of it that the book covers. Pure.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use super::period::rounded;
 use super::{Asked, Question, gaps};
 use crate::book::{Contents, FINE_S, Gap, date_of, day_row, hour_row};
 
-/// The period and what is known of it.
+/// The period, and which part of it is covered.
 pub(super) struct Times {
-    /// In seconds since 1970, on lines of five minutes.
+    /// In seconds since 1970, on borders of five-minute rows.
     pub period: Range<i64>,
-    /// What part of it is between the book's beginning and its last report. May be empty.
+    /// The part of it between the book's beginning and its last report. May be empty.
     pub counted: Range<i64>,
     pub zone: TimeZone,
-    /// Sentences about what may not be as it was asked for.
+    /// Sentences about how this differs from the question.
     pub notes: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl Times {
         }
     }
 
-    /// What of the period, up to now, is before the book's beginning or after its last report.
+    /// The parts of the period, up to now, before the book's beginning or after its last report.
     pub fn outside(&self, contents: &Contents, now: Timestamp) -> Vec<Gap> {
         let to = self.period.end.min(now.as_second());
         let before = (self.period.start..to.min(contents.begun_s), "the book was not begun");
@@ -60,7 +60,7 @@ impl Times {
         times.map(|(seconds, cause)| gaps::gap(&seconds, cause)).collect()
     }
 
-    /// How many rows of five minutes there can be in `seconds`, as far as they are counted.
+    /// The number of five-minute slots in the counted part of `seconds`.
     pub fn slots(&self, seconds: &Range<i64>) -> usize {
         let counted = seconds.start.max(self.counted.start)..seconds.end.min(self.counted.end);
         let slots = rounded(&counted);
@@ -68,11 +68,11 @@ impl Times {
     }
 }
 
-/// The beginning of the period, and the shortest time that there is then. Nobody who asks for so long up to now means the
-/// minute in which it begins: where its row is no longer there, that of its hour or day tells it.
+/// The beginning of the period, and the shortest rows that the book has there. With `--last` the exact minute of the
+/// beginning does not matter: if its five-minute row was removed, the period begins with the hour or day.
 fn beginning(question: &Question, start: i64, contents: &Contents, zone: &TimeZone) -> (i64, &'static str) {
     let (hour, day) = (hour_row(start, zone), day_row(date_of(start, zone), zone));
-    // What was before the book's beginning is not asked of it.
+    // Rows of the time before the book was begun are not needed.
     let is_gone = |row: &Range<i64>, kept_from_s| {
         matches!(question.asked, Asked::Last(_)) && row.end > contents.begun_s && start < kept_from_s
     };
@@ -85,7 +85,7 @@ fn beginning(question: &Question, start: i64, contents: &Contents, zone: &TimeZo
     }
 }
 
-/// A moment as people read it, in the zone: without seconds where there are none, with the offset where clocks show it twice.
+/// A moment for people, in the zone: without seconds if they are 0, with the offset if clocks show it twice.
 pub(super) fn moment(second: i64, zone: &TimeZone) -> String {
     let local = zone.to_datetime(at(second));
     let is_twice = matches!(zone.to_ambiguous_timestamp(local).offset(), AmbiguousOffset::Fold { .. });
@@ -94,17 +94,17 @@ pub(super) fn moment(second: i64, zone: &TimeZone) -> String {
     format!("{}{offset}", local.strftime(format))
 }
 
-/// A moment as programs read it, with its offset.
+/// A moment for programs, with its offset.
 pub(super) fn iso(at: Timestamp, zone: &TimeZone) -> String {
     at.display_with_offset(zone.to_offset(at)).to_string()
 }
 
-/// Moments that no calendar has are the first or last it has.
+/// A time outside the calendar becomes its first or last moment.
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// The zone by its name, or by its offset where it has none.
+/// The name of the zone, or its offset if it has none.
 pub(super) fn name(zone: &TimeZone, second: i64) -> String {
     zone.iana_name().map_or_else(|| zone.to_offset(at(second)).to_string(), str::to_owned)
 }

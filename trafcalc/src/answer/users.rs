@@ -1,31 +1,31 @@
-//! Users who are asked for by a name or number that the book does not have: who they are, as the host's directory says. The directory may be a
-//! server that is slow or away, so nothing is asked of it about users whom the book has. Pure.
+//! Users in a question whom the book does not have by this name or number: looks them up in the host's directory. The
+//! directory may be a slow or unreachable server, so it is not asked about users whom the book has. Pure.
 
 use super::error::AnswerError;
 use crate::book::{AccountKey, AccountKind};
 use crate::near;
 
-/// What the host's directory says of a name or number.
+/// The directory's answer for a name or number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The user of this number has it.
+    /// The user has this uid.
     User(u32),
-    /// No user has it.
+    /// There is no such user.
     Nobody,
-    /// It cannot say, and why.
+    /// The directory cannot answer, and why.
     Unclear(String),
 }
 
 /// A user of this host whom the book does not have by this name or number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostUser {
-    /// What was asked for.
+    /// The name or number in the question.
     pub text: String,
     /// The user's number.
     pub uid: u32,
 }
 
-/// Those of `users` whom the book does not have and the host does.
+/// The users among `users` that the host has and the book does not.
 pub(super) fn of_host(
     users: &[String],
     accounts: &[(i64, AccountKey)],
@@ -56,13 +56,13 @@ pub(super) fn is_uid(key: &AccountKey, text: &str) -> bool {
 }
 
 impl HostUser {
-    /// Whether an account is this user's: the book has it by number and does not know the name yet. With another name it is of somebody who
-    /// had the number before, or has it still.
+    /// Whether an account is this user's: the book has the uid and no name for it yet. An account of this uid with
+    /// another name belongs to a former user with that uid, or to a user who still has it.
     pub(super) fn has(&self, key: &AccountKey) -> bool {
         key.kind == AccountKind::User && key.uid == Some(self.uid) && key.user.is_none()
     }
 
-    /// What must be known of an answer about this user.
+    /// A note for an answer about this user.
     pub(super) fn sentence(&self, accounts: &[(i64, AccountKey)]) -> String {
         let Self { text, uid } = self;
         let of_uid = || accounts.iter().map(|(_, key)| key).filter(|key| key.uid == Some(*uid));

@@ -1,4 +1,5 @@
-//! Whose bytes a row of an answer has: the accounts that are asked for, put together by what they are told apart by. Pure.
+//! The owners in an answer: selects the accounts asked for, and groups them by the dimensions that rows are told apart
+//! by. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ pub enum Dimension {
     Unit,
     /// The program.
     Program,
-    /// The class of the network of the peers.
+    /// The class of the peer's network.
     Class,
 }
 
 impl Dimension {
-    /// How it is written.
+    /// The word on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,7 +35,7 @@ impl Dimension {
     }
 }
 
-/// Which accounts are asked for; where a list is empty, all of them.
+/// Which accounts are asked for; an empty list does not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Names or numbers of users.
@@ -45,13 +46,13 @@ pub struct Only {
     pub programs: Vec<String>,
     /// Classes.
     pub classes: Vec<String>,
-    /// Of classes, all but these.
+    /// Classes to leave out.
     pub left_out: Vec<String>,
-    /// Those of `users` whom the book does not have and the host does.
+    /// The users among `users` that the host has and the book does not.
     pub host_users: Vec<HostUser>,
 }
 
-/// There is nothing of that name in the book.
+/// The book has no such name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {what} {text:?} in the book{}", suggestion(.near, what))]
 pub struct Unknown {
@@ -69,7 +70,7 @@ fn suggestion(near: &[String], what: &str) -> String {
 }
 
 impl Only {
-    /// What is asked for, by what it is; empty lists are left out.
+    /// The restrictions by dimension, without empty lists.
     pub(super) fn lists(&self) -> impl Iterator<Item = (Dimension, &[String])> {
         let lists = [
             (Dimension::User, &self.users),
@@ -80,7 +81,7 @@ impl Only {
         lists.into_iter().map(|(dimension, names)| (dimension, names.as_slice())).filter(|(_, names)| !names.is_empty())
     }
 
-    /// Checks that each name that is asked for is in the book, or a class is one of `classes`.
+    /// Checks that each name is in the book; a class may instead be one of `classes`.
     pub(crate) fn check(&self, accounts: &[(i64, AccountKey)], classes: &[String]) -> Result<(), Unknown> {
         let names = |of: fn(&AccountKey) -> Option<&str>| -> Vec<&str> {
             let mut names: Vec<_> = accounts.iter().filter_map(|(_, key)| of(key)).collect();
@@ -102,7 +103,7 @@ impl Only {
         check("user", &users, &names(|key| key.user.as_deref()))
     }
 
-    /// A sentence for each user and class that is asked for and that the book does not have by this name.
+    /// A sentence for each user and class that is asked for but has no bytes in the book under this name.
     pub(super) fn without_traffic(&self, accounts: &[(i64, AccountKey)]) -> Vec<String> {
         let has_class = |class: &str| accounts.iter().any(|(_, key)| key.class.as_deref() == Some(class));
         let classes = self.classes.iter().filter(|class| !has_class(class));
@@ -138,10 +139,10 @@ fn check(what: &'static str, asked: &[String], names: &[&str]) -> Result<(), Unk
     }
 }
 
-/// Whose a row is. What rows are not told apart by is absent, as is what is not known.
+/// The owner of a row. Dimensions that rows are not told apart by are `None`, as are unknown names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Whose {
-    /// Of a user, or of nobody who is known.
+    /// A user, or one of the accounts without a user.
     pub kind: AccountKind,
     /// The user's number.
     pub uid: Option<u32>,
@@ -151,7 +152,7 @@ pub struct Whose {
     pub unit: Option<Arc<str>>,
     /// The program.
     pub program: Option<Arc<str>>,
-    /// The class of the network of the peers.
+    /// The class of the peer's network.
     pub class: Option<Arc<str>>,
 }
 
@@ -165,7 +166,7 @@ impl Whose {
         Self { kind: key.kind, uid, user, unit, program, class }
     }
 
-    /// The accounts that belong to nobody, as they are called in the log.
+    /// The name in the log of an account that belongs to no user.
     #[must_use]
     pub const fn nobody(&self) -> Option<&'static str> {
         match self.kind {
@@ -178,9 +179,9 @@ impl Whose {
 
 /// The accounts that are asked for.
 pub(super) struct Groups {
-    /// Whose they are, each once.
+    /// The owners, each once.
     pub whose: Vec<Whose>,
-    /// The numbers of the accounts that are asked for, in order, each with its place in `whose`.
+    /// The account numbers that are asked for, sorted, each with its index in `whose`.
     places: Vec<(i64, usize)>,
 }
 
@@ -204,15 +205,14 @@ impl Groups {
     }
 }
 
-/// Finds places in [`Groups`]. Who asks for many accounts mostly does so in the order of their numbers, so the next one is looked at
-/// first.
+/// Finds indices in [`Groups`]. Accounts mostly come in the order of their numbers, so the next one is tried first.
 pub(super) struct Places<'a> {
     places: &'a [(i64, usize)],
     next: usize,
 }
 
 impl Places<'_> {
-    /// The place of an account in [`Groups::whose`], if it is asked for.
+    /// The index of an account in [`Groups::whose`], if it is asked for.
     pub fn of(&mut self, account: i64) -> Option<usize> {
         let is_next = self.places.get(self.next).is_some_and(|(id, _)| *id == account);
         let at = if is_next { self.next } else { self.places.binary_search_by_key(&account, |(id, _)| *id).ok()? };

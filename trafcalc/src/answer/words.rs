@@ -1,9 +1,9 @@
-//! The words of the command line for what an answer can be.
+//! The words on the command line for the choices of an answer.
 
 use super::{Dimension, Each};
 use crate::config::Word;
 
-/// How an answer is shown.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
