@@ -1,23 +1,24 @@
-//! Cgroups of containers as people read them. Pure. Accounts keep the whole name of the cgroup: what is told here need not be unique.
+//! Short names of containers' cgroups for people. Pure. They need not be unique; accounts keep the full name of the
+//! cgroup.
 
 use std::borrow::Cow;
 
-/// Length of the id of a container, in hexadecimal digits (docker, podman, containerd and CRI-O).
+/// Length of a container id in hexadecimal digits (docker, podman, containerd and CRI-O).
 const ID_DIGITS: usize = 64;
-/// So many of them are told, as by `docker ps`.
+/// Number of digits shown, as by `docker ps`.
 const SHORT_DIGITS: usize = 12;
 
-/// A container, as the name of its cgroup tells it.
+/// A container, parsed from the name of its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Container<'a> {
-    /// What runs it, as its users call it; `container` if the name does not tell.
+    /// The runtime, as its users call it; `container` if the name does not say.
     pub(crate) runtime: &'a str,
-    /// Its id, or else its name.
+    /// Its id, or its name if there is no id.
     pub(crate) id: &'a str,
 }
 
 impl<'a> Container<'a> {
-    /// That of a cgroup with this name, if it is one.
+    /// The container whose cgroup has this name, if it is one.
     pub(crate) fn of(unit: &'a str) -> Option<Self> {
         if let Some(name) = unit.strip_prefix("lxc.payload.") {
             return Some(Self { runtime: "lxc", id: name });
@@ -42,15 +43,16 @@ impl<'a> Container<'a> {
     }
 }
 
-/// What a cgroup is called where people read it: a container by its runtime and its `name`, if that is known, or else the beginning
-/// of its id.
+/// The name of a cgroup for people: a container is shown by its runtime and its `name`, or by the beginning of its id
+/// if the name is unknown.
 pub(crate) fn told<'a>(unit: &'a str, name: Option<&str>) -> Cow<'a, str> {
     let Some(container) = Container::of(unit) else { return unit.into() };
     let short = container.short();
     format!("{}:{}", container.runtime, name.unwrap_or(&short)).into()
 }
 
-/// Whether a container's cgroup of this name is meant by `text`: its id, 12 digits of it or more, or what [`told`] makes of it.
+/// Whether `text` means the container whose cgroup is `unit`: its id, at least its first 12 digits, or the result of
+/// [`told`].
 pub(crate) fn is_meant(unit: &str, text: &str) -> bool {
     Container::of(unit).is_some_and(|container| {
         let is_id = text.len() >= SHORT_DIGITS && is_id(container.id) && container.id.starts_with(text);
@@ -58,12 +60,12 @@ pub(crate) fn is_meant(unit: &str, text: &str) -> bool {
     })
 }
 
-/// Whether this is the whole id of a container.
+/// Whether this is a full container id.
 pub(crate) fn is_id(id: &str) -> bool {
     id.len() == ID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
-/// A name as before systemd escaped it: `\x` and two hexadecimal digits are a byte (`systemd-escape(1)`).
+/// Undoes systemd's escaping of a name: `\x` and two hexadecimal digits are a byte (`systemd-escape(1)`).
 fn unescaped(name: &str) -> Cow<'_, str> {
     if !name.contains("\\x") {
         return name.into();

@@ -1,5 +1,5 @@
-//! A lock that one process at a time has: a file of its own, which only its owner may open. A lock on a file that others may read
-//! could be taken by each of them.
+//! A lock that one process at a time holds. It is a file of its own that only its owner may open: a lock on a file that
+//! others may read could be taken by each of them.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-/// A lock, held as long as this lives. The file stays.
+/// A lock, held until this is dropped. The file stays.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -16,19 +16,19 @@ pub struct Lock {
     is_new: bool,
 }
 
-/// Why there is no lock.
+/// Why the lock was not taken.
 #[derive(Debug)]
 pub enum NotLocked {
-    /// Another process has it.
+    /// Another process holds it.
     Taken,
-    /// The file belongs to this user, who could take it, too.
+    /// The file belongs to this user, who could take the lock, too.
     Foreign(u32),
-    /// The file cannot be made, opened or locked.
+    /// The file cannot be created, opened or locked.
     Failed(io::Error),
 }
 
 impl Lock {
-    /// Takes the lock at `path`, or says why not. Never waits.
+    /// Takes the lock at `path`, or says why it cannot. Never waits.
     pub fn take(path: &Path) -> Result<Self, NotLocked> {
         loop {
             let (file, is_new) = open(path).map_err(NotLocked::Failed)?;
@@ -38,7 +38,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(NotLocked::Failed(error)),
             }
             let lock = Self { file, path: path.to_owned(), is_new };
-            // One that was removed between the two says nothing to whoever comes next.
+            // A lock file that was removed between opening and locking does not keep out the next process.
             if lock.is_current() {
                 return lock.checked();
             }
@@ -64,10 +64,10 @@ impl Lock {
         }
     }
 
-    /// Removes the file, if this has made it.
+    /// Removes the file, if this process created it.
     pub fn discard(&self) {
         if self.is_new && self.is_current() {
-            // One that stays does no harm.
+            // A leftover file does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -75,17 +75,17 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing is not enough: a child that was just forked has the descriptor, too, until it runs its program.
+        // Closing is not enough: until it calls exec, a child that was just forked also has the descriptor.
         let _ = self.file.unlock();
     }
 }
 
-/// Whether another process has the lock at `path`, whoever that is. Makes and changes nothing; a lock that is not there or cannot be
-/// opened is not taken.
+/// Whether any other process holds the lock at `path`. Creates and changes nothing. A lock file that is missing or
+/// cannot be opened counts as not held.
 pub fn is_taken(path: &Path) -> bool {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
-    // Shared, so that two processes that look do not hinder each other.
+    // Shared, so that two processes that only look do not disturb each other.
     options.open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

@@ -1,15 +1,15 @@
-//! Records of a log, read back: one a line, in logfmt or JSON. Pure.
+//! Reads the records of a log, one a line, in logfmt or JSON. Pure.
 //!
-//! It must know as little of what records mean as the formats do.
+//! Like the formats, it must not know what records mean.
 
 use serde_json::{Map, Value};
 
-/// A record. What logfmt does not put in quotation marks is a text here, or null.
+/// A record. In logfmt, an unquoted value is a text here, or null.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record(Map<String, Value>);
 
 impl Record {
-    /// Reads a line; gives nothing if it is no record.
+    /// Parses a line; `None` if it is no record.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let line = line.trim_end_matches(['\n', '\r']);
@@ -18,25 +18,25 @@ impl Record {
         record.text("type").is_some().then_some(record)
     }
 
-    /// A field as a text, unless it is absent or null: numbers are written out, lists joined by `; `.
+    /// A field as text, unless it is missing or null. Numbers are formatted, lists joined by `; `.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         text(self.0.get(name)?)
     }
 
-    /// A field that is a number of bytes, or the like.
+    /// A field as a number, such as a number of bytes.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u64> {
         self.text(name)?.parse().ok()
     }
 
-    /// What it is: `account`, `summary`...
+    /// The type of the record: `account`, `summary`...
     #[must_use]
     pub fn kind(&self) -> String {
         self.text("type").unwrap_or_default()
     }
 
-    /// All fields that are not null, in their order.
+    /// All fields that are not null, in order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().filter_map(|(name, value)| Some((name.as_str(), text(value)?)))
     }
@@ -73,7 +73,7 @@ fn logfmt(line: &str) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-/// How long a text in quotation marks is, with these.
+/// The length of a quoted text, including the quotation marks.
 fn quoted_length(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {

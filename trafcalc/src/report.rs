@@ -1,7 +1,7 @@
-//! A snapshot of the ledger with names and a period: plain data, all that sinks and views see.
+//! Reports: a snapshot of the ledger with names and a period, as plain data. Sinks and views see nothing else.
 //!
-//! The order of the fields is the order in the log. It must never know how a record is written or where it goes. Records can be
-//! read again, by the same definitions: a client of the service gets them as lines.
+//! The fields are in the order of the log. This module must never know how a record is written or where it goes. The
+//! same definitions read records back, which a client of the service gets as lines.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ pub use detail::Detail;
 pub use merge::Who;
 pub use totals::AccountTotals;
 
-/// What is written at once: a record for each account, and one for all, which comes last.
+/// What is written at once: a record for each account, and a summary, which comes last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Where the clock was set in the period.
+    /// The clock steps in the period.
     pub steps: Vec<ClockStep>,
-    /// One for each account that is told about.
+    /// A record for each account in the report.
     pub accounts: Vec<AccountRecord>,
     /// The sums, and how far they can be trusted.
     pub summary: Summary,
 }
 
-/// What every record begins with: of which report of which service it is.
+/// The beginning of every record: which report of which service it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// When the period ended.
@@ -41,9 +41,9 @@ pub struct Stamp {
     /// The host, if it was given a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Arc<str>>,
-    /// One life of the counting: no two have the same number.
+    /// The epoch, one life of the counting. No two have the same number.
     pub epoch: u64,
-    /// The number of the report in it. Together they name a report for ever.
+    /// The number of the report in the epoch. Together they name a report for ever.
     pub seq: u64,
 }
 
@@ -51,7 +51,7 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "clock")]
 pub struct ClockStep {
-    /// Of which report it is.
+    /// The report.
     #[serde(flatten)]
     pub stamp: Stamp,
     /// By how many seconds; less than 0 if it was set back.
@@ -62,7 +62,7 @@ pub struct ClockStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "gap")]
 pub struct GapRecord {
-    /// Of which report it is.
+    /// The report.
     #[serde(flatten)]
     pub stamp: Stamp,
     /// When it began.
@@ -79,20 +79,20 @@ pub struct GapRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "quota")]
 pub struct QuotaRecord {
-    /// Of which report it is.
+    /// The report.
     #[serde(flatten)]
     pub stamp: Stamp,
     /// The name of the quota.
     pub quota: String,
     /// The step, in percent of the limit.
     pub percent: u32,
-    /// What moved in the period so far.
+    /// Bytes that moved in the period so far.
     pub used_bytes: u64,
-    /// What may move in it.
+    /// The limit in bytes.
     pub limit_bytes: u64,
     /// Which bytes count: `sent`, `received` or `both`.
     pub direction: &'static str,
-    /// When it begins anew: `month` or `day`.
+    /// When it starts again from 0: `month` or `day`.
     pub period: &'static str,
     /// When the period began.
     #[serde(with = "rfc3339")]
@@ -102,17 +102,17 @@ pub struct QuotaRecord {
     pub to: SystemTime,
 }
 
-/// What is told beside a report, as lines of JSON.
+/// JSON lines that are sent along with a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
-    /// Gaps: they are of the service, and for everybody.
+    /// Gaps, which concern all users.
     pub gaps: Vec<u8>,
-    /// Steps of quotas that were reached: only for who sees everything.
+    /// Quota steps that were reached: only for clients that may see everything.
     pub quotas: Vec<u8>,
 }
 
 impl Beside {
-    /// Whether there is nothing.
+    /// Whether there are no such lines.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.gaps.is_empty() && self.quotas.is_empty()
@@ -123,14 +123,14 @@ impl Beside {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "account")]
 pub struct AccountRecord {
-    /// Of which report it is.
+    /// The report.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// Length of the period in seconds, by a clock that is never set.
+    /// Length of the period in seconds, by a monotonic clock.
     pub interval_s: f64,
-    /// The user's number.
+    /// The uid.
     pub uid: Option<u32>,
-    /// The user's name; the number where there is no name, or none is known yet.
+    /// The user's name; the uid if the user has no name, or if it is not known yet.
     pub user: Option<String>,
     /// The name of an account that belongs to no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,20 +152,20 @@ pub struct AccountRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Summary {
-    /// Of which report it is.
+    /// The report.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// When counting started: totals are since then.
+    /// When counting started; totals count from then.
     #[serde(with = "rfc3339")]
     pub since: SystemTime,
-    /// Length of the period in seconds, by a clock that is never set.
+    /// Length of the period in seconds, by a monotonic clock.
     pub interval_s: f64,
-    /// Who counted.
+    /// The backend.
     pub backend: Cow<'static, str>,
-    /// How the eBPF program is hooked in.
+    /// The attach mode of the eBPF programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<Cow<'static, str>>,
-    /// How the eBPF program comes to look at connections.
+    /// The method of the eBPF backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Cow<'static, str>>,
     /// How many accounts there are.
@@ -190,10 +190,10 @@ pub struct Summary {
     /// Writes to the book that failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub book_errors_total: u64,
-    /// What is configured and not there yet: users, units, interfaces.
+    /// Configured users, units and interfaces that do not exist yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
-    /// Better backends that did not start, a sentence each: in the first report, and wherever it changes.
+    /// Preferred backends that did not start, a sentence each: in the first report, and whenever this changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declined: Vec<String>,
 }
@@ -203,34 +203,34 @@ pub struct Summary {
 pub struct Source {
     /// The host, if it was given a name.
     pub host: Option<Arc<str>>,
-    /// One life of the counting.
+    /// The epoch.
     pub epoch: u64,
     /// When counting started, by the clock as it is set now.
     pub since: SystemTime,
-    /// Who counts.
+    /// The backend.
     pub backend: &'static str,
-    /// How the eBPF program is hooked in.
+    /// The attach mode of the eBPF programs.
     pub attach: Option<&'static str>,
-    /// How the eBPF program comes to look at connections.
+    /// The method of the eBPF backend.
     pub method: Option<&'static str>,
-    /// What is configured and not there yet.
+    /// What is configured and does not exist yet.
     pub waiting_for: Vec<String>,
-    /// Better backends that did not start, a sentence each.
+    /// Preferred backends that did not start, a sentence each.
     pub declined: Vec<String>,
     /// What accounts are told apart by.
     pub by: By,
-    /// When the host was started, as far as the start of processes is reckoned from it.
+    /// When the host was booted; start times of processes are computed from it.
     pub booted: SystemTime,
 }
 
-/// How often something could not be written, since the start, and what came of it.
+/// How many writes failed since the start, and the consequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// To the log.
+    /// Writes to the log.
     pub log: u64,
-    /// To the book.
+    /// Writes to the book.
     pub book: u64,
-    /// Bytes of which no more is told than the user, because too much had to wait to be written.
+    /// Bytes reported by user only, because too much waited to be written.
     pub coarse_bytes: u64,
 }
 
@@ -239,14 +239,14 @@ pub struct Errors {
 pub enum UserName {
     /// The name, or the last one that was known.
     Known(String),
-    /// The directory of users knows nobody of this number.
+    /// The directory of users has no user with this uid.
     NoSuchUser,
     /// The directory of users has not answered yet.
     NotKnownYet,
 }
 
 impl UserName {
-    /// What a record has: the name, or else the number.
+    /// The name in a record: the user's name, or else the uid.
     pub(crate) fn or_number(self, uid: u32) -> String {
         match self {
             Self::Known(name) => name,
@@ -255,22 +255,23 @@ impl UserName {
     }
 }
 
-/// Who knows the names of numbers. It answers at once.
+/// Knows the names of numbers. Answers at once.
 pub trait Names {
     /// The name of a user.
     fn user(&mut self, uid: u32) -> UserName;
 
-    /// The path of a process's program of this name, if it is still running and may be looked at.
+    /// The path of the executable of a process whose program has this name, if the process still runs and may be
+    /// inspected.
     fn exe(&mut self, process: Process, program: &str) -> Option<String>;
 
-    /// The name of the container that an owner's unit is, if its runtime has told one.
+    /// The name of the container that is an owner's unit, if its runtime provides one.
     fn container(&mut self, owner: &Owner) -> Option<String> {
         let _ = owner;
         None
     }
 }
 
-/// The time a report is about.
+/// The time that a report covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
     /// The number of its report.
@@ -284,7 +285,7 @@ pub struct Period {
 }
 
 impl Period {
-    /// What the records of its report begin with.
+    /// The stamp of its report's records.
     #[must_use]
     pub fn stamp(&self, source: &Source) -> Stamp {
         Stamp { time: self.end, host: source.host.clone(), epoch: source.epoch, seq: self.seq }
@@ -294,14 +295,14 @@ impl Period {
 /// Which accounts get a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Those that moved in the period.
+    /// Those with bytes in the period.
     Moved,
     /// All.
     All,
 }
 
 impl Report {
-    /// Puts names and a period to `snapshot`.
+    /// Adds names and a period to `snapshot`.
     pub fn new(
         snapshot: &Snapshot,
         scope: Scope,
@@ -370,24 +371,24 @@ impl Summary {
     }
 }
 
-/// Numbers of a summary that are no trouble.
+/// Numbers of a summary that are not signs of trouble.
 const NO_TROUBLE: [&str; 2] = ["pending_bytes", "audited_total"];
 
 impl Summary {
-    /// The numbers by which totals may be short, late, or on another account than they should, as `name=number`.
+    /// The counters by which totals may be incomplete, late or on the wrong account, as `name=number`.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let harmless = |name: &&str| Health::NAMES.contains(name) && !Health::TROUBLES.contains(name);
         self.numbers().filter(|(name, _)| !harmless(name)).map(told).collect()
     }
 
-    /// All numbers that are not as they should be, as `name=number`.
+    /// All counters that should be 0, as `name=number`.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         self.numbers().filter(|(name, _)| !NO_TROUBLE.contains(name)).map(told).collect()
     }
 
-    /// Those that are not 0.
+    /// The counters that are not 0.
     fn numbers(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let own = [("unattributed_bytes_total", self.unattributed_bytes_total)];
         let errors = [("log_errors_total", self.log_errors_total), ("book_errors_total", self.book_errors_total)];
@@ -399,7 +400,7 @@ fn told((name, number): (&str, u64)) -> String {
     format!("{name}={number}")
 }
 
-/// In seconds, to the millisecond: more digits than that would only tell how long writing took.
+/// In seconds, rounded to milliseconds: more digits would only show how long writing took.
 fn seconds(length: Duration) -> f64 {
     (length.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,39 +1,39 @@
-//! The accounts: the only place where totals exist. Pure: no I/O, no clock, no names of users.
+//! The accounts in memory, the only place where totals exist. Pure: no I/O, no clock, no names of users.
 
 use std::collections::BTreeMap;
 
 use crate::capture::{Batch, Bytes, Health, Owner};
 
 /// Most accounts kept; the bytes of further owners go to [`Owner::OTHER`]. A row takes some 150 bytes, so all of them
-/// take 10 MB; a host with more users that all talk TCP has not been met.
+/// take 10 MB. No host with more users that all use TCP is known.
 pub const MAX_ACCOUNTS: usize = 65_536;
 
-/// Most accounts that are finer than a user's; the bytes of further ones go to their users.
+/// Most accounts finer than a user; the bytes of further ones go to their users.
 pub const MAX_FINE_ACCOUNTS: usize = MAX_ACCOUNTS / 2;
 
-/// One row: an owner's totals, and what of them has not been reported yet.
+/// An account as a snapshot shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Whose bytes.
+    /// Whose bytes these are.
     pub owner: Owner,
-    /// All bytes since the start.
+    /// The total since the start.
     pub total: Bytes,
-    /// Those since the last [report](Ledger::mark_reported).
+    /// What moved since the last [report](Ledger::mark_reported).
     pub moved: Bytes,
-    /// Those that were counted by this ledger: all but those of former lives.
+    /// What this ledger counted: the total without that of former epochs.
     pub of_life: Bytes,
 }
 
-/// The state of the ledger at one moment.
+/// The state of the ledger at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// All accounts, user by user in ascending order, those of no user last.
+    /// All accounts, ordered by uid; those without a user come last.
     pub accounts: Vec<Account>,
-    /// The sum of all accounts since the start, of those that are gone, too.
+    /// The sum of all totals, including accounts that were removed.
     pub total: Bytes,
-    /// The sum of all accounts since the last report.
+    /// The sum of what moved since the last report.
     pub moved: Bytes,
-    /// Of that, what could not be attributed to anybody.
+    /// The part of `total` that could not be attributed to any user.
     pub unattributed: Bytes,
     /// What could not be counted or attributed since the start.
     pub health: Health,
@@ -57,21 +57,21 @@ struct Row {
     is_gone: bool,
 }
 
-/// All accounts.
+/// The accounts.
 #[derive(Default)]
 pub struct Ledger {
     rows: BTreeMap<Owner, Row>,
     capture_health: Health,
     overflow_bytes: u64,
     coarse_bytes: u64,
-    /// The totals of owners that are gone and were told about.
+    /// The totals of owners that were reported and removed.
     gone: Bytes,
-    /// What owners without a row moved in former lives.
+    /// What owners moved in former epochs who have no row yet.
     former: BTreeMap<Owner, Bytes>,
 }
 
 impl Ledger {
-    /// A ledger whose totals go on from those of former lives; `others` are of owners that never come again.
+    /// A ledger that continues the totals of former epochs; `others` is the sum of owners that never return.
     #[must_use]
     pub fn going_on_from(former: impl IntoIterator<Item = (Owner, Bytes)>, others: Bytes) -> Self {
         let mut ledger = Self { gone: others, ..Self::default() };
@@ -120,7 +120,7 @@ impl Ledger {
         self.rows.insert(owner.clone(), Row { total, former, reported: former, cut: former, is_gone: false });
     }
 
-    /// All accounts as they are now.
+    /// The current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot {
@@ -145,13 +145,13 @@ impl Ledger {
         snapshot
     }
 
-    /// What each account moved since the last [cut](Self::cut), which stays as it is.
+    /// What each account moved since the last [cut](Self::cut); does not cut.
     pub fn uncut(&self) -> impl Iterator<Item = (&Owner, Bytes)> {
         let moved = self.rows.iter().map(|(owner, row)| (owner, row.total - row.cut));
         moved.filter(|(_, bytes)| !bytes.is_zero())
     }
 
-    /// What each account moved since the last cut.
+    /// What each account moved since the last cut, and cuts.
     pub fn cut(&mut self) -> Vec<(Owner, Bytes)> {
         let mut moved = Vec::new();
         for (owner, row) in &mut self.rows {
@@ -164,8 +164,8 @@ impl Ledger {
         moved
     }
 
-    /// A report was made of all there is: the next one tells what came after it. Owners that are gone leave the ledger with it, if
-    /// they are cut; their bytes stay in the sum.
+    /// To be called when everything was reported: the next report has what comes later. Removes owners that are gone
+    /// and cut; their bytes stay in the sum.
     pub fn mark_reported(&mut self) {
         for row in self.rows.values_mut() {
             row.reported = row.total;

@@ -1,4 +1,4 @@
-//! What a record tells beyond the user.
+//! The fields of a record beyond the user.
 #![expect(clippy::option_option, reason = "a field that was not asked for is another thing than one that is not known")]
 
 use std::time::{Duration, SystemTime};
@@ -9,24 +9,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Names, Source, rfc3339};
 use crate::capture::{By, Dimension, Owner, Process, Unit};
 
-/// What a record tells beyond the user: the fields of what was asked for, empty where nothing is known.
+/// The fields of a record beyond the user: those that were asked for, empty if they are unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
     /// What was asked for.
     pub by: By,
-    /// The number of the process.
+    /// The process id.
     pub pid: Option<u32>,
     /// When the process was started.
     pub start_time: Option<SystemTime>,
-    /// The last part of the path of the program.
+    /// The base name of the program's path.
     pub program: Option<String>,
-    /// The path of the process's program, where it is still running and may be looked at.
+    /// The path of the process's executable, if the process still runs and may be inspected.
     pub exe: Option<String>,
-    /// The name of the systemd unit or container, or the id of a cgroup that was gone before it was looked up.
+    /// The name of the systemd unit or container, or the id of a cgroup that was removed before it was looked up.
     pub unit: Option<String>,
-    /// The name of the container that the unit is, if its runtime tells one. It need not be unique.
+    /// The name of the container that is the unit, if its runtime provides one. It need not be unique.
     pub container: Option<String>,
-    /// The class of the network of the peers, where classes are told apart.
+    /// The class of the peer's network, if classes are told apart.
     pub class: Option<String>,
 }
 
@@ -78,7 +78,7 @@ impl Serialize for Detail {
     }
 }
 
-/// The fields as they are written. What is not there was not asked for; what is null is not known.
+/// The fields as they are written. A missing field was not asked for; a null field is unknown.
 #[derive(Deserialize)]
 struct Fields {
     #[serde(default, deserialize_with = "asked_for")]

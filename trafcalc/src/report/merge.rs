@@ -1,4 +1,4 @@
-//! Two reports as one, for whoever could not take the first in time. Pure.
+//! Merges two reports, for a reader that did not take the first in time. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use super::{AccountRecord, Detail, Report, Summary};
 use std::time::SystemTime;
 
-/// What two records of one account have in common.
+/// What identifies the account of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Who {
     uid: Option<u32>,
@@ -24,7 +24,7 @@ impl Who {
         Self::new(record.uid, record.account.as_ref(), &record.detail)
     }
 
-    /// Of a user, or else of an account of this name.
+    /// A user's account, or the account with this name.
     #[must_use]
     pub fn new(uid: Option<u32>, account: Option<&Cow<'static, str>>, detail: &Detail) -> Self {
         let Detail { pid, start_time, program, unit, class, .. } = detail.clone();
@@ -32,10 +32,11 @@ impl Who {
     }
 }
 
-/// Most records of a report that took in others: as many as there are accounts at once. Of processes there is no end.
+/// Most records of a merged report: the number of accounts at one time. Without a limit, processes would add up for
+/// ever.
 const MAX_RECORDS: usize = 65_536;
 
-/// Leaves about so many records, by telling of the oldest by their users only. Gives how many bytes that is about.
+/// Reduces the records to about `left`, by summing the oldest by user. Returns the number of bytes that lost detail.
 fn coarsen(records: &mut Vec<AccountRecord>, left: usize) -> u64 {
     let (mut coarse_bytes, excess) = (0, records.len() - left);
     let mut users: HashMap<Who, AccountRecord> = HashMap::new();
@@ -44,7 +45,7 @@ fn coarsen(records: &mut Vec<AccountRecord>, left: usize) -> u64 {
         let detail = unknown(&record.detail);
         if record.detail != detail {
             coarse_bytes += record.sent_bytes + record.received_bytes;
-            // What the user's own account has in all is not known here.
+            // The totals of the user's own account are not known here.
             (record.sent_bytes_total, record.received_bytes_total) = (record.sent_bytes, record.received_bytes);
             record.detail = detail;
         }
@@ -63,7 +64,7 @@ fn coarsen(records: &mut Vec<AccountRecord>, left: usize) -> u64 {
     coarse_bytes
 }
 
-/// Adds what moved; totals stay the greater ones.
+/// Adds what moved; of the totals the greater ones stay.
 fn add(into: &mut AccountRecord, other: &AccountRecord) {
     into.sent_bytes += other.sent_bytes;
     into.received_bytes += other.received_bytes;
@@ -71,7 +72,7 @@ fn add(into: &mut AccountRecord, other: &AccountRecord) {
     into.received_bytes_total = into.received_bytes_total.max(other.received_bytes_total).max(into.received_bytes);
 }
 
-/// What a record of the same kind tells where no more than the user is known.
+/// The details of a record of which only the user is known.
 fn unknown(detail: &Detail) -> Detail {
     Detail {
         by: detail.by,
@@ -86,8 +87,8 @@ fn unknown(detail: &Detail) -> Detail {
 }
 
 impl Report {
-    /// Puts the next report into this one, which then is about both periods and has the number of the next. Gives how many bytes are
-    /// told of by user only, because there were too many records.
+    /// Merges the next report into this one, which then covers both periods and has the number of the next. Returns the
+    /// number of bytes that are reported by user only, because there were too many records.
     pub fn merge(&mut self, next: Self) -> u64 {
         self.merge_within(next, MAX_RECORDS)
     }
@@ -113,7 +114,7 @@ impl Report {
         }
         let Summary { interval_s, sent_bytes, received_bytes, declined, .. } = self.summary.clone();
         self.summary = next.summary;
-        // Milliseconds, whose sums are exact in no binary fraction.
+        // Rounded to milliseconds again: they have no exact binary fraction.
         self.summary.interval_s = ((self.summary.interval_s + interval_s) * 1_000.0).round() / 1_000.0;
         self.summary.sent_bytes += sent_bytes;
         self.summary.received_bytes += received_bytes;
@@ -131,7 +132,7 @@ impl Report {
         coarse_bytes
     }
 
-    /// Has all records say that they are of this report of the same life, made when the last of them was.
+    /// Gives all records the number `seq` in the same epoch, and the time of the summary.
     pub fn renumber(&mut self, seq: u64) {
         self.summary.stamp.seq = seq;
         let stamps = self.accounts.iter_mut().map(|record| &mut record.stamp);

@@ -11,7 +11,7 @@ pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(498_722)
 }
 
-/// A source that tells users apart, on a host started at the beginning.
+/// A source that tells users apart, on a host booted at [`start`].
 pub(crate) fn source() -> Source {
     Source {
         host: None,
@@ -27,7 +27,7 @@ pub(crate) fn source() -> Source {
     }
 }
 
-/// Names for everybody: all users are alice.
+/// Names for tests: all users are alice.
 pub(crate) struct Told;
 
 impl Names for Told {
@@ -40,7 +40,7 @@ impl Names for Told {
     }
 }
 
-/// Alice and the unattributed, after 310 seconds.
+/// Alice and the unattributed account, after 310 seconds.
 pub(crate) fn report() -> Report {
     let bytes = |sent, received| Bytes { sent, received };
     let account = |owner, moved, total| Account { owner, total, moved, of_life: moved };

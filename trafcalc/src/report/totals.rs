@@ -1,4 +1,4 @@
-//! What an account moved since the service was started, up to one moment.
+//! What an account moved since the service was started.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use super::{AccountRecord, Detail, Names, Period, Source, UserName, Who};
 use crate::capture::{Owner, Process};
 use crate::ledger::Account;
 
-/// What an account moved in this life of the service. An account that is not told of has moved nothing in it; one that ended and came
-/// again begins anew with 0.
+/// What an account moved in this epoch. Accounts without an entry have moved nothing in it; one that ended and returned
+/// starts again from 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountTotals {
-    /// The user's number.
+    /// The uid.
     pub uid: Option<u32>,
-    /// The user's name; the number where there is no name, or none is known yet.
+    /// The user's name; the uid if the user has no name, or if it is not known yet.
     pub user: Option<String>,
     /// The name of an account that belongs to no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Cow<'static, str>>,
-    /// What was asked for beyond the user, but for `exe`.
+    /// What was asked for beyond the user, except `exe`.
     #[serde(flatten)]
     pub detail: Detail,
     /// Bytes sent since the service was started.
@@ -29,7 +29,7 @@ pub struct AccountTotals {
 }
 
 impl AccountTotals {
-    /// Puts names to an account.
+    /// Adds names to an account.
     pub fn new(account: &Account, period: Period, source: &Source, names: &mut impl Names) -> Self {
         let of_life = account.of_life;
         let record = AccountRecord::new(account, period, source, &mut WithoutExe(names));
@@ -37,14 +37,14 @@ impl AccountTotals {
         Self { uid, user, account, detail, sent_bytes: of_life.sent, received_bytes: of_life.received }
     }
 
-    /// Whose they are.
+    /// The identity of the account.
     #[must_use]
     pub fn who(&self) -> Who {
         Who::new(self.uid, self.account.as_ref(), &self.detail)
     }
 }
 
-/// Asks for no path of a program: that is a call to the kernel for each process.
+/// Does not look up executables, which takes a system call for each process.
 struct WithoutExe<'a, N>(&'a mut N);
 
 impl<N: Names> Names for WithoutExe<'_, N> {
