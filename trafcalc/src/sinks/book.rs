@@ -1,4 +1,4 @@
-//! The book as a sink: each report is one transaction, and only then the log's turn.
+//! The book as a sink: each report is one transaction, and is passed to the log only after that.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,46 +18,47 @@ use crate::report::{Beside, GapRecord, QuotaRecord, Report, Stamp};
 /// The name of the log among the sinks of the book.
 pub const LOG: &str = "log";
 
-/// Most reports that the log has still to write and that are read at once.
+/// Most reports of the outbox that are read for the log at once.
 const MAX_FORMER: usize = 64;
 
-/// A `-wal` file of the book that is longer is told of: somebody keeps it from shrinking. What nobody holds is cut to 16 MB.
+/// A longer `-wal` file of the book is reported: some reader keeps it from shrinking. Otherwise it is truncated to 16
+/// MB.
 const LONG_WAL_BYTES: u64 = 64 << 20;
 
-/// How often rows that are kept for a time only are removed.
+/// How often old rows are removed.
 const TRIM: Duration = Duration::from_hours(1);
 
-/// A report as it is booked.
+/// A report to be booked.
 #[derive(Clone, Debug)]
 pub struct Booking {
-    /// What is booked, but the records.
+    /// What is booked, without the records.
     pub commit: Commit,
-    /// What records of it begin with.
+    /// The stamp of its records.
     pub stamp: Stamp,
-    /// What the log is told beside gaps; `None` where the book alone is cut.
+    /// The report for the log; `None` if only the book is cut.
     pub report: Option<Report>,
 }
 
-/// Bookings of one such time may become one: no border of hours or days of any zone is in it.
+/// Bookings whose middles lie in the same such span may be merged: no hour or day of any zone ends within it.
 const QUARTER: Duration = Duration::from_mins(15);
 
 impl Booking {
-    /// In which quarter of an hour its middle lies.
+    /// The quarter of an hour that contains its middle.
     fn quarter(&self) -> u64 {
         let middle = self.commit.end.checked_sub(self.commit.monotonic / 2).unwrap_or(self.commit.end);
         middle.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() / QUARTER.as_secs())
     }
 
-    /// Appends all that the log is told of it.
+    /// Appends all records that the log gets of it.
     pub fn encode(&self, format: &dyn Format, out: &mut Vec<u8>) {
-        // The sink writes nothing but UTF-8.
+        // `gap_records` writes UTF-8 only.
         format.encode_json(&String::from_utf8(self.gap_records(None)).unwrap_or_default(), out);
         if let Some(report) = &self.report {
             format.encode(report, out);
         }
     }
 
-    /// Its gaps and this one, as JSON.
+    /// Its gaps and `more`, as JSON.
     fn gap_records(&self, more: Option<&Gap>) -> Vec<u8> {
         let mut records = Vec::new();
         for Gap { from, to, cause } in self.commit.gaps.iter().chain(more) {
@@ -103,10 +104,12 @@ impl Item for Booking {
     }
 }
 
-/// Most accounts of a booking that took in others; as many as there are at once. Of programs there is no end.
+/// Most accounts of a merged booking: the number of accounts at one time. Without a limit, programs would add up for
+/// ever.
 const MAX_MOVED: usize = 65_536;
 
-/// Adds up what accounts moved. Where they are too many, the oldest are their users' from then on; gives how many bytes that is about.
+/// Sums what accounts moved. If there are too many accounts, the oldest are reduced to their users. Returns the number
+/// of bytes that lost detail.
 fn add(into: &mut Vec<Moved>, next: Vec<Moved>, most: usize) -> u64 {
     merge_moved(into, next);
     if into.len() <= most {
@@ -139,23 +142,23 @@ fn merge_moved(into: &mut Vec<Moved>, next: Vec<Moved>) {
     }
 }
 
-/// Opens the book, as at the start; called again where that failed then, or where the book was set aside. One that is made begins at the
-/// given time.
+/// Opens the book as at the start. It is called again after a failure, or when the book was set aside. A book created
+/// then begins at the given time.
 pub type Open = Box<dyn Fn(SystemTime) -> Result<(Book, Opened), BookError> + Send>;
 
-/// Called with what is told once it is booked: what is beside a report, and the report where the book alone is not cut.
+/// Called after a booking: with the lines beside the report, and with the report unless only the book was cut.
 pub type Follower = Box<dyn Fn(&Beside, Option<&Report>) + Send>;
 
-/// Who counts.
+/// How the service counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting {
     /// The backend.
     pub backend: &'static str,
-    /// How it is hooked in.
+    /// Its attach mode.
     pub attach: Option<&'static str>,
-    /// How it comes to look at connections.
+    /// Its method.
     pub method: Option<&'static str>,
-    /// Whether it goes on where a former process ended, so that nothing is missing in between.
+    /// Whether it continues where a former process ended, so that nothing is missing in between.
     pub goes_on: bool,
 }
 
@@ -167,29 +170,30 @@ pub struct BookSink {
     log_begins: Option<String>,
     log: Arc<Outlet<Piece>>,
     told: mpsc::Receiver<Told>,
-    /// The life that reports say they are of. A book that was opened late has begun another.
+    /// The epoch in the stamps of reports. A book that was opened late has begun another epoch.
     life: Option<u64>,
     /// The last report that the log was given and has not written yet.
     given: Option<(u64, u64)>,
-    /// How far the log has come, until it is noted.
+    /// How far the log has written, until this is noted in the book.
     unnoted: Option<Mark>,
-    /// The time that was not counted before a book that was opened late, until it is booked.
+    /// The gap before a book that was opened late, until it is booked.
     gap: Option<Gap>,
-    /// What was in the place of the book in this life, and is no book.
+    /// What was found in the place of the book in this epoch and was not a sound book.
     set_aside: Option<SetAside>,
-    /// That somebody keeps its `-wal` file from shrinking, if it is long: a sentence.
+    /// A sentence that says that a reader keeps the `-wal` file from shrinking, if the file is long.
     held: Option<String>,
-    /// What is wrong with a book that is read through meanwhile.
+    /// Receives what is wrong with a large book that is being checked.
     damage: mpsc::Receiver<String>,
     trimmed: Option<SystemTime>,
-    /// How much who may move.
+    /// The limits of accounts.
     quotas: Option<Quotas>,
     follower: Option<Follower>,
 }
 
 impl BookSink {
-    /// Books in `book`, or in what `open` gives as soon as it does, then tells `log`, and hears from `told` what that has written.
-    /// What a former life had still to write comes first. `log_begins` is how far the log was written before.
+    /// Books in `book`, or in the book that `open` returns as soon as it succeeds, then passes reports to `log`. `told`
+    /// receives what the log has written. Reports that a former epoch had not written come first. `log_begins` says how
+    /// far the log was written before.
     #[must_use]
     pub fn new(
         book: Option<Book>,
@@ -225,13 +229,13 @@ impl BookSink {
         sink
     }
 
-    /// Has the log told where steps of `quotas` are reached.
+    /// Writes a record to the log when a step of `quotas` is reached.
     #[must_use]
     pub fn watching(self, quotas: Option<Quotas>) -> Self {
         Self { quotas, ..self }
     }
 
-    /// The same, which calls `follower` with each report that is booked.
+    /// Calls `follower` with each report that is booked.
     #[must_use]
     pub fn followed_by(self, follower: Option<Follower>) -> Self {
         Self { follower, ..self }
@@ -241,11 +245,11 @@ impl BookSink {
         let Counting { backend, attach, method, .. } = self.counting;
         book.counts_with(backend, attach, method)?;
         if let (None, Some(note)) = (book.mark(LOG)?, &self.log_begins) {
-            // Before anything of this book is in it, so that the next start knows where to look for what is.
+            // Before anything of this book is in the log, so that the next start knows where in the log to look.
             book.told(LOG, &Mark { epoch: book.epoch() - 1, seq: u64::MAX, note: note.clone() })?;
         }
         self.set_aside = book.set_aside().cloned().or_else(|| self.set_aside.take());
-        // What is told of a former book is no matter.
+        // The result of checking a former book does not matter any more.
         self.damage = match book.unchecked() {
             Ok(None) => mpsc::channel().1,
             Ok(Some(check)) => read_through(check),
@@ -260,7 +264,7 @@ impl BookSink {
         Ok(())
     }
 
-    /// Notes whether somebody keeps the `-wal` file of the book from shrinking.
+    /// Notes whether a reader keeps the book's `-wal` file from shrinking.
     fn look_at_wal(&mut self) {
         let bytes = self.book.as_ref().map_or(0, Book::wal_bytes);
         let held = (bytes > LONG_WAL_BYTES).then(|| {
@@ -272,7 +276,7 @@ impl BookSink {
         self.held = held;
     }
 
-    /// Sets the book aside, if it was found to be damaged.
+    /// Sets the book aside if the check found it damaged.
     fn heed_damage(&mut self, now: SystemTime) -> Result<(), BookError> {
         match self.damage.try_recv() {
             Ok(why) => self.put_aside(now, why),
@@ -289,7 +293,7 @@ impl BookSink {
         Ok(())
     }
 
-    /// Gives the log the oldest reports that it has not had, if it has written all that it was given.
+    /// Gives the log its oldest unwritten reports, if it has written all that it was given.
     fn give_former(&mut self, book: &Book) -> Result<(), BookError> {
         if self.given.is_some() {
             self.log.retry();
@@ -308,7 +312,7 @@ impl BookSink {
         Ok(())
     }
 
-    /// Hears what the log has written.
+    /// Receives what the log has written.
     fn hear_told(&mut self) {
         let (Some(book), Some(told)) = (&self.book, self.told.try_iter().last()) else { return };
         if self.given == Some((told.epoch, told.seq)) {
@@ -318,7 +322,7 @@ impl BookSink {
         self.unnoted = Some(Mark { epoch, seq: told.seq, note: told.mark });
     }
 
-    /// Notes what the log has written, where no report comes that it could be noted with.
+    /// Notes what the log has written, if no report comes with which it could be noted.
     fn note_told(&mut self) -> Result<(), BookError> {
         self.hear_told();
         if let (Some(book), Some(mark)) = (&mut self.book, &self.unnoted) {
@@ -328,7 +332,8 @@ impl BookSink {
         Ok(())
     }
 
-    /// Has the log told what is new. Records that it can write next are given as they are; else they are read from the book later.
+    /// Passes new records to the log. Records that the log can write next are passed directly; others it gets from the
+    /// book later.
     fn give(&mut self, fresh: Option<Former>) -> Result<(), BookError> {
         let Some(book) = self.book.take() else { return Ok(()) };
         let given = match fresh {
@@ -343,7 +348,7 @@ impl BookSink {
         given
     }
 
-    /// Opens the book, and notes the time that was not counted before it.
+    /// Opens the book, and notes the gap before it.
     fn open(&mut self, until: SystemTime) -> Result<(), BookError> {
         let (book, opened) = (self.open)(until)?;
         if let Some(aside) = &opened.set_aside {
@@ -364,7 +369,7 @@ impl BookSink {
         Ok(())
     }
 
-    /// Books it; gives what the log is told of it.
+    /// Books a report; returns its records for the log.
     fn book(&mut self, booking: &Booking) -> Result<Option<Former>, BookError> {
         self.heed_damage(booking.commit.end)?;
         if self.book.is_none() {
@@ -392,11 +397,11 @@ impl BookSink {
     }
 }
 
-/// Reads through a book in a thread of its own, for which nobody waits; gives where it tells what is wrong.
+/// Checks a book in a detached thread; the receiver gets what is wrong.
 fn read_through(check: Check) -> mpsc::Receiver<String> {
     let (tell, damage) = mpsc::channel();
     let work = move || match check.read_through() {
-        // Where nobody listens any more the service ends.
+        // If no one receives it, the service is ending.
         Ok(Some(why)) => drop(tell.send(why)),
         Ok(None) => tracing::debug!("the book is sound"),
         Err(error) => tracing::warn!("{error}"),
@@ -407,13 +412,13 @@ fn read_through(check: Check) -> mpsc::Receiver<String> {
     damage
 }
 
-/// What the log is told of a booking, as JSON.
+/// The records for the log of a booking, as JSON.
 fn records(booking: &Booking, beside: &Beside) -> Option<String> {
     let mut records = [&beside.gaps[..], &beside.quotas].concat();
     if let Some(report) = &booking.report {
         Json.encode(report, &mut records);
     }
-    // The sink writes nothing but UTF-8.
+    // `Json` writes UTF-8 only.
     (!records.is_empty()).then(|| String::from_utf8(records).unwrap_or_default())
 }
 
@@ -448,7 +453,7 @@ impl Sink<Booking> for BookSink {
             }
         };
         self.look_at_wal();
-        // It is booked: what fails from here on is done with the next one.
+        // The report is booked. What fails from here on is tried again with the next one.
         if let Err(error) = self.give(fresh).and_then(|()| self.trim(booking.commit.end)) {
             tracing::warn!("{error}");
         }

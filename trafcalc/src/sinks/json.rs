@@ -1,4 +1,4 @@
-//! Records as JSON, one object a line.
+//! The format `json`: records as JSON, one object a line.
 
 use std::io;
 
@@ -40,25 +40,25 @@ fn line(record: &impl Serialize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends `value` as JSON on one line, for whoever splits lines, and harmless on a terminal.
+/// Appends `value` as JSON on one line, safe for programs that split lines and for terminals.
 pub(crate) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
     let written = value.serialize(&mut Serializer::with_formatter(out, Escaping));
     written.expect("records are plain data, and memory does not fail to be written");
 }
 
-/// Whether a character ends a line for some reader, or moves the cursor of a terminal or the direction of its text: all
-/// control characters, and Unicode's separators of lines and paragraphs and its invisible marks of direction.
+/// Whether a character ends a line for some reader, or controls a terminal's cursor or its text direction: all control
+/// characters, and Unicode's line and paragraph separators and invisible direction marks.
 pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Whether a text has such a character. Most texts are printable ASCII, which is seen at once.
+/// Whether a text has an unsafe character. Printable ASCII, which most texts are, is checked fast.
 pub(super) fn has_unsafe(text: &str) -> bool {
     !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.contains(is_unsafe)
 }
 
-/// JSON without any blank, in which what [`is_unsafe`] is written as `\u` and four digits.
+/// JSON without blanks, in which unsafe characters ([`is_unsafe`]) are written as `\u` and four digits.
 struct Escaping;
 
 impl Formatter for Escaping {

@@ -6,39 +6,39 @@ use super::outlet::{Item, Sink};
 use super::{Destination, Format, SinkError};
 use crate::report::Report;
 
-/// What is written to a log.
+/// What a log is given to write.
 #[derive(Clone, Debug)]
 pub enum Piece {
     /// A report.
     Report(Box<Report>),
-    /// Reports that are booked, as the book has them.
+    /// Reports that are booked, with the records from the book.
     Resume {
-        /// What the log noted when it was last told of, as in [`Told`], where a former life of the service may have written them.
+        /// The mark that the log noted last, as in [`Told`], if a former epoch may have written these reports.
         mark: Option<String>,
         /// The oldest first.
         former: Vec<Former>,
     },
 }
 
-/// A report that is booked, of this life of the service or of a former one.
+/// A report that is booked, of this epoch or a former one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Former {
-    /// Its life.
+    /// Its epoch.
     pub epoch: u64,
-    /// Its number in it.
+    /// Its sequence number.
     pub seq: u64,
     /// Its records, as [`Json`](super::Json) writes them.
     pub records: String,
 }
 
-/// A report has been written.
+/// A report that has been written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Its life.
+    /// Its epoch.
     pub epoch: u64,
-    /// Its number in it.
+    /// Its sequence number.
     pub seq: u64,
-    /// How far the log has been written with it.
+    /// How far the log was written with it.
     pub mark: String,
 }
 
@@ -69,25 +69,25 @@ impl Log {
         Self { format: Arc::new(format), destination, told: None, buffer: Vec::new() }
     }
 
-    /// Has `told` hear of each report that was written.
+    /// Sends each report that was written to `told`.
     #[must_use]
     pub fn telling(self, told: mpsc::Sender<Told>) -> Self {
         Self { told: Some(told), ..self }
     }
 
-    /// How far it has been written.
+    /// How far the log has been written.
     #[must_use]
     pub fn mark(&self) -> Option<String> {
         self.destination.mark()
     }
 
-    /// How it writes.
+    /// The format.
     #[must_use]
     pub fn format(&self) -> Arc<dyn Format> {
         Arc::clone(&self.format)
     }
 
-    /// The service did not start: takes back what opening has changed.
+    /// Undoes what opening has changed, because the service did not start.
     pub fn discard(&mut self) {
         self.destination.discard();
     }
@@ -95,7 +95,7 @@ impl Log {
     fn note(&self, epoch: u64, seq: u64) {
         if let Some(told) = &self.told {
             let mark = self.destination.mark().unwrap_or_default();
-            // Where nobody listens any more the service ends.
+            // If no one receives it, the service is ending.
             let _ = told.send(Told { epoch, seq, mark });
         }
     }

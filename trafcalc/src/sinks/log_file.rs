@@ -1,5 +1,5 @@
-//! The log file: opened for appending, held by one process at a time, never left with half a record in it. The lock is a file of its
-//! own beside it: one on the log could be taken by everybody who may read that.
+//! The log file. It is opened for appending, locked by one process at a time, and never left with an incomplete record.
+//! The lock is a file of its own: any user who may read the log could lock the log itself.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
@@ -11,7 +11,7 @@ use nix::unistd::geteuid;
 use super::{Destination, SinkError, write_error};
 use crate::lock::{Lock, NotLocked, is_taken};
 
-/// Permissions of a new log: who was on the line when is not everybody's business. A umask takes more away.
+/// Permissions of a new log: which users were active when is private. The umask may remove more.
 const MODE: u32 = 0o640;
 
 /// An open log.
@@ -20,16 +20,16 @@ pub struct LogFile {
     file: File,
     regular: bool,
     created: bool,
-    /// Where whole records end, while half a record that could not be cut off may follow.
+    /// The end of the last whole record, if an incomplete one that could not be cut off may follow.
     torn_at: Option<u64>,
-    /// Whether it ended in the middle of a line when it was opened, as after a crash of the host.
+    /// Whether the file ended within a line when it was opened, as after a crash of the host.
     unended: bool,
-    /// Of the path, whichever file is there; a device has none.
+    /// A lock of the path, not of a particular file; a device has none.
     lock: Option<Lock>,
 }
 
 impl LogFile {
-    /// Opens or creates `path` and takes it for this process alone.
+    /// Opens or creates `path` and locks it for this process.
     pub fn open(path: &Path) -> Result<Self, SinkError> {
         let mut log = Self::open_unlocked(path)?;
         match if log.regular { lock(path).map(Some) } else { Ok(None) } {
@@ -37,7 +37,7 @@ impl LogFile {
                 log.lock = lock;
                 Ok(log)
             }
-            // Whoever holds it writes it, even if it was made here.
+            // The lock's holder writes to it, even if this process created it.
             Err(error @ SinkError::Taken(_)) => Err(error),
             Err(error) => {
                 log.discard();
@@ -66,8 +66,8 @@ impl LogFile {
         Ok(Self { path, file, regular, created, torn_at: None, unended, lock: None })
     }
 
-    /// Begins a new log where the file was renamed or deleted and nobody has said so. Where none can be begun, what was renamed is
-    /// written on, and what was deleted is an error.
+    /// Begins a new log if the file was renamed or deleted without a SIGHUP. If that fails, writing continues to a
+    /// renamed file; for a deleted one it is an error.
     fn follow_path(&mut self) -> Result<(), SinkError> {
         if !self.regular || self.is_current() {
             return Ok(());
@@ -88,7 +88,7 @@ impl LogFile {
         }
     }
 
-    /// Whether the path still leads to the file that is open.
+    /// Whether the path still leads to the open file.
     fn is_current(&self) -> bool {
         match (std::fs::metadata(&self.path), self.file.metadata()) {
             (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
@@ -101,7 +101,7 @@ impl LogFile {
             && self.file.metadata()?.len() > end
             && self.file.set_len(end).is_err()
         {
-            // A log that may only grow (chattr +a): the half record gets a line of its own.
+            // A file that may only grow (chattr +a): the incomplete record gets a line of its own.
             self.file.write_all(b"\n")?;
         }
         self.torn_at = None;
@@ -124,7 +124,7 @@ impl Destination for LogFile {
     }
 
     fn mark(&self) -> Option<String> {
-        // What is noted as written must be there after a loss of power, too.
+        // What is noted as written must survive a loss of power.
         let metadata = self.file.sync_data().and_then(|()| self.file.metadata()).ok().filter(|_| self.regular)?;
         Some(format!("{}:{}:{}", metadata.dev(), metadata.ino(), metadata.len()))
     }
@@ -138,7 +138,7 @@ impl Destination for LogFile {
         };
         let (mut there, mut begin) = (0, length);
         if !is_it(&self.path) {
-            // Rotated meanwhile; what came after that is at the beginning of this one.
+            // The log was rotated; what was written after that is at the beginning of the current file.
             let mut rotated = self.path.clone().into_os_string();
             rotated.push(".1");
             if is_it(Path::new(&rotated)) {
@@ -150,10 +150,10 @@ impl Destination for LogFile {
         let tail = read_from(&self.path, begin)?;
         let (here, rest) = whole(&tail, &reports[there..]);
         there += here;
-        // What is left is a part of the next one, or nobody of ours has written it.
+        // The rest is a part of the next report, or was written by another program.
         if !rest.is_empty() && reports.get(there).is_some_and(|next| next.starts_with(rest)) {
             let end = begin + u64::try_from(tail.len() - rest.len()).unwrap_or_default();
-            // A log that may only grow keeps it, and the next record begins a line of its own.
+            // A file that may only grow keeps it, and the next record begins on a new line.
             self.unended = self.file.set_len(end).is_err() && !rest.ends_with(b"\n");
         }
         Ok(there)
@@ -175,7 +175,7 @@ impl Destination for LogFile {
 
     fn discard(&mut self) {
         if self.created && self.is_current() && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            // The reason why the service did not start is what the user needs to hear, not this.
+            // The user needs to know why the service did not start, not that this failed.
             let _ = std::fs::remove_file(&self.path);
         }
         if let Some(lock) = &self.lock {
@@ -184,14 +184,14 @@ impl Destination for LogFile {
     }
 }
 
-/// Whether the folder of the log is one like `/tmp`, where everybody may make files and nobody may replace those of others. One
-/// where everybody may do both is refused.
+/// Whether the log's folder is world-writable and sticky like `/tmp`, where all users may create files but not replace
+/// those of others. A world-writable folder that is not sticky is refused.
 fn is_sticky(path: &Path) -> Result<bool, SinkError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // What is wrong with a folder that cannot be looked at is told when the log is opened.
+    // If the folder cannot be inspected, opening the log reports the error.
     let mode = std::fs::metadata(folder).map_or(0, |metadata| metadata.mode());
     match (mode & libc::S_IWOTH != 0, mode & libc::S_ISVTX != 0) {
         (false, _) => Ok(false),
@@ -200,7 +200,7 @@ fn is_sticky(path: &Path) -> Result<bool, SinkError> {
     }
 }
 
-/// The file, and whether it is new. Does not wait for the other end of a pipe.
+/// Opens the file without waiting for the other end of a pipe; returns whether it is new.
 fn open(path: &Path) -> std::io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
     options.append(true).mode(MODE).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
@@ -213,7 +213,7 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
     }
 }
 
-/// What a file has from so many bytes on.
+/// The content of a file from byte `begin` on.
 fn read_from(path: &Path, begin: u64) -> Result<Vec<u8>, SinkError> {
     let mut tail = Vec::new();
     let read = File::open(path).and_then(|mut file| {
@@ -223,7 +223,7 @@ fn read_from(path: &Path, begin: u64) -> Result<Vec<u8>, SinkError> {
     read.map(|_| tail).map_err(|source| write_error(path, source))
 }
 
-/// How many of `reports` come one after the other at the beginning of `tail`, and what is behind them.
+/// How many of `reports` are at the beginning of `tail`, one after the other, and the rest of `tail`.
 fn whole<'a>(tail: &'a [u8], reports: &[Vec<u8>]) -> (usize, &'a [u8]) {
     let (mut rest, mut there) = (tail, 0);
     while let Some(after) = reports.get(there).and_then(|report| rest.strip_prefix(report.as_slice())) {
@@ -232,7 +232,7 @@ fn whole<'a>(tail: &'a [u8], reports: &[Vec<u8>]) -> (usize, &'a [u8]) {
     (there, rest)
 }
 
-/// Whether a file is empty or its last byte ends a line; one that may not be read does.
+/// Whether a file is empty or ends with a line feed. `true` also if it may not be read.
 fn ends_a_line(path: &Path) -> bool {
     let mut last = [b'\n'];
     let read = File::open(path).and_then(|mut file| {
@@ -242,7 +242,7 @@ fn ends_a_line(path: &Path) -> bool {
     read.is_err() || last == *b"\n"
 }
 
-/// Checks that no other process writes the log at `path`. Makes and changes nothing.
+/// Checks that no other process writes the log at `path`. Creates and changes nothing.
 ///
 /// # Errors
 /// [`SinkError::Taken`] if one does.
@@ -259,7 +259,7 @@ fn lock(path: &Path) -> Result<Lock, SinkError> {
     })
 }
 
-/// Where the lock of a log is. Hidden, so that nobody who rotates or reads all logs of a folder takes it for one.
+/// The path of a log's lock. It is hidden, so that programs that rotate or read all logs of a folder ignore it.
 #[must_use]
 pub fn lock_path(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");

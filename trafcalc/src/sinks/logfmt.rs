@@ -1,5 +1,5 @@
-//! Records as `key=value` pairs, one record a line, in the way of go-logfmt: a text is quoted where it would not be
-//! read back as itself, `null` stands for nothing.
+//! The format `logfmt`: records as `key=value` pairs, one record a line, as go-logfmt writes them. A text is quoted if
+//! it could not be read back otherwise; `null` means no value.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Logfmt;
 
 impl Format for Logfmt {
     fn encode(&self, report: &Report, out: &mut Vec<u8>) {
-        // By way of JSON, so that both formats have the same fields.
+        // Converted from JSON, so that both formats have the same fields.
         let mut records = Vec::new();
         Json.encode(report, &mut records);
         self.encode_json(&String::from_utf8_lossy(&records), out);
@@ -24,14 +24,14 @@ impl Format for Logfmt {
             let begin = out.len();
             match serde_json::Deserializer::from_str(record).deserialize_map(Fields(out)) {
                 Ok(()) => out.push(b'\n'),
-                // What is no record was written by nobody of ours.
+                // Anything else was not written by this program.
                 Err(_) => out.truncate(begin),
             }
         }
     }
 }
 
-/// Writes the fields of a record as they are read.
+/// Writes the fields of a record while they are parsed.
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl<'de> Visitor<'de> for Fields<'_> {
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 }
 
-/// Writes the value of a field: a number or a text as it is, many texts as one.
+/// Writes the value of a field: a number or a text as it is, a list of texts as one text.
 struct Field<'a>(&'a mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {

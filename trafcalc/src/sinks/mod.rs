@@ -1,6 +1,6 @@
-//! Where a report goes: one file per format and destination.
+//! Where reports go: a file for each format and destination.
 //!
-//! A sink sees nothing but the report: never a backend, the ledger, or a clock.
+//! A sink sees nothing but the report: no backend, no ledger, no clock.
 
 mod book;
 mod json;
@@ -26,38 +26,38 @@ pub use table::Table;
 use crate::book::BookError;
 use crate::report::Report;
 
-/// A way to write records.
+/// A format of records.
 pub trait Format: Send + Sync {
     /// Appends all records of `report` to `out`, one a line, each with its line end.
     fn encode(&self, report: &Report, out: &mut Vec<u8>);
 
-    /// The same for records that were written as [`Json`] before.
+    /// The same for records that are already [`Json`].
     fn encode_json(&self, records: &str, out: &mut Vec<u8>);
 }
 
-/// A place for records.
+/// A destination of records.
 pub trait Destination: Send {
     /// Appends `records`, all or none of them.
     fn append(&mut self, records: &[u8]) -> Result<(), SinkError>;
 
-    /// How far it has been written, for [`Destination::resume`]; `None` where that cannot be told.
+    /// How far it has been written, for [`Destination::resume`]; `None` if that is unknown.
     fn mark(&self) -> Option<String> {
         None
     }
 
-    /// How many of `reports`, which may have been appended after `mark` and before a crash, are there. One of which only a
-    /// part is there is taken away.
+    /// How many of `reports`, which may have been appended after `mark` and before a crash, it contains. Removes an
+    /// incomplete report at the end.
     fn resume(&mut self, mark: &str, reports: &[Vec<u8>]) -> Result<usize, SinkError> {
         let _ = (mark, reports);
         Ok(0)
     }
 
-    /// Lets go of what was opened before and opens it anew, where that means something. On failure the old one stays.
+    /// Closes and reopens the destination, if that makes sense. On failure the old one stays open.
     fn reopen(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// The service did not start: takes back what opening has changed.
+    /// Undoes what opening has changed, because the service did not start.
     fn discard(&mut self) {}
 }
 
@@ -72,7 +72,7 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
-    /// It was deleted, and its folder is not ours to make files in.
+    /// It was deleted, and this process may not create files in its folder.
     #[error(
         "{}: was deleted, and cannot be made again ({source}): as root, systemctl reload trafcalc makes it; until then reports wait",
         path.display()
@@ -83,16 +83,16 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is a directory, a pipe or a socket.
+    /// It is neither a regular file nor a character device.
     #[error("{}: is neither a file nor a character device", .0.display())]
     NotAFile(PathBuf),
-    /// The last part of its path is a symbolic link, which leads wherever its owner wants.
+    /// The last component of its path is a symbolic link, whose owner can redirect it anywhere.
     #[error("{}: is a symbolic link; name the file itself", .0.display())]
     Link(PathBuf),
-    /// Others than its owner may put files beside it.
+    /// Every user may replace files in its folder.
     #[error("{}: every user may create files in this folder, also one in place of the log", .0.display())]
     OpenFolder(PathBuf),
-    /// Others have made it.
+    /// Another user created it.
     #[error("{}: belongs to user {uid}, who could write it, too", path.display())]
     Foreign {
         /// The log.
@@ -100,7 +100,7 @@ pub enum SinkError {
         /// Its owner.
         uid: u32,
     },
-    /// What keeps others from writing it cannot be made.
+    /// Its lock cannot be created.
     #[error("{}: its lock {} cannot be created: {source}", path.display(), lock.display())]
     Lock {
         /// The log.
@@ -110,10 +110,10 @@ pub enum SinkError {
         /// Why.
         source: std::io::Error,
     },
-    /// Another process holds it.
+    /// Another process holds its lock.
     #[error("{}: another trafcalc is writing to this log", .0.display())]
     Taken(PathBuf),
-    /// It was not written.
+    /// Writing failed.
     #[error("{}: cannot be written: {source}", path.display())]
     Write {
         /// The log.
@@ -124,10 +124,10 @@ pub enum SinkError {
     /// It was not written in time.
     #[error("it was not written in time")]
     Stuck,
-    /// The book was not written.
+    /// Writing the book failed.
     #[error(transparent)]
     Book(Box<BookError>),
-    /// Whoever was reading has gone.
+    /// The reader of standard output is gone.
     #[error("standard output was closed by its reader")]
     ReaderGone,
 }

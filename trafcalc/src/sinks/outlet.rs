@@ -1,8 +1,9 @@
-//! A sink that has a thread of its own, so that nobody waits for a reader who has stopped, a terminal that is held, or a disk that
-//! is full.
+//! Runs a sink in a thread of its own, so that the service does not wait for a stopped reader, a held terminal, or a
+//! full disk.
 //!
-//! What it has to take waits in a bounded queue, in order. What it cannot take stays at the head and is tried again with the next
-//! one; when the queue is full, its last two become one. So no byte is lost as long as the service lives.
+//! Items wait in a bounded queue, in order. An item that the sink could not take stays at the head and is tried again
+//! with the next one. When the queue is full, a new item is merged into the last one. So no byte is lost while the
+//! service lives.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,87 +16,87 @@ use serde::{Deserialize, Serialize};
 
 use super::SinkError;
 
-/// Most that wait apart.
+/// Most items that wait separately.
 const MAX_WAITING: usize = 64;
 
-/// What a sink takes.
+/// An item for a sink.
 pub trait Item: Clone + Send + Sync + 'static {
-    /// Takes in the next one; gives it back where that cannot be. Adds to `coarse_bytes` those that are told of by user only, for
-    /// want of room.
+    /// Merges the next item into this one; returns it if that is not possible. Adds to `coarse_bytes` the bytes that
+    /// are then reported by user only, for lack of room.
     fn merge(&mut self, next: Self, coarse_bytes: &mut u64) -> Option<Self>;
 }
 
-/// Whoever takes what was counted.
+/// Takes items, such as reports.
 pub trait Sink<T>: Send + 'static {
-    /// What it is, in a word, for messages.
+    /// Its name in messages, one word.
     fn name(&self) -> &'static str;
 
-    /// Takes all of it, or nothing.
+    /// Takes the whole item, or nothing of it.
     fn take(&mut self, item: &T) -> Result<(), SinkError>;
 
-    /// What else there is to do, before it takes something: opens anew what was rotated, and the like.
+    /// Other work before an item is taken, such as reopening a rotated file.
     fn refresh(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// What whoever asks how it does should know beside errors: a sentence.
+    /// A sentence for the status, in addition to errors.
     fn note(&self) -> Option<String> {
         None
     }
 }
 
-/// How a sink does.
+/// The condition of a sink.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Condition {
-    /// Reports that wait to be taken.
+    /// Number of items that wait.
     pub waiting: usize,
-    /// For how long the oldest of them has waited, in seconds.
+    /// How long the oldest of them has waited, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_s: Option<f64>,
-    /// Why the last one that was tried was not taken.
+    /// Why the last item that was tried was not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How often it failed since the start.
+    /// Number of failures since the start.
     pub errors_total: u64,
-    /// What else should be known: the book was set aside in this life, or somebody keeps its `-wal` file from shrinking.
+    /// Other facts: the book was set aside in this epoch, or a reader keeps its `-wal` file from shrinking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What was not taken at the end.
+/// What the sink had not taken at the end.
 #[derive(Debug)]
 pub struct Untaken<T> {
-    /// All of it, the oldest first.
+    /// The items, oldest first.
     pub items: Vec<T>,
     /// Why.
     pub reason: SinkError,
 }
 
-/// A sink, and the thread in which it works.
+/// A sink and its thread.
 pub struct Outlet<T> {
     shared: Arc<Shared<T>>,
 }
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// Something was asked for, or done.
+    /// Notified when something was requested or done.
     changed: Condvar,
 }
 
 struct State<T> {
     waiting: VecDeque<Waiting<T>>,
     refresh: bool,
-    /// Nothing comes any more.
+    /// Set when no more items come.
     is_closed: bool,
-    /// How often something was asked for, and how often that was tried.
+    /// Number of requests, and how many of them were tried.
     asked: u64,
     tried: u64,
-    /// Whoever read has gone.
+    /// The sink's reader is gone.
     is_gone: bool,
     errors: u64,
     failure: Option<SinkError>,
     note: Option<String>,
-    /// Bytes of which no more is told than the user, because too much had to wait.
+    /// Bytes reported by user only, because too much waited.
     coarse_bytes: u64,
 }
 
@@ -118,10 +119,10 @@ impl<T> Shared<T> {
 }
 
 impl<T: Item> Outlet<T> {
-    /// Has `sink` work in a thread of its own, which calls `gone` when whoever reads has gone.
+    /// Starts a thread that runs `sink`, and calls `gone` when the sink's reader is gone.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// The thread cannot be started.
     pub fn start(sink: impl Sink<T>, gone: impl Fn() + Send + 'static) -> io::Result<Self> {
         let state = State {
             waiting: VecDeque::new(),
@@ -141,7 +142,7 @@ impl<T: Item> Outlet<T> {
         Ok(Self { shared })
     }
 
-    /// Has `item` taken. Never waits.
+    /// Queues `item`. Never waits.
     pub fn tell(&self, item: T) {
         self.shared.ask(|state| {
             let is_full = state.waiting.len() >= MAX_WAITING;
@@ -155,36 +156,36 @@ impl<T: Item> Outlet<T> {
         });
     }
 
-    /// Has what could not be taken tried again.
+    /// Tries again what could not be taken.
     pub fn retry(&self) {
         self.shared.ask(|_| ());
     }
 
-    /// Has the sink do what else there is to do.
+    /// Requests the sink's [`Sink::refresh`].
     pub fn refresh(&self) {
         self.shared.ask(|state| state.refresh = true);
     }
 
-    /// How often it failed since the start.
+    /// Number of failures since the start.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.shared.lock().errors
     }
 
-    /// Bytes of which no more is told than the user, because too much had to wait.
+    /// Bytes reported by user only, because too much waited.
     #[must_use]
     pub fn coarse_bytes(&self) -> u64 {
         self.shared.lock().coarse_bytes
     }
 
-    /// How it does now, for whoever asks, in whatever thread.
+    /// A handle that any thread can ask for the condition.
     #[must_use]
     pub fn watch(&self) -> Watch {
         let shared = Arc::clone(&self.shared);
         Watch(Arc::new(move || shared.lock().condition()))
     }
 
-    /// Whether all that was told is taken, waiting for it no longer than `time`.
+    /// Whether everything queued is taken. Waits for pending attempts, at most `time`.
     #[must_use]
     pub fn is_idle(&self, time: Duration) -> bool {
         let state = self.shared.lock();
@@ -193,13 +194,13 @@ impl<T: Item> Outlet<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0.waiting.is_empty()
     }
 
-    /// Waits until all that was asked for is done, or `time` is over.
+    /// Waits until all requests are done, or `time` is over.
     ///
     /// # Errors
-    /// What was not taken, which may have been in part.
+    /// The items that were not taken. Parts of them may have been.
     pub fn finish(&self, time: Duration) -> Result<(), Untaken<T>> {
         let deadline = Instant::now() + time;
-        // What failed before is tried once more; and twice, because a sink that has just found out what is wrong may have mended it.
+        // A failed item is tried again, and once more after that, because the sink may have repaired the cause.
         let mut state = self.try_until(deadline);
         if !state.waiting.is_empty() && !state.is_gone && state.tried == state.asked {
             drop(state);
@@ -222,7 +223,7 @@ impl<T: Item> Outlet<T> {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits until what was asked for was tried.
+    /// Waits until all requests were tried.
     #[cfg(test)]
     pub(crate) fn settle(&self) {
         let state = self.shared.lock();
@@ -248,19 +249,19 @@ impl<T> State<T> {
     }
 }
 
-/// A view of an outlet.
+/// A handle to the condition of an outlet.
 #[derive(Clone)]
 pub struct Watch(Arc<dyn Fn() -> Condition + Send + Sync>);
 
 impl Watch {
-    /// How it does now.
+    /// The condition now.
     #[must_use]
     pub fn condition(&self) -> Condition {
         (self.0)()
     }
 }
 
-/// The thread.
+/// What the thread runs.
 struct Worker<T, S> {
     shared: Arc<Shared<T>>,
     sink: S,
@@ -294,7 +295,7 @@ impl<T, S: Sink<T>> Worker<T, S> {
         }
     }
 
-    /// Takes what waits, the oldest first, up to the first that fails; breaks when whoever read has gone.
+    /// Takes the queued items, oldest first, until one fails; breaks when the sink's reader is gone.
     fn take_all(&mut self) -> ControlFlow<()> {
         loop {
             let Some(item) = self.shared.lock().waiting.front().map(|waiting| Arc::clone(&waiting.item)) else {
@@ -335,7 +336,7 @@ impl<T, S: Sink<T>> Worker<T, S> {
         ControlFlow::Continue(())
     }
 
-    /// What does not work is tried again with the next report.
+    /// A failed refresh is tried again with the next report.
     fn refresh(&mut self) {
         match self.sink.refresh() {
             Ok(()) => self.shared.lock().refresh = false,

@@ -1,4 +1,4 @@
-//! Reports as people read them on a terminal: a table of each period, and one of all at the end.
+//! Reports as tables for people on a terminal: one for each period, and one of the totals at the end.
 
 use std::fmt::Write as _;
 
@@ -11,13 +11,13 @@ use crate::container;
 use crate::figure::{printable, scaled};
 use crate::report::{AccountRecord, GapRecord, Report, Stamp, Summary};
 
-/// Most rows of a period; the others are told as one.
+/// Most rows of a period; the rest is summed in one.
 const MAX_ROWS: usize = 20;
 
-/// The format for terminals. Times are those of the zone.
+/// The format for terminals. Times are in this zone.
 pub struct Table(pub TimeZone);
 
-/// A name, and what was sent and received.
+/// A name, and its bytes sent and received.
 struct Row(String, [u64; 2]);
 
 impl Format for Table {
@@ -60,7 +60,7 @@ impl Format for Table {
     }
 }
 
-/// A record, as the book has it.
+/// A record in JSON, as the book keeps it.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Record {
@@ -72,7 +72,7 @@ enum Record {
 }
 
 impl Table {
-    /// What all accounts of a report have in all.
+    /// The totals of all accounts.
     #[must_use]
     pub fn totals(&self, report: &Report) -> String {
         let total = |account: &AccountRecord| [account.sent_bytes_total, account.received_bytes_total];
@@ -81,14 +81,14 @@ impl Table {
         format!("\nSince {}:\n{}", since.strftime("%F %T"), table("", rows.collect(), usize::MAX))
     }
 
-    /// When the period ended, as clocks show it.
+    /// The local time at which the period ended.
     fn time(&self, stamp: &Stamp) -> String {
         let time = Timestamp::try_from(stamp.time).unwrap_or_default();
         self.0.to_datetime(time).strftime("%T").to_string()
     }
 }
 
-/// Whose a record is: the user, and what else is known of it.
+/// Whose record it is: the user, and more details if known.
 fn name(account: &AccountRecord) -> String {
     let detail = &account.detail;
     let user = account.user.as_deref().or(account.account.as_deref()).unwrap_or("(other)");
@@ -101,7 +101,7 @@ fn name(account: &AccountRecord) -> String {
     printable(&name)
 }
 
-/// Rows by volume, with their sum where there are several.
+/// Rows sorted by volume, with their sum if there are several.
 fn table(title: &str, mut rows: Vec<Row>, most: usize) -> String {
     let volume = |row: &Row| row.1[0].saturating_add(row.1[1]);
     rows.sort_by(|one, other| volume(other).cmp(&volume(one)).then_with(|| one.0.cmp(&other.0)));
