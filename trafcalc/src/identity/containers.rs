@@ -1,5 +1,5 @@
-//! Names of containers, by the files of their runtimes. What an ordinary user can write is not believed: his container must not be
-//! called as somebody else's. A thread of its own reads the files, as they may be on a disk that is slow.
+//! Names of containers, from the files of their runtimes. Files that ordinary users can write are ignored, so that no
+//! user can name a container like another user's. A thread of its own reads the files, because the disk may be slow.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata, OpenOptions};
@@ -15,24 +15,24 @@ use serde::de::DeserializeOwned;
 
 use crate::container::{Container, is_id};
 
-/// Where docker keeps what it knows of each container (`moby/daemon/container`, `config.v2.json`).
+/// Docker's file on each container is in a folder here (`moby/daemon/container`, `config.v2.json`).
 const DOCKER: &str = "var/lib/docker/containers";
-/// Where podman keeps the names of all (`containers/storage`, `containers.json`).
+/// Podman's file with the names of all containers (`containers/storage`, `containers.json`).
 const PODMAN: &str = "var/lib/containers/storage/overlay-containers/containers.json";
-/// Longest file that is read, in bytes. Docker's takes some kilobytes, podman's half a kilobyte a container.
+/// Longest file that is read, in bytes. Docker's has some kilobytes, podman's half a kilobyte a container.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// Longest name that is believed, in bytes. Docker and podman have no limit of their own.
+/// Longest name that is accepted, in bytes. Docker and podman have no limit of their own.
 const MAX_NAME_BYTES: usize = 128;
-/// Most containers of users that are remembered; beyond it all are looked up again.
+/// Most users' containers that are cached; beyond it the cache is cleared.
 const MAX_NAMES: usize = 16_384;
-/// Most questions that wait for the thread. What finds no room is asked with a later report.
+/// Most questions that wait for the thread. Others are asked with a later report.
 const MAX_QUESTIONS: usize = 64;
 
 /// The files of runtimes on a host.
 #[derive(Clone, Debug)]
 pub struct Runtimes {
     root: PathBuf,
-    /// Who alone may have written them.
+    /// The only user who may have written them.
     owner: u32,
 }
 
@@ -56,18 +56,18 @@ impl Runtimes {
         Self::at("/".into(), 0)
     }
 
-    /// Those below `root`; only what `owner` alone can write is believed.
+    /// The files below `root`; only those that nobody but `owner` can write are trusted.
     #[must_use]
     pub const fn at(root: PathBuf, owner: u32) -> Self {
         Self { root, owner }
     }
 
-    /// The name of the container whose cgroup has this name, if its runtime tells.
+    /// The name of the container whose cgroup has this name, if its runtime provides one.
     #[must_use]
     pub fn name(&self, unit: &str) -> Option<String> {
         let Container { runtime, id } = Container::of(unit)?;
         let name = match runtime {
-            // The id is a part of a path.
+            // The id becomes part of a path, so it must be one.
             "docker" if is_id(id) => {
                 let path = format!("{DOCKER}/{id}/config.v2.json");
                 self.read::<Docker>(&path)?.name.trim_start_matches('/').to_owned()
@@ -91,7 +91,7 @@ impl Runtimes {
         (metadata.is_file() && self.is_trusted(&metadata)).then(|| parse(file))?
     }
 
-    /// Whether nobody but the owner may write it.
+    /// Whether nobody but the owner may write the file or folder.
     fn is_trusted(&self, metadata: &Metadata) -> bool {
         metadata.uid() == self.owner && metadata.mode() & 0o022 == 0
     }
@@ -99,21 +99,21 @@ impl Runtimes {
 
 fn parse<T: DeserializeOwned>(file: File) -> Option<T> {
     let mut text = Vec::new();
-    // One byte more tells that it is longer.
+    // One byte more, to see that the file is too long.
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).ok()?;
     if text.len() as u64 > MAX_FILE_BYTES { None } else { serde_json::from_slice(&text).ok() }
 }
 
-/// A user's accounts in cgroups of a container.
+/// The accounts of a user in the cgroups of a container.
 type Key = (Option<u32>, Arc<str>);
-/// Where questions go, each with the folder of the cgroup, and where answers come from.
+/// The channel of questions, each with the folder of the cgroup, and the channel of answers.
 type Thread = (SyncSender<(Key, PathBuf)>, Receiver<(Key, Option<String>)>);
 
 enum Told {
-    /// The folder in which the cgroup is; it is to be asked.
+    /// Not asked yet; the folder that contains the cgroup.
     Unasked(PathBuf),
     Asked,
-    /// What is known, if anything is.
+    /// The answer.
     Answered(Option<Arc<str>>),
 }
 
@@ -125,14 +125,14 @@ pub struct Containers {
 }
 
 impl Containers {
-    /// By these files.
+    /// Uses these files.
     #[must_use]
     pub fn of(runtimes: Runtimes) -> Self {
         Self { runtimes, told: HashMap::new(), thread: None }
     }
 
-    /// A user was seen in a container, whose cgroup `unit` is in `folder`. Of two of that name the one that was seen
-    /// last counts.
+    /// Notes that a user was seen in a container whose cgroup `unit` is in `folder`. Of two cgroups with the same name,
+    /// the one seen last counts.
     pub fn expect(&mut self, uid: Option<u32>, unit: &Arc<str>, folder: &Path) {
         if Container::of(unit).is_none() {
             return;
@@ -143,7 +143,7 @@ impl Containers {
         self.told.insert((uid, Arc::clone(unit)), Told::Unasked(folder.to_owned()));
     }
 
-    /// What is known now. It waits for nothing.
+    /// The name, if it is known now. Never waits.
     pub fn name(&mut self, uid: Option<u32>, unit: &Arc<str>) -> Option<Arc<str>> {
         if self.told.is_empty() {
             return None;
@@ -185,7 +185,7 @@ fn start(runtimes: Runtimes) -> Option<Thread> {
     let (tell, answers) = mpsc::channel();
     let work = move || {
         for ((uid, unit), folder) in questions {
-            // Who may make cgroups in a folder may give them any name.
+            // A user who may create cgroups in a folder may give them any name.
             let is_safe = std::fs::metadata(folder).is_ok_and(|folder| runtimes.is_trusted(&folder));
             let name = is_safe.then(|| runtimes.name(&unit)).flatten();
             if tell.send(((uid, unit), name)).is_err() {

@@ -1,27 +1,27 @@
-//! The system's directory of users, `nss(5)`. It may be a server: each question may take seconds, so none is asked by the
-//! thread that counts.
+//! The system's directory of users, `nss(5)`. It may be a server, and each question may take seconds, so the counting
+//! thread asks none.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-/// What the directory says.
+/// An answer of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// This.
+    /// The user or group exists.
     Known(T),
     /// There is no such user.
     NoSuchUser,
-    /// There is no such user, or a part of the directory is not there: `getpwnam(3)` lists this error among those for "not found", and
-    /// glibc gives it where a server's socket is missing.
+    /// There is no such user, or a part of the directory is missing: `getpwnam(3)` lists these errors among those for
+    /// "not found", and glibc returns them if a server's socket is missing.
     Unclear(Errno),
-    /// It cannot say: a server does not answer, or there are no descriptors left.
+    /// The lookup failed: a server does not answer, or there are no descriptors left.
     Failed(Errno),
 }
 
 impl<T> Answer<T> {
-    /// The same, with another part of what is known.
+    /// Applies `part` to a known answer.
     pub fn map<O>(self, part: impl FnOnce(T) -> O) -> Answer<O> {
         match self {
             Self::Known(known) => Answer::Known(part(known)),
@@ -38,20 +38,20 @@ pub fn name(uid: u32) -> Answer<String> {
     answer(User::from_uid(Uid::from_raw(uid)), |user| user.name)
 }
 
-/// The number of the user who has this name, by `getpwnam_r(3)`.
+/// The uid of the user with this name, by `getpwnam_r(3)`.
 #[must_use]
 pub fn uid(name: &str) -> Answer<u32> {
     answer(User::from_name(name), |user| user.uid.as_raw())
 }
 
-/// The number of the group of this name, by `getgrnam_r(3)`.
+/// The gid of the group with this name, by `getgrnam_r(3)`.
 #[must_use]
 pub fn gid(group: &str) -> Answer<u32> {
     answer(Group::from_name(group), |group| group.gid.as_raw())
 }
 
-/// The numbers of the groups that a user is in, his own first, by `getpwnam_r(3)` and `getgrouplist(3)`. That one does not tell
-/// whether a server did not answer.
+/// The gids of a user's groups, the primary one first, by `getpwnam_r(3)` and `getgrouplist(3)`. The latter does not
+/// report that a server did not answer.
 #[must_use]
 pub fn groups(user: &str) -> Answer<Vec<u32>> {
     let own = match answer(User::from_name(user), |user| user.gid) {

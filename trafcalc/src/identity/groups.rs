@@ -1,5 +1,5 @@
-//! Which groups users are in, for quotas of groups. A thread of its own asks the directory, which may be a server, and asks again
-//! every few minutes; who asks here is answered at once with what is known.
+//! The groups of users, for quotas of groups. A thread of its own asks the directory, which may be a server, and asks
+//! again every few minutes. Callers get what is known at once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,17 +10,17 @@ use std::time::Duration;
 use super::directory::Answer;
 use crate::book::GroupMembers;
 
-/// How long an answer is good.
+/// How long an answer is valid.
 const GOOD: Duration = Duration::from_mins(5);
-/// Most users whose groups are known; further ones are in none. As many as there are accounts at once.
+/// Most users whose groups are known; further ones are in no group. As many as there are accounts at one time.
 const MAX_USERS: usize = 65_536;
 
-/// How the number of a group is looked up.
+/// Looks up the gid of a group.
 pub type Gid = fn(&str) -> Answer<u32>;
-/// How the groups of a user are looked up.
+/// Looks up the gids of a user's groups.
 pub type GroupsOf = fn(&str) -> Answer<Vec<u32>>;
 
-/// Which of some groups users are in.
+/// Knows which of some groups users are in.
 pub struct Groups {
     known: Arc<Mutex<Known>>,
     hurry: SyncSender<()>,
@@ -28,7 +28,7 @@ pub struct Groups {
 
 #[derive(Default)]
 struct Known {
-    /// Of each user who was asked about, the groups he is in; nothing until the directory has answered.
+    /// The groups of each user who was asked about; `None` until the directory has answered.
     users: HashMap<String, Option<Vec<String>>>,
     version: u64,
 }
@@ -38,7 +38,7 @@ fn locked(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
 }
 
 impl Groups {
-    /// Finds out who is in the groups of these names.
+    /// Starts to look up who is in these groups.
     #[must_use]
     pub fn start(names: Vec<String>, gid: Gid, groups_of: GroupsOf) -> Self {
         let known = Arc::new(Mutex::new(Known::default()));
@@ -62,7 +62,7 @@ impl GroupMembers for Groups {
         }
         if known.users.len() < MAX_USERS {
             known.users.insert(user.to_owned(), None);
-            // One that was hurried already looks soon.
+            // If the channel is full, the thread is about to look anyway.
             let _ = self.hurry.try_send(());
         }
         false
@@ -78,7 +78,7 @@ struct Asker {
     names: Vec<String>,
     gid: Gid,
     groups_of: GroupsOf,
-    /// Groups that were warned of, until the directory knows them.
+    /// Groups that a warning was written for, until the directory knows them.
     warned: HashSet<String>,
 }
 
@@ -138,7 +138,7 @@ impl Asker {
     }
 }
 
-/// The same for who can wait: each question is put to the directory, once.
+/// The same for a caller that can wait: each question is put to the directory once.
 pub struct Directory {
     gid: Gid,
     groups_of: GroupsOf,
@@ -147,7 +147,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Asks in this way.
+    /// Uses these functions to ask.
     #[must_use]
     pub fn new(gid: Gid, groups_of: GroupsOf) -> Self {
         Self { gid, groups_of, users: Mutex::default(), groups: Mutex::default() }
@@ -182,7 +182,7 @@ mod tests {
     fn gid(group: &str) -> Answer<u32> {
         match group {
             "students" => Answer::Known(7),
-            // As where a part of the directory is not there.
+            // A part of the directory is missing.
             "staff" => Answer::Unclear(Errno::ENOENT),
             _ => Answer::NoSuchUser,
         }

@@ -1,4 +1,4 @@
-//! What somebody may have meant whose words name nobody on this host.
+//! Suggestions for names that nothing on this host has.
 
 use std::path::Path;
 
@@ -7,23 +7,23 @@ use crate::capture::Hierarchy;
 use crate::container::{Container, is_meant};
 use crate::near::{MAX_SUGGESTIONS, near};
 
-/// The users whom every program knows without asking a server.
+/// The users that are known without asking a server.
 pub const PASSWD: &str = "/etc/passwd";
-/// The same of groups.
+/// The groups that are known without asking a server.
 pub const GROUP: &str = "/etc/group";
-/// So many containers are asked for their names.
+/// Most containers whose names are looked up.
 const MAX_CONTAINERS: usize = 1_024;
-/// Where programs are, besides where nobody looks for them by name.
+/// Folders of programs that people call by name.
 pub const FOLDERS: [&str; 4] = ["/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin"];
 
-/// Users or groups whose names are like `name`, by a file in the format of passwd(5) or group(5).
+/// Users or groups with names similar to `name`, from a file in the format of passwd(5) or group(5).
 #[must_use]
 pub fn users(name: &str, passwd: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(passwd).unwrap_or_default();
     near(name, text.lines().filter_map(|line| line.split(':').next()))
 }
 
-/// Units and containers that are there now and whose names are like `name`.
+/// Existing units and containers that `name` means or whose names are similar.
 #[must_use]
 pub fn units(name: &str, hierarchy: &Hierarchy, runtimes: &Runtimes) -> Vec<String> {
     let cgroups = hierarchy.cgroups();
@@ -36,13 +36,13 @@ pub fn units(name: &str, hierarchy: &Hierarchy, runtimes: &Runtimes) -> Vec<Stri
     if !meant.is_empty() {
         return meant.into_iter().take(MAX_SUGGESTIONS).map(|part| (*part).to_owned()).collect();
     }
-    // Who leaves out the kind of a unit means a service first of all.
+    // A unit named without its type most likely means the service.
     let service = format!("{name}.service");
     if parts.binary_search(&service.as_str()).is_ok() { vec![service] } else { near(name, parts) }
 }
 
-/// The name of the program that runs where `name` is called, if that is a link to one of another name: the name of a program
-/// is that of its file.
+/// The name of the program that `name` starts, if `name` is a link to a file with another name: a program has the name
+/// of its file.
 #[must_use]
 pub fn link(name: &str, folders: &[&Path]) -> Option<String> {
     let path = folders.iter().map(|folder| folder.join(name)).find(|path| path.exists())?;

@@ -1,4 +1,4 @@
-//! Who a number is. Asks the system and remembers for a while; never decides what is counted.
+//! Names of uids, processes and cgroups. Asks the system and caches the answers; never decides what is counted.
 
 pub mod containers;
 pub mod directory;
@@ -21,7 +21,7 @@ pub use users::Users;
 use crate::capture::{Batch, Hierarchy, Owner, Process};
 use crate::report::{Names, UserName};
 
-/// All that is known by name.
+/// Everything that is known about names.
 pub struct Identity {
     users: Users,
     processes: Processes,
@@ -36,13 +36,13 @@ impl Default for Identity {
 }
 
 impl Identity {
-    /// Has users called by the names they had last, until the directory says otherwise.
+    /// Uses these last known names until the directory gives others.
     pub fn remember(&mut self, names: impl IntoIterator<Item = (u32, String)>, now: Instant) {
         self.users.remember(names, now);
     }
 
-    /// Puts names to the cgroups in `batch`: a unit is the same when it is started again, a cgroup is not. Names of users
-    /// are asked for, so that they are known when a report needs them.
+    /// Replaces the cgroups in `batch` by unit names: a restarted unit is the same unit in another cgroup. Requests the
+    /// names of users, so that they are known when a report needs them.
     pub fn name_units(&mut self, mut batch: Batch) -> Batch {
         let now = Cgroups::new();
         for (owner, _) in &mut batch.credits {
@@ -55,20 +55,20 @@ impl Identity {
         batch
     }
 
-    /// The names as they are believed to be at this moment.
+    /// The names known at this moment.
     pub fn at(&mut self, now: Instant) -> Known<'_> {
         self.users.catch_up(now);
         Known { identity: self, now }
     }
 
-    /// The same for the last report, which waits longer for names that are not known yet.
+    /// The same for the last report, which waits longer for unknown names.
     pub fn at_the_end(&mut self, now: Instant) -> Known<'_> {
         self.users.catch_up_at_the_end(now);
         Known { identity: self, now }
     }
 }
 
-/// The names at one moment.
+/// The names known at a moment.
 pub struct Known<'a> {
     identity: &'a mut Identity,
     now: Instant,

@@ -1,28 +1,28 @@
-//! The programs of processes.
+//! The executables of processes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::capture::Process;
 
-/// Most paths remembered; beyond it all are asked for again. A path takes some 200 bytes, so all take 2 MB.
+/// Most paths cached; beyond it the cache is cleared. A path takes some 200 bytes, so all take 2 MB.
 const MAX_PATHS: usize = 8192;
 
-/// Paths of the programs of processes, asked for once each.
+/// Paths of the executables of processes, each looked up once.
 pub struct Processes {
     proc: PathBuf,
     known: HashMap<(Process, Box<str>), Option<String>>,
 }
 
 impl Processes {
-    /// Those that `/proc` at `proc` tells about.
+    /// Uses the `/proc` at `proc`.
     #[must_use]
     pub fn at(proc: PathBuf) -> Self {
         Self { proc, known: HashMap::new() }
     }
 
-    /// The path of the process's program of this name, if it is still running and may be looked at (`CAP_SYS_PTRACE` for
-    /// other users' processes); bytes that are no text are replaced.
+    /// The path of the executable of a process whose program has this name, if the process still runs and may be
+    /// inspected (`CAP_SYS_PTRACE` for other users' processes). Bytes that are not UTF-8 are replaced.
     pub fn exe(&mut self, process: Process, program: &str) -> Option<String> {
         let key = (process, program.into());
         if let Some(path) = self.known.get(&key) {
@@ -36,13 +36,13 @@ impl Processes {
         path
     }
 
-    /// What runs under this number now, if it still has the program's name: else it is another process, or has become
-    /// another program.
+    /// The executable of the process that has this pid now, if its name still begins with `program`. Otherwise it is
+    /// another process, or the process has started another program.
     fn look_up(&self, process: Process, program: &str) -> Option<String> {
         let link = std::fs::read_link(self.proc.join(process.pid.to_string()).join("exe")).ok()?;
         let path = link.to_string_lossy();
         let runs = path.strip_suffix(" (deleted)").unwrap_or(&path).rsplit('/').next()?;
-        // Long names are cut.
+        // Long program names are truncated.
         (!program.is_empty() && runs.starts_with(program)).then(|| path.into_owned())
     }
 }

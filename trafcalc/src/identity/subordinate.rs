@@ -1,7 +1,7 @@
-//! Subordinate user ids: the ids that a user may give to others in his user namespaces, as rootless containers do.
+//! Subordinate user ids: the ids that a user may assign in user namespaces, as rootless containers do.
 //!
-//! `/etc/subuid` says whose they are, a line `NAME-OR-UID:FIRST:COUNT` for each range (subuid(5)). It is read at the
-//! start, and again when it was changed. What is wrong in it is skipped with a warning and never keeps the service from counting.
+//! `/etc/subuid` lists the ranges, a line `NAME-OR-UID:FIRST:COUNT` for each (subuid(5)). It is read at the start, and
+//! again when it changes. Wrong lines are skipped with a warning and never keep the service from counting.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -15,30 +15,30 @@ use std::time::{Duration, Instant};
 use super::directory::{self, Answer};
 use crate::capture::SubordinateRange;
 
-/// Where the system keeps them.
+/// The file.
 pub const FILE: &str = "/etc/subuid";
 /// How long the start waits for the directory of users.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two looks whether the file was changed.
+/// Pause between two checks whether the file has changed.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Most bytes read of the file: some 40,000 lines, and at most 4 MB of ranges.
+/// Most bytes of the file that are read: some 40,000 lines, and at most 4 MB of ranges.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The ranges in the file, and in what it becomes.
+/// The ranges in the file at the start, and its changes.
 #[derive(Default)]
 pub struct Subordinates {
     ranges: Vec<SubordinateRange>,
     line: Option<Line>,
 }
 
-/// Where changes come from.
+/// The channels to the watching thread.
 struct Line {
     changes: Receiver<Vec<SubordinateRange>>,
     hurry: SyncSender<()>,
 }
 
 impl Subordinates {
-    /// Reads the file at `path`, and has a thread of its own look whether it is changed.
+    /// Reads the file at `path`, and starts a thread that checks it for changes.
     #[must_use]
     pub fn watch(path: &Path) -> Self {
         let mut watched = Watched::new(path.to_owned());
@@ -58,38 +58,39 @@ impl Subordinates {
         Self { ranges, line: Some(Line { changes, hurry }) }
     }
 
-    /// What was read at the start.
+    /// The ranges at the start.
     #[must_use]
     pub fn ranges(&self) -> &[SubordinateRange] {
         &self.ranges
     }
 
-    /// What the file has now, if it was changed since the last call.
+    /// The current ranges, if the file changed since the last call.
     #[must_use]
     pub fn changed(&self) -> Option<Vec<SubordinateRange>> {
         self.line.as_ref()?.changes.try_iter().last()
     }
 
-    /// Has the next look be now.
+    /// Requests that the file is checked now.
     pub fn hurry(&self) {
         if let Some(line) = &self.line {
-            // One that was hurried already looks soon.
+            // If the channel is full, the thread is about to check anyway.
             let _ = line.hurry.try_send(());
         }
     }
 }
 
-/// Tells one state of a file from another: device, inode, length, and when it was changed.
+/// Distinguishes versions of a file: device, inode, length, and time of the last change.
 type Signature = (u64, u64, u64, i64, i64);
 
-/// A file that is read again when it was changed.
+/// A file that is read again when it has changed.
 struct Watched {
     path: PathBuf,
     signature: Option<Signature>,
-    /// Whether the directory of users answered all questions when it was read; otherwise it is read again at the next look.
+    /// Whether the directory of users answered every question at the last read; otherwise the file is read again at the
+    /// next check.
     is_complete: bool,
     ranges: Vec<SubordinateRange>,
-    /// The users that it names, for the time when the directory gives no answer. As many as its lines at most.
+    /// The uids of the users in the file, in case the directory does not answer later. At most one for each line.
     owners: HashMap<String, u32>,
 }
 
@@ -101,13 +102,13 @@ impl Watched {
         watched
     }
 
-    /// Whether it has other ranges than before. One that cannot be read has those it had.
+    /// Reads the file if needed; returns whether the ranges changed. If it cannot be read, the former ranges stay.
     fn look(&mut self) -> bool {
         self.look_with(|| System::within(PATIENCE))
     }
 
     fn look_with<D: Directory>(&mut self, directory: impl FnOnce() -> D) -> bool {
-        // Before it is read: what comes in between is seen as a change.
+        // Taken before reading, so that a change during the read is noticed at the next check.
         let signature = signature(&self.path);
         let is_same = signature == self.signature;
         if is_same && self.is_complete {
@@ -132,16 +133,16 @@ fn signature(path: &Path) -> Option<Signature> {
     Some((file.dev(), file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
 }
 
-/// What a file says.
+/// The content of a file.
 #[derive(Default)]
 struct Parsed {
-    /// Sorted and without overlaps: an id that two lines have is the first one's.
+    /// Sorted and without overlaps: an id that is in two lines belongs to the first.
     ranges: Vec<SubordinateRange>,
-    /// The users that it names.
+    /// The uids of the users in the file.
     owners: HashMap<String, u32>,
-    /// The numbers of the lines that are no ranges, counted from 1.
+    /// The numbers of the invalid lines, counted from 1.
     skipped: Vec<usize>,
-    /// Whether the directory answered all questions.
+    /// Whether the directory answered every question.
     is_complete: bool,
 }
 
@@ -160,7 +161,7 @@ impl Parsed {
     }
 }
 
-/// What the file at `path` says; nothing where it cannot be read. A file that does not exist has no ranges.
+/// The content of the file at `path`; `None` if it cannot be read. A file that does not exist has no ranges.
 fn read(path: &Path, directory: &impl Directory, former: &HashMap<String, u32>) -> Option<Parsed> {
     match text(path) {
         Ok(text) => Some(parse(&text, directory, former)),
@@ -177,7 +178,7 @@ fn text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_BYTES {
-        // A range whose end is cut off would be another range.
+        // A range whose end is cut off would be a different range.
         let end = bytes[..MAX_BYTES].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         bytes.truncate(end);
         tracing::warn!("{}: only the first {MAX_BYTES} bytes are read", path.display());
@@ -185,33 +186,33 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whose a line is.
+/// The owner of a line's range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Known(u32),
     NoSuchUser,
-    /// The directory cannot say, or not in time.
+    /// The directory did not answer, or not in time.
     NoAnswer,
 }
 
-/// What has to be known of users.
+/// The questions about users.
 trait Directory {
-    /// The user of this name or number.
+    /// The user with this name or uid.
     fn uid(&self, name: &str) -> Owner;
-    /// Whether the number has a name; nothing where there is no answer.
+    /// Whether the uid has a name; `None` without an answer.
     fn is_user(&self, uid: u32) -> Option<bool>;
 }
 
-/// The users of this system, as far as its directory tells them in time: it may be a server, for which the start does not
-/// wait longer.
+/// The users of this system, as far as its directory answers in time. The directory may be a server, and the start does
+/// not wait longer for it.
 struct System {
-    /// One at a time.
+    /// Answered one at a time.
     questions: SyncSender<Box<dyn FnOnce() + Send>>,
     deadline: Instant,
 }
 
 impl System {
-    /// Asks in a thread of its own, which ends with its last question; nobody waits for it.
+    /// Starts a detached thread that asks. It ends after its last question.
     fn within(patience: Duration) -> Self {
         let (questions, asked) = sync_channel::<Box<dyn FnOnce() + Send>>(1);
         let ask = move || asked.into_iter().for_each(|ask| ask());
@@ -221,14 +222,14 @@ impl System {
         Self { questions, deadline: Instant::now() + patience }
     }
 
-    /// What the directory answers; nothing if it takes too long.
+    /// The directory's answer; `None` if it takes too long.
     fn ask<T: Send + 'static>(&self, look_up: impl FnOnce() -> Answer<T> + Send + 'static) -> Option<Answer<T>> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return None;
         }
         let (tell, answer) = sync_channel(1);
-        // Whoever asked may not listen any more.
+        // The caller may have stopped waiting.
         self.questions.send(Box::new(move || drop(tell.send(look_up())))).ok()?;
         answer.recv_timeout(left).ok()
     }
@@ -254,7 +255,7 @@ impl Directory for System {
     }
 }
 
-/// What `text` says. Where the directory has no answer for a name, it is that of the user in `former`.
+/// Parses `text`. If the directory does not answer for a name, the uid in `former` is used.
 fn parse(text: &str, directory: &impl Directory, former: &HashMap<String, u32>) -> Parsed {
     let mut ranges = Ranges::default();
     let (mut skipped, mut is_complete) = (Vec::new(), true);
@@ -273,8 +274,8 @@ fn parse(text: &str, directory: &impl Directory, former: &HashMap<String, u32>) 
             skipped.push(number);
             continue;
         };
-        // `root:1000:1` lets root's containers use an id of this host. Its user does not become root by that. Where the directory
-        // cannot say whether there is one, bytes are rather his own than another's.
+        // `root:1000:1` lets root's containers use an id of this host, but the bytes of user 1000 are not root's. If
+        // the directory cannot say whether that user exists, the range is left out.
         let is_user = if range.count == 1 { directory.is_user(range.first) } else { Some(false) };
         is_complete &= is_user.is_some();
         if is_user == Some(false) {
@@ -289,17 +290,17 @@ fn range<'a>(line: &'a str, uid: impl FnOnce(&'a str) -> Option<u32>) -> Option<
     let mut fields = line.split(':');
     let (name, first, count) = (fields.next()?, fields.next()?, fields.next()?);
     let (first, count): (u32, u32) = (first.parse().ok()?, count.trim_end().parse().ok()?);
-    // The end is not above `u32::MAX`, which is `(uid_t) -1` and no user.
+    // The range must not contain `u32::MAX`, which is `(uid_t) -1` and no user.
     let is_range = fields.next().is_none() && count > 0 && first.checked_add(count).is_some();
     if is_range { Some(SubordinateRange { first, count, owner: uid(name)? }) } else { None }
 }
 
-/// Ranges that do not overlap, by their first ids.
+/// Ranges that do not overlap, by their first id.
 #[derive(Default)]
 struct Ranges(BTreeMap<u32, SubordinateRange>);
 
 impl Ranges {
-    /// Adds the ids of `range` that are in none yet.
+    /// Adds the ids of `range` that are in no other range yet.
     fn add(&mut self, range: SubordinateRange) {
         let end = range.first + range.count;
         let before = self.0.range(..=range.first).next_back().map(|(_, before)| before.first + before.count);

@@ -9,34 +9,34 @@ use super::containers::{Containers, Runtimes};
 use crate::capture::{Hierarchy, Owner, Unit};
 use crate::container;
 
-/// Most owners in cgroups that are remembered, and most names; beyond it all are looked up again. An owner takes some 300
+/// Most owners in cgroups, and most names, that are cached; beyond it the cache is cleared. An owner takes some 300
 /// bytes, so all take 20 MB.
 const MAX_NAMES: usize = 65_536;
 
-/// Cgroups by their ids, looked for when first needed.
+/// The paths of cgroups by id, read when first needed.
 pub type Cgroups = OnceCell<HashMap<u64, String>>;
 
-/// Names of the cgroups of owners. A name is looked up once, and kept when the cgroup is removed.
+/// Unit names of owners' cgroups. A name is looked up once, and kept after the cgroup is removed.
 pub struct Units {
     hierarchy: Hierarchy,
     names: HashMap<u64, (Arc<str>, Option<Arc<Path>>)>,
     containers: Containers,
-    /// Owners as backends know them, and with the name.
+    /// Maps owners as backends report them to owners with unit names.
     named: HashMap<Owner, Owner>,
-    /// How many of the former are the same with the name.
+    /// How many owners of the former map to the same owner with a unit name.
     cgroups: HashMap<Owner, usize>,
 }
 
 impl Units {
-    /// Those of the cgroups in `hierarchy`, and of containers of these runtimes.
+    /// Uses the cgroups in `hierarchy`, and the containers of these runtimes.
     #[must_use]
     pub fn of(hierarchy: Hierarchy, runtimes: Runtimes) -> Self {
         let containers = Containers::of(runtimes);
         Self { hierarchy, containers, names: HashMap::new(), named: HashMap::new(), cgroups: HashMap::new() }
     }
 
-    /// Puts the name of the unit to an owner that has a cgroup; its id where there is no such cgroup any more. `now` is empty
-    /// where the cgroups have not been looked for yet.
+    /// Replaces the cgroup of an owner by the name of its unit, or by the cgroup's id as a name if the cgroup no longer
+    /// exists. `now` is filled when it is first needed.
     pub fn name(&mut self, owner: &mut Owner, now: &Cgroups) {
         let Some(Unit::Cgroup(id)) = owner.unit else { return };
         if let Some(named) = self.named.get(owner) {
@@ -58,13 +58,13 @@ impl Units {
         self.named.insert(former, named);
     }
 
-    /// The name of the container that an owner's unit is, if it is known.
+    /// The name of the container that is an owner's unit, if it is known.
     pub fn container(&mut self, owner: &Owner) -> Option<String> {
         let Some(Unit::Named(unit)) = &owner.unit else { return None };
         self.containers.name(owner.uid(), unit).map(|name| (*name).to_owned())
     }
 
-    /// The name of the unit of a cgroup, and the folder of the unit, if the cgroup is there.
+    /// The unit name of a cgroup, and the folder that contains the unit's cgroup, if the cgroup exists.
     fn name_of(&mut self, id: u64, now: &Cgroups) -> (Arc<str>, Option<Arc<Path>>) {
         let look_up = || {
             let Some(path) = now.get_or_init(|| self.hierarchy.cgroups()).get(&id) else {
@@ -77,7 +77,8 @@ impl Units {
         self.names.entry(id).or_insert_with(look_up).clone()
     }
 
-    /// Forgets an owner that is gone. Gives it with the name, unless another cgroup of that name has the same owner.
+    /// Forgets an owner that is gone. Returns it with its unit name, unless another cgroup with that name has the same
+    /// owner.
     pub fn forget(&mut self, owner: Owner) -> Option<Owner> {
         let Some(Unit::Cgroup(id)) = owner.unit else { return Some(owner) };
         self.names.remove(&id);
@@ -92,7 +93,7 @@ impl Units {
     }
 }
 
-/// The unit in a cgroup's path: the outermost container, else the innermost unit of systemd, else the path itself.
+/// The unit in a cgroup's path: the outermost container, else the innermost systemd unit, else the path itself.
 fn unit(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').collect();
     let container = parts.windows(2).find(|pair| is_container(pair[0], pair[1])).map(|pair| pair[1]);
@@ -101,13 +102,13 @@ fn unit(path: &str) -> String {
     container.or_else(service).unwrap_or(path).to_owned()
 }
 
-/// The path of the cgroup in which the outermost one of this name is.
+/// The path of the cgroup that contains the outermost cgroup with this name.
 fn parent<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let mut ends = path.match_indices('/').map(|(at, _)| at);
     ends.find(|&at| path[at + 1..].split('/').next() == Some(name)).map(|at| &path[..at])
 }
 
-/// Whether a folder is what an engine made for a container: what is inside is the container's own business.
+/// Whether a container engine created this cgroup; cgroups inside belong to the container.
 fn is_container(parent: &str, name: &str) -> bool {
     let scope = name.strip_suffix(".scope").and_then(|name| name.rsplit_once('-'));
     let id = scope.map_or(name, |(_, id)| id);
@@ -144,7 +145,7 @@ mod tests {
         }
     }
 
-    /// A hierarchy with two cgroups in it, and the table of mounts that leads there.
+    /// A hierarchy with two cgroups, and the mount table that refers to it.
     fn hierarchy() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("unified");
@@ -160,7 +161,7 @@ mod tests {
         Owner { unit: Some(Unit::Cgroup(id)), ..Owner::user(uid) }
     }
 
-    /// The name of the unit that a user's cgroup belongs to.
+    /// The unit name of a user's cgroup.
     fn name(units: &mut Units, uid: u32, id: u64) -> String {
         let mut owner = inside(uid, id);
         units.name(&mut owner, &Cgroups::new());

@@ -1,11 +1,12 @@
-//! The names of users, as far as they are known. The questions are asked by a thread of their own, because a directory
-//! server may take seconds for each; who asks here is never held up by them.
+//! The names of users, as far as they are known. A thread of its own asks for them, because a directory server may take
+//! seconds for each; callers never wait for it.
 //!
-//! Questions go through a bounded queue, and answers are remembered for five minutes. A report has the last known name, or else the
-//! number. New questions are asked as soon as a batch has a new user, and a report waits 2 ms for their answers, so that names from a
-//! file are in the first one. A directory that is slower is not waited for again until it has caught up. The last report waits 500 ms.
-//! An error is not "no such user", and one answer alone removes no known name; names of earlier runs come from the book. The thread is
-//! detached: no end of the service waits for an answer.
+//! Questions go through a bounded queue, and answers are cached for five minutes. A report shows the last known name,
+//! or else the uid. Names of new users are requested as soon as a batch contains them, and a report waits 2 ms for the
+//! answers, so that names from a file are in the first report. If the directory is slower, reports do not wait again
+//! until it has caught up. The last report waits 500 ms. An error does not mean "no such user", and a single negative
+//! answer does not remove a known name. Names of earlier epochs come from the book. The thread is detached, so the
+//! service never waits for an answer when it ends.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,38 +16,38 @@ use std::time::{Duration, Instant};
 use super::directory::{self, Answer};
 use crate::report::UserName;
 
-/// Most names remembered; beyond it all are asked for again. As many as there are accounts at most: of fewer, a report of
-/// all accounts would find none remembered. A name takes some 100 bytes, so all take 7 MB.
+/// Most names cached; beyond it the cache is cleared. As many as there are accounts: with fewer, a report of all
+/// accounts would find none cached. A name takes some 100 bytes, so all take 7 MB.
 const MAX_NAMES: usize = 65_536;
-/// Most questions that wait for the directory (64 KB); a further one is asked at the next report.
+/// Most questions that wait for the directory (64 KB); further ones are asked at the next report.
 const MAX_QUESTIONS: usize = 4096;
-/// Most answers that wait to be taken, which happens at each report; the thread waits with more. 64 KB.
+/// Most answers that wait until the next report takes them; then the thread waits. 64 KB.
 const MAX_ANSWERS: usize = 1024;
-/// How long a name is believed: users are renamed and removed, but asking a directory server at each report is rude.
+/// How long a name is valid: users are renamed and removed, but a directory server should not be asked for each report.
 const MAX_AGE: Duration = Duration::from_mins(5);
-/// How long it is believed that a number has no name: some directories say so while they start.
+/// How long the answer that a uid has no name is valid: some directories give it while they start.
 const NOBODY_AGE: Duration = Duration::from_mins(1);
-/// When a question is asked again that the directory could not answer.
+/// When to repeat a question that the directory could not answer.
 const RETRY: Duration = Duration::from_secs(5);
-/// After so many answers in a row that may mean that there is no such user, or that a part of the directory is not there, a number
-/// that never had a name is taken to have none: a minute.
+/// After so many unclear answers in a row (no such user, or a part of the directory is missing), a uid that never had a
+/// name is taken to have none: a minute.
 const MAX_DOUBTS: u8 = 12;
-/// How long a report waits for answers to new questions, once, so that names from a file are in the first report. While
-/// a directory takes longer, no report waits.
+/// How long a report waits for answers to new questions, so that names from a file are in the first report. While the
+/// directory takes longer, reports do not wait.
 const GRACE: Duration = Duration::from_millis(2);
-/// How long the last report does, however slow the directory is: there is no later one to have the names.
+/// How long the last report waits, however slow the directory is: no later report will have the names.
 const LAST_GRACE: Duration = Duration::from_millis(500);
 
-/// Names of users, asked for once in a while.
+/// Names of users, asked for from time to time.
 pub struct Users {
     known: HashMap<u32, Entry>,
     questions: SyncSender<u32>,
     answers: Receiver<(u32, Answer<String>)>,
-    /// Questions that were asked and not answered yet.
+    /// Number of unanswered questions.
     open: usize,
-    /// Whether the directory took longer than [`GRACE`], and has not caught up yet.
+    /// Whether the directory took longer than [`GRACE`] and has not caught up yet.
     is_slow: bool,
-    /// Whether the last answer was that there is none.
+    /// Whether the last answer was an error.
     is_failing: bool,
 }
 
@@ -54,12 +55,12 @@ struct Entry {
     name: UserName,
     /// When to ask again; `None` while the question is open.
     ask_at: Option<Instant>,
-    /// How often in a row it was said that there may be no such user.
+    /// How many times in a row the answer was that there may be no such user.
     doubts: u8,
 }
 
 impl Entry {
-    /// Takes an answer; gives how long it is believed.
+    /// Takes an answer; returns how long it is valid.
     fn learn(&mut self, answer: Answer<String>) -> Duration {
         let is_known = matches!(self.name, UserName::Known(_));
         match answer {
@@ -67,7 +68,7 @@ impl Entry {
                 (self.name, self.doubts) = (UserName::Known(name), 0);
                 MAX_AGE
             }
-            // One answer alone takes no name away: some directories give it while they start.
+            // A single negative answer does not remove a name: some directories give it while they start.
             Answer::NoSuchUser if is_known && self.doubts == 0 => {
                 self.doubts = 1;
                 NOBODY_AGE
@@ -90,7 +91,7 @@ impl Entry {
 }
 
 impl Default for Users {
-    /// The users of this system. The thread ends after its last question; nobody waits for it.
+    /// The users of this system. The thread is detached and ends after its last question.
     fn default() -> Self {
         let (questions, asked) = sync_channel(MAX_QUESTIONS);
         let (answer, answers) = sync_channel(MAX_ANSWERS);
@@ -113,7 +114,7 @@ impl Users {
         Self { known: HashMap::new(), questions, answers, open: 0, is_slow: false, is_failing: false }
     }
 
-    /// Asks for a user's name if nothing is known of it, so that it is there when it is needed.
+    /// Requests a user's name if nothing is known of it, so that it is known when it is needed.
     pub fn expect(&mut self, uid: u32) {
         if self.known.contains_key(&uid) || !self.ask(uid) {
             return;
@@ -124,14 +125,14 @@ impl Users {
         self.known.insert(uid, Entry { name: UserName::NotKnownYet, ask_at: None, doubts: 0 });
     }
 
-    /// Has users called by the names they had last, until the directory says otherwise.
+    /// Uses these last known names until the directory gives others.
     pub fn remember(&mut self, names: impl IntoIterator<Item = (u32, String)>, now: Instant) {
         for (uid, name) in names.into_iter().take(MAX_NAMES) {
             self.known.insert(uid, Entry { name: UserName::Known(name), ask_at: Some(now), doubts: 0 });
         }
     }
 
-    /// Takes the answers that there are, and waits a moment for those that are expected at once.
+    /// Takes the available answers, and waits briefly for open ones.
     pub fn catch_up(&mut self, now: Instant) {
         self.take_answers(now);
         if !self.is_slow {
@@ -156,7 +157,7 @@ impl Users {
         }
     }
 
-    /// What is known of a user's name. A name that is old is used until there is a newer one.
+    /// What is known of a user's name. An expired name is used until there is a new answer.
     pub fn name(&mut self, uid: u32, now: Instant) -> UserName {
         self.expect(uid);
         let is_due = self.known.get(&uid).and_then(|entry| entry.ask_at).is_some_and(|at| now >= at);
@@ -168,7 +169,7 @@ impl Users {
         entry.name.clone()
     }
 
-    /// Puts a question, if there is room.
+    /// Sends a question if there is room; returns whether it was sent.
     fn ask(&mut self, uid: u32) -> bool {
         let is_asked = self.questions.try_send(uid).is_ok();
         self.open += usize::from(is_asked);
@@ -189,7 +190,7 @@ impl Users {
         entry.ask_at = Some(now + entry.learn(answer));
     }
 
-    /// Says so once, when the directory fails and when it answers again.
+    /// Logs once when the directory fails, and once when it answers again.
     fn note_state(&mut self, answer: &Answer<String>) {
         match answer {
             Answer::Failed(errno) if !self.is_failing => tracing::warn!(

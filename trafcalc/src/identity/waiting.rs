@@ -1,10 +1,11 @@
-//! Users and units that are to be counted and are not there yet. A thread of its own looks for them again and again, and
-//! ends when all are there.
+//! Waits for users and units that are to be counted and do not exist yet. A thread looks for them repeatedly and ends
+//! when all have been found.
 //!
-//! A mistyped option is an error at once, but a configuration that becomes right by itself must not end the service. The loop takes the
-//! news when it asks the backend, and hands new uids on (`Backend::want`). `Wanted::users_to_come` switches the filter of users on
-//! while it is still empty. Units and interfaces are filtered by name, so a backend need not be told. The packet backend asks again for
-//! the owners of connections that nobody wanted so far.
+//! A mistyped option is an error at once, but a configuration that will become right must not end the service. The
+//! daemon's loop takes the news when it asks the backend, and passes new uids on (`Backend::want`).
+//! `Wanted::users_to_come` enables the filter of users while it is still empty. Units and interfaces are filtered by
+//! name, so the backend need not be told about them. The packet backend looks up again the owners of connections that
+//! matched no filter so far.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,46 +17,46 @@ use super::directory::Answer;
 use super::wanted::WantedError;
 use crate::capture::{Hierarchy, SubordinateRange, owner_of};
 
-/// Pause between two looks for those who are not there yet.
+/// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Most news that wait to be taken; the thread waits with more.
+/// Most news that wait to be taken; then the thread waits.
 const MAX_NEWS: usize = 64;
 
-/// How the number of a user is looked up by name.
+/// Looks up the uid of a user by name.
 pub type LookUp = fn(&str) -> Answer<u32>;
 
-/// Something was found out.
+/// What the thread found out.
 #[derive(Debug)]
 enum News {
-    /// What the directory says of a user's name.
+    /// The directory's answer for a user's name.
     User(String, Answer<u32>),
-    /// There is a unit of this name.
+    /// This unit exists.
     Unit(String),
 }
 
-/// Who is waited for.
+/// The users and units that do not exist yet.
 #[derive(Default)]
 pub struct Waiting {
     users: BTreeSet<String>,
     units: BTreeSet<String>,
-    /// Users who came and have no account of their own.
+    /// Users who appeared but have no account of their own.
     refused: BTreeSet<String>,
     subordinates: Vec<SubordinateRange>,
     line: Option<Line>,
 }
 
-/// Where news come from.
+/// The channels to the thread.
 struct Line {
     news: Receiver<News>,
     hurry: SyncSender<()>,
 }
 
-/// What the directory said at the start of each user, if it answered in time.
+/// The directory's answer for each user at the start, if it came in time.
 pub(super) type FirstAnswers = Vec<(String, Option<Answer<u32>>)>;
 
 impl Waiting {
-    /// Looks for `users` and `units`, the latter by what is mounted according to `mounts`. Gives what the directory says of the
-    /// users within `patience`, and goes on looking for those who are not there.
+    /// Looks for `users` and `units`; `mounts` is the mount table by which units are found. Returns the directory's
+    /// answers that came within `patience`, and goes on looking for the missing ones.
     pub(super) fn start(
         users: &[String],
         units: &[String],
@@ -94,12 +95,12 @@ impl Waiting {
         self.users.insert(name.to_owned());
     }
 
-    /// How many users may come yet.
+    /// The number of users waited for.
     pub(super) fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// The users who have come since the last call.
+    /// The users who appeared since the last call.
     pub fn come(&mut self) -> Vec<u32> {
         let news: Vec<News> = self.line.iter().flat_map(|line| line.news.try_iter()).collect();
         news.into_iter().filter_map(|news| self.hear(news)).collect()
@@ -126,22 +127,22 @@ impl Waiting {
         None
     }
 
-    /// Who is waited for, for people.
+    /// The missing users and units, for people.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let users = self.users.iter().chain(&self.refused).map(|name| format!("user {name}"));
         users.chain(self.units.iter().map(|name| format!("unit {name}")))
     }
 
-    /// Has the next look be now.
+    /// Requests a look now.
     pub fn hurry(&self) {
         if let Some(line) = &self.line {
-            // A thread that has found all has ended; one that was hurried already looks soon.
+            // The thread may have ended, having found all. If the channel is full, it is about to look anyway.
             let _ = line.hurry.try_send(());
         }
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Seeker {
     users: Vec<String>,
     units: Vec<String>,
@@ -161,8 +162,8 @@ impl Seeker {
         }
     }
 
-    /// Tells who is there, and at the first look also who is not; gives nothing when nobody listens any more. A number that is
-    /// nobody's name is not looked for again: it is taken as it is.
+    /// Reports who exists, and at the first look also who does not; returns `None` when the receiver is gone. A number
+    /// that is no user's name is not looked for again: it is used as a uid.
     fn look(&mut self, is_first: bool) -> Option<()> {
         for name in std::mem::take(&mut self.users) {
             let answer = (self.look_up)(&name);
@@ -202,7 +203,7 @@ mod tests {
         Waiting::start(&users, &[], "/nonexistent".into(), &ranges, look_up, PATIENCE)
     }
 
-    /// Hurries the thread until somebody has come, or it takes too long.
+    /// Requests looks until somebody has appeared, or it takes too long.
     fn next(waiting: &mut Waiting) -> Vec<u32> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -242,7 +243,7 @@ mod tests {
     fn a_subordinate_user_who_comes_is_not_counted_and_goes_on_being_told() {
         let (mut waiting, _) = start(&["sub"], |_| Answer::Known(105));
         waiting.add_user("sub");
-        // The first answer was taken at the start.
+        // The first answer was taken by `start`.
         assert_eq!(waiting.hear(News::User("sub".to_owned(), Answer::Known(105))), None);
         assert_eq!(waiting.names().collect::<Vec<_>>(), ["user sub"]);
         assert_eq!(waiting.users(), 0);

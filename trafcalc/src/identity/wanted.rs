@@ -1,5 +1,5 @@
-//! Whose traffic is wanted: what the user wrote, in the numbers of this system. Who is not there yet is waited for, unless
-//! the command line names him: a name that is mistyped there is told at once.
+//! Resolves the filters: what the user wrote, in the numbers of this system. Missing users and units are waited for,
+//! unless they are on the command line, where a mistyped name is an error at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::capture::{Hierarchy, Process, SubordinateRange, Wanted, owner_of, sta
 use crate::config::{LastPart, Only};
 use crate::near::question;
 
-/// How long the start waits for the directory of users; those that it has not answered for by then are waited for while
-/// others are counted.
+/// How long the start waits for the directory of users. Users without an answer by then are waited for while others are
+/// counted.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why it cannot be known who is meant.
+/// Why a filter cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum WantedError {
     /// No such user.
@@ -27,26 +27,26 @@ pub enum WantedError {
         in_parentheses(near)
     )]
     NoUser {
-        /// Who was named.
+        /// The name that was given.
         name: String,
-        /// Who may be meant.
+        /// Similar names.
         near: Vec<String>,
     },
-    /// A user who has no account.
+    /// The uid is subordinate and has no account of its own.
     #[error(
         "the user {uid} is subordinate to the user {owner} (/etc/subuid), to whom its bytes belong: give that user, or set \
          `subordinate = \"apart\"` in the configuration file"
     )]
     Subordinate {
-        /// Who was named.
+        /// The uid that was given.
         uid: u32,
-        /// Who has his bytes.
+        /// The owner of its bytes.
         owner: u32,
     },
     /// No such process.
     #[error("there is no process {0}; to count one that is yet to start, give its user, program or unit instead")]
     NoProcess(u32),
-    /// A thread has a number, too.
+    /// The number is that of a thread, not of a process.
     #[error("{0} is a thread of process {1}: give that")]
     Thread(u32, u32),
     /// No such cgroup.
@@ -55,9 +55,9 @@ pub enum WantedError {
         in_parentheses(near)
     )]
     NoUnit {
-        /// What was named.
+        /// The name that was given.
         name: String,
-        /// What may be meant.
+        /// Similar names.
         near: Vec<String>,
     },
 }
@@ -66,11 +66,11 @@ fn in_parentheses(near: &[String]) -> String {
     question(near).map(|question| format!(" ({question})")).unwrap_or_default()
 }
 
-/// What `only` means on the host whose `/proc` is at `proc`, and who is waited for. A user is wanted with his
-/// `subordinates`.
+/// Resolves `only` on the host whose `/proc` is at `proc`; returns also who is waited for. A user's `subordinates` are
+/// wanted with the user.
 ///
 /// # Errors
-/// Somebody is meant who is not there, and is not waited for.
+/// A user, process or unit does not exist and is not waited for.
 pub fn resolve(
     only: &Only,
     proc: &Path,
@@ -88,7 +88,7 @@ pub fn resolve(
     for (name, answer) in answers {
         match user(&name, answer, subordinates)? {
             Some(uid) => users.push(uid),
-            // Whoever has typed it is there to read this.
+            // The name was typed, so the user who typed it can correct it.
             None if matches!(answer, Some(Answer::NoSuchUser | Answer::Unclear(_))) && !only.later_users => {
                 let near = hints::users(&name, Path::new(hints::PASSWD));
                 return Err(WantedError::NoUser { name, near });
@@ -104,7 +104,7 @@ pub fn resolve(
     Ok((Wanted { users, users_to_come, processes, children: only.children, programs, units }, waiting))
 }
 
-/// The user who has this name, or else this number.
+/// The user with this name, or else with this uid.
 fn user(
     name: &str,
     answer: Option<Answer<u32>>,
@@ -132,7 +132,7 @@ fn warn_of_absent_user(name: &str, answer: Option<Answer<u32>>) {
     }
 }
 
-/// A program that is called by a link has the name that the link leads to.
+/// Warns of names that are links: the program has the name of the link's target.
 fn warn_of_links(programs: &[LastPart]) {
     for name in programs {
         if let Some(program) = hints::link(name.as_str(), &hints::FOLDERS.map(Path::new)) {
@@ -142,7 +142,7 @@ fn warn_of_links(programs: &[LastPart]) {
     }
 }
 
-/// The processes that were named. Their children are for whoever counts to find, who knows since when it counts.
+/// The processes that were named. The backend finds their children, because it knows since when it counts.
 fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
     let mut found = BTreeMap::new();
     for pid in &only.pids {
@@ -157,13 +157,13 @@ fn processes(only: &Only, proc: &Path) -> Result<Vec<Process>, WantedError> {
     Ok(found.into_iter().map(process).collect())
 }
 
-/// The process that a task belongs to, by the line `Tgid:` of its status.
+/// The process that a task belongs to, by `Tgid:` in its status file.
 fn leader(proc: &Path, pid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(proc.join(pid.to_string()).join("status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
-/// The units that are waited for.
+/// The units to wait for.
 fn absent_units(only: &Only, units: &[String], mounts: &Path) -> Result<Vec<String>, WantedError> {
     if units.is_empty() {
         return Ok(Vec::new());
@@ -206,7 +206,7 @@ mod tests {
         proc
     }
 
-    /// What is wanted of `only`, and who is waited for.
+    /// What `only` resolves to, and who is waited for.
     fn of(only: &Only, ranges: &[SubordinateRange]) -> Result<(Wanted, Vec<String>), WantedError> {
         let (wanted, waiting) = resolve(only, host().path(), ranges, directory)?;
         Ok((wanted, waiting.names().collect()))
