@@ -1,7 +1,7 @@
-//! What the user wrote in the configuration file, and what that means together with the command line: [`Settings`].
+//! The configuration: the file and the command line together become [`Settings`].
 //!
-//! It never looks at the system beyond the file it is asked to read: whether an
-//! interface exists or a log can be opened is found out by whoever uses it.
+//! It reads only the file it is asked to read and never looks at the rest of the system: code that uses a setting finds
+//! out whether an interface exists or a log can be opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,90 +30,89 @@ pub(crate) use quota::bytes;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
 pub use value::{Format, Interval, Keep, LastPart, Pid, RunTime, ValueError, Word};
 
-/// Read when it exists and no other file is named.
+/// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
-/// Where reports go when nobody says otherwise.
+/// The default path of the log.
 pub const DEFAULT_LOG: &str = "/var/log/traffic";
-/// Where the book is when nobody says otherwise, and reports go to a log.
+/// The default path of the book, if reports go to a log.
 pub const DEFAULT_BOOK: &str = "/var/lib/trafcalc/book.db";
-/// What stands for no book.
+/// The value that means no book.
 pub const NO_BOOK: &str = "none";
-/// Where the service tells its status when nobody says otherwise.
+/// The default socket for the status.
 pub const DEFAULT_STATUS: &str = "/run/trafcalc/status.sock";
-/// Where the service tells its reports when nobody says otherwise.
+/// The default socket for reports.
 pub const DEFAULT_REPORTS: &str = "/run/trafcalc/reports.sock";
-/// Stands for standard output where a log's path is asked for.
+/// Means standard output where a log's path is expected.
 pub const STDOUT: &str = "-";
-/// The packet backend's ring in bytes when nobody says otherwise: half a second of headers at a million segments a
-/// second, since the kernel filter lets only those this host sends through.
+/// The default size of the packet backend's ring in bytes: half a second of headers at a million segments a second,
+/// because the kernel filter passes only segments that this host sends.
 pub const DEFAULT_RING_BYTES: usize = 8 << 20;
 /// The largest ring; it is locked kernel memory.
 pub const MAX_RING_BYTES: usize = 1 << 30;
-/// Connections that the packet backend follows at once when nobody says otherwise.
+/// The default number of connections that the packet backend follows at once.
 pub const DEFAULT_CONNECTIONS: usize = 262_144;
-/// Most connections anyone may ask for: beyond it the table takes gigabytes.
+/// The largest number of connections: beyond it the table takes gigabytes.
 pub const MAX_CONNECTIONS: usize = 16_777_216;
-/// Most accounts anyone may ask the kernel for: it allocates all of them at the start, for every CPU.
+/// The largest number of accounts in the kernel, which allocates all of them at the start, for every CPU.
 pub const MAX_ACCOUNTS: usize = 1_048_576;
-/// Everything the service needs to know, checked.
+/// The checked settings of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What to count and how.
     pub capture: capture::Settings,
-    /// Whose traffic is wanted, as it was written.
+    /// The filters as they were written.
     pub only: Only,
     /// The classes of networks that are not billed.
     pub unbilled: Vec<String>,
-    /// Whose the bytes of subordinate users are.
+    /// Which account gets the bytes of subordinate users.
     pub subordinate: Subordinate,
     /// Time between two reports.
     pub interval: Interval,
-    /// Stop by itself after this long.
+    /// How long to run.
     pub duration: Option<RunTime>,
-    /// Who keeps the programs and counters of the eBPF backend when the process ends.
+    /// What keeps the programs and counters of the eBPF backend when the process ends.
     pub keep: Option<Keep>,
-    /// The user that the service becomes where root starts it.
+    /// The user that the service switches to if root starts it.
     pub run_as: RunAs,
     /// Where reports go.
     pub log: Log,
-    /// Where the accounts are kept.
+    /// The book.
     pub book: Option<Book>,
-    /// How much who may move.
+    /// The limits of accounts.
     pub quotas: Vec<Quota>,
-    /// The socket at which the service tells its status.
+    /// The socket for the status.
     pub status: Option<PathBuf>,
-    /// The socket at which the service tells its reports.
+    /// The socket for reports.
     pub reports: Option<PathBuf>,
 }
 
-/// Where the accounts are kept.
+/// The book's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book {
     /// The file.
     pub path: PathBuf,
-    /// What hours and days are reckoned in.
+    /// The zone of hours and days.
     pub zone: TimeZone,
     /// The day on which months begin, 1 to 28.
     pub billing_day: i8,
 }
 
-/// Whose traffic is wanted, as it was written; what it means is up to the system (`identity::wanted`). Where a list is
-/// empty, everybody's.
+/// The filters as they were written; `identity::wanted` resolves them on the host. An empty list does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Names or numbers of users.
     pub users: Vec<String>,
     /// Processes.
     pub pids: Vec<Pid>,
-    /// Their children, too.
+    /// Whether their children count, too.
     pub children: bool,
     /// Programs.
     pub programs: Vec<LastPart>,
     /// Units, or other cgroups.
     pub units: Vec<LastPart>,
-    /// Users who are not there yet are waited for.
+    /// Whether to wait for users who do not exist yet.
     pub later_users: bool,
-    /// Units that are not there yet are waited for.
+    /// Whether to wait for units that do not exist yet.
     pub later_units: bool,
 }
 
@@ -122,18 +121,18 @@ pub struct Only {
 pub struct Log {
     /// A file, or [`STDOUT`].
     pub path: PathBuf,
-    /// How they are written.
+    /// Their format.
     pub format: Format,
-    /// They go to standard output, and nobody typed a format: on a terminal they are tables.
+    /// Reports go to standard output and no format was typed: on a terminal they are tables.
     pub is_for_people: bool,
-    /// The name of the host in each record.
+    /// The host name in each record.
     pub host: Option<Arc<str>>,
 }
 
-/// What the command line may override; `None` where it says nothing.
+/// The options of the command line; `None` if an option is not given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Read this file, which then has to be there.
+    /// Read this file, which must exist.
     pub config: Option<PathBuf>,
     /// `--backend`
     pub backend: Option<Backend>,
@@ -170,20 +169,20 @@ pub struct Overrides {
 /// The choice of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// The first that starts.
+    /// The first one that starts.
     #[default]
     Auto,
-    /// This one or none.
+    /// Only this one.
     Only(BackendKind),
 }
 
 /// The choice of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MethodChoice {
-    /// Sweep where nothing depends on who acts, and look at each event, too, elsewhere.
+    /// Sweep if nothing depends on which process acts; otherwise use hooks on each event as well.
     #[default]
     Auto,
-    /// This one or none.
+    /// Only this one.
     Only(Method),
 }
 
@@ -196,29 +195,29 @@ impl MethodChoice {
     }
 }
 
-/// Whose the bytes of subordinate user ids (subuid(5)) are.
+/// Which account gets the bytes of subordinate user ids (subuid(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Subordinate {
-    /// The user's who has their range.
+    /// The account of the user who has their range.
     #[default]
     User,
-    /// Their own: each id is an account.
+    /// An account for each id.
     Apart,
 }
 
-/// What `overrides` and the configuration file mean together.
+/// Merges `overrides` and the configuration file.
 pub fn resolve(overrides: &Overrides) -> Result<Settings, ConfigError> {
     resolve_with(overrides, Path::new(DEFAULT_FILE), |name| std::env::var_os(name))
 }
 
-/// Warns of quotas that cannot be kept.
+/// Warns of quotas that have no effect.
 pub fn warn_of_quotas(settings: &Settings) {
     for sentence in unkept_quotas(settings) {
         tracing::warn!("{sentence}");
     }
 }
 
-/// A sentence for each quota that has no bytes: nothing is booked, or what it is of is not told apart.
+/// A sentence for each quota that has no effect: nothing is booked, or what it restricts to is not told apart.
 #[must_use]
 pub fn unkept_quotas(settings: &Settings) -> Vec<String> {
     if settings.book.is_none() && !settings.quotas.is_empty() {
@@ -241,15 +240,15 @@ pub fn unkept_quotas(settings: &Settings) -> Vec<String> {
     sentences
 }
 
-/// Where a service tells something.
+/// The sockets of a service.
 pub struct SocketPaths {
-    /// Its status.
+    /// For the status.
     pub status: Option<PathBuf>,
-    /// Its reports.
+    /// For reports.
     pub reports: Option<PathBuf>,
 }
 
-/// The sockets of the service that `file` is of; the default file may be one that not everybody may read.
+/// The sockets of the service that uses `file`, or the default file if this user may read it.
 pub fn sockets(file: Option<&Path>) -> Result<SocketPaths, ConfigError> {
     let written = match file {
         Some(path) => file::read(path)?,
@@ -258,8 +257,7 @@ pub fn sockets(file: Option<&Path>) -> Result<SocketPaths, ConfigError> {
     Ok(SocketPaths { status: socket(None, written.status.socket), reports: socket(None, written.status.reports) })
 }
 
-/// What the self-test captures with: the defaults, whatever a configuration file says, and connections within this
-/// host.
+/// The settings of the self-test: the defaults, without the configuration file, and with connections within this host.
 pub fn for_selftest(
     backend: Option<Backend>,
     attach: Option<Attach>,

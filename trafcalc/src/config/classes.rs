@@ -1,4 +1,4 @@
-//! The classes of networks as they are written.
+//! `[[class]]` of the configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use trafcalc_common::maps::{CLASS_NAME_BYTES, MAX_CLASSES};
 use super::value;
 use crate::capture::{Class, Classes, Network, REST};
 
-/// Most networks of all classes: 64 bytes of kernel memory each.
+/// Most networks in all classes: each takes 64 bytes of kernel memory.
 const MAX_NETWORKS: usize = 16_384;
 
 #[derive(serde::Deserialize)]
@@ -25,15 +25,15 @@ const fn yes() -> bool {
     true
 }
 
-/// What is written of classes.
+/// The classes in the file.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) classes: Classes,
-    /// The names of those that are not billed.
+    /// The names of classes that are not billed.
     pub(super) unbilled: Vec<String>,
 }
 
-/// Reads them, and checks that each name and each network comes once.
+/// Reads the classes, and checks that names and networks are unique.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Written, D::Error> {
     let sections = Vec::<Section>::deserialize(deserializer)?;
     check(&sections).map_err(D::Error::custom)?;

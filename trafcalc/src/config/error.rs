@@ -1,4 +1,4 @@
-//! Why there are no settings.
+//! Errors in the configuration.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::NeedsActor;
 use crate::capture::{Attach, Dimension, Method};
 
-/// Why there are no settings.
+/// Why settings cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -17,7 +17,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that is wrong.
+    /// The file has an error.
     #[error("{}:{line}: {}{message}", file.display(), key_prefix(key))]
     Wrong {
         /// Which file.
@@ -29,36 +29,36 @@ pub enum ConfigError {
         /// What is wrong with it.
         message: String,
     },
-    /// `--attach` without the only backend it is for.
+    /// `--attach` was given with the packet backend, which has no attach modes.
     #[error("--attach {} is for the ebpf backend, but the backend is packet", .0.name())]
     AttachWithoutEbpf(Attach),
-    /// `--method` without the only backend it is for.
+    /// `--method` was given with the packet backend, which has no methods.
     #[error("--method {} is for the ebpf backend, but the backend is packet", .0.name())]
     MethodWithoutEbpf(Method),
-    /// The method `sweep` with something that depends on who acts.
+    /// The method `sweep` was chosen together with an option that depends on which process acts.
     #[error(
         "--method sweep cannot be used with {needs_actor}: a sweep reads connections before each report and does not see \
          which process sends or receives; use --method events or auto"
     )]
     SweepWithoutActor {
-        /// What depends on who acts.
+        /// That option.
         needs_actor: NeedsActor,
-        /// Whether one of the two is an option of the command line, and not both written in the file.
+        /// Whether one of the two is on the command line, not both in the file.
         is_usage: bool,
     },
-    /// The owner `acting` with the backend that cannot.
+    /// The owner `acting` was chosen with the packet backend, which does not support it.
     #[error("--owner acting is for the ebpf backend, but the backend is packet, which sees no processes act")]
     ActingWithoutEbpf {
-        /// Whether one of the two is an option of the command line, and not both written in the file.
+        /// Whether one of the two is on the command line, not both in the file.
         is_usage: bool,
     },
-    /// `--by` names something twice.
+    /// `--by` names a dimension twice.
     #[error("--by has {} twice", .0.name())]
     RepeatedBy(Dimension),
-    /// `--children` of nobody.
+    /// `--children` was given without `--pid`.
     #[error("--children is for the processes that --pid names, but there is none")]
     ChildrenOfNobody,
-    /// A variable for tests has a value it cannot have.
+    /// An environment variable for tests has an invalid value.
     #[error("the environment variable {name} must be a number from 0 to {max}")]
     TestKnob {
         /// Its name.
@@ -73,7 +73,7 @@ fn key_prefix(key: &str) -> String {
 }
 
 impl ConfigError {
-    /// Whether the fault is in how the program was called, not in a file.
+    /// Whether the error is in the command line, not in a file.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(

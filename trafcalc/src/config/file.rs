@@ -1,4 +1,4 @@
-//! The configuration file as it is written. The only file that knows TOML.
+//! The configuration file. The only file that knows TOML.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -19,14 +19,14 @@ use crate::capture::{Attach, Belonging, By, EbpfSettings};
 use crate::near;
 use crate::sinks::is_unsafe;
 
-/// The largest file.
+/// Length of the largest file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// The most characters of what is wrong that are told: the file may be another one than was meant, and not everybody's.
+/// Most characters of an error message that quotes the file: the file may be the wrong one, and may be private.
 const MAX_MESSAGE: usize = 400;
-/// Longest name of a network interface (`IFNAMSIZ` less the final zero).
+/// Longest name of a network interface (`IFNAMSIZ` without the final zero).
 const MAX_INTERFACE_NAME: usize = 15;
 
-/// The file as it is written: every key may be left out.
+/// The file as it is written; every key is optional.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
@@ -106,16 +106,16 @@ fn billing_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i8, D::Erro
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ServiceSection {
-    /// Empty: nobody else, with all privileges.
+    /// Empty: do not switch users and keep all privileges.
     pub(super) run_as: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StatusSection {
-    /// Empty: none.
+    /// Empty: no socket.
     pub(super) socket: PathBuf,
-    /// Empty: none.
+    /// Empty: no socket.
     pub(super) reports: PathBuf,
 }
 
@@ -169,7 +169,7 @@ fn log_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Er
     if path.as_os_str().is_empty() { Err(D::Error::custom("a path must not be empty")) } else { Ok(path) }
 }
 
-/// Most interfaces named: the kernel's filter tests them one after the other, and can jump over 255 instructions.
+/// Most interfaces: the kernel filter tests them one after the other, and can jump over 255 instructions.
 const MAX_INTERFACES: usize = 64;
 
 fn interfaces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -184,7 +184,7 @@ fn interfaces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
     }
 }
 
-/// What the kernel's `dev_valid_name` accepts.
+/// The rules of the kernel's `dev_valid_name`.
 fn is_interface_name(name: &str) -> bool {
     (1..=MAX_INTERFACE_NAME).contains(&name.len())
         && name != "."
@@ -201,7 +201,7 @@ pub(super) fn read_if_present(path: &Path) -> Result<File, ConfigError> {
     }
 }
 
-/// The same for those who may not be allowed to read it.
+/// The same for users who may not be allowed to read it.
 pub(super) fn read_if_allowed(path: &Path) -> Result<File, ConfigError> {
     match read_if_present(path) {
         Err(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -216,7 +216,7 @@ pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
     parse(path, &text)
 }
 
-/// A text that is no longer than a configuration can be: whoever names the file may name any.
+/// Reads a file, up to the longest possible configuration: the user may have named any file.
 fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
@@ -241,7 +241,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     })
 }
 
-/// A text in one line that is not long, in which nothing moves the cursor of a terminal.
+/// Shortens a text to one line without control characters.
 fn one_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     match line.char_indices().nth(MAX_MESSAGE) {
@@ -250,9 +250,9 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// What is wrong, and what may be meant, which is never cut off.
+/// The error message, followed by a suggestion that is never cut off.
 fn with_hint(message: &str) -> String {
-    // As serde writes it: unknown field `colour`, expected one of `path`, `format`.
+    // serde's message is: unknown field `colour`, expected one of `path`, `format`.
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let unknown = quoted.next().unwrap_or_default();

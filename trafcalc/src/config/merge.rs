@@ -1,4 +1,4 @@
-//! What was typed and what is written, put together: the command line comes first.
+//! Merges the command line and the configuration file; the command line takes precedence.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::{
 use crate::capture::{self, BackendKind, Belonging, By, Dimension, EbpfSettings, Method, PacketSettings, Wanted};
 use crate::service::privileges::RunAs;
 
-/// What the command line and the file mean together.
+/// Merges the command line and the file.
 pub(super) fn merge(overrides: &Overrides, file: File) -> Result<Settings, ConfigError> {
     let attach = overrides.attach.or(file.ebpf.attach);
     let method = overrides.method.unwrap_or(file.ebpf.method).forced();
     let backend = match overrides.backend.unwrap_or(file.backend) {
-        // An attach mode or a method that is forced rules out the backend that has none.
+        // A forced attach mode or method rules out the packet backend, which has neither.
         Backend::Auto => (attach.is_some() || method.is_some()).then_some(BackendKind::Ebpf),
         Backend::Only(kind) => Some(kind),
     };
@@ -88,29 +88,29 @@ pub(super) fn merge(overrides: &Overrides, file: File) -> Result<Settings, Confi
     })
 }
 
-/// The path of a socket that was typed, or else written, unless it is empty.
+/// The path of a socket from the command line, or else from the file; `None` if it is empty.
 pub(super) fn socket(typed: Option<&PathBuf>, written: PathBuf) -> Option<PathBuf> {
     Some(typed.cloned().unwrap_or(written)).filter(|path| !path.as_os_str().is_empty())
 }
 
-/// What accounts are told apart by: what was typed, if anything, and else what the file says.
+/// The dimensions of accounts from the command line, or else from the file.
 fn by(typed: &[Dimension], written: By) -> Result<By, ConfigError> {
     if typed.is_empty() { Ok(written) } else { By::of(typed).map_err(ConfigError::RepeatedBy) }
 }
 
-/// The book that is asked for; where nothing is said of it, the default one if reports go to a log, and none if they are only
-/// looked at.
+/// The book that is asked for. Without a setting it is the default book if reports go to a log, and none if they go to
+/// standard output.
 fn book(typed: Option<PathBuf>, written: file::BookSection, log: &Log) -> Option<Book> {
     let file::BookSection { path, zone, billing_day } = written;
     let path = typed.or(path).or_else(|| (log.path != Path::new(STDOUT)).then(|| DEFAULT_BOOK.into()))?;
-    // Where the host's is not known, it is UTC by that name, so that readers find it again.
+    // If the host's zone is unknown, it is UTC under that name, so that readers find it.
     let host = || Some(TimeZone::system()).filter(|zone| !zone.is_unknown()).unwrap_or(TimeZone::UTC);
     let zone = zone.unwrap_or_else(host);
     (path != Path::new(NO_BOOK)).then_some(Book { path, zone, billing_day })
 }
 
-/// What the packet backend cannot do must not be asked of it. An attach mode or a method that is only in the file is for
-/// another backend, and stays there unused.
+/// Checks that nothing is asked of the packet backend that it cannot do. An attach mode or a method that is only in the
+/// file is meant for the other backend, and is ignored.
 fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), ConfigError> {
     if let Some(attach) = overrides.attach {
         return Err(ConfigError::AttachWithoutEbpf(attach));
@@ -125,8 +125,8 @@ fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), Confi
     Ok(())
 }
 
-/// Of each list that of the command line, if there is one. Who is in a list of the file may come later: a configuration that
-/// is right tomorrow is not wrong today.
+/// Each list is that of the command line, or else that of the file. Users and units in the file may appear later,
+/// because a configuration that will become right is no error.
 fn merge_only(typed: &Only, file: &file::OnlySection) -> Only {
     fn first<T: Clone>(typed: &[T], written: &[T]) -> Vec<T> {
         if typed.is_empty() { written.to_vec() } else { typed.to_vec() }

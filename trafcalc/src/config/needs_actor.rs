@@ -1,4 +1,4 @@
-//! The options that depend on which process acts, which a sweep does not see.
+//! The options that depend on which process acts, which a sweep cannot see.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum NeedsActor {
 }
 
 impl NeedsActor {
-    /// The first one that is set, if any.
+    /// The first such option that is set, if any.
     pub(super) fn of(by: By, belonging: Belonging, only: &Only) -> Option<Self> {
         let set = [
             (by != By::USER, Self::By(by)),

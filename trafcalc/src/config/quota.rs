@@ -6,7 +6,7 @@ use super::LastPart;
 use super::value::{self, Word};
 use crate::book::{Direction, Quota, QuotaPeriod};
 
-/// Most quotas: each is looked at with each report.
+/// Most quotas: each report checks all of them.
 const MAX_QUOTAS: usize = 1_000;
 /// Most steps of a quota.
 const MAX_STEPS: usize = 16;
@@ -122,7 +122,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     let (whole, parts) = (whole.parse::<u128>().ok()?, decimals.parse::<u128>().ok()?);
     let parts = parts.checked_mul(one)?;
     let of = 10_u128.pow(u32::try_from(decimals.len()).ok()?);
-    // A part of a byte is none.
+    // Fractions of a byte are an error.
     let all = whole.checked_mul(one)?.checked_add(parts / of).filter(|_| parts.is_multiple_of(of))?;
     u64::try_from(all).ok()
 }

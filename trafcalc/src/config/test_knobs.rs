@@ -1,20 +1,20 @@
-//! Variables that only tests set. They exist in every build, so that what is tested is what is shipped, and are
-//! warned about when set. Those that the service heeds must never change what is counted, only what has to be made
-//! good; the one that does is for the self-test alone.
+//! Environment variables for tests only. They exist in every build, so that the shipped program is tested, and the
+//! service warns if one is set. A variable that the service reads must never change what is counted, only make it
+//! repair more; the one that changes it is read by the self-test alone.
 
 use std::ffi::OsString;
 
 use super::{ConfigError, Settings, capture};
 
-/// The percentage of plain segments that the packet backend's filter throws away.
+/// The percentage of plain segments that the packet backend's filter drops.
 pub const TEST_DROP_PERCENT: &str = "TRAFCALC_TEST_DROP_PERCENT";
-/// How many milliseconds the packet backend's reader sleeps before it reads the first time.
+/// How many milliseconds the packet backend's reader sleeps before its first read.
 pub const TEST_STALL_MS: &str = "TRAFCALC_TEST_STALL_MS";
 
-/// The eBPF backend loads from sockets by a helper, as it does where the kernel has no cast: 1 for yes.
+/// The eBPF backend reads sockets with a helper, as on kernels without the cast: 1 for yes.
 pub const TEST_WITHOUT_CAST: &str = "TRAFCALC_TEST_WITHOUT_CAST";
 
-/// Breaks the backends, so that the self-test can show that it notices: 1 for yes.
+/// Breaks the backends, to show that the self-test detects it: 1 for yes.
 pub const TEST_BREAK: &str = "TRAFCALC_TEST_BREAK";
 
 const MAX_PERCENT: u8 = 100;
@@ -44,7 +44,7 @@ pub(super) fn apply_break(
     Ok(())
 }
 
-/// Says on standard error that the service is not to be trusted with real work.
+/// Warns that the service must not be used for real work.
 pub fn warn(settings: &Settings) {
     let capture::Settings { packet, ebpf, .. } = &settings.capture;
     let (test_drop_percent, test_stall_ms) = (packet.test_drop_percent, packet.test_stall_ms);

@@ -1,4 +1,4 @@
-//! The kinds of values that options and keys share, so that both mean the same and fail with the same words.
+//! The types of values that options and keys share, so that both have the same meaning and error messages.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use super::{Backend, MethodChoice, Subordinate};
 use crate::capture::{Attach, BackendKind, Belonging, By, Dimension, Method};
 
-/// A choice between a few words.
+/// A choice of words.
 pub trait Word: Copy + 'static {
     /// All choices.
     const ALL: &'static [Self];
 
-    /// How the user writes it.
+    /// The word that the user writes.
     fn word(self) -> &'static str;
 }
 
@@ -77,7 +77,7 @@ impl Word for Belonging {
     }
 }
 
-/// The last part of a path: the name of a program or cgroup.
+/// The base name of a program or cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastPart(String);
 
@@ -100,11 +100,11 @@ impl FromStr for LastPart {
     }
 }
 
-/// The number of a process.
+/// A process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(u32);
 
-/// `PID_MAX_LIMIT` of include/linux/threads.h: more processes there cannot be.
+/// `PID_MAX_LIMIT` of include/linux/threads.h, the largest possible number of processes.
 const MAX_PID: u32 = 4_194_304;
 
 impl Pid {
@@ -126,12 +126,12 @@ impl FromStr for Pid {
     }
 }
 
-/// Who keeps the programs and counters of the eBPF backend when the process ends.
+/// What keeps the programs and counters of the eBPF backend when the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// systemd, as long as the unit is not stopped.
+    /// systemd, until the unit is stopped.
     Systemd,
-    /// This folder of a BPF file system, until it is released.
+    /// A folder of a BPF file system, until it is released.
     Folder(PathBuf),
 }
 
@@ -147,7 +147,7 @@ impl FromStr for Keep {
     }
 }
 
-/// How records are written.
+/// The format of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// `key=value` pairs.
@@ -168,16 +168,16 @@ impl Word for Format {
     }
 }
 
-/// A length of time from `MIN_MS` to `MAX_MS` milliseconds, written as in `10s` or `1h 30m`.
+/// A length of time from `MIN_MS` to `MAX_MS` milliseconds, written as `10s` or `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span<const MIN_MS: u64, const MAX_MS: u64>(Duration);
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Time between two reports: not so short that reporting costs more than counting, not so long that a log says
-/// nothing about a day.
+/// Time between two reports: not so short that reporting costs more than counting, not so long that a log has no detail
+/// about a day.
 pub type Interval = Span<100, DAY_MS>;
-/// How long to run: up to 100 years, which still can be added to any clock.
+/// How long to run: up to 100 years, which can be added to any clock.
 pub type RunTime = Span<1, { 36_525 * DAY_MS }>;
 
 impl<const MIN_MS: u64, const MAX_MS: u64> Span<MIN_MS, MAX_MS> {
@@ -194,7 +194,7 @@ impl Default for Interval {
     }
 }
 
-/// Why a text is not the length of time it should be.
+/// Why a text is not the value it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum ValueError {
     /// Not a length of time at all.
@@ -217,13 +217,13 @@ pub enum ValueError {
         /// What was written.
         text: String,
     },
-    /// Neither systemd nor a folder.
+    /// Neither `systemd` nor an absolute path.
     #[error("{text:?} is neither systemd nor the path of a folder, as in /sys/fs/bpf/trafcalc")]
     NotAKeeper {
         /// What was written.
         text: String,
     },
-    /// A length of time, but not one of those allowed.
+    /// A length of time out of range.
     #[error("{text:?} is not between {min} and {max}")]
     OutOfRange {
         /// What was written.
@@ -250,25 +250,25 @@ impl<const MIN_MS: u64, const MAX_MS: u64> FromStr for Span<MIN_MS, MAX_MS> {
     }
 }
 
-/// Reads a value that is written as a string.
+/// Parses a value that is written as a string.
 pub(super) fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// Reads a value that is written as a string, and may be left out.
+/// Parses an optional value that is written as a string.
 pub(super) fn some_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     text(deserializer).map(Some)
 }
 
-/// Reads a list of values that are written as strings.
+/// Parses a list of values that are written as strings.
 pub(super) fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
-/// Reads one of a few words.
+/// Parses one of the words of a choice.
 pub(super) fn word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<W, D::Error> {
     choice(&String::deserialize(deserializer)?)
 }
@@ -281,7 +281,7 @@ fn choice<W: Word, E: serde::de::Error>(text: &str) -> Result<W, E> {
     })
 }
 
-/// Reads what accounts are told apart by: a word, or a list of words.
+/// Parses the dimensions of accounts: a word, or a list of words.
 pub(super) fn by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<By, D::Error> {
     deserializer.deserialize_any(ByVisitor)
 }
@@ -311,12 +311,12 @@ impl<'de> Visitor<'de> for ByVisitor {
     }
 }
 
-/// Reads one of a few words where none is a choice, too.
+/// Parses one of the words of an optional choice.
 pub(super) fn some_word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<Option<W>, D::Error> {
     word(deserializer).map(Some)
 }
 
-/// Reads a number from `MIN` to `MAX`.
+/// Parses a number from `MIN` to `MAX`.
 pub(super) fn within<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usize>(
     deserializer: D,
 ) -> Result<usize, D::Error> {
@@ -326,7 +326,7 @@ pub(super) fn within<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usi
         _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
     }
 }
-/// Reads the name of a time zone, as in `Europe/Vienna`.
+/// Parses the name of a time zone, such as `Europe/Vienna`.
 pub(super) fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeZone>, D::Error> {
     let name = String::deserialize(deserializer)?;
     let zone = TimeZone::get(&name).ok().filter(|zone| !zone.is_unknown());
