@@ -1,7 +1,7 @@
 //! The configuration: the file and the command line together become [`Settings`].
 //!
-//! It reads only the file it is asked to read and never looks at the rest of the system: code that uses a setting finds
-//! out whether an interface exists or a log can be opened.
+//! It reads the given file, the host's time zone and the variables for tests, and nothing else of the system: code that
+//! uses a setting finds out whether an interface exists or a log can be opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

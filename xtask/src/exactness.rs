@@ -1,5 +1,5 @@
-//! The table of exactness: on which kernels each scenario of tests/kernel was counted without a difference of one byte.
-//! Made from what the tests print, so it says what was measured and nothing else.
+//! The table of exactness: on which kernels each scenario of tests/kernel was counted exactly to the byte. It is made
+//! from the output of the tests, so it shows only what was measured.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,25 +9,25 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
-/// What can be under test, as the tests and the table call it.
+/// The targets of tests, as the tests and the table name them.
 const TARGETS: [&str; 4] = ["ebpf:fentry", "ebpf:kprobe", "ebpf:tracepoint", "packet"];
 
-/// A scenario's place in the table, and whether all of it passed there.
+/// For each scenario and target, the kernels, and whether all of the scenario passed there.
 type Cells = BTreeMap<(String, &'static str), BTreeMap<String, bool>>;
 
-/// What was found so far.
+/// The results so far.
 #[derive(Default)]
 pub(crate) struct Exactness(Cells);
 
 impl Exactness {
-    /// Takes notice of a line that the tests printed on the kernel of this name.
+    /// Takes a line of the tests' output on this kernel.
     pub(crate) fn note(&mut self, kernel: &str, line: &str) {
         let Some((target, scenario, is_exact)) = result(line) else { return };
         let kernels = self.0.entry((scenario.to_owned(), target)).or_default();
         *kernels.entry(kernel.to_owned()).or_insert(true) &= is_exact;
     }
 
-    /// Writes it below target/, as Markdown: the table of trafcalc/docs/exactness.md.
+    /// Writes the table of trafcalc/docs/exactness.md below target/, as Markdown.
     pub(crate) fn write(&self) -> Result<()> {
         let path = shell::workspace().join("target/exactness.md");
         fs::write(&path, self.markdown()).with_context(|| format!("cannot write {}", path.display()))?;
@@ -54,7 +54,7 @@ impl Exactness {
     }
 }
 
-/// Target, scenario and result in a line like `test packet::peek::ipv4 ... ok`.
+/// Target, scenario and result of a line such as `test packet::peek::ipv4 ... ok`.
 fn result(line: &str) -> Option<(&'static str, &str, bool)> {
     let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
     let is_exact = match outcome.trim() {
@@ -63,14 +63,14 @@ fn result(line: &str) -> Option<(&'static str, &str, bool)> {
         _ => return None,
     };
     let target = TARGETS.into_iter().find(|target| name.starts_with(target))?;
-    // Those where connections could be swept and are not stand for older kernels, and are in the same column.
+    // Runs with hooks on a kernel that could sweep stand for older kernels, and belong to the same column.
     let name = name.strip_prefix(target)?;
     let scenario = name.strip_prefix(":events").unwrap_or(name).strip_prefix("::")?.split("::").next()?;
     Some((target, scenario, is_exact))
 }
 
-/// What the scenario's own file says it is, up to the first colon or full stop. A variant of a scenario is in the file of that one,
-/// whose name its own name begins with.
+/// The title from the scenario's file: its module documentation up to the first colon or full stop. A variant has no
+/// file of its own; its name begins with that of the scenario.
 fn title(scenario: &str) -> String {
     if let Some(title) = title_of_file(scenario) {
         return title;
@@ -116,8 +116,8 @@ mod tests {
         assert!(title.starts_with("A service that keeps nothing") && title.ends_with(" (by process)"), "{title}");
     }
 
-    /// The table in the documents was written by [`Exactness::write`] on the day that it names, so it may lack scenarios that came
-    /// later, but has none that is not there.
+    /// [`Exactness::write`] wrote the published table on the day it names. It may lack newer scenarios, but must have
+    /// none that does not exist.
     #[test]
     fn every_row_of_the_published_table_is_a_scenario() {
         let path = shell::workspace().join("trafcalc/docs/exactness.md");

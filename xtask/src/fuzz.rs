@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: each fuzz target for some seconds, with the stable compiler.
+//! `cargo xtask fuzz`: runs each fuzz target for some seconds, with the stable compiler.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     seconds: u32,
 }
 
-/// Counters of what was reached, by which libFuzzer finds its way: what cargo-fuzz passes, but for the sanitizers.
+/// Coverage counters that guide libFuzzer: the flags that cargo-fuzz passes, without those of sanitizers.
 const FLAGS: [&str; 7] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -29,13 +29,13 @@ const FLAGS: [&str; 7] = [
     "-Cdebug-assertions",
     "-Ccodegen-units=16",
 ];
-/// Found inputs are kept here, and are where the next run begins.
+/// The inputs found so far, with which the next run begins.
 const CORPUS: &str = "tests/fuzz/corpus";
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut cargo = shell::cargo(["build", "--manifest-path", "tests/fuzz/Cargo.toml", "--target-dir", "target/fuzz"]);
-    // With a target the flags are not those of build scripts, too.
+    // With an explicit target the flags do not apply to build scripts.
     cargo.args(["--target", &host()?]).env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
     let built = shell::executables(&mut cargo)?;
     for (name, program) in &built {

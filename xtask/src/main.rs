@@ -1,6 +1,6 @@
 //! Development tasks: `cargo xtask <command>`, one file per command.
 //!
-//! Thin on purpose: they call cargo and the system's own tools, and link none of our crates.
+//! The tasks call cargo and system tools, and link none of the other crates of this workspace.
 
 mod bench;
 mod build;

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: counts on this machine and shows the report every second.
+//! `cargo xtask run`: counts on this machine and prints a report every second.
 
 use std::os::unix::process::CommandExt as _;
 
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     arguments: Vec<String>,
 }
 
-/// The command. It becomes the service, so that signals reach it.
+/// Runs the command. The process becomes the service, so that signals reach it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
     let program = build::release()?;

@@ -1,7 +1,7 @@
-//! `cargo xtask setup`: what a plain `cargo build` needs for the kernel half.
+//! `cargo xtask setup`: installs what a plain `cargo build` needs for the eBPF half.
 //!
-//! A compiler with the source of `core` comes from rustup, and where rustup does not have it from Debian; bpf-linker
-//! comes from crates.io. Does nothing, and asks the net nothing, when both are there.
+//! A compiler with the source of `core` comes from rustup, or from Debian if rustup does not have it. bpf-linker comes
+//! from crates.io. If both exist, it does nothing and uses no network.
 
 use std::env;
 use std::process::Command;
@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::toolchain::{Compiler, LINKED_TOOLCHAIN, LINKER_VERSION, find_linker};
 use crate::{shell, system};
 
-/// Debian's own compiler, with its cargo and the source of its library. One version of all three.
+/// Debian's compiler, with its cargo and the source of its library, all of one version.
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run() -> Result<()> {
     ensure_tools()?;
     if let (Some(compiler), Some(linker)) = (Compiler::find(), find_linker()) {
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the kernel half can be built. A ready object needs no tools.
+/// Makes sure that the eBPF half can be built. Prebuilt objects need no tools.
 pub(crate) fn ensure_tools() -> Result<()> {
     if env::var_os("TRAFCALC_EBPF_OBJECTS").is_some() {
         return Ok(());
@@ -55,7 +55,8 @@ fn install_compiler() -> Result<()> {
     )
 }
 
-/// The source for the nightly, else for the toolchain in use. An update of a toolchain is its owner's business.
+/// Adds the source to the nightly toolchain, or else to the one in use. Toolchains are not updated: that is up to their
+/// owner.
 fn source_from_rustup() -> Result<()> {
     ensure!(system::find("rustup").is_some(), "there is no rustup here");
     let add = ["component", "add", "rust-src"];

@@ -1,4 +1,4 @@
-//! Running programs: shown before they start, and an error when they fail.
+//! Runs programs: prints the command line first, and fails if the program fails.
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
@@ -7,19 +7,19 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// The folder of the workspace.
+/// The root folder of the workspace.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// cargo in the folder of the workspace.
+/// cargo, to be run in the workspace.
 pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace()).args(arguments);
     cargo
 }
 
-/// Runs a program to its end.
+/// Runs a program and waits for it.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     show(command);
     let status = command.status().with_context(|| format!("cannot start {}", words(command)))?;
@@ -27,7 +27,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program and gives its standard output.
+/// Runs a program and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", words(command)))?;
     if !output.status.success() {
@@ -36,13 +36,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program to its end, passes on what it says, and calls `line` for each line of it.
+/// Runs a program, passes on its output, and calls `line` for each line of it.
 pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
     show(command);
     let (said, writer) = std::io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot start {}", words(command)))?;
-    // Our own ends of the pipe: with them open it would never be over.
+    // Drops this process's ends of the pipe: reading would never end otherwise.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     for text in BufReader::new(said).lines() {
         let text = text?;
@@ -54,7 +54,7 @@ pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> 
     Ok(())
 }
 
-/// The executables that a `cargo build` or `cargo test --no-run` makes, by the name of their target.
+/// The executables that `cargo build` or `cargo test --no-run` makes, with the names of their targets.
 pub(crate) fn executables(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
     show(cargo);
     cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
@@ -62,7 +62,7 @@ pub(crate) fn executables(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>>
     Ok(messages.lines().filter_map(|message| Some((target_name(message)?, executable(message)?))).collect())
 }
 
-/// The executable of one target among [`executables`].
+/// The executable of a target in the result of [`executables`].
 pub(crate) fn executable_of(executables: &[(String, PathBuf)], target: &str) -> Result<PathBuf> {
     let found = executables.iter().find_map(|(name, path)| (name == target).then(|| path.clone()));
     found.with_context(|| format!("cargo made no executable of target {target}"))
@@ -77,7 +77,8 @@ fn executable(message: &str) -> Option<PathBuf> {
     text_after(message, "\"executable\":\"").map(PathBuf::from)
 }
 
-/// The text between `key` and the next quotation mark. Cargo's messages have no escapes in names and paths of ours.
+/// The text between `key` and the next quotation mark. The names and paths used here have no escapes in cargo's
+/// messages.
 fn text_after<'a>(message: &'a str, key: &str) -> Option<&'a str> {
     message[message.find(key)? + key.len()..].split('"').next()
 }

@@ -1,4 +1,4 @@
-//! The machine the tasks run on: privileges, and packages of its distribution.
+//! The machine that runs the tasks: its privileges, and the packages of its distribution.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
-/// Whether the tasks themselves run as root.
+/// Whether the tasks run as root.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
@@ -22,7 +22,8 @@ pub(crate) fn kernel() -> Result<String> {
     Ok(release.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
-/// A program to be run as root: as it is, or by sudo where that can work. At a terminal sudo may ask for a password.
+/// A command that runs a program as root: directly, or with sudo if that can work. On a terminal sudo may ask for a
+/// password.
 pub(crate) fn as_root(program: impl Into<PathBuf>) -> Option<Command> {
     let program = program.into();
     if is_root() {
@@ -37,25 +38,25 @@ pub(crate) fn as_root(program: impl Into<PathBuf>) -> Option<Command> {
     Some(sudo)
 }
 
-/// Where a program is. Folders of system programs count even where they are not in the user's path.
+/// The path of a program. Folders of system programs are searched even if they are not in PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// Whether a program starts and ends well; it says nothing.
+/// Whether a program succeeds; its output is discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }
 
-/// Whether packages come by apt.
+/// Whether the system has apt.
 pub(crate) fn is_debian() -> bool {
     find("apt-get").is_some()
 }
 
-/// Whether every one of these packages can be installed by apt.
+/// Whether apt can install all of these packages.
 pub(crate) fn has_packages(packages: &[&str]) -> bool {
     let candidate = |package: &&str| {
         let policy = shell::output(Command::new("apt-cache").args(["policy", package])).unwrap_or_default();
@@ -64,12 +65,12 @@ pub(crate) fn has_packages(packages: &[&str]) -> bool {
     packages.iter().all(candidate)
 }
 
-/// Reads apt's lists anew.
+/// Updates apt's lists.
 pub(crate) fn update_packages() -> Result<()> {
     shell::run(apt_get()?.args(["update", "--quiet=2"]))
 }
 
-/// Installs packages by apt, and reads its lists anew where they are missing or too old.
+/// Installs packages with apt; updates its lists if they are missing or too old.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     let install = || -> Result<()> {
         let options = ["install", "--yes", "--quiet=2", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"];
@@ -90,7 +91,7 @@ fn apt_get() -> Result<Command> {
     Ok(command)
 }
 
-/// Installs the packages of those programs that are not there; `(program, package)`.
+/// Installs the packages of missing programs; `(program, package)`.
 pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<_> = programs.iter().filter(|(program, _)| find(program).is_none()).collect();
     if missing.is_empty() {

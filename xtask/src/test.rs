@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test that this machine can run, and the names of those it cannot.
+//! `cargo xtask test`: runs every test that this machine can run, and lists those it cannot.
 
 use anyhow::Result;
 use clap::Args;
@@ -27,16 +27,16 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// All tests, and no failure for want of a kernel that nobody offers any more.
+    /// All tests; a kernel that can no longer be fetched is no failure.
     pub(crate) fn of_ci() -> Self {
         Self { allow_missing: true, ..Self::default() }
     }
 }
 
-/// Programs that scenarios call.
+/// Programs that the scenarios use.
 const PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
     if arguments.quick {
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     result
 }
 
-/// For the inner loop: no scenario on real traffic, no other kernel.
+/// A fast check during development: no scenarios with real traffic, no other kernels.
 fn quick(arguments: &Arguments) -> Result<()> {
     for check in ci::QUICK {
         shell::run(&mut shell::cargo(check.iter().copied()))?;
@@ -65,7 +65,7 @@ fn quick(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What the tests say beside passing and failing.
+/// What the tests report besides passing and failing.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) left_out: Vec<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Takes notice of a line that the tests printed on the kernel of this name.
+    /// Takes a line of the tests' output on this kernel.
     pub(crate) fn note(&mut self, kernel: &str, line: &str) {
         self.left_out.extend(line.strip_prefix("left out: ").map(str::to_owned));
         self.exactness.note(kernel, line);
@@ -84,7 +84,7 @@ fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     let kernel = system::kernel()?;
     let mut workspace = shell::cargo(["test", "--workspace"]);
     workspace.args(&arguments.filter);
-    // The scenarios are among them; without root they only state their names.
+    // This includes the scenarios; without root they only print their names.
     shell::run_reading(&mut workspace, |line| found.note(&kernel, line))?;
     if !system::is_root() {
         scenarios_as_root(arguments, &kernel, found)?;

@@ -1,5 +1,5 @@
-//! Packages of another suite or for another processor than the machine's own, by apt with a configuration and lists of its
-//! own.
+//! Fetches packages of another suite or architecture than this machine's, with an apt configuration and package lists
+//! of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,22 @@ use super::cache;
 use super::kernel::Processor;
 use crate::shell;
 
-/// One suite of one archive.
+/// A suite of an archive.
 #[derive(Clone, Copy)]
 pub(super) struct Suite {
-    /// `debian` or `debian-security`: how the archive's address ends.
+    /// `debian` or `debian-security`: the end of the archive's URL.
     pub(super) archive: &'static str,
     pub(super) name: &'static str,
 }
 
-/// apt for one suite.
+/// apt for a suite.
 pub(super) struct Apt {
     config: PathBuf,
     dir: PathBuf,
 }
 
 impl Apt {
-    /// With lists read today from the mirror that the machine itself uses, of packages for one processor.
+    /// Reads the current lists of packages for `processor` from the mirror that this machine uses.
     pub(super) fn new(suite: Suite, processor: Processor) -> Result<Self> {
         let dir = cache().join("apt").join(suite.name).join(processor.debian());
         for part in ["state", "cache", "parts"] {
@@ -51,14 +51,14 @@ impl Apt {
             ("Dir::Etc::sourceparts", path("parts")),
             ("Acquire::Languages", "none".into()),
             ("APT::Architecture", processor.debian().into()),
-            // The user for downloads cannot enter our folder.
+            // apt's download user cannot enter this folder.
             ("APT::Sandbox::User", "root".into()),
         ];
         let lines: Vec<_> = settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect();
         fs::write(&self.config, lines.concat()).with_context(|| format!("cannot write {}", self.config.display()))
     }
 
-    /// Names of packages that begin so.
+    /// The names of packages with this prefix.
     pub(super) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let names = shell::output(self.command("apt-cache").args(["pkgnames", prefix]))?;
         Ok(names.lines().map(str::to_owned).collect())
@@ -82,7 +82,7 @@ impl Apt {
     }
 }
 
-/// The address from which the machine itself takes packages of this archive, or else the one beside another of Debian's.
+/// The URL of this archive on the mirror that this machine uses, or beside that of another Debian archive.
 pub(super) fn mirror(archive: &str) -> Result<String> {
     let used = shell::output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
     among(&used, archive).with_context(|| format!("apt on this machine knows no archive of Debian's, as {archive} is"))
@@ -98,7 +98,7 @@ fn among(used: &str, archive: &str) -> Option<String> {
     addresses().find(is_last).map(str::to_owned).or_else(|| addresses().find_map(beside))
 }
 
-/// Debian's keys also sign what other Debian-based systems have no own keys for.
+/// The archives are Debian's own, also on Debian-based systems, whose keys did not sign them.
 fn signed_by() -> &'static str {
     "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
 }

@@ -1,5 +1,5 @@
-//! Guests that are a whole Debian on a disk, with systemd as its first process. dpkg installs the package in them, and they are
-//! started twice: what the first start left is there in the second.
+//! Guests that are a complete Debian on a disk, with systemd as the first process. dpkg installs the package in them.
+//! They are booted twice, and the second boot finds what the first one left.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,8 +15,8 @@ use super::payload::{PROGRAM, Payload, TESTS};
 use super::{apt, cache};
 use crate::{shell, system};
 
-/// Makes the image of a disk: root folder, suite, mirror, image. Units that this Debian starts are its own, but for the steps, which
-/// are on another disk.
+/// Makes the disk image. Arguments: root folder, suite, mirror, image. All units are Debian's own except the one that
+/// runs the steps, which are on another disk.
 const MAKE: &str = r#"set -eu
 export PATH="$PATH:/usr/sbin:/sbin"
 rm -rf "$1" "$4"
@@ -48,7 +48,7 @@ mke2fs -q -t ext4 -d . "$4" 1G
 rm -rf "$1"
 "#;
 
-/// The image of the disk of a suite, made once.
+/// The disk image of a suite, made once.
 pub(super) fn image(suite: &str) -> Result<PathBuf> {
     let image = cache().join(format!("{suite}.ext4"));
     if image.is_file() {
@@ -62,12 +62,12 @@ pub(super) fn image(suite: &str) -> Result<PathBuf> {
         system::as_root("sh").context("only root can run debootstrap, and sudo is not there or wants a password")?;
     make.args(["-c", MAKE, "make"]).arg(root).args([suite, &apt::mirror("debian")?]).arg(&partial);
     shell::output(&mut make).with_context(|| format!("cannot make a Debian {suite}"))?;
-    // In one step, so that an image is complete or not there.
+    // Renamed at the end, so that an image is either complete or missing.
     fs::rename(&partial, &image)?;
     Ok(image)
 }
 
-/// Starts it twice, if the first went well; gives how the last start ended, and what both said.
+/// Boots it, and again if the first boot succeeded. Returns how the last boot ended, and the consoles of both.
 pub(super) fn boot(guest: &Guest, suite: &str, kernel: &Kernel, payload: &Payload, dir: &Path) -> Result<Outcome> {
     let disks = [dir.join("disk.ext4"), dir.join("test.ext4")];
     shell::output(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(image(suite)?).arg(&disks[0]))?;
@@ -82,7 +82,7 @@ pub(super) fn boot(guest: &Guest, suite: &str, kernel: &Kernel, payload: &Payloa
     Ok(Outcome { console: first.console + &second.console, ..second })
 }
 
-/// Makes the disk with programs, packages, modules and steps.
+/// Makes the disk with the programs, packages, modules and steps.
 fn pack(guest: &Guest, kernel: &Kernel, payload: &Payload, dir: &Path, image: &Path) -> Result<()> {
     let folder = dir.join("test");
     if folder.exists() {

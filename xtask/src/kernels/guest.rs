@@ -1,4 +1,4 @@
-//! The guests: which kernel, which backends must work on it, and what its first process does.
+//! The guests: their kernels, the backends that must work on them, and what their first process does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,29 +12,29 @@ use super::kernel::{self, Kernel, Source};
 use super::payload::{PROGRAM, Payload, TESTS};
 use crate::shell;
 
-/// A kernel and what must work on it.
+/// A guest.
 pub(super) struct Guest {
     pub(super) name: &'static str,
     pub(super) source: Source,
-    /// Targets of tests/kernel. One that does not start is a failure.
+    /// Targets of tests/kernel. A target that does not start is a failure.
     targets: &'static str,
-    /// As if the kernel had been built without BTF.
+    /// Hides the kernel's BTF, as if it had been built without.
     hides_btf: bool,
     /// Run only when it is named.
     pub(super) is_optional: bool,
-    /// The systemd that is its first process, if not a shell.
+    /// The systemd that is its first process, if that is not a shell.
     pub(super) systemd: Option<Source>,
-    /// The suite of the Debian that it is, with a disk, if it is more than a kernel and what the scenarios need. The package is
-    /// installed there.
+    /// The suite of the complete Debian that it is, if it is more than a kernel and what the scenarios need. The
+    /// package is installed there.
     pub(super) debian: Option<&'static str>,
 }
 
-/// The packet backend has guests of its own: nothing in the kernel changes below it. There is no eBPF before 5.13.
-/// The kernel sweeps, and also hooks each event as it does for processes.
+/// Sweeps, and also hooks each event, as is done for processes. The packet backend runs on guests of its own: the
+/// kernel does not matter to it. Before 5.13 there is no eBPF backend.
 const EBPF_MIDDLE: &str = "ebpf:fentry,ebpf:kprobe,ebpf:fentry:events";
 /// The tracepoint `sock_send_length` came with 6.3.
 const EBPF_NEW: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint";
-/// Another processor may do in another order what both backends ask memory for.
+/// On another architecture both backends may order memory accesses differently.
 const ALL: &str = "ebpf:fentry,ebpf:kprobe,ebpf:tracepoint,packet";
 
 const DEFAULT: Guest = Guest {
@@ -47,13 +47,13 @@ const DEFAULT: Guest = Guest {
     debian: None,
 };
 
-/// Of guests whose first process is systemd.
+/// For guests whose first process is systemd.
 const UNIT: &str = "ebpf:fentry";
 
-/// A whole Debian, which takes root to make.
+/// A complete Debian, which only root can make.
 const SYSTEM: Guest = Guest { targets: UNIT, ..DEFAULT };
 
-/// All of them, in an order that keeps two processors busy to the end.
+/// All guests, ordered so that two processors stay busy to the end.
 pub(super) const GUESTS: [Guest; 11] = [
     Guest { name: "newest", source: Source::SID, is_optional: true, ..DEFAULT },
     Guest { name: "arm64", source: Source::BOOKWORM_6_12_ARM64, targets: ALL, is_optional: true, ..DEFAULT },
@@ -78,14 +78,14 @@ pub(super) const GUESTS: [Guest; 11] = [
 pub(super) const NAMES: [&str; 11] =
     ["newest", "arm64", "6.12", "6.1", "bookworm", "trixie", "6.1-nobtf", "5.10", "uml", "systemd-252", "systemd-257"];
 
-/// Those in which the package is installed.
+/// The guests in which the package is installed.
 pub(super) const SYSTEMS: [&str; 2] = ["bookworm", "trixie"];
 
-/// What the scenarios need of modules; kTLS ciphers with four of them. Those that a kernel has built in are skipped.
+/// The modules that the scenarios need; the last four are for kTLS. Those built into a kernel are skipped.
 pub(super) const MODULES: [&str; 11] =
     ["ipv6", "8021q", "bridge", "tcp_diag", "udp_diag", "veth", "tun", "ctr", "ghash-generic", "gcm", "tls"];
 
-/// The first process, up to what differs between guests. A guest has no other way to say how it ended than a line on
+/// The first part of the init script, which is the same in all guests. A guest can report its result only by a line on
 /// its console.
 const INIT_HEAD: &str = "#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run /var/log /root
@@ -105,14 +105,13 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
 /bin/ip link set lo up
 ";
 
-/// All files of a guest, as the kernel unpacks them. Its first process takes these `steps` of a shell and says how the last
-/// one ended.
+/// The initramfs of a guest. Its first process runs these shell `steps` and reports the exit code of the last one.
 pub(super) fn initramfs(kernel: &Kernel, payload: &Payload, steps: &str) -> Result<Vec<u8>> {
     let mut files = Initramfs::default();
     payload.pack(&mut files)?;
     let mut init = INIT_HEAD.to_owned();
     add_modules(kernel, &mut files, &mut init)?;
-    // qemu ends at a reboot, and a kernel that is a program would begin anew.
+    // qemu exits at a reboot, but user-mode Linux would boot again.
     let end = if kernel.is_user_mode { "poweroff" } else { "reboot" };
     write!(init, "{steps}\necho \"@@exit $?\"\n{end} -f\n")?;
     files.file("/init", 0o755, init.as_bytes());
@@ -128,7 +127,7 @@ fn add_modules(kernel: &Kernel, files: &mut Initramfs, steps: &mut String) -> Re
     Ok(())
 }
 
-/// The target that systemd starts: our steps and what they write to. Nothing has to be masked then.
+/// The systemd target to start: the steps and the journal they write to. This way nothing has to be masked.
 const TARGET: &str = "[Unit]
 Wants=systemd-journald.service steps.service
 AllowIsolate=yes
@@ -146,7 +145,7 @@ TTYPath=/dev/ttyS0
 TimeoutStartSec=infinity
 ";
 
-/// What systemd has not done by itself when its steps begin.
+/// Setup that systemd has not done when the steps begin.
 const STEPS_HEAD: &str = "export PATH=/bin:/sbin HOME=/root
 /bin/busybox --install -s /bin 2>/dev/null
 mount -t tmpfs -o mode=1777 tmpfs /tmp
@@ -155,9 +154,9 @@ mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 systemd-sysusers trafcalc.conf
 ";
 
-/// Where the unit of the service is.
+/// The path of the service's unit.
 const SERVICE: &str = "/etc/systemd/system/trafcalc.service";
-/// What is installed beside it, by its name in `trafcalc/dist/`, and where.
+/// What is installed beside it: its name in `trafcalc/dist/`, and its path.
 const SHIPPED: [(&str, &str); 5] = [
     ("trafcalc.service", SERVICE),
     ("trafcalc-alert.service", "/etc/systemd/system/trafcalc-alert.service"),
@@ -167,14 +166,14 @@ const SHIPPED: [(&str, &str); 5] = [
 ];
 
 impl Guest {
-    /// Its kernel; has all else that it is made of in the cache.
+    /// Fetches its kernel, and everything else it needs into the cache.
     pub(super) fn fetch(&self) -> Result<Kernel> {
         self.systemd.map_or(Ok(Vec::new()), kernel::systemd)?;
         self.debian.map(debian::image).transpose()?;
         kernel::fetch(self.source)
     }
 
-    /// All files of the guest.
+    /// The initramfs of the guest.
     pub(super) fn initramfs(&self, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
         match self.systemd {
             None => initramfs(kernel, payload, &self.steps(payload)),
@@ -182,7 +181,7 @@ impl Guest {
         }
     }
 
-    /// The same with systemd as the first process, which has our steps as a unit, and the unit that is shipped.
+    /// The same with systemd as the first process; the steps are a unit, and the shipped unit is installed.
     fn with_systemd(&self, source: Source, kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
         let mut files = Initramfs::merged();
         for (path, file) in kernel::systemd(source)? {
@@ -210,13 +209,13 @@ impl Guest {
         Ok(files.finish())
     }
 
-    /// The line by which its one scenario says that it has done all, if it is asked for one alone.
+    /// The line by which the guest's only scenario reports that it is complete, if the guest has only one.
     pub(super) fn last_words(&self) -> Option<&'static str> {
         let installed = self.debian.map(|_| "installed: purged");
         installed.or_else(|| self.systemd.map(|_| "under systemd: restarted at last"))
     }
 
-    /// The scenario for which it is there, if it is one alone: the others are the same under every first process.
+    /// The only scenario of this guest, if it has only one: all others are the same under every first process.
     pub(super) fn scenario(&self) -> Option<&'static str> {
         match (self.systemd, self.debian) {
             (Some(_), _) => Some("under_systemd"),
@@ -225,7 +224,7 @@ impl Guest {
         }
     }
 
-    /// What its shell does; its last command is the test program.
+    /// The shell commands it runs, of which the last is the test program.
     pub(super) fn steps(&self, payload: &Payload) -> String {
         let hide = if self.hides_btf { "mkdir /empty\nmount --bind /empty /sys/kernel/btf\n" } else { "" };
         let (targets, arguments) = (self.targets, payload.quoted_arguments());

@@ -1,5 +1,5 @@
-//! An initramfs in memory: the cpio format "newc", as Documentation/driver-api/early-userspace/buffer-format.rst of
-//! the kernel describes it.
+//! An initramfs in memory, in the cpio format "newc" (Documentation/driver-api/early-userspace/buffer-format.rst of the
+//! kernel).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const SYMLINK: u32 = 0o120_000;
 
-/// Files for a guest. Everything belongs to root.
+/// The files of a guest. Everything belongs to root.
 #[derive(Default)]
 pub(super) struct Initramfs {
     archive: Vec<u8>,
@@ -16,11 +16,11 @@ pub(super) struct Initramfs {
     is_merged: bool,
 }
 
-/// Folders that are links to those below /usr in today's Debian.
+/// Folders that are links to folders below /usr in current Debian.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 impl Initramfs {
-    /// One in which `/bin` and the like are links to folders below `/usr`.
+    /// An initramfs in which `/bin` and similar folders are links to folders below `/usr`.
     pub(super) fn merged() -> Self {
         let mut files = Self::default();
         for folder in MERGED {
@@ -29,7 +29,7 @@ impl Initramfs {
         Self { is_merged: true, ..files }
     }
 
-    /// Adds a file under an absolute path, and the folders above it. The first of one path counts.
+    /// Adds a file under an absolute path, and its parent folders. Of several files with one path, the first is kept.
     pub(super) fn file(&mut self, path: &str, permissions: u32, contents: &[u8]) {
         self.entry(path, REGULAR | permissions, contents);
     }
@@ -57,14 +57,14 @@ impl Initramfs {
             return;
         }
         if let Some((folder, _)) = path.rsplit_once('/') {
-            // Other users than root must be able to enter.
+            // Users other than root must be able to enter it.
             self.entry(folder, DIRECTORY | 0o755, &[]);
         }
         self.names.insert(path.to_owned());
         self.record(path, mode, contents);
     }
 
-    /// Where a path leads.
+    /// Where a path is stored.
     fn place(&self, path: &str) -> String {
         let first = path.split('/').next().unwrap_or_default();
         let is_moved = self.is_merged && path != first && MERGED.contains(&first);

@@ -1,4 +1,4 @@
-//! Fetches kernels of Debian into our cache, each once. Nothing is installed.
+//! Fetches Debian's kernels into the cache, each once. Nothing is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::cache;
 use super::payload::Tools;
 use crate::system;
 
-/// What a guest is run by.
+/// The architecture of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Processor {
     X86,
@@ -19,7 +19,7 @@ pub(super) enum Processor {
 }
 
 impl Processor {
-    /// As Debian calls it.
+    /// Debian's name of it.
     pub(super) const fn debian(self) -> &'static str {
         match self {
             Self::X86 => "amd64",
@@ -28,7 +28,7 @@ impl Processor {
     }
 }
 
-/// Lists of them.
+/// Lists of packages.
 type Packages = &'static [&'static [(&'static str, &'static str)]];
 
 /// Where a kernel comes from.
@@ -38,9 +38,9 @@ pub(super) struct Source {
     folder: &'static str,
     suite: Suite,
     pub(super) processor: Processor,
-    /// Each package is the newest whose name begins and ends so, with nothing but a version between.
+    /// Each package is the newest whose name has this prefix and suffix, with only a version in between.
     packages: Packages,
-    /// An ordinary program, and no image for a machine.
+    /// User-mode Linux, which is an ordinary program.
     is_user_mode: bool,
 }
 
@@ -48,7 +48,7 @@ const BOOKWORM: Suite = Suite { archive: "debian", name: "bookworm" };
 const CLOUD: &str = "-cloud-amd64";
 const CLOUD_ARM64: &str = "-cloud-arm64";
 
-/// The shell, `ip`, and the libraries that this is linked with.
+/// The shell, `ip`, and the libraries that `ip` is linked with.
 const TOOLS: [(&str, &str); 10] = [
     ("busybox-static", ""),
     ("iproute2", ""),
@@ -62,7 +62,7 @@ const TOOLS: [(&str, &str); 10] = [
     ("zlib1g", ""),
 ];
 
-/// As process 1, with its journal; both versions need these.
+/// systemd as process 1, with its journal: the packages that both versions need.
 const SYSTEMD: &[(&str, &str)] = &[
     ("libacl1", ""),
     ("libapparmor1", ""),
@@ -96,7 +96,7 @@ impl Source {
         Self::image("5.10", "bullseye-security", &[&[("linux-image-5.10.0-", CLOUD)]]);
     pub(super) const BOOKWORM_6_1: Self = Self::image("6.1", "bookworm-security", &[&[("linux-image-6.1.0-", CLOUD)]]);
     pub(super) const BOOKWORM_6_12: Self = Self::image("6.12", "bookworm-security", &[&[("linux-image-6.12.", CLOUD)]]);
-    /// Split into a package of the image and one of the modules, from 7.x on.
+    /// From 7.x on, the image and the modules are separate packages.
     pub(super) const SID: Self = Self {
         suite: Suite { archive: "debian", name: "sid" },
         ..Self::image("newest", "", &[&[("linux-binary-", CLOUD), ("linux-modules-", CLOUD)]])
@@ -107,7 +107,7 @@ impl Source {
     };
     pub(super) const USER_MODE: Self =
         Self { suite: BOOKWORM, is_user_mode: true, ..Self::image("uml", "", &[&[("user-mode-linux", "")]]) };
-    /// No kernels: systemd and what it is linked with, by its version.
+    /// No kernel: systemd and its libraries.
     pub(super) const SYSTEMD_252: Self =
         Self { suite: BOOKWORM, ..Self::image("systemd-252", "", &[SYSTEMD, &[("libssl3", ""), ("libelf1", "")]]) };
     pub(super) const SYSTEMD_257: Self = Self {
@@ -116,7 +116,7 @@ impl Source {
     };
     /// No kernel: the shell of guests.
     const BUSYBOX: Self = Self { suite: BOOKWORM, ..Self::image("busybox", "", &[&[("busybox-static", "")]]) };
-    /// No kernel: the shell, and what other guests have from this machine.
+    /// No kernel: the shell, and what other guests get from this machine.
     const TOOLS_ARM64: Self =
         Self { suite: BOOKWORM, processor: Processor::Arm64, ..Self::image("arm64-tools", "", &[&TOOLS]) };
 
@@ -134,7 +134,7 @@ pub(super) struct Kernel {
     pub(super) is_user_mode: bool,
 }
 
-/// From the cache, or from the net if it is not there yet.
+/// Takes a kernel from the cache, or downloads it.
 pub(super) fn fetch(source: Source) -> Result<Kernel> {
     let files = unpacked(source)?;
     let is_image = |path: &&PathBuf| {
@@ -145,8 +145,8 @@ pub(super) fn fetch(source: Source) -> Result<Kernel> {
     Ok(Kernel { files, image, processor: source.processor, is_user_mode: source.is_user_mode })
 }
 
-/// What every guest of a processor needs, by its paths there: the program that is every command of its shell, `ip`, and
-/// libraries where this machine has none for it.
+/// What every guest of an architecture needs, with paths in the guest: busybox for the shell and its commands, `ip`,
+/// and libraries that this machine does not have for that architecture.
 pub(super) fn tools(processor: Processor) -> Result<Tools> {
     let source = match processor {
         Processor::X86 => Source::BUSYBOX,
@@ -160,13 +160,13 @@ pub(super) fn tools(processor: Processor) -> Result<Tools> {
     Ok(tools)
 }
 
-/// systemd and all that it needs, by the paths where the packages have them; without what is only read by people or for devices.
+/// systemd and everything it needs, with the paths in the packages; without documentation and device rules.
 pub(super) fn systemd(source: Source) -> Result<Tools> {
     let dir = cache().join(source.folder);
     let in_guest = |path: PathBuf| {
         let inside = format!("/{}", path.strip_prefix(&dir).ok()?.to_str()?);
         let is_left_out = ["/usr/share/", "/usr/lib/udev/", "/lib/udev/"].iter().any(|start| inside.starts_with(start));
-        // Links may lead to what is in another package, or to folders; what units want by links is not ours.
+        // Links may lead to folders or to another package; the links of `.wants` folders are not needed.
         let is_wanted =
             !is_left_out && ["/gconv/", ".wants/"].iter().all(|part| !inside.contains(part)) && path.is_file();
         is_wanted.then_some((inside, path))
@@ -174,7 +174,8 @@ pub(super) fn systemd(source: Source) -> Result<Tools> {
     Ok(unpacked(source)?.into_iter().filter_map(in_guest).collect())
 }
 
-/// Where a file of a package is in a guest. Libraries have the names that programs have in them: one number at the end.
+/// The path in a guest of a file from a package. Libraries get the name that programs are linked with: one number at
+/// the end.
 fn tool_in_guest(path: &Path) -> Option<String> {
     let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
     let number = name.split_once(".so.").map(|(_, number)| number);
@@ -184,8 +185,8 @@ fn tool_in_guest(path: &Path) -> Option<String> {
 }
 
 impl Kernel {
-    /// These modules and those they need, in the order in which they can be loaded. The packages say what a module needs
-    /// nowhere but in the module itself.
+    /// These modules and their dependencies, in the order in which they can be loaded. Dependencies are only recorded
+    /// in the modules themselves.
     pub(super) fn modules(&self, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
         let mut order = Vec::new();
         for name in names {
@@ -206,7 +207,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// The contents of a module, if it is not built in.
+    /// The content of a module; `None` if it is built in.
     fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let is_it = |path: &&PathBuf| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -217,7 +218,7 @@ impl Kernel {
     }
 }
 
-/// The names after `depends=` in a module's information.
+/// The names after `depends=` in a module's information section.
 fn needed_by(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
@@ -245,7 +246,7 @@ fn unpacked(source: Source) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Complete or not there at all: the folder gets its name when everything is in it.
+/// Atomic: the folder gets its name when it is complete.
 fn download(source: Source, dir: &Path) -> Result<()> {
     let apt = Apt::new(source.suite, source.processor)?;
     let partial = cache().join(format!("{}.partial", source.folder));
@@ -271,7 +272,8 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The newest by the numbers in its name: the part that differs carries the kernel's ABI, and old ones expire.
+/// The newest by the numbers in its name: they contain the kernel's ABI number, and old packages are removed from the
+/// archive.
 fn newest<'a>(names: impl Iterator<Item = &'a str>, prefix: &str, suffix: &str) -> Option<&'a str> {
     let version = |name: &&str| -> Option<Vec<u32>> {
         let middle = name.strip_prefix(prefix)?.strip_suffix(suffix)?;

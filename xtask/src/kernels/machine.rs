@@ -1,5 +1,5 @@
-//! Boots one guest and reads its console. qemu ends well even after the guest panicked, so only what the console says
-//! counts.
+//! Boots a guest and reads its console. qemu exits with success even if the guest panicked, so only the console is
+//! evaluated.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -18,22 +18,22 @@ use crate::system;
 const EXIT: &str = "@@exit ";
 /// No guest takes a third of this on two idle processors.
 const PATIENCE: Duration = Duration::from_mins(45);
-/// How often to look whether the guest has ended.
+/// How often to check whether the guest has ended.
 const TICK: Duration = Duration::from_millis(100);
 /// Enough for the guest's files and the scenarios' buffers, in MiB.
 const MEMORY: &str = "768";
 
-/// How a guest ended.
+/// The result of a guest.
 pub(super) struct Outcome {
-    /// `None` if it never got so far.
+    /// `None` if the guest did not get that far.
     pub(super) exit_code: Option<i32>,
-    /// What it said, without the kernel's messages before its first process.
+    /// Its console, without the kernel's messages before the first process.
     pub(super) console: String,
     /// What the test program left out.
     pub(super) left_out: Vec<String>,
 }
 
-/// Installs what emulates the machines, and what links programs for them where this machine cannot.
+/// Installs the emulator, and the linker for the guest's programs if this machine cannot link them.
 pub(super) fn ensure_installed(processor: Processor) -> Result<()> {
     system::ensure_programs(&[("xz", "xz-utils")])?;
     match processor {
@@ -48,26 +48,26 @@ pub(super) fn ensure_installed(processor: Processor) -> Result<()> {
     }
 }
 
-/// What time is to a machine.
+/// The clock of a machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clock {
-    /// That of this machine.
+    /// This machine's clock.
     Wall,
-    /// The number of instructions, one a nanosecond. There is one processor, and while it has nothing to do no time passes
-    /// outside.
+    /// The number of executed instructions, each a nanosecond. The machine has one processor, and while that is idle no
+    /// time passes outside.
     Instructions,
 }
 
-/// What a machine has of files.
+/// The files of a machine.
 #[derive(Clone, Copy)]
 pub(super) enum Files<'a> {
-    /// They are unpacked into its memory.
+    /// Unpacked into its memory.
     Initramfs(&'a Path),
-    /// The images of its disks. The first has the root file system; what is written to them stays.
+    /// Disk images. The first has the root file system; writes to it are kept.
     Disks(&'a [PathBuf]),
 }
 
-/// Boots a kernel and waits until it has ended.
+/// Boots a kernel and waits until it ends.
 pub(super) fn run(kernel: &Kernel, files: Files<'_>, console: &Path, clock: Clock) -> Result<Outcome> {
     let log = File::create(console).with_context(|| format!("cannot write {}", console.display()))?;
     let mut command = match kernel.processor {
@@ -82,7 +82,8 @@ pub(super) fn run(kernel: &Kernel, files: Files<'_>, console: &Path, clock: Cloc
     ended.map(|()| outcome)
 }
 
-/// The simpler `microvm` hangs on 5.10 and 6.1. Copying by `rep movsb` would be emulated byte by byte.
+/// `microvm`, which is simpler, hangs on 5.10 and 6.1. erms and fsrm are off because `rep movsb` is emulated byte by
+/// byte.
 fn emulated_x86(kernel: &Kernel, files: Files<'_>, clock: Clock) -> Command {
     let mut qemu = emulated("qemu-system-x86_64", kernel, files);
     qemu.args(["-machine", "q35", "-cpu", "max,la57=off,erms=off,fsrm=off"]);
@@ -101,8 +102,8 @@ fn emulated_x86(kernel: &Kernel, files: Files<'_>, clock: Clock) -> Command {
     qemu
 }
 
-/// A processor that has atomic instructions, which eBPF then uses. Signing pointers as the architecture has it would take
-/// most of the time.
+/// A processor with atomic instructions, which eBPF then uses. Architected pointer authentication would take most of
+/// the time.
 fn emulated_arm64(kernel: &Kernel, files: Files<'_>) -> Command {
     let mut qemu = emulated("qemu-system-aarch64", kernel, files);
     qemu.args(["-machine", "virt,gic-version=3", "-cpu", "max,pauth-impdef=on", "-smp", "2"]);
@@ -110,10 +111,10 @@ fn emulated_arm64(kernel: &Kernel, files: Files<'_>) -> Command {
     qemu
 }
 
-/// All in software, so that it works inside other machines.
+/// Fully emulated, so that it works inside virtual machines.
 ///
-/// Both processors are one thread: in two, one of them may go on running the breakpoint that the other has just replaced
-/// (kernels patch themselves at each probe), which has hung one run in many.
+/// One thread emulates both processors: with two threads, one processor may still execute the breakpoint that the other
+/// has just replaced (kernels patch themselves at each probe). This has hung one run in many.
 fn emulated(program: &str, kernel: &Kernel, files: Files<'_>) -> Command {
     let mut qemu = ending_with_us(program);
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
@@ -133,17 +134,17 @@ fn emulated(program: &str, kernel: &Kernel, files: Files<'_>) -> Command {
     qemu
 }
 
-/// To say little, and to end instead of hanging.
+/// Print little, and end instead of hanging.
 const KERNEL: &str = "quiet panic=-1 softlockup_panic=1 watchdog_thresh=60";
 
-/// Where the root file system is on a disk. The first process says nothing by itself, and leaves the console to the steps.
+/// The root file system on a disk. The first process prints nothing itself and leaves the console to the steps.
 const ROOT: &str = "root=/dev/nvme0n1 rw systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service";
 
-/// What takes an emulated machine a third of its time and changes nothing of what is counted: every indirect call by a
-/// detour, reading time from a device, and the same program translated anew for each process.
+/// Options that save an emulated machine a third of its time and do not affect what is counted: no mitigations at
+/// indirect calls, no reading of the time from a device, and no new translation of the same program for each process.
 const QUICK: &str = "mitigations=off tsc=reliable norandmaps";
 
-/// A kernel that is an ordinary program. It has no BTF, no kprobes and no tracing.
+/// User-mode Linux, an ordinary program. It has no BTF, no kprobes and no tracing.
 fn user_mode(kernel: &Kernel, files: Files<'_>) -> Command {
     let mut linux = ending_with_us(&kernel.image);
     if let Files::Initramfs(path) = files {
@@ -154,19 +155,19 @@ fn user_mode(kernel: &Kernel, files: Files<'_>) -> Command {
     linux
 }
 
-/// A program that the kernel ends when we are gone, however that came.
+/// A program that the kernel kills when this process ends, for whatever reason.
 fn ending_with_us(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(program.as_ref());
     command
 }
 
-/// Waits for a process of ours and ends it when its time is over.
+/// Waits for a child process and kills it when its time is over.
 fn wait(child: &mut Child, patience: Duration) -> Result<()> {
     let deadline = Instant::now() + patience;
     while child.try_wait()?.is_none() {
         if Instant::now() > deadline {
-            // A kernel that is a program has children.
+            // User-mode Linux has child processes.
             system::succeeds(Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]));
             child.wait()?;
             break;

@@ -1,7 +1,8 @@
-//! `cargo xtask kernels`: the scenarios of tests/kernel on other kernels, in virtual machines without a disk or a net.
+//! `cargo xtask kernels`: runs the scenarios of tests/kernel on other kernels, in virtual machines without a disk or a
+//! network.
 //!
-//! No hypervisor is needed and nothing of the machine's own set-up changes but that qemu is installed. A machine that
-//! says nothing, hangs or panics has failed; so has a kernel that cannot be fetched, unless the caller allowed it.
+//! No hypervisor is needed, and nothing of this machine is changed except that qemu is installed. A machine that prints
+//! nothing, hangs or panics has failed. So has a kernel that cannot be fetched, unless the caller allows it.
 
 mod apt;
 mod debian;
@@ -28,7 +29,7 @@ use kernel::{Kernel, Processor, Source};
 use machine::{Clock, Files, Outcome};
 use payload::{PROGRAM, Payload};
 
-/// Which guests, and what they run.
+/// Which guests to run, and their arguments.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Guests by name [default: all except the newest kernel, which changes daily, and arm64, which needs a separate build]
@@ -43,24 +44,24 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Every guest that is run without being named, with these arguments of the test program.
+    /// All guests that need not be named, with these arguments of the test program.
     pub(crate) fn every(arguments: Vec<String>, allow_missing: bool) -> Self {
         Self { names: Vec::new(), allow_missing, arguments }
     }
 }
 
-/// Installs the package in each Debian there is for this.
+/// Tests the package in each Debian guest.
 pub(crate) fn systems(found: &mut Found) -> Result<()> {
     let names = guest::SYSTEMS.map(str::to_owned).to_vec();
     all(&Arguments { names, allow_missing: false, arguments: Vec::new() }, found)
 }
 
-/// Whether this machine is one on which kernels can be fetched and run.
+/// Whether this machine can fetch and run kernels.
 pub(crate) fn can_run() -> bool {
     cfg!(target_arch = "x86_64") && system::is_debian()
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
     let mut found = Found::default();
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     result
 }
 
-/// Runs every guest that was asked for and fails if one of them did. Adds to `found` what they said.
+/// Runs all requested guests and fails if one of them failed. Adds their output to `found`.
 pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     ensure!(can_run(), "kernels come by apt and are built for x86-64: this machine is not one for them");
     let mut failed = Vec::new();
@@ -86,7 +87,7 @@ pub(crate) fn all(arguments: &Arguments, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// Runs guests of one processor; gives the names of those that failed.
+/// Runs the guests of one architecture; returns the names of those that failed.
 fn all_of(
     processor: Processor,
     guests: &[&'static Guest],
@@ -102,7 +103,7 @@ fn all_of(
         Err(error) => return Err(error),
     };
     let mut payload = Payload::build(processor, tools, &run_dir("payload")?, &arguments.arguments)?;
-    // Nobody who did not ask for a Debian has to be root.
+    // Only users who ask for a Debian need root.
     let may_be_missing = |guest: &Guest| {
         let takes_root = guest.debian.is_some() && arguments.names.is_empty();
         arguments.allow_missing || takes_root && system::as_root("true").is_none()
@@ -123,7 +124,7 @@ fn all_of(
     Ok(failed)
 }
 
-/// Makes the packages, if the guest needs any and they are not there.
+/// Makes the packages, if the guest needs them and they do not exist yet.
 fn has_packages(guest: &Guest, payload: &mut Payload) -> Result<()> {
     if guest.debian.is_some() && payload.packages.is_empty() {
         payload.packages = package::two_versions(payload.file(PROGRAM)?, &run_dir("packages")?)?;
@@ -131,7 +132,7 @@ fn has_packages(guest: &Guest, payload: &mut Payload) -> Result<()> {
     Ok(())
 }
 
-/// Whether it was named. If none was, whether it is one of the usual ones and has a scenario that was asked for.
+/// Whether a guest was named. Without names: whether it runs by default and has a requested scenario.
 fn is_wanted(guest: &Guest, arguments: &Arguments) -> bool {
     let is_asked_for = |scenario: &str| arguments.arguments.first().is_none_or(|filter| scenario.contains(filter));
     if arguments.names.is_empty() {
@@ -141,7 +142,7 @@ fn is_wanted(guest: &Guest, arguments: &Arguments) -> bool {
     }
 }
 
-/// As many guests at a time as there are processors; gives the names of those that failed.
+/// Runs as many guests at a time as there are processors; returns the names of those that failed.
 fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, found: &mut Found) -> Vec<&'static str> {
     let queue = Mutex::new(guests.iter());
     let next = || queue.lock().ok()?.next();
@@ -149,7 +150,7 @@ fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, found: &mut Found
     let work = |sender: Sender<_>| {
         while let Some((guest, kernel)) = next() {
             let start = Instant::now();
-            // Whoever reads the results lives as long as this scope.
+            // The receiver lives as long as this scope.
             let _ = sender.send((guest.name, boot(guest, kernel, payload), start.elapsed()));
         }
     };
@@ -163,10 +164,11 @@ fn run_at_once(guests: &[(&Guest, Kernel)], payload: &Payload, found: &mut Found
     })
 }
 
-/// What user-mode Linux says where it has no room for all registers of this machine's processor (as those of AMX). It cannot run there.
+/// The message of user-mode Linux if it has no room for all registers of this processor (such as those of AMX). It
+/// cannot run there.
 const TOO_MANY_REGISTERS: &str = "ptrace set fp regs failed";
 
-/// Prints how a guest ended; whether it failed.
+/// Prints how a guest ended; returns whether it failed.
 fn tell(name: &str, outcome: Result<Outcome>, time: Duration, found: &mut Found) -> bool {
     let cannot_run = |outcome: &Outcome| outcome.exit_code.is_none() && outcome.console.contains(TOO_MANY_REGISTERS);
     if outcome.as_ref().is_ok_and(cannot_run) {
@@ -199,7 +201,7 @@ fn boot(guest: &Guest, kernel: &Kernel, payload: &Payload) -> Result<Outcome> {
     let Some(last_words) = guest.last_words() else { return Ok(outcome) };
     let is_done = outcome.console.contains(last_words);
     ensure!(is_done || outcome.exit_code != Some(0), "the unit was not tested:\n{}", outcome.console);
-    // What the other scenarios lack there, nobody asked for.
+    // The guest was not asked to run the other scenarios, so what they left out is not reported.
     Ok(Outcome { left_out: Vec::new(), ..outcome })
 }
 
@@ -211,7 +213,7 @@ pub(crate) enum Counted {
 }
 
 impl Counted {
-    /// Has it in the cache.
+    /// Fetches it into the cache.
     pub(crate) fn fetch(self) -> Result<()> {
         kernel::tools(Processor::X86)?;
         kernel::fetch(self.source()).map(drop)
@@ -225,8 +227,7 @@ impl Counted {
     }
 }
 
-/// Takes `steps` of a shell in a machine whose nanoseconds are instructions, with these programs at these paths; gives
-/// what they said.
+/// Runs shell `steps` with these programs in a machine whose nanoseconds are instructions; returns the output.
 pub(crate) fn counting_instructions(
     kernel: Counted,
     programs: &[(&'static str, PathBuf)],
@@ -244,14 +245,14 @@ pub(crate) fn counting_instructions(
     Ok(outcome.console)
 }
 
-/// A folder for what a guest is made of.
+/// A folder for the files of a guest.
 fn run_dir(name: &str) -> Result<PathBuf> {
     let dir = cache().join("run").join(name);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     Ok(dir)
 }
 
-/// The test program's own line of results, if it ended well.
+/// The result line of the test program, if it succeeded.
 fn judge(outcome: &Outcome) -> Result<String> {
     match outcome.exit_code {
         Some(0) => {}
@@ -262,7 +263,7 @@ fn judge(outcome: &Outcome) -> Result<String> {
     Ok(summary.context("no test was run")?.to_owned())
 }
 
-/// Where kernels and what is run in them are kept.
+/// The folder of kernels and guests.
 fn cache() -> PathBuf {
     shell::workspace().join("target/kernels")
 }

@@ -1,4 +1,4 @@
-//! What runs in every guest: the test program, the program under test, and what they call.
+//! The programs in every guest: the test program, the program under test, and what they call.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,21 +12,21 @@ use super::kernel::Processor;
 use crate::shell;
 use crate::toolchain::Compiler;
 
-/// The program under test, in the guest.
+/// The path of the program under test in the guest.
 pub(super) const PROGRAM: &str = "/test/trafcalc";
-/// The test program, in the guest.
+/// The path of the test program in the guest.
 pub(super) const TESTS: &str = "/test/kernel";
 
-/// Links programs for arm64.
+/// The linker for arm64.
 pub(super) const LINKER_ARM64: &str = "aarch64-linux-gnu-gcc";
 
-/// What builds the program and its tests for release: an emulated machine takes twice as long for what was not optimised.
+/// Builds the program and its tests for release: in an emulated machine an unoptimised build takes twice as long.
 const BUILD: [&str; 8] = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
 
-/// Files by their paths in a guest.
+/// Files with their paths in a guest.
 pub(super) type Tools = Vec<(String, PathBuf)>;
 
-/// Programs, and libraries where this machine has none for them.
+/// Programs, and libraries that this machine does not have for them.
 pub(super) struct Payload {
     files: Tools,
     arguments: Vec<String>,
@@ -35,7 +35,8 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    /// These programs, and what every guest needs; what is made of them goes to `dir`. All for this machine's processor.
+    /// These programs and what every guest needs, for this machine's architecture; stripped programs are written to
+    /// `dir`.
     pub(super) fn of(programs: &[(&'static str, PathBuf)], tools: Tools, dir: &Path) -> Result<Self> {
         let mut files = tools;
         for (path, program) in programs {
@@ -79,21 +80,21 @@ impl Payload {
         Ok(())
     }
 
-    /// The file that is at this path in the guest.
+    /// The file with this path in the guest.
     pub(super) fn file(&self, path: &str) -> Result<&Path> {
         let found = self.files.iter().find(|(name, _)| name == path);
         found.map(|(_, file)| file.as_path()).with_context(|| format!("there is no {path}"))
     }
 
-    /// The test program's arguments for a shell.
+    /// The test program's arguments, quoted for a shell.
     pub(super) fn quoted_arguments(&self) -> String {
         let quoted = self.arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "'\\''")));
         quoted.collect::<Vec<_>>().join(" ")
     }
 }
 
-/// Builds for arm64, with everything linked in. No toolchain has to have the standard library for it: the compiler of the
-/// kernel half has its source.
+/// Builds static programs for arm64. No toolchain needs the standard library for it: the compiler of the eBPF half has
+/// its source.
 fn cargo_arm64() -> Result<Command> {
     let compiler = Compiler::find().context("no compiler here has the source of the standard library")?;
     let mut cargo = Command::new(compiler.program("cargo"));
@@ -104,7 +105,7 @@ fn cargo_arm64() -> Result<Command> {
     Ok(cargo)
 }
 
-/// A guest unpacks its files into memory, and debug information is most of a program.
+/// Strips debug information, which is most of a program: a guest unpacks its files into memory.
 fn without_debug_information(path_in_guest: &str, program: &Path, dir: &Path) -> Result<PathBuf> {
     let stripped = dir.join(path_in_guest.trim_start_matches('/'));
     fs::create_dir_all(stripped.parent().context("a path has a folder")?)?;
@@ -112,7 +113,7 @@ fn without_debug_information(path_in_guest: &str, program: &Path, dir: &Path) ->
     Ok(stripped)
 }
 
-/// The shared libraries of a program, by the paths where its loader will look. A static program has none.
+/// The shared libraries of a program, with the paths where its loader looks for them. A static program has none.
 fn libraries(program: &Path) -> BTreeSet<String> {
     let list = shell::output(Command::new("ldd").arg(program)).unwrap_or_default();
     let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! What a finished package is checked for: each file that was laid out is in it, and lintian has nothing to say.
+//! Checks a finished package: it contains every staged file, and lintian finds nothing.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::stage::{all_files, rpm_assets};
 use crate::{shell, system};
 
-/// Checks a package by what it is; what a missing program would check is named as left out.
+/// Checks a package of either format; prints which checks are left out because a program is missing.
 pub(super) fn package(package: &Path, stage: &Path) -> Result<()> {
     println!("{}: {} bytes", package.display(), fs::metadata(package)?.len());
     if package.extension().is_some_and(|extension| extension == "deb") {
@@ -48,7 +48,7 @@ fn rpm(package: &Path, stage: &Path) -> Result<()> {
     let mut unpacked = Command::new("rpm2cpio").arg(package).stdout(Stdio::piped()).spawn()?;
     let archive = unpacked.stdout.take().context("a pipe was asked for")?;
     let contents = shell::output(Command::new("cpio").args(["--list", "--quiet"]).stdin(archive))?;
-    // It may complain that cpio reads no padding behind the last file; what matters is whether all files are there.
+    // rpm2cpio may fail because cpio does not read the padding after the last file. Only the list of files matters.
     unpacked.wait()?;
     let assets = rpm_assets(stage)?;
     let paths = assets.split("dest = \"").skip(1).filter_map(|rest| rest.split('"').next());

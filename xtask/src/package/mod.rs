@@ -1,6 +1,7 @@
-//! `cargo xtask package`: a deb and an rpm of the program, its units, manual and completions, into target/package/.
+//! `cargo xtask package`: makes a deb and an rpm of the program, its units, manual and completions, in target/package/.
 //!
-//! What this takes beyond a build is installed below target/package/ and nowhere else; `cargo xtask build` needs none of it.
+//! Tools that a normal build does not need are installed below target/package/ and nowhere else; `cargo xtask build`
+//! does not need them.
 
 mod check;
 mod program;
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     program: Option<PathBuf>,
 }
 
-/// A processor, by Debian's name.
+/// An architecture, by Debian's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Processor {
     Amd64,
@@ -48,7 +49,7 @@ impl Processor {
         }
     }
 
-    /// As rpm, the kernel and rustc call it.
+    /// Its name for rpm, the kernel and rustc.
     fn rpm(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64",
@@ -61,11 +62,11 @@ impl Processor {
     }
 }
 
-/// The programs of the system that are called.
+/// The system programs that are used.
 const PROGRAMS: [(&str, &str); 5] =
     [("readelf", "binutils"), ("dpkg-deb", "dpkg"), ("lintian", "lintian"), ("rpm2cpio", "rpm2cpio"), ("cpio", "cpio")];
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_tools()?;
     if let Err(error) = system::ensure_programs(&PROGRAMS) {
@@ -87,14 +88,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program in a folder, checks and packs it.
+/// Builds the program in a folder, checks it and packs it.
 fn packages(tools: &Tools, processor: Processor, build: &str) -> Result<Vec<PathBuf>> {
     let program = Program::build(tools, processor, &folder().join(build))?;
     program.check()?;
     pack(tools, processor, &program.path)
 }
 
-/// Lays out the files and packs them.
+/// Stages the files and packs them.
 fn pack(tools: &Tools, processor: Processor, program: &Path) -> Result<Vec<PathBuf>> {
     let stage = stage_folder();
     stage::lay_out(program, processor, &date()?, &stage)?;
@@ -103,8 +104,8 @@ fn pack(tools: &Tools, processor: Processor, program: &Path) -> Result<Vec<PathB
     Ok(vec![deb, pack_rpm(tools.command("cargo-generate-rpm")?, processor, &stage)?])
 }
 
-/// Packs a program as two versions of the deb, `1.deb` and `2.deb`, into a folder. The second has another configuration, with maps
-/// of another layout.
+/// Packs a program as two versions of the deb, `1.deb` and `2.deb`, into a folder. The configuration of the second asks
+/// for maps of another layout.
 pub(crate) fn two_versions(program: &Path, into: &Path) -> Result<Vec<PathBuf>> {
     let tools = Tools::ensure_deb()?;
     let stage = stage_folder();
@@ -113,7 +114,7 @@ pub(crate) fn two_versions(program: &Path, into: &Path) -> Result<Vec<PathBuf>> 
     for number in 1..=2 {
         let package = into.join(format!("{number}.deb"));
         let mut cargo_deb = tools.command("cargo-deb")?;
-        // Packing it as small as it gets takes half a minute.
+        // The best compression takes half a minute.
         cargo_deb.args(["--fast", "--deb-version", &format!("{}~{number}", env!("CARGO_PKG_VERSION"))]);
         pack_deb(cargo_deb, Processor::Amd64, &package)?;
         made.push(package);
@@ -148,17 +149,17 @@ fn is_the_same_again(tools: &Tools, processor: Processor, packages: &[PathBuf]) 
     Ok(())
 }
 
-/// Where all of this is done.
+/// The folder for all of this.
 fn folder() -> PathBuf {
     shell::workspace().join("target/package")
 }
 
-/// Files by the paths at which they will be. The lists in trafcalc/Cargo.toml name this folder.
+/// Files at their installed paths. The lists in trafcalc/Cargo.toml name this folder.
 fn stage_folder() -> PathBuf {
     folder().join("stage")
 }
 
-/// The time of everything in a package, in seconds: that of the last commit, or the one of the environment.
+/// The time of all files in a package, in seconds: that of the last commit, or `SOURCE_DATE_EPOCH`.
 fn epoch() -> Result<String> {
     if let Ok(given) = env::var("SOURCE_DATE_EPOCH") {
         return Ok(given);
@@ -168,7 +169,7 @@ fn epoch() -> Result<String> {
     Ok(of_commit.context("there is no commit to take the time from: set SOURCE_DATE_EPOCH")?.trim().to_owned())
 }
 
-/// The day of [`epoch`].
+/// The date of [`epoch`].
 fn date() -> Result<String> {
     let date = shell::output(Command::new("date").args(["--utc", "+%Y-%m-%d", "--date", &format!("@{}", epoch()?)]))?;
     Ok(date.trim().to_owned())

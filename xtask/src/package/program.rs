@@ -1,4 +1,4 @@
-//! The program as packages have it: optimised as a whole, stripped, for old C libraries, the same in each build.
+//! The program for packages: built with link-time optimisation, stripped, for old C libraries, and reproducible.
 
 use std::env;
 use std::fs;
@@ -12,9 +12,9 @@ use super::{Processor, epoch};
 use crate::toolchain::Compiler;
 use crate::{shell, system};
 
-/// The newest version of the C library that may be needed: that of Debian 10 and RHEL 8.
+/// The newest version of the C library that the program may need: that of Debian 10 and RHEL 8.
 const GLIBC: (u32, u32) = (2, 28);
-/// The size that the program should have.
+/// The program should not be larger.
 const MAX_BYTES: u64 = 6_000_000;
 /// Libraries that every host has: parts of the C library.
 const LIBRARIES: [&str; 7] =
@@ -38,7 +38,7 @@ impl Program {
         if own.join("lib/rustlib").join(&target).join("lib").is_dir() {
             cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&own));
         } else {
-            // This toolchain has no standard library for it; the compiler of the kernel half has its source.
+            // This toolchain has no standard library for the target; the compiler of the eBPF half has its source.
             let compiler = Compiler::find().context("no compiler here has the source of the standard library")?;
             cargo.arg("-Zbuild-std").env("CARGO", compiler.program("cargo"));
             cargo.env("RUSTC", compiler.program("rustc")).env("RUSTC_BOOTSTRAP", "1");
@@ -48,7 +48,7 @@ impl Program {
         Ok(Self { path: folder.join(target).join("packaged/trafcalc") })
     }
 
-    /// Fails if it needs what old hosts do not have, and warns if it is too large.
+    /// Fails if the program needs something that old hosts do not have; warns if it is too large.
     pub(super) fn check(&self) -> Result<()> {
         let bytes = fs::metadata(&self.path)?.len();
         if bytes > MAX_BYTES {
@@ -69,7 +69,7 @@ impl Program {
     }
 }
 
-/// Folders that differ from machine to machine have the same names in every build.
+/// Gives folders that differ between machines the same names in every build.
 fn flags(sysroot: &Path) -> String {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let folders = [
@@ -87,7 +87,7 @@ fn own_sysroot() -> Result<PathBuf> {
     Ok(shell::output(Command::new(rustc).args(["--print", "sysroot"]))?.trim().into())
 }
 
-/// What `readelf --dynamic` names as needed.
+/// The libraries that `readelf --dynamic` lists as needed.
 fn libraries(dynamic: &str) -> impl Iterator<Item = &str> {
     let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
     needed.filter_map(|line| line.split_once('[')?.1.split(']').next())
@@ -97,7 +97,7 @@ fn is_of_the_c_library(library: &str) -> bool {
     LIBRARIES.iter().any(|name| library.starts_with(name))
 }
 
-/// The highest version among `GLIBC_2.17` and the like.
+/// The highest version in symbols such as `GLIBC_2.17`.
 fn highest_glibc(text: &str) -> Option<(u32, u32)> {
     let version = |text: &str| {
         let (major, rest) = text.split_once('.')?;

@@ -1,4 +1,4 @@
-//! The files of the packages, laid out at the paths at which they will be.
+//! Stages the files of the packages at their installed paths.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result, bail};
 use super::{Processor, epoch};
 use crate::shell;
 
-/// Where Debian has other folders than Fedora: `(in a deb, in an rpm)`.
+/// Folders that differ between Debian and Fedora: `(in a deb, in an rpm)`.
 const FOLDERS: [(&str, &str); 1] = [("usr/share/zsh/vendor-completions/", "usr/share/zsh/site-functions/")];
-/// What only a deb has.
+/// A file that only a deb has.
 const DEB_ALONE: &str = "usr/share/doc/trafcalc/changelog.gz";
 
-/// Lays out everything anew, as a deb has it.
+/// Stages everything anew, as a deb has it.
 pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &Path) -> Result<()> {
     if stage.exists() {
         fs::remove_dir_all(stage).with_context(|| format!("cannot remove {}", stage.display()))?;
@@ -38,7 +38,7 @@ pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &
     documents(writer, date, stage)
 }
 
-/// Gives what is laid out a configuration that asks for maps of another size.
+/// Changes the staged configuration so that it asks for maps of another size.
 pub(super) fn change_layout(stage: &Path) -> Result<()> {
     let path = stage.join("etc/trafcalc.toml");
     let text = fs::read_to_string(&path)?;
@@ -51,7 +51,7 @@ fn with_other_layout(text: &str) -> Option<String> {
     Some(text.replace(line, "max_accounts = 300"))
 }
 
-/// Where a file of `trafcalc/dist/` is installed.
+/// The installed path of a file of `trafcalc/dist/`.
 fn place_of(name: &str) -> Option<String> {
     match name {
         "trafcalc.toml" => Some("etc/trafcalc.toml".into()),
@@ -64,7 +64,8 @@ fn place_of(name: &str) -> Option<String> {
     }
 }
 
-/// Man pages and completions. A program for another processor cannot write them, so one that is built for this machine does.
+/// Makes man pages and completions. A program for another architecture cannot write them, so one built for this machine
+/// does.
 fn documents(writer: Option<&Path>, date: &str, stage: &Path) -> Result<()> {
     let written = super::folder().join("documents");
     if written.exists() {
@@ -89,7 +90,7 @@ fn documents(writer: Option<&Path>, date: &str, stage: &Path) -> Result<()> {
     completions.iter().try_for_each(|(name, place)| copy(&written.join("completions").join(name), &stage.join(place)))
 }
 
-/// Debian's changelog in its own format, of the version at hand.
+/// Debian's changelog of this version, in its own format.
 fn write_changelog(path: &Path) -> Result<()> {
     let date = shell::output(Command::new("date").args(["--utc", "--rfc-email", "--date", &format!("@{}", epoch()?)]))?;
     let text = format!(
@@ -134,12 +135,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes `x` into `x.gz`, without a name or a time in it.
+/// Compresses `x` to `x.gz`, without a name or a time in it.
 fn compress(path: &Path) -> Result<()> {
     shell::output(Command::new("gzip").args(["-9", "--no-name", "--force"]).arg(path)).map(drop)
 }
 
-/// The files of one folder, by name.
+/// The files of a folder, sorted by name.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -148,7 +149,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All files below a folder, by path.
+/// All files below a folder, sorted by path.
 pub(super) fn all_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = files(folder)?;
     for entry in fs::read_dir(folder)? {

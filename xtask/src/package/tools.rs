@@ -1,4 +1,4 @@
-//! The tools that packages are made with: pinned versions, in folders of their own.
+//! The packaging tools: pinned versions, in folders of their own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,19 +8,19 @@ use anyhow::{Context as _, Result, ensure};
 use super::folder;
 use crate::{shell, system};
 
-/// From `PyPI`, which has them ready to run: a linker and C compiler for any C library, and what calls it for cargo.
+/// Prebuilt from `PyPI`: a linker and C compiler for any C library, and the cargo command that uses it.
 const FROM_PYPI: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.1"];
-/// From crates.io: what packs a deb, and an rpm.
+/// From crates.io: the tools that pack a deb and an rpm.
 const FROM_CRATES: [(&str, &str); 2] = [("cargo-deb", "3.8.0"), ("cargo-generate-rpm", "0.21.1")];
 
-/// Where they are.
+/// Where the tools are installed.
 pub(super) struct Tools {
     venv: PathBuf,
     crates: PathBuf,
 }
 
 impl Tools {
-    /// Installs what is missing.
+    /// Installs missing tools.
     pub(super) fn ensure() -> Result<Self> {
         let tools = Self::with_crates(&FROM_CRATES)?;
         if !tools.zigbuild().is_file() {
@@ -29,7 +29,7 @@ impl Tools {
         Ok(tools)
     }
 
-    /// Installs no more than what packs a deb.
+    /// Installs only what a deb needs.
     pub(super) fn ensure_deb() -> Result<Self> {
         Self::with_crates(&FROM_CRATES[..1])
     }
@@ -44,7 +44,7 @@ impl Tools {
         Ok(tools)
     }
 
-    /// A cargo command that was installed, in the folder of the workspace.
+    /// An installed cargo command, to be run in the workspace.
     pub(super) fn command(&self, name: &str) -> Result<Command> {
         let program = self.crates.join("bin").join(name);
         ensure!(program.is_file(), "{} is not there", program.display());
@@ -53,12 +53,12 @@ impl Tools {
         Ok(command)
     }
 
-    /// The program that builds with zig.
+    /// The path of cargo-zigbuild.
     pub(super) fn zigbuild(&self) -> PathBuf {
         self.venv.join("bin/cargo-zigbuild")
     }
 
-    /// The path in which it finds zig.
+    /// The PATH in which it finds zig.
     pub(super) fn path(&self) -> Result<std::ffi::OsString> {
         let old = std::env::var_os("PATH").unwrap_or_default();
         let dirs = [self.venv.join("bin")].into_iter().chain(std::env::split_paths(&old));
@@ -68,7 +68,7 @@ impl Tools {
     fn install_zig(&self) -> Result<()> {
         let make = || shell::run(Command::new("python3").args(["-m", "venv"]).arg(&self.venv));
         if make().is_err() {
-            // Debian has the module in a package of its own.
+            // Debian has the venv module in a separate package.
             system::install_packages(&["python3-venv"])?;
             make()?;
         }
