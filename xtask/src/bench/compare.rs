@@ -1,4 +1,4 @@
-//! Error and cost of each tool on the same transfers.
+//! Compares error and cost of all tools on the same transfers.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::tool::{Tool, Watcher};
 use super::traffic::Reading;
 use super::transfer::{Direction, FULL_SPEED, Transfer};
 
-/// A transfer that all tools are to watch.
+/// A transfer that all tools watch.
 pub(super) struct Workload {
     pub(super) title: &'static str,
     transfer: Transfer,
-    /// It leaves processors idle, so that all tools may watch it at the same time.
+    /// Whether it leaves processors idle, so that all tools can watch it at the same time.
     is_shared: bool,
 }
 
 const IN_TURN: Workload =
     Workload { title: "3 GB at full speed, writes of 64 KiB", transfer: FULL_SPEED, is_shared: false };
 
-/// All of them.
+/// All transfers.
 pub(super) const WORKLOADS: [Workload; 7] = [
     Workload {
         title: "3 MB/s for 20 s",
@@ -65,7 +65,7 @@ const COLUMNS: [Column; 5] = [
     column("memory, MB", 1),
     column("transfer, s", 2),
 ];
-/// Which of them is drawn.
+/// The index of the column that is drawn.
 const CPU: usize = 2;
 const ABOUT: &str = "*Error* is that of all bytes the tool counted, *without owner* the part of the truth that it gave to nobody \
                      or to somebody else. *CPU* is its processor time during the transfer, without starting and stopping. \
@@ -88,13 +88,13 @@ pub(super) fn measure(workload: &Workload, tools: &[Tool], turns: u32) -> Result
     Ok(table)
 }
 
-/// The error of one tool that watches one transfer, in percent.
+/// The error of a tool that watches a transfer, in percent.
 pub(super) fn error(transfer: &Transfer, tool: &Tool) -> Result<f64> {
     let [[error, ..]] = watch(transfer, std::slice::from_ref(tool))?[..] else { bail!("one tool has one row") };
     Ok(error)
 }
 
-/// These tools watch one transfer; a row for each.
+/// Runs a transfer that all `tools` watch; returns a row for each.
 fn watch(transfer: &Transfer, tools: &[Tool]) -> Result<Vec<[f64; COLUMNS.len()]>> {
     let line = Line::new()?;
     let watchers = tools.iter().map(|tool| tool.start(&line)).collect::<Result<Vec<_>>>()?;

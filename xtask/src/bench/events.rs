@@ -1,4 +1,4 @@
-//! Nanoseconds an event, by the kernel's own statistics, beside programs on the same hooks that do nothing.
+//! Nanoseconds per event, by the kernel's statistics, compared with programs on the same hooks that do nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Add as _;
@@ -13,12 +13,12 @@ use super::tool::Tool;
 use super::transfer::{FULL_SPEED, Transfer};
 
 const TITLE: &str = "Nanoseconds an event";
-/// The row of all hooks together; programs that are attached to nothing are not in it.
+/// The row of all hooks together, without programs that are attached to nothing.
 const ALL: &str = "all";
-/// 150,000 writes of 1,000 bytes, and the reads of them.
+/// 150,000 writes of 1,000 bytes, and as many reads.
 const TRAFFIC: Transfer = Transfer { bytes: 150_000_000, chunk: 1_000, ..FULL_SPEED };
 
-/// Measures `tool`, and in turns the same hooks with `empty` programs.
+/// Measures `tool` and, in turns, the same hooks with `empty` programs.
 pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let about = "150,000 writes of 1,000 bytes and the reads of them; `kernel.bpf_stats_enabled`, whose own reading of \
                  the clock is in both. Limit: 1.8 times the empty program, by process.";
@@ -37,7 +37,7 @@ pub(super) fn measure(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     Ok(table)
 }
 
-/// One measurement of all hooks of `tool` together, with this traffic: a row of the same columns.
+/// Measures all hooks of `tool` together once, with this traffic; returns a row of the same columns.
 pub(super) fn compared(tool: &Tool, empty: &Path, traffic: &Transfer) -> Result<[f64; 4]> {
     let _statistics = Statistics::on()?;
     let all = |tool| Ok::<_, anyhow::Error>(runs(tool, traffic)?.remove(ALL).unwrap_or_default());
@@ -48,7 +48,7 @@ fn row(nothing: Run, ours: Run) -> [f64; 4] {
     [ours.events, nothing.each(), ours.each(), ours.each() / nothing.each()]
 }
 
-/// Measures what an event costs `tool` wherever hooks look at each.
+/// Measures the cost of an event for each set of options that hooks every event.
 pub(super) fn measure_whose(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let about = "As above, all hooks of sockets.";
     let columns = [column("ns", 1), column("to the empty program", 2)];
@@ -67,7 +67,7 @@ pub(super) fn measure_whose(tool: &Tool, empty: &Path, turns: u32) -> Result<Tab
     Ok(table)
 }
 
-/// The last two leave out the traffic, in one way each.
+/// The last two exclude the traffic, each in a different way.
 const WHOSE: [&[&str]; 6] = [
     &["--by", "process"],
     &["--by", "program"],
@@ -77,14 +77,14 @@ const WHOSE: [&[&str]; 6] = [
     &["--program", "nobody"],
 ];
 
-/// What an event cost while the traffic went by, over all hooks of sockets.
+/// The cost of an event during the traffic, over all hooks of sockets.
 fn each(tool: &Tool) -> Result<f64> {
     let runs = runs(tool, &TRAFFIC)?;
     let of_sockets = runs.iter().filter(|(hook, _)| *hook != ALL && !hook.starts_with("sched_"));
     Ok(of_sockets.map(|(_, &run)| run).fold(Run::default(), Run::add).each())
 }
 
-/// What each hook of `tool` cost while the traffic went by, and all of them.
+/// The cost of each hook of `tool` during the traffic, and of all together.
 fn runs(tool: &Tool, traffic: &Transfer) -> Result<BTreeMap<String, Run>> {
     let line = Line::new()?;
     let watcher = tool.start(&line)?;

@@ -1,37 +1,37 @@
-//! What several turns say: the median and how far they are apart. Pure.
+//! Summarises the values of several turns: the median and the range. Pure.
 
 use serde_json::{Value, json};
 
-/// One figure of every turn.
+/// The values of all turns, sorted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures(Vec<f64>);
 
 impl Figures {
-    /// Those of `values` that were measured.
+    /// A figure of these values.
     pub(super) fn new(values: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<_> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         Self(sorted)
     }
 
-    /// The one in the middle; `None` of nothing.
+    /// The median; `None` without values.
     pub(super) fn median(&self) -> Option<f64> {
         let Self(sorted) = self;
         let last = sorted.len().checked_sub(1)?;
         Some(f64::midpoint(sorted[last / 2], sorted[sorted.len() / 2]))
     }
 
-    /// The one above the lowest tenth; `None` of nothing.
+    /// The value above the lowest tenth; `None` without values.
     pub(super) fn lowest_tenth(&self) -> Option<f64> {
         self.0.get(self.0.len() / 10).copied()
     }
 
-    /// The least and the most.
+    /// The least and the greatest value.
     pub(super) fn range(&self) -> Option<(f64, f64)> {
         Some((*self.0.first()?, *self.0.last()?))
     }
 
-    /// Median, and the range if there is one.
+    /// The median, and the range if there are several values.
     pub(super) fn text(&self, digits: usize) -> String {
         match (self.median(), self.range()) {
             (Some(median), Some((least, most))) if self.0.len() > 1 => {
@@ -42,7 +42,7 @@ impl Figures {
         }
     }
 
-    /// All of it.
+    /// All values, with median and range.
     pub(super) fn json(&self) -> Value {
         json!({ "median": self.median(), "least": self.range().map(|range| range.0),
                 "most": self.range().map(|range| range.1), "turns": self.0 })

@@ -1,4 +1,4 @@
-//! How the cost of trafcalc grows with accounts and with connections.
+//! How trafcalc's cost grows with the number of accounts and of connections.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use super::transfer::{FULL_SPEED, Transfer};
 
 /// How long processor time is measured.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Until a service that has just met all accounts has asked for their names, and is in its usual course.
+/// Time for a service that has just seen all accounts to look up their names and reach its steady state.
 const SETTLE: Duration = Duration::from_millis(2_500);
 
-/// Connections before the first look at the memory.
+/// Connections before memory is first measured.
 const WARM_UP: u32 = 100_000;
 
-/// Processor time with so many accounts, each of which moves every second.
+/// Processor time with this many accounts, each of which moves every second.
 pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
     let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 10s); \
                  all tools watch at the same time. \
@@ -39,7 +39,7 @@ pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
     Ok(table)
 }
 
-/// Memory with so many connections open, which do nothing.
+/// Memory with this many open, idle connections.
 pub(super) fn with_connections(tools: &[Tool]) -> Result<Table> {
     let about = "All are open at once and idle, and all tools watch them at the same time. Tables in the kernel have a fixed size, and are not in it.";
     let columns = [column("memory, MB", 1), column("CPU, ms/s", 2)];
@@ -54,7 +54,7 @@ pub(super) fn with_connections(tools: &[Tool]) -> Result<Table> {
     Ok(table)
 }
 
-/// Memory after so many connections, one after the other.
+/// Memory after this many connections, one after the other.
 pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Table> {
     let about = "Connections of one byte, one after the other, all of them closed. Limit: none gained.";
     let columns = [column("before, MB", 1), column("gained, MB", 2), column("CPU, µs each", 1), column("seconds", 0)];
@@ -65,7 +65,7 @@ pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Tabl
         let line = Line::new()?;
         let watcher = tool.start(&line)?;
         let short = |connections| Transfer { bytes: 1, connections, on_one_processor: true, ..FULL_SPEED };
-        // What is reused ever after is made in the beginning.
+        // Memory that is reused later is allocated in the beginning.
         short(connections.min(WARM_UP)).run(&line, || Ok(()))?;
         sleep(SETTLE);
         let (before, cpu_before) = (watcher.program.resident()?, watcher.program.cpu_so_far()?);
@@ -79,8 +79,8 @@ pub(super) fn after_connections(tools: &[Tool], connections: u32) -> Result<Tabl
     Ok(table)
 }
 
-/// Of each tool, all of which watch at the same time, milliseconds of processor time a second and megabytes of memory
-/// while connections are held.
+/// Milliseconds of processor time a second and megabytes of memory of each tool while connections are held. All tools
+/// watch at the same time.
 fn while_held(tools: &[Tool], transfer: &Transfer, window: Duration) -> Result<Vec<(f64, f64)>> {
     let line = Line::new()?;
     let watchers = tools.iter().map(|tool| tool.start(&line)).collect::<Result<Vec<_>>>()?;

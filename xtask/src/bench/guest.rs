@@ -1,5 +1,5 @@
-//! What this machine's own kernel may not let us measure: every attach mode, and a peer that hooks in as they do. In
-//! virtual machines, where seconds mean nothing: what is measured there is errors, and instructions.
+//! Measurements that this machine's own kernel may not allow: every attach mode, and a peer with the same kind of
+//! hooks. They run in virtual machines, where elapsed time means nothing: errors and instructions are measured.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,29 +15,30 @@ use super::{compare, events, peers};
 use crate::kernels::{self, Counted};
 use crate::{shell, system};
 
-/// The titles, by which the tables are chosen.
+/// The titles, by which tables are selected.
 pub(super) const TITLES: [&str; 2] =
     ["Instructions an event, in virtual machines", "Error beside tcptop, in a virtual machine"];
 
-/// Kernels by their names in the table: programs load from sockets by instructions on the first, by a helper on the other.
+/// Kernels by their names in the table: on the first, programs read sockets with load instructions, on the other with a
+/// helper.
 const KERNELS: [(&str, Counted); 2] = [("6.12", Counted::Linux6_12), ("6.1", Counted::Linux6_1)];
 
-/// Few, as such a machine is slow; but the number of instructions hardly varies.
+/// Few, because the machine is slow; the number of instructions hardly varies.
 const EVENTS: Transfer = Transfer { bytes: 10_000_000, chunk: 1_000, ..FULL_SPEED };
 const WRITES: f64 = 10_000.0;
 
 const PLAIN: Transfer = Transfer { bytes: 20_000_000, direction: Direction::Received, ..FULL_SPEED };
-/// One for each column.
+/// The transfer of each column.
 const ERRORS: [Transfer; 3] =
     [PLAIN, Transfer { reading: Reading::WaitAll, ..PLAIN }, Transfer { reading: Reading::Peek, ..PLAIN }];
 
-/// Where the guest has them.
+/// The paths in the guest.
 const OURSELVES: &str = "/test/xtask";
 const PROGRAM: &str = "/test/trafcalc";
 const EMPTY: &str = "/test/empty";
 const TCPTOP: &str = "/test/tcptop";
 
-/// What the bench calls, with options that the guest's own shell does not know.
+/// Programs that the bench calls with options that busybox does not know.
 const PROGRAMS: [(&str, &str); 5] = [
     ("/bin/nice", "nice"),
     ("/bin/nsenter", "nsenter"),
@@ -46,20 +47,20 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("/bin/taskset", "taskset"),
 ];
 
-/// The beginning of a line with a row: behind it the table, the row's name, and its values.
+/// The beginning of a line with a row; the table's index, the row's name, and its values follow.
 const ROW: &str = "@@row";
-/// The beginning of a line about what was left out.
+/// The beginning of a line about something that was left out.
 const LEFT_OUT: &str = "left out: ";
 
-/// Has what is fetched for it belong to the caller, who runs tests in virtual machines, too, and not to root. What cannot be
-/// fetched is told when it is needed.
+/// Fetches kernels and tools as the calling user, who also runs tests in virtual machines, so that they do not belong
+/// to root. If this fails, the error is reported when they are needed.
 pub(super) fn fetch() {
     for (_, kernel) in KERNELS {
         let _ = kernel.fetch();
     }
 }
 
-/// Measures both tables. Adds to `left_out` what could not be, with the reason.
+/// Measures both tables. Adds what cannot be measured to `left_out`, with the reason.
 pub(super) fn measure(program: &Path, empty: &Path, left_out: &mut Vec<String>) -> Vec<Table> {
     let mut tables = tables();
     let programs = match programs(program, empty, left_out) {
@@ -109,7 +110,7 @@ fn tables() -> [Table; 2] {
     ]
 }
 
-/// What the guest needs.
+/// The programs that the guest needs.
 fn programs(program: &Path, empty: &Path, left_out: &mut Vec<String>) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut programs = vec![(OURSELVES, env::current_exe()?), (PROGRAM, program.to_owned()), (EMPTY, empty.to_owned())];
     for (path, name) in PROGRAMS {
@@ -131,7 +132,7 @@ fn run(kernel: Counted, programs: &[(&'static str, PathBuf)]) -> Result<String> 
     kernels::counting_instructions(kernel, programs, &steps)
 }
 
-/// Adds the rows that a guest printed; gives what it left out.
+/// Adds the rows that a guest printed; returns what it left out.
 fn read(tables: &mut [Table; 2], kernel: &str, said: &str) -> Result<Vec<String>> {
     let mut rows = 0;
     for line in said.lines().filter(|line| line.contains(ROW)) {
@@ -148,14 +149,14 @@ fn read(tables: &mut [Table; 2], kernel: &str, said: &str) -> Result<Vec<String>
     Ok(left_out.map(|what| format!("Linux {kernel} in a virtual machine: {what}")).collect())
 }
 
-/// In the guest: measures and prints rows.
+/// Runs in the guest: measures and prints rows.
 pub(super) fn inside(tools: &[Tool], empty: &Path, left_out: &[String]) -> Result<()> {
     for what in left_out {
         println!("{LEFT_OUT}{what}");
     }
     let ebpf: Vec<_> = tools.iter().filter(|tool| tool.is_ebpf()).cloned().collect();
     for tool in &ebpf {
-        // A mode that can sweep need not be able to look at each event.
+        // An attach mode that works for sweeping may not work for hooking each event.
         match events::compared(&tool.by_process(), empty, &EVENTS) {
             Ok([events, nothing, ours, _]) => {
                 let own = ours - nothing;

@@ -1,4 +1,4 @@
-//! What a connection's life costs: its end, a look at it while it is open, and before all the start of the service.
+//! The cost over a connection's life: its end, a sweep while it is open, and the start of the service.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::table::{Table, column};
 use super::tool::{Tool, Watcher};
 use super::transfer::{FULL_SPEED, Transfer};
 
-/// The titles, by which the tables are chosen.
+/// The titles, by which tables are selected.
 pub(super) const END: &str = "An end of a short connection";
 pub(super) const LOOPBACK_END: &str = "An end of a short connection over loopback";
 pub(super) const CPU: &str = "CPU of a short connection";
@@ -25,17 +25,17 @@ const SHORT: Transfer =
     Transfer { bytes: 100, chunk: 100, connections: 20_000, is_answered: true, on_one_processor: true, ..FULL_SPEED };
 const SHORT_LOOPBACK: Transfer = Transfer { connections: 10_000, is_loopback: true, ..SHORT };
 
-/// Turns of the processor time, of which a part in a hundred matters.
+/// Turns of the processor-time measurement, in which one percent matters.
 const CPU_TURNS: u32 = 8;
 const UNWATCHED: &str = "unwatched";
 
-/// No report but those that are asked for.
+/// Write reports only when asked.
 const WHEN_ASKED: &[&str] = &["--interval", "1h"];
-/// Open connections during looks, and looks of which the mean is taken.
+/// Numbers of open connections, and the number of sweeps averaged.
 const OPEN: [u32; 2] = [1_000, 10_000];
 const LOOKS: u32 = 5;
 
-/// What the programs cost at each end of a connection between two hosts.
+/// The cost of the programs at each end of a connection between two hosts.
 pub(super) fn end(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let about = "20,000 connections of 100 bytes each way, one after the other, both of whose ends are on this host; \
                  `kernel.bpf_stats_enabled`, whose own reading of the clock is in all of them. *Runs* are those of the \
@@ -57,7 +57,7 @@ pub(super) fn end(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     Ok(table)
 }
 
-/// The same where the programs have nothing to count.
+/// The same for connections that the programs do not count.
 pub(super) fn loopback_end(tool: &Tool, empty: &Path, turns: u32) -> Result<Table> {
     let about = "As above, 10,000 connections over a loopback device, which are not counted. Limit of users: 1.3 times the \
                  programs that do nothing.";
@@ -80,7 +80,7 @@ fn doing_nothing(tool: &Tool) -> String {
     format!("{}, programs that do nothing", tool.name())
 }
 
-/// What an end of a connection costs.
+/// The cost of an end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Cost {
     /// Runs of programs at the tracepoint.
@@ -92,7 +92,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// While `tool` watches this traffic.
+    /// Measures it while `tool` watches this traffic.
     fn of(tool: &Tool, traffic: &Transfer) -> Result<Self> {
         let line = Line::new()?;
         let watcher = tool.start(&line)?;
@@ -103,7 +103,7 @@ impl Cost {
         Ok(Self::between(&before, &after, traffic.connections))
     }
 
-    /// Of connections with both ends here.
+    /// The cost between two readings. Both ends of each connection are on this host.
     fn between(before: &Programs, after: &Programs, connections: u32) -> Self {
         let ends = f64::from(connections) * 2.0;
         let states = after.at(STATES).since(before.at(STATES));
@@ -126,7 +126,7 @@ pub(super) fn cpu(tool: &Tool) -> Result<Table> {
     let _statistics = Statistics::off()?;
     for turn in 1..=CPU_TURNS {
         eprintln!("{CPU}, turn {turn}");
-        // Neither is always first.
+        // The order alternates.
         let (without, with) = if turn % 2 == 1 {
             let without = cpu_of_connection(None)?;
             (without, cpu_of_connection(Some(tool))?)
@@ -149,7 +149,7 @@ fn cpu_of_connection(tool: Option<&Tool>) -> Result<f64> {
     Ok(moved.cpu / f64::from(SHORT.connections) * 1e6)
 }
 
-/// What it costs to look at open connections.
+/// The cost of sweeping open connections.
 pub(super) fn look(tool: &Tool, turns: u32) -> Result<Table> {
     let about = "The time in the kernel that a report takes (SIGUSR1) while so many connections are open and idle, by \
                  `kernel.bpf_stats_enabled` of the program that looks at them, which is attached to nothing. Both ends are on \
@@ -176,7 +176,7 @@ pub(super) fn look(tool: &Tool, turns: u32) -> Result<Table> {
     Ok(table)
 }
 
-/// The mean of so many looks. Of the programs that are attached to nothing only the one that looks runs after the start.
+/// The mean of `looks` sweeps. After the start, only the sweeping program runs among those attached to nothing.
 fn ns_a_look(program: &Measured, looks: u32) -> Result<f64> {
     let before = program.bpf_programs()?.run_by_process();
     (0..looks).try_for_each(|_| program.report())?;
@@ -185,7 +185,7 @@ fn ns_a_look(program: &Measured, looks: u32) -> Result<f64> {
     Ok(spent.nanoseconds / f64::from(looks))
 }
 
-/// What the service takes before it counts.
+/// The cost of the service's start.
 pub(super) fn start(tools: &[Tool], turns: u32) -> Result<Table> {
     let about = "Processor time of the service until it is ready, and the kernel's memory of all its maps. Limits: 0.2 s, 24 MB.";
     let columns = [column("CPU, s", 2), column("maps, MB", 1)];
@@ -207,7 +207,7 @@ pub(super) fn start(tools: &[Tool], turns: u32) -> Result<Table> {
 mod tests {
     use super::*;
 
-    /// Two copies at the tracepoint, a program elsewhere, and one that is attached to nothing.
+    /// Two copies at the tracepoint, a program at another hook, and one that is attached to nothing.
     fn programs(runs: u32) -> Programs {
         let program = |id: u32, ns: u32| format!("prog_id:\t{id}\nrun_time_ns:\t{}\nrun_cnt:\t{runs}\n", ns * runs);
         let link = |id: u32, hook: &str| format!("link_type:\traw_tracepoint\nprog_id:\t{id}\ntp_name:\t{hook}\n");

@@ -1,4 +1,4 @@
-//! Two network namespaces joined by a veth pair. Everything goes when it is dropped.
+//! Two network namespaces joined by a veth pair. They are removed on drop.
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
@@ -7,28 +7,28 @@ use anyhow::Result;
 
 use crate::{shell, system};
 
-/// The number of the process that made them comes behind, so that two benches do not get in each other's way.
+/// Prefixes of the namespaces' names; the process id follows, so that two benches do not conflict.
 const NAMES: [&str; 2] = ["trafcalc-bench-near-", "trafcalc-bench-far-"];
-/// The near end's device, for tools that want to know.
+/// The device at the near end, for tools that need its name.
 pub(super) const DEVICE: &str = "near0";
-/// The addresses of the ends, the far one of which listens. From the range for documentation: nothing routes there.
+/// The addresses of both ends; the far end listens. They are from the range for documentation, which is not routed.
 pub(super) const NEAR_ADDRESS: &str = "192.0.2.1";
 pub(super) const FAR_ADDRESS: &str = "192.0.2.2";
-/// An address of the loopback device, which each end has.
+/// The loopback address, which exists at each end.
 pub(super) const LOOPBACK_ADDRESS: &str = "127.0.0.1";
-/// The first port of those there.
+/// The first port that the far end listens at.
 pub(super) const FAR_PORT: u16 = 5001;
 
-/// Many connections, one after the other, need their ports again after a second instead of a minute.
+/// With many connections one after the other, ports must be reusable after a second instead of a minute.
 const MANY_PORTS: &str = "cd /proc/sys/net/ipv4; echo 10000 65535 >ip_local_port_range; echo 1 >tcp_tw_reuse";
 
-/// The pair.
+/// The namespace pair.
 pub(super) struct Line {
     near: String,
     far: String,
 }
 
-/// One end.
+/// An end of the pair.
 #[derive(Clone, Copy)]
 pub(super) enum End {
     Near,
@@ -36,7 +36,7 @@ pub(super) enum End {
 }
 
 impl Line {
-    /// Makes it. What a bench that was killed left behind is removed first.
+    /// Creates the pair, and removes namespaces that a killed bench left behind.
     pub(super) fn new() -> Result<Self> {
         remove_left_behind()?;
         let [near, far] = NAMES.map(|name| format!("{name}{}", process::id()));
@@ -60,7 +60,7 @@ impl Line {
         Ok(line)
     }
 
-    /// A program at one end, ahead of what else the machine has to do.
+    /// A command that runs a program at one end, with the highest priority.
     pub(super) fn command(&self, end: End, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("nice");
         command
@@ -71,7 +71,7 @@ impl Line {
         command
     }
 
-    /// Where one end's network namespace is.
+    /// The path of an end's network namespace.
     pub(super) fn namespace(&self, end: End) -> PathBuf {
         let name = match end {
             End::Near => &self.near,

@@ -1,4 +1,4 @@
-//! A program whose cost is measured: processor time of all its threads, and memory, as the kernel tells them.
+//! A running program whose cost is measured: processor time of all its threads, and memory, as the kernel reports them.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,21 +16,21 @@ use crate::{shell, system};
 /// How long a program may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
-/// The unit of times in `/proc/PID/stat` (`USER_HZ`), which is the same on all architectures of today.
+/// The unit of times in `/proc/PID/stat` (`USER_HZ`), which is the same on all current architectures.
 const TICKS_A_SECOND: f64 = 100.0;
-/// What the last record of a report has in JSON.
+/// Part of the last record of a report, in JSON.
 const SUMMARY: &str = "\"type\":\"summary\"";
 
 /// A running program; killed when dropped.
 pub(super) struct Measured {
-    /// What puts it to the end of the line becomes it, and keeps the number.
+    /// `nice` and `nsenter` execute the program, so it has this process id.
     child: Child,
     output: PathBuf,
     errors: PathBuf,
 }
 
 impl Measured {
-    /// Starts a program at the near end of the line.
+    /// Starts a program at the near end.
     pub(super) fn start(line: &Line, name: &str, program: &[&str]) -> Result<Self> {
         let dir = shell::workspace().join("target/bench/said");
         fs::create_dir_all(&dir)?;
@@ -42,7 +42,7 @@ impl Measured {
         Ok(Self { child, output, errors })
     }
 
-    /// Waits until it has said `words` among its messages.
+    /// Waits until its standard error contains `words`.
     pub(super) fn wait_for(&mut self, words: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.said()?.contains(words) {
@@ -53,13 +53,13 @@ impl Measured {
         Ok(())
     }
 
-    /// Resident memory without the ring that it shares with the kernel, in bytes.
+    /// Resident memory in bytes, without the ring that it shares with the kernel.
     pub(super) fn resident(&self) -> Result<u64> {
         let smaps = fs::read_to_string(self.proc("smaps"))?;
         Ok(resident_beside_ring(&smaps))
     }
 
-    /// Processor time of all its threads so far, in seconds.
+    /// Processor time of all running threads so far, in seconds.
     pub(super) fn cpu_so_far(&self) -> Result<f64> {
         let of_task = |task: io::Result<fs::DirEntry>| -> Result<f64> {
             let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
@@ -69,13 +69,13 @@ impl Measured {
         fs::read_dir(self.proc("task"))?.map(of_task).sum()
     }
 
-    /// Processor time of all its threads since it began, those that are over included, in seconds.
+    /// Processor time of all threads since the start, including ended ones, in seconds.
     pub(super) fn cpu_since_start(&self) -> Result<f64> {
         let stat = fs::read_to_string(self.proc("stat"))?;
         ticks(&stat).map(|ticks| ticks / TICKS_A_SECOND).context("no processor time in its stat")
     }
 
-    /// Its eBPF programs, with what the kernel's statistics say of them.
+    /// Its eBPF programs with the kernel's statistics.
     pub(super) fn bpf_programs(&self) -> Result<Programs> {
         Ok(Programs::new(&self.descriptors()?))
     }
@@ -85,13 +85,13 @@ impl Measured {
         Ok(statistics::map_bytes(&self.descriptors()?))
     }
 
-    /// What the kernel says of the files that it has open.
+    /// The `fdinfo` of its open files.
     fn descriptors(&self) -> Result<Vec<String>> {
         let infos = fs::read_dir(self.proc("fdinfo"))?;
         infos.map(|info| Ok(fs::read_to_string(info?.path())?)).collect()
     }
 
-    /// Has trafcalc write a report now, and waits for the summary, which ends it.
+    /// Makes trafcalc write a report now, and waits for the summary, which is its last record.
     pub(super) fn report(&self) -> Result<()> {
         let summaries = || Ok::<_, anyhow::Error>(read(&self.output)?.matches(SUMMARY).count());
         let before = summaries()?;
@@ -104,7 +104,7 @@ impl Measured {
         Ok(())
     }
 
-    /// Asks it to stop, waits, and gives what it printed.
+    /// Stops it, waits, and returns what it printed.
     pub(super) fn stop(mut self) -> Result<String> {
         ensure!(self.child.try_wait()?.is_none(), "it had ended by itself: {}", self.said()?);
         self.signal("-INT");
@@ -133,7 +133,7 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is the usual case.
+        // Both fail if it has already ended, which is the usual case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -144,14 +144,14 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The sum of `utime` and `stime` of `/proc/PID/stat`. The name of the program before them may have spaces.
+/// The sum of `utime` and `stime` in `/proc/PID/stat`. The program's name before them may contain spaces.
 fn ticks(stat: &str) -> Option<f64> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let mut next = || fields.next()?.parse::<f64>().ok();
     Some(next()? + next()?)
 }
 
-/// The sum of `Rss` over all mappings but those of sockets, in bytes; smaps has kB.
+/// The sum of `Rss` over all mappings except those of sockets, in bytes; smaps has kB.
 fn resident_beside_ring(smaps: &str) -> u64 {
     let mut is_ring = false;
     let mut sum_kb = 0;

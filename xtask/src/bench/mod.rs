@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: error and cost of trafcalc beside its peers, on the same transfers in one run.
+//! `cargo xtask bench`: error and cost of trafcalc and its peers, on the same transfers in one run.
 //!
-//! The traffic goes through a veth pair between two network namespaces made here and removed at the end. Tools take
-//! turns, or watch at the same time where that leaves processors idle, so that a busy minute of the machine hits each of them. It must never touch any other interface.
+//! The traffic goes through a veth pair between two network namespaces, which are removed at the end. Tools take turns,
+//! or watch at the same time if that leaves processors idle, so that a busy minute of the machine affects all of them.
+//! It must never touch any other interface.
 
 mod compare;
 mod events;
@@ -59,7 +60,7 @@ pub(crate) struct Arguments {
     inside: bool,
 }
 
-/// The command. What is built is built by the caller, what is measured is measured by root.
+/// Runs the command. Programs are built as the calling user; measurements run as root.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (program, empty) = match (&arguments.program, &arguments.empty) {
         (Some(program), Some(empty)) => (program.clone(), empty.clone()),
@@ -83,7 +84,7 @@ fn built() -> Result<(PathBuf, PathBuf)> {
     Ok((build::release()?, build::release_with_empty_programs()?))
 }
 
-/// What is compared, and what came out so far.
+/// The tools, and the results so far.
 struct Bench<'a> {
     arguments: &'a Arguments,
     program: PathBuf,
@@ -126,7 +127,7 @@ impl<'a> Bench<'a> {
         self.results.write()
     }
 
-    /// Transfers that peers watch, too.
+    /// Transfers that peers watch as well.
     fn compare(&mut self) -> Result<()> {
         if !compare::WORKLOADS.iter().any(|workload| self.is_wanted(workload.title)) {
             return Ok(());
@@ -139,7 +140,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// What the life of a connection costs. What it costs in one attach mode it does in all: only the hooks of events differ.
+    /// The cost over a connection's life. It is the same in all attach modes, because only the hooks of events differ.
     fn lives(&mut self, ebpf: &[Tool]) -> Result<()> {
         let Some(tool) = ebpf.first() else { return Ok(()) };
         let (empty, turns) = (self.empty.clone(), self.arguments.turns);
@@ -150,7 +151,7 @@ impl<'a> Bench<'a> {
         self.table(life::START, |_| life::start(ebpf, turns))
     }
 
-    /// What takes another kernel.
+    /// Measurements that need another kernel.
     fn in_guests(&mut self) {
         if guest::TITLES.iter().any(|title| self.is_wanted(title)) {
             let tables = guest::measure(&self.program, &self.empty, &mut self.results.left_out);

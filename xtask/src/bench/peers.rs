@@ -1,4 +1,4 @@
-//! Other tools: how each is installed and started, and where its count stands in what it prints.
+//! Other tools: how to install and start each, and how to read the count from its output.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,27 +11,27 @@ use super::traffic;
 use super::transfer::Direction;
 use crate::{shell, system};
 
-/// One of them.
+/// A peer.
 #[derive(Clone)]
 pub(super) struct Peer {
     pub(super) name: &'static str,
     /// The program and its options.
     words: Vec<String>,
-    /// The bytes that it says were moved, by all it printed.
+    /// Reads the bytes moved from everything it printed.
     pub(super) counted: fn(&str, Direction) -> Counted,
 }
 
 impl Peer {
-    /// What starts it.
+    /// The command that starts it.
     pub(super) fn command(&self) -> Vec<&str> {
         self.words.iter().map(String::as_str).collect()
     }
 }
 
-/// Newer ones need a newer compiler than this workspace does.
+/// Newer versions need a newer compiler than this workspace.
 const BANDWHICH_VERSION: &str = "0.23.1";
 
-/// Those that can be installed. Adds to `left_out` those that cannot, with the reason.
+/// The peers that can be installed. Adds the others to `left_out`, with the reason.
 pub(super) fn installed(left_out: &mut Vec<String>) -> Vec<Peer> {
     let peers = [("nethogs", nethogs()), ("bandwhich", bandwhich())];
     let there = peers
@@ -40,20 +40,20 @@ pub(super) fn installed(left_out: &mut Vec<String>) -> Vec<Peer> {
     there.collect()
 }
 
-/// From the distribution: total bytes, a line for each process every second.
+/// From the distribution. It prints total bytes, a line for each process every second.
 fn nethogs() -> Result<Peer> {
     system::ensure_programs(&[("nethogs", "nethogs")])?;
     let words = ["stdbuf", "-oL", "nethogs", "-t", "-v", "2", DEVICE].map(str::to_owned).to_vec();
     Ok(Peer { name: "nethogs", words, counted: by_nethogs })
 }
 
-/// From the distribution, to be run where its hooks are: kprobes, or fentry programs.
+/// From the distribution; runs where its hooks exist: kprobes, or fentry programs.
 pub(super) fn tcptop() -> Result<PathBuf> {
     system::ensure_programs(&[("tcptop", "libbpf-tools")])?;
     system::find("tcptop").context("the package has no tcptop")
 }
 
-/// The same at its path in a virtual machine: a line for each connection every second.
+/// The same at its path in a virtual machine. It prints a line for each connection every second.
 pub(super) fn tcptop_at(path: &str) -> Peer {
     let words = [path, "--noclear", "--nosummary", "--rows", "100"].map(str::to_owned).to_vec();
     Peer { name: "tcptop", words, counted: by_tcptop }
@@ -71,8 +71,8 @@ fn bandwhich_root() -> PathBuf {
     shell::workspace().join("target/bench/peers")
 }
 
-/// Builds what comes from crates.io, into a folder of the bench, if it is not there. Whoever measures as root may have no
-/// cargo, so this is for the caller.
+/// Builds the peers from crates.io into a folder of the bench, if they are missing. The caller does this before it
+/// becomes root, because root may have no cargo.
 pub(super) fn build() -> Result<()> {
     if bandwhich_root().join("bin/bandwhich").is_file() {
         return Ok(());
@@ -81,7 +81,7 @@ pub(super) fn build() -> Result<()> {
     shell::run(shell::cargo(install).arg(bandwhich_root()))
 }
 
-/// Every second a line for each process: `program/pid/uid<tab>sent<tab>received`.
+/// Each second has a line for each process: `program/pid/uid<tab>sent<tab>received`.
 fn by_nethogs(trace: &str, direction: Direction) -> Counted {
     let user = format!("/{}", traffic::UID);
     let column = match direction {
@@ -95,7 +95,7 @@ fn by_nethogs(trace: &str, direction: Direction) -> Counted {
     most_of_each(trace.lines().filter_map(line), |name| name.ends_with(&user))
 }
 
-/// Every second a line for each program: `process: <time> "xtask" up/down Bps: 1/2 connections: 3`. With
+/// Each second has a line for each program: `process: <time> "xtask" up/down Bps: 1/2 connections: 3`. With
 /// `--total-utilization` the numbers are totals.
 fn by_bandwhich(trace: &str, direction: Direction) -> Counted {
     let line = |line: &str| -> Option<(String, f64)> {
@@ -108,8 +108,8 @@ fn by_bandwhich(trace: &str, direction: Direction) -> Counted {
     most_of_each(trace.lines().filter_map(line), |name| name == "xtask")
 }
 
-/// Every second a line for each connection that moved: `pid command local remote received-KB sent-KB`. Both ends are on
-/// the machine; the near one counts.
+/// Each second has a line for each connection that moved: `pid command local remote received-KB sent-KB`. Both ends are
+/// on this machine; the near one counts.
 fn by_tcptop(trace: &str, direction: Direction) -> Counted {
     let near = format!("{NEAR_ADDRESS}:");
     let kilobytes = |line: &str| -> Option<u64> {
@@ -122,7 +122,7 @@ fn by_tcptop(trace: &str, direction: Direction) -> Counted {
     Counted { of_user: bytes, all: bytes }
 }
 
-/// Totals only grow, so the largest of each name is its last.
+/// Totals only grow, so the largest number of each name is the last.
 fn most_of_each(lines: impl Iterator<Item = (String, f64)>, is_ours: impl Fn(&str) -> bool) -> Counted {
     let mut most = BTreeMap::<String, f64>::new();
     for (name, bytes) in lines {

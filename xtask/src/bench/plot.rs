@@ -1,4 +1,4 @@
-//! A table's most telling column as a drawing: a bar to each median, and a line over the range of the turns. Pure.
+//! Draws one column of a table: a bar for each median, and a line for the range of the turns. Pure.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -9,13 +9,13 @@ use super::table::Table;
 const WIDTH: i32 = 900;
 const ROW_HEIGHT: i32 = 26;
 const HEAD_HEIGHT: i32 = 50;
-/// Where names end and bars begin, and where bars end and figures begin.
+/// Where names end and bars begin, and where bars end and numbers begin.
 const LEFT: i32 = 260;
 const RIGHT: i32 = 640;
 const FONT: &str = "sans-serif";
 const BAR: RGBColor = RGBColor(70, 130, 180);
 
-/// The drawing.
+/// The drawing as SVG.
 pub(super) fn svg(table: &Table) -> Result<String> {
     let height = HEAD_HEIGHT + ROW_HEIGHT * i32::try_from(table.rows.len())? + ROW_HEIGHT / 2;
     let mut text = String::new();
@@ -55,7 +55,7 @@ where
     Ok(())
 }
 
-/// From figures to places in the drawing. 0 is always in it.
+/// Converts values to positions. 0 is always included.
 struct Scale {
     least: f64,
     most: f64,

@@ -1,4 +1,4 @@
-//! All tables, with the machine they are from, written to `target/bench/`.
+//! Writes all tables, with a description of the machine, to `target/bench/`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,17 +15,17 @@ use crate::shell;
 /// The folder of the drawings, beside the tables.
 const PLOTS: &str = "plots";
 
-/// Of one run.
+/// The results of a run.
 pub(super) struct Results {
-    /// Where and when.
+    /// The machine and the time.
     machine: Vec<(&'static str, String)>,
     pub(super) tables: Vec<Table>,
-    /// Who could not take part, and why.
+    /// Tools that could not take part, and why.
     pub(super) left_out: Vec<String>,
 }
 
 impl Results {
-    /// Of a run that starts now.
+    /// The results of a run that starts now.
     pub(super) fn new() -> Result<Self> {
         let machine = vec![
             ("kernel", line("/proc/sys/kernel/osrelease")?),
@@ -42,7 +42,7 @@ impl Results {
         self.machine.push(("load after", line("/proc/loadavg")?));
         let dir = shell::workspace().join("target/bench");
         let plots = dir.join(PLOTS);
-        // Those of a run with more tables would stay.
+        // Removes drawings of a former run, which may have had more tables.
         let _ = fs::remove_dir_all(&plots);
         fs::create_dir_all(&plots)?;
         fs::write(dir.join("bench.md"), self.markdown())?;
@@ -82,7 +82,7 @@ fn line(path: &str) -> Result<String> {
     Ok(fs::read_to_string(path)?.trim().to_owned())
 }
 
-/// Its name as the kernel has it; architectures differ in whether there is one.
+/// The processor's name from the kernel; some architectures have none.
 fn processor() -> Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo")?;
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

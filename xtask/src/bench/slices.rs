@@ -1,8 +1,9 @@
-//! A transfer both of whose ends are one thread's, in slices of some milliseconds.
+//! A transfer with both ends in one thread, measured in slices of some milliseconds.
 //!
-//! Two processes on one processor wake each other in a rhythm that changes by itself and costs or saves half of the time;
-//! one thread has none. And on a virtual machine the same work takes up to half as long again for seconds on end, with
-//! nobody to blame inside: of many short slices the quicker ones are those that nothing disturbed.
+//! Two processes on one processor wake each other in a pattern that changes by itself and costs or saves half of the
+//! time; one thread has no such pattern. On a virtual machine, the same work may also take up to half as long again for
+//! several seconds, without a cause inside the machine. Of many short slices, the fast ones are those that nothing
+//! disturbed.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -20,10 +21,10 @@ use super::line::{End, FAR_ADDRESS, FAR_PORT, Line};
 use super::traffic;
 use crate::shell;
 
-/// Slices of a transfer.
+/// Number of slices in a transfer.
 const SLICES: u32 = 100;
 
-/// A slice.
+/// The work of a slice.
 #[derive(Args, Clone, Copy)]
 pub(super) struct Writes {
     /// Bytes of a write, and of a read
@@ -38,13 +39,13 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// What is moved in so many slices.
+    /// The bytes moved in this many slices.
     pub(super) fn bytes(self, slices: usize) -> u64 {
         u64::from(self.chunk) * u64::from(self.at_once) * u64::from(self.rounds) * slices as u64
     }
 }
 
-/// The transfer, as a process of its own.
+/// The transfer, run as a separate process.
 #[derive(Args)]
 pub(crate) struct Arguments {
     address: SocketAddr,
@@ -55,7 +56,7 @@ pub(crate) struct Arguments {
     writes: Writes,
 }
 
-/// Nanoseconds of processor time that a write and the read of it take, slice by slice.
+/// Nanoseconds of processor time for a write and its read, for each slice.
 pub(super) fn measure(line: &Line, writes: Writes) -> Result<Vec<f64>> {
     let mut command = line.command(End::Near, "taskset");
     command.args(["--cpu-list", "0"]).arg(std::env::current_exe()?).arg("bench-slices");
@@ -66,7 +67,7 @@ pub(super) fn measure(line: &Line, writes: Writes) -> Result<Vec<f64>> {
     Ok(said.lines().map(str::parse).collect::<Result<_, _>>()?)
 }
 
-/// The command: says of each slice how many nanoseconds a write and its read took.
+/// Runs the command: prints for each slice how many nanoseconds a write and its read took.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Writes { chunk, at_once, rounds } = arguments.writes;
     let (mut near, mut far) = connected(arguments)?;
@@ -92,14 +93,14 @@ fn connected(arguments: &Arguments) -> Result<(TcpStream, TcpStream)> {
     setns(far, CloneFlags::CLONE_NEWNET)?;
     let listener = TcpListener::bind(arguments.address)?;
     setns(near, CloneFlags::CLONE_NEWNET)?;
-    // Whose the sockets are that it makes.
+    // The owner of the sockets created from here on.
     setfsuid(Uid::from_raw(traffic::UID));
     let near = TcpStream::connect(arguments.address)?;
     Ok((near, listener.accept()?.0))
 }
 
-/// Of this thread, what the kernel did on its behalf included; but for softirqs where the kernel keeps their time apart
-/// (`CONFIG_IRQ_TIME_ACCOUNTING`).
+/// The processor time of this thread, including the kernel's work for it. Softirqs are excluded if the kernel accounts
+/// them separately (`CONFIG_IRQ_TIME_ACCOUNTING`).
 fn processor_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }

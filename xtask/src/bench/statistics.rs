@@ -1,5 +1,5 @@
-//! What the kernel says of a process's eBPF programs and maps in `/proc/PID/fdinfo`. Pure but for the switch of the
-//! statistics.
+//! The kernel's statistics of a process's eBPF programs and maps, from `/proc/PID/fdinfo`. Pure, except for switching
+//! the statistics on.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The tracepoint of the changes of a connection's state.
+/// The tracepoint at each change of a connection's state.
 pub(super) const STATES: &str = "inet_sock_set_state";
-/// The hook of a program whose link does not tell a tracepoint.
+/// The hook of a program whose link does not name a tracepoint.
 const ANOTHER: &str = "another";
 
-/// How often programs ran, and how long.
+/// How often programs ran, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Run {
     pub(super) events: f64,
@@ -21,12 +21,12 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Nanoseconds of one event.
+    /// Nanoseconds per event.
     pub(super) fn each(self) -> f64 {
         self.nanoseconds / self.events
     }
 
-    /// What came after `before`.
+    /// The difference since `before`.
     pub(super) fn since(self, before: Self) -> Self {
         Self { events: self.events - before.events, nanoseconds: self.nanoseconds - before.nanoseconds }
     }
@@ -40,20 +40,20 @@ impl Add for Run {
     }
 }
 
-/// One loaded program.
+/// A loaded program.
 #[derive(Clone, Debug, PartialEq)]
 struct Program {
-    /// `None`: it is attached to nothing, and the process runs it itself.
+    /// `None` if it is attached to nothing and the process runs it itself.
     hook: Option<String>,
     run: Run,
 }
 
-/// All loaded programs of a process, with what the kernel counted for them until now.
+/// All loaded programs of a process, with the kernel's statistics so far.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Programs(Vec<Program>);
 
 impl Programs {
-    /// Those among all descriptors of a process. A program with several descriptors is one.
+    /// The programs among a process's descriptors, each once even if it has several descriptors.
     pub(super) fn new(infos: &[String]) -> Self {
         let mut hooks = BTreeMap::new();
         for info in infos.iter().filter(|info| field(info, "link_type").is_some()) {
@@ -71,7 +71,7 @@ impl Programs {
         Self(programs.into_values().collect())
     }
 
-    /// Of each hook the programs that are attached to it, together.
+    /// For each hook, the sum over the programs attached to it.
     pub(super) fn by_hook(&self) -> BTreeMap<String, Run> {
         let mut runs = BTreeMap::<String, Run>::new();
         for (hook, run) in self.0.iter().filter_map(|program| Some((program.hook.clone()?, program.run))) {
@@ -81,22 +81,22 @@ impl Programs {
         runs
     }
 
-    /// Those that are attached to something, together.
+    /// The sum over all attached programs.
     pub(super) fn attached(&self) -> Run {
         self.sum(|hook| hook.is_some())
     }
 
-    /// Those that are attached to this hook, together.
+    /// The sum over the programs attached to this hook.
     pub(super) fn at(&self, hook: &str) -> Run {
         self.sum(|of| of == Some(hook))
     }
 
-    /// Those that are attached to nothing, together.
+    /// The sum over the programs attached to nothing.
     pub(super) fn run_by_process(&self) -> Run {
         self.sum(|hook| hook.is_none())
     }
 
-    /// How many programs are attached to this hook.
+    /// The number of programs attached to this hook.
     pub(super) fn copies(&self, hook: &str) -> u32 {
         self.0.iter().filter(|program| program.hook.as_deref() == Some(hook)).fold(0, |count, _| count + 1)
     }
@@ -107,32 +107,33 @@ impl Programs {
     }
 }
 
-/// Kernel memory of all maps among a process's descriptors, in bytes. A map with several descriptors is one.
+/// Kernel memory of all maps among a process's descriptors, in bytes. A map with several descriptors counts once.
 pub(super) fn map_bytes(infos: &[String]) -> u64 {
     let map = |info| Some((field(info, "map_id")?, field(info, "memlock")?.parse::<u64>().ok()?));
     infos.iter().filter_map(|info| map(info)).collect::<BTreeMap<_, _>>().values().sum()
 }
 
-/// A line of a file in `/proc/PID/fdinfo`.
+/// A field of a file in `/proc/PID/fdinfo`.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
-/// The kernel's statistics of its programs, on or off as long as this lives, and then as they were.
+/// Switches the kernel's statistics of eBPF programs on or off until this is dropped, and then restores the former
+/// setting.
 ///
-/// A shell keeps watch: it puts them back as soon as its standard input ends, even if the bench was killed.
+/// A shell does the restoring when its standard input ends, so it works even if the bench is killed.
 pub(super) struct Statistics(Child);
 
 const KEEP: &str = "trap '' INT TERM HUP; file=/proc/sys/kernel/bpf_stats_enabled; old=$(cat $file) && \
                     echo $0 >$file && echo done; read end; echo $old >$file";
 
 impl Statistics {
-    /// The kernel counts and times every run, which makes each dearer.
+    /// On: the kernel counts and times every run, which makes each run more expensive.
     pub(super) fn on() -> Result<Self> {
         Self::set("1")
     }
 
-    /// Programs cost what they cost on a host at work.
+    /// Off: programs cost what they cost in production.
     pub(super) fn off() -> Result<Self> {
         Self::set("0")
     }
@@ -151,7 +152,7 @@ impl Statistics {
 
 impl Drop for Statistics {
     fn drop(&mut self) {
-        // It ends when its input does, which writing to it does not change.
+        // The shell ends when its input does, even if writing to it fails.
         let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"end\n"));
         let _ = self.0.wait();
     }

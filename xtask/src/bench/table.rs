@@ -1,4 +1,4 @@
-//! A table of results: the same whatever was measured. Pure.
+//! A table of results, whatever was measured. Pure.
 
 use std::fmt::Write as _;
 
@@ -9,44 +9,44 @@ use super::figures::Figures;
 /// One table.
 pub(super) struct Table {
     pub(super) title: String,
-    /// What is in it and how it was measured.
+    /// What it contains and how it was measured.
     pub(super) about: String,
-    /// What its rows are.
+    /// What the rows are.
     pub(super) rows_are: &'static str,
     pub(super) columns: Vec<Column>,
-    /// In the order in which they came first: name, and the figures of each column.
+    /// In order of first appearance: the name, and the values of each column.
     pub(super) rows: Vec<(String, Vec<Vec<f64>>)>,
-    /// The column that is drawn.
+    /// The index of the column that is drawn.
     pub(super) drawn: usize,
 }
 
 /// One column.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
-    /// With its unit.
+    /// The name with its unit.
     pub(super) name: &'static str,
-    /// Digits behind the point.
+    /// Digits after the decimal point.
     pub(super) digits: usize,
 }
 
-/// A column by its name and its digits behind the point.
+/// A column with its name and its digits after the decimal point.
 pub(super) const fn column(name: &'static str, digits: usize) -> Column {
     Column { name, digits }
 }
 
 impl Table {
-    /// One without rows.
+    /// A table without rows.
     pub(super) fn new(title: &str, about: &str, rows_are: &'static str, columns: &[Column]) -> Self {
         let (title, about) = (title.to_owned(), about.to_owned());
         Self { title, about, rows_are, columns: columns.to_vec(), rows: Vec::new(), drawn: 0 }
     }
 
-    /// The same, with another column drawn than the first.
+    /// Draws this column instead of the first.
     pub(super) fn drawing(self, drawn: usize) -> Self {
         Self { drawn, ..self }
     }
 
-    /// Adds one turn to a row.
+    /// Adds the values of a turn to a row.
     pub(super) fn add(&mut self, row: &str, values: &[f64]) {
         let index = self.rows.iter().position(|(name, _)| name == row).unwrap_or_else(|| {
             self.rows.push((row.to_owned(), vec![Vec::new(); self.columns.len()]));
@@ -57,13 +57,13 @@ impl Table {
         }
     }
 
-    /// The figures of one cell.
+    /// The values of a cell.
     pub(super) fn figures(&self, row: &str, column: usize) -> Figures {
         let cell = self.rows.iter().find(|(name, _)| name == row).map(|(_, cells)| cells[column].clone());
         Figures::new(cell.unwrap_or_default())
     }
 
-    /// In Markdown.
+    /// The table in Markdown.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n{}\n\n| {} |", self.title, self.about, self.rows_are);
         for column in &self.columns {
@@ -80,7 +80,7 @@ impl Table {
         text + "\n"
     }
 
-    /// With every turn.
+    /// The table in JSON, with every turn.
     pub(super) fn json(&self) -> Value {
         let row = |(name, cells): &(String, Vec<Vec<f64>>)| {
             let figures = self.columns.iter().zip(cells);

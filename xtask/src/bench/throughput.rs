@@ -13,17 +13,17 @@ use super::table::{Table, column};
 use super::tool::{Tool, Watcher};
 use super::transfer::Direction;
 
-/// For the kernel to tidy up behind a tool that has started or stopped.
+/// Lets the kernel clean up after a tool that has started or stopped.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// A transfer, in so many turns.
+/// A transfer to measure.
 pub(super) struct Speed {
     pub(super) title: &'static str,
     about: &'static str,
     writes: Writes,
 }
 
-/// Both of them.
+/// All of them.
 pub(super) const SPEEDS: [Speed; 2] = [
     Speed {
         title: "Throughput, writes of 64 KiB",
@@ -46,10 +46,11 @@ const ABOUT: &str = "One thread has both ends and reads what it wrote, in slices
                      lowest tenth. Of users nothing is in the way of a byte with ebpf; of processes there are hooks, to which the limit is not meant, and \
                      programs that do nothing show what it takes to be called by the kernel.";
 
-/// Parts of the turns, each of which gives a figure.
+/// The turns are divided into this many parts, each of which gives a value.
 const PARTS: usize = 3;
 
-/// Measures one. Beside each tool that counts in the kernel, the same by hooks, and these with `empty` programs.
+/// Measures a transfer. For each tool that counts in the kernel it adds the same tool with hooks, and these hooks with
+/// `empty` programs.
 pub(super) fn measure(speed: &Speed, tools: &[Tool], empty: &Path, turns: u32) -> Result<Table> {
     let columns = [column("change, %", 1), column("ns a write and its read, lowest tenth", 0), column("middle, ns", 0)];
     let mut table = Table::new(speed.title, &format!("{ABOUT} {}", speed.about), "watched by", &columns);
@@ -59,7 +60,7 @@ pub(super) fn measure(speed: &Speed, tools: &[Tool], empty: &Path, turns: u32) -
     let turns = usize::try_from(turns)?.max(PARTS);
     for turn in 0..turns {
         eprintln!("{}, turn {}", speed.title, turn + 1);
-        // Nobody is always first, nor always behind the same.
+        // The order changes, so that none is always first or always after the same one.
         let mut order: Vec<_> = (0..watched.len()).map(|place| (turn + place) % watched.len()).collect();
         if turn % 2 == 1 {
             order.reverse();
@@ -79,7 +80,7 @@ pub(super) fn measure(speed: &Speed, tools: &[Tool], empty: &Path, turns: u32) -
     Ok(table)
 }
 
-/// By whom a transfer is watched.
+/// What watches a transfer.
 struct Watched {
     name: String,
     tool: Option<Tool>,
@@ -104,7 +105,7 @@ fn watched(tools: &[Tool], empty: &Path) -> Vec<Watched> {
 }
 
 impl Watched {
-    /// The slices of one transfer.
+    /// Runs one transfer; returns its slices.
     fn transfer(&self, writes: Writes, line: &Line) -> Result<Vec<f64>> {
         let watcher = self.tool.as_ref().map(|tool| tool.start(line)).transpose()?;
         sleep(PAUSE);

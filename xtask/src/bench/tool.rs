@@ -1,4 +1,4 @@
-//! The tools that are compared: how each is started, and where its count stands.
+//! The tools that are compared: how to start each, and how to read its count.
 
 use std::fs;
 use std::path::Path;
@@ -14,28 +14,28 @@ use super::traffic;
 use super::transfer::Direction;
 use crate::shell;
 
-/// Long enough for a peer, which does not tell, to be counting, and to have shown what it counted.
+/// Time for a peer, which does not say when it is ready, to start counting, and to show what it has counted.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// One of them.
+/// A tool.
 #[derive(Clone)]
 pub(super) enum Tool {
-    /// With the options of a backend, and others.
+    /// trafcalc with the options of a backend, and others.
     Trafcalc { name: &'static str, program: String, backend: &'static [&'static str], options: &'static [&'static str] },
-    /// Another's.
+    /// Another tool.
     Peer(Peer),
 }
 
-/// Bytes by a tool.
+/// The bytes that a tool counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counted {
-    /// Of our traffic's user.
+    /// Of the traffic's user.
     pub(super) of_user: u64,
-    /// Of everybody, and of those it does not know.
+    /// Of all users, including bytes without a known owner.
     pub(super) all: u64,
 }
 
-/// A started tool.
+/// A running tool.
 pub(super) struct Watcher {
     pub(super) program: Measured,
     is_slow: bool,
@@ -48,7 +48,7 @@ const BACKENDS: [(&str, &[&str]); 4] = [
     ("ebpf tracepoint", &["--backend", "ebpf", "--attach", "tracepoint"]),
 ];
 
-/// Each way of trafcalc that runs here. Adds to `left_out` those that do not, with the reason.
+/// trafcalc with each backend and attach mode that works here. Adds the others to `left_out`, with the reason.
 pub(super) fn trafcalc(program: &Path, left_out: &mut Vec<String>) -> Vec<Tool> {
     let program = program.display().to_string();
     let tools =
@@ -63,7 +63,7 @@ pub(super) fn trafcalc(program: &Path, left_out: &mut Vec<String>) -> Vec<Tool> 
     tools.into_iter().filter(starts).collect()
 }
 
-/// The peers that can be installed here. Adds to `left_out` those that cannot, with the reason.
+/// The peers that can be installed here. Adds the others to `left_out`, with the reason.
 pub(super) fn peers(left_out: &mut Vec<String>) -> Vec<Tool> {
     peers::installed(left_out).into_iter().map(Tool::Peer).collect()
 }
@@ -93,7 +93,7 @@ impl Tool {
         }
     }
 
-    /// The same where who acts matters, so that hooks look at each event.
+    /// The same by process, so that hooks look at each event.
     pub(super) fn by_process(&self) -> Self {
         self.with(&["--by", "process"])
     }
@@ -130,7 +130,7 @@ impl Tool {
         }
     }
 
-    /// The bytes that were moved, by all it printed.
+    /// Reads the bytes moved from everything it printed.
     pub(super) fn counted(&self, printed: &str, direction: Direction) -> Counted {
         match self {
             Self::Trafcalc { .. } => by_trafcalc(printed, direction),
@@ -140,7 +140,7 @@ impl Tool {
 }
 
 impl Watcher {
-    /// Lets it see the end of the traffic, stops it, and gives what it printed.
+    /// Gives it time to see the end of the traffic, stops it, and returns what it printed.
     pub(super) fn stop(self) -> Result<String> {
         if self.is_slow {
             sleep(WARM_UP);
@@ -149,14 +149,14 @@ impl Watcher {
     }
 }
 
-/// A configuration that does not meddle with that of the host, nor with a service that runs there.
+/// A configuration without the host's settings, and without the default status socket of a service that runs there.
 fn plain_config() -> Result<String> {
     let path = shell::workspace().join("target/bench/trafcalc.toml");
     fs::write(&path, "[status]\nsocket = \"\"\n")?;
     Ok(path.display().to_string())
 }
 
-/// The last records of the traffic's user, and of nobody.
+/// The last records of the traffic's user, and of the accounts without a user.
 fn by_trafcalc(log: &str, direction: Direction) -> Counted {
     let name = match direction {
         Direction::Sent => "\"sent_bytes_total\":",

@@ -1,7 +1,7 @@
-//! The two ends of a transfer: processes of their own, so that their cost is not the measured tool's.
+//! The two ends of a transfer, as separate processes, so that their cost is not that of the measured tool.
 //!
-//! An end says `ready` when others may go on, and at last how many bytes it moved, in how many seconds, and with how many
-//! seconds of processor time.
+//! An end prints `ready` when it can be used, and at the end the bytes it moved, the seconds, and the seconds of
+//! processor time.
 
 mod receive;
 mod send;
@@ -16,12 +16,12 @@ use nix::unistd::{Uid, setfsuid};
 
 pub(super) use receive::Reading;
 
-/// The user who sends and receives, and the first of several; nobody else on the host has these numbers.
+/// The uid that sends and receives, and the first of several; no other user of the host has these uids.
 pub(super) const UID: u32 = 20_100;
-/// A sender that is paced, or keeps connections busy, wakes so often.
+/// How often a sender wakes that is paced or keeps connections busy.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// One end.
+/// An end.
 #[derive(Args, Clone)]
 pub(crate) struct Arguments {
     role: Role,
@@ -34,14 +34,14 @@ pub(crate) struct Arguments {
     work: Work,
 }
 
-/// Who opens the connections.
+/// Which end opens the connections.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Role {
     Listen,
     Connect,
 }
 
-/// What both ends know.
+/// The work, which both ends know.
 #[derive(Args, Clone)]
 pub(super) struct Work {
     /// What each connection carries
@@ -68,7 +68,7 @@ pub(super) struct Work {
     pub(super) is_held: bool,
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut connections = Connections::new(arguments)?;
     let bytes = match (arguments.sends, arguments.work.is_held) {
@@ -83,18 +83,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Of this process, what the kernel did on its behalf included; but for softirqs where the kernel keeps their time apart
-/// (`CONFIG_IRQ_TIME_ACCOUNTING`).
+/// The processor time of this process, including the kernel's work for it. Softirqs are excluded if the kernel accounts
+/// them separately (`CONFIG_IRQ_TIME_ACCOUNTING`).
 fn processor_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
-/// Makes the connections, one at each call.
+/// Makes one connection at each call.
 struct Connections<'a> {
     arguments: &'a Arguments,
     listener: Option<TcpListener>,
     made: u32,
-    /// When the first was made, and the processor time until then.
+    /// When the first connection was made, and the processor time until then.
     first: Option<(Instant, Duration)>,
 }
 
@@ -124,7 +124,7 @@ impl<'a> Connections<'a> {
         Ok(Some(stream))
     }
 
-    /// A socket belongs to whom it is made for: the user that counts for files.
+    /// A socket belongs to the file system uid of the thread that creates it.
     fn connect(&self, users: u32) -> Result<TcpStream> {
         if users > 1 {
             setfsuid(Uid::from_raw(UID + self.made % users));

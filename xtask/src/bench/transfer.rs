@@ -11,33 +11,33 @@ use anyhow::{Context as _, Result, ensure};
 use super::line::{End, FAR_ADDRESS, FAR_PORT, LOOPBACK_ADDRESS, Line};
 use super::traffic::{self, Reading};
 
-/// Which way the bytes go, seen from the near end.
+/// The direction of the bytes, from the near end's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Sent,
     Received,
 }
 
-/// What is to be moved, and how.
+/// What to move, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Transfer {
-    /// What each connection carries.
+    /// Bytes of each connection.
     pub(super) bytes: u64,
     pub(super) chunk: u32,
-    /// Bytes a second, or as fast as it goes.
+    /// Bytes a second; `None` for full speed.
     pub(super) rate: Option<u64>,
     pub(super) connections: u32,
-    /// How many users own the connections.
+    /// The number of users that own the connections.
     pub(super) users: u32,
     pub(super) reading: Reading,
     pub(super) direction: Direction,
-    /// Each connection carries as many bytes back; they are not in what was moved.
+    /// Each connection also carries as many bytes back, which are not in `Moved::bytes`.
     pub(super) is_answered: bool,
-    /// Both ends are at the near end of the line, and its loopback device between them.
+    /// Both ends are at the near end and use its loopback device.
     pub(super) is_loopback: bool,
-    /// All connections are open at once, while others are asked.
+    /// All connections are open at once, and are held this long before `look` is called.
     pub(super) hold: Option<Duration>,
-    /// Both ends share a processor.
+    /// Both ends run on one processor.
     pub(super) on_one_processor: bool,
 }
 
@@ -62,16 +62,16 @@ pub(super) struct Moved {
     pub(super) bytes: u64,
     /// From the first connection to the last byte read.
     pub(super) seconds: f64,
-    /// Seconds of processor time of both ends, the kernel's work on their behalf included.
+    /// Processor time of both ends in seconds, including the kernel's work for them.
     pub(super) cpu: f64,
 }
 
-/// Connections of a process at most: more than this many files few hosts let it have.
+/// Most connections of a process: few hosts allow it more than this many files.
 const CONNECTIONS_OF_A_PAIR: u32 = 16_000;
 const FILES: u32 = 16_384;
 
 impl Transfer {
-    /// Does it. `look` is called while connections are held, or else at the end.
+    /// Runs the transfer. Calls `look` while connections are held, or else at the end.
     pub(super) fn run<T>(&self, line: &Line, look: impl FnOnce() -> Result<T>) -> Result<(Moved, T)> {
         let pairs = (0..).zip(self.shares()).map(|(index, share)| share.start(line, FAR_PORT + index));
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
@@ -83,7 +83,7 @@ impl Transfer {
         Ok((finish(pairs)?, looked))
     }
 
-    /// What each pair of processes does.
+    /// The share of each pair of processes.
     fn shares(&self) -> impl Iterator<Item = Self> {
         let at_once = if self.hold.is_some() { CONNECTIONS_OF_A_PAIR } else { u32::MAX };
         let mut left = self.connections;
@@ -94,7 +94,7 @@ impl Transfer {
         })
     }
 
-    /// Starts the end that listens and the end that connects.
+    /// Starts the listening and the connecting end.
     fn start(&self, line: &Line, port: u16) -> Result<(Peer, Peer)> {
         let sends_near = self.direction == Direction::Sent;
         let far = if self.is_loopback { End::Near } else { End::Far };
@@ -131,7 +131,8 @@ impl Transfer {
     }
 }
 
-/// Waits for all; the bytes of two ends must be the same, and the seconds are those of the end that reads last.
+/// Waits for all ends. Both ends of a pair must have moved the same bytes; the time is that of the end that finishes
+/// last.
 fn finish(pairs: Vec<(Peer, Peer)>) -> Result<Moved> {
     let mut all = Moved { bytes: 0, seconds: 0.0, cpu: 0.0 };
     for (client, server) in pairs {
@@ -144,8 +145,8 @@ fn finish(pairs: Vec<(Peer, Peer)>) -> Result<Moved> {
     Ok(all)
 }
 
-/// A traffic program: says `ready` when others may go on, ends when its standard input is closed and its work is done,
-/// and says what it moved. Killed when dropped.
+/// A traffic process. It prints `ready` when it can be used, ends when its standard input is closed and its work is
+/// done, and prints what it moved. Killed on drop.
 struct Peer {
     child: Child,
     stdin: Option<ChildStdin>,

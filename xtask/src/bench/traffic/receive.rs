@@ -1,4 +1,4 @@
-//! The end that receives, in ways that mislead programs which add up sizes.
+//! The receiving end, which can read in ways that mislead programs which sum call sizes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,14 +14,14 @@ use super::{Connections, Work};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Reading {
     Plain,
-    /// A call waits until it has as many bytes as it asked for.
+    /// Each call waits until its buffer is full.
     WaitAll,
-    /// Looks at the bytes before it takes them.
+    /// Peeks at the bytes before it reads them.
     Peek,
 }
 
 impl Reading {
-    /// Its name as an option.
+    /// The value of the option.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -42,7 +42,8 @@ impl Reading {
     }
 }
 
-/// What one call may take. `MSG_WAITALL` lies when it has to wait, so it asks for more than a buffer of the kernel holds.
+/// The size of the read buffer. `MSG_WAITALL` misleads only when the call has to wait, so it asks for more than a
+/// kernel buffer holds.
 const fn buffer_size(reading: Reading) -> usize {
     match reading {
         Reading::WaitAll => 20_000_000,
@@ -62,7 +63,7 @@ pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work
     Ok(sum)
 }
 
-/// Opens all, and then reads each to its end.
+/// Opens all connections, then reads each to its end.
 pub(super) fn all_at_once(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
     let mut streams = Vec::new();
     while let Some(stream) = connections.next()? {
@@ -72,7 +73,7 @@ pub(super) fn all_at_once(connections: &mut Connections<'_>, work: &Work) -> Res
     streams.iter().map(|stream| read_all(stream, work.reading, &mut buffer)).sum()
 }
 
-/// Sends back what it receives; gives how much that was.
+/// Sends back what it receives; returns how much.
 fn answer(stream: &mut TcpStream, bytes: u64, buffer: &mut [u8]) -> Result<u64> {
     let request = &mut buffer[..usize::try_from(bytes)?];
     stream.read_exact(request)?;

@@ -1,4 +1,4 @@
-//! The end that sends.
+//! The sending end.
 
 use std::io::{Read as _, Write as _, stdin};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::{BEAT, Connections, Work};
 
-/// A connection that is kept busy sends a byte so often.
+/// How often a busy connection sends a byte.
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
@@ -22,7 +22,7 @@ pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work
             0 => write(&stream, &buffer, work.bytes)?,
             rate => write_paced(&stream, &buffer, work.bytes, rate)?,
         }
-        // Of nothing it returns at once.
+        // Returns at once if there is no answer.
         stream.read_exact(&mut answer)?;
         sum += work.bytes;
     }
@@ -32,7 +32,7 @@ pub(super) fn one_after_the_other(connections: &mut Connections<'_>, work: &Work
 /// Whether standard input has ended.
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-/// Opens all and sends on each the bytes of a connection, every second if there is a rate, until standard input ends.
+/// Opens all connections and sends each its bytes, every second if there is a rate, until standard input ends.
 pub(super) fn all_at_once(connections: &mut Connections<'_>, work: &Work) -> Result<u64> {
     let mut streams = Vec::new();
     while let Some(stream) = connections.next()? {
