@@ -25,7 +25,7 @@ mod zones;
 
 /// 2026-11-26T01:00:00Z.
 const BEGIN_S: u64 = 1_795_654_800;
-/// The first epoch of a book that is begun then.
+/// The first epoch of a book begun then.
 const EPOCH: i64 = BEGIN_S.cast_signed() * 1_000;
 const SINKS: &[&str] = &["log"];
 
@@ -71,7 +71,7 @@ fn bytes(sent: u64, received: u64) -> Bytes {
     Bytes { sent, received }
 }
 
-/// A report of the minute that ends at `end`.
+/// A report on the minute that ends at `end`.
 fn commit(seq: u64, end: SystemTime, moved: &[(AccountKey, Bytes)]) -> Commit {
     Commit {
         seq,
@@ -92,7 +92,7 @@ fn number(book: &Book, sql: &str) -> i64 {
     book.connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// The sums of a table; all of them must be the same.
+/// The sums of a table, which must be the same in all tables.
 fn sums(book: &Book, table: &str) -> Bytes {
     let ask = format!("SELECT ifnull(sum(sent), 0), ifnull(sum(received), 0) FROM {table}");
     book.connection.query_row(&ask, [], |row| Ok(bytes(row.get(0)?, row.get(1)?))).unwrap()
@@ -210,7 +210,7 @@ fn old_rows_go_and_sums_stay() {
             commit(number, at(BEGIN_S) + day * 2 * u32::try_from(number).unwrap(), &[(user(1, None), bytes(1, 1))]);
         book.commit(&Commit { records: Some("r".to_owned()), ..report }).unwrap();
     }
-    // A day less the last microsecond: rows start up to five minutes before the end of what is in them.
+    // A day minus the last microsecond: a row begins up to five minutes before the last report in it ends.
     assert_eq!(book.trim(at(BEGIN_S) + FINE_KEPT - Duration::from_mins(5)).unwrap(), Trimmed::default());
     assert_eq!(
         book.trim(at(BEGIN_S) + HOURS_KEPT + day * 9).unwrap(),

@@ -66,7 +66,7 @@ pub struct Ledger {
     coarse_bytes: u64,
     /// The totals of owners that were reported and removed.
     gone: Bytes,
-    /// What owners moved in former epochs who have no row yet.
+    /// Bytes of former epochs whose owners have no row yet.
     former: BTreeMap<Owner, Bytes>,
 }
 

@@ -103,7 +103,7 @@ fn a_record_has_the_fields_of_all_that_accounts_are_told_apart_by() {
     assert_eq!(fields(By::PROCESS.and(Dimension::Unit)), all);
 }
 
-/// Two reports in which one of two owners moved, and in the second the other one, too.
+/// Two reports: one unit of a program moved in both, another one only in the second.
 #[test]
 fn a_report_that_takes_in_the_next_keeps_units_of_a_program_apart() {
     let inside = |unit: &str| {

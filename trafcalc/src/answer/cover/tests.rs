@@ -40,7 +40,7 @@ fn a_month_is_days_alone() {
 
 #[test]
 fn the_ends_are_hours_and_the_ends_of_these_five_minutes() {
-    // Kolkata is half an hour off.
+    // Kolkata's offset has half an hour.
     let pieces = cover("2026-10-01T16:55:00Z", "2026-10-03T20:45:00Z", "Asia/Kolkata", Tier::Day);
     assert_eq!(
         pieces,
@@ -52,7 +52,7 @@ fn the_ends_are_hours_and_the_ends_of_these_five_minutes() {
             piece(Tier::Fine, "2026-10-03T20:30:00Z", "2026-10-03T20:45:00Z"),
         ]
     );
-    // An hour that a change of the clocks cuts to half of one.
+    // An hour that a clock change shortens to half an hour.
     let pieces = cover("2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z", "Australia/Lord_Howe", Tier::Hour);
     assert_eq!(pieces, [piece(Tier::Hour, "2026-04-04T15:00:00Z", "2026-04-04T15:30:00Z")]);
 }
@@ -111,7 +111,7 @@ fn days_of_an_unknown_zone_are_those_of_any() {
 #[test]
 fn days_that_either_zone_may_have_written_are_not_used() {
     let (east, west) = (TimeZone::get("Pacific/Kiritimati").unwrap(), TimeZone::get("Pacific/Pago_Pago").unwrap());
-    // With an hour before and after it is from the 1st to the 2nd in the west, and from the 2nd to the 3rd in the east.
+    // With an hour on either side, it is from the 1st to the 2nd in the west, and from the 2nd to the 3rd in the east.
     let seconds = second("2026-10-02T10:30:00Z")..second("2026-10-02T11:30:00Z");
     for (zone, foreign) in [(&east, &west), (&west, &east)] {
         let lives = [Zoned { seconds: seconds.clone(), zone: foreign.clone() }];
@@ -121,7 +121,7 @@ fn days_that_either_zone_may_have_written_are_not_used() {
     }
 }
 
-/// The rows for a time in which the zone of the book was Berlin's, until that of Kolkata took its place.
+/// The rows for a book whose zone was Berlin and then Kolkata.
 fn of_berlin_and_kolkata(from: &str, to: &str, zone: &str, coarsest: Tier) -> Vec<(Tier, String, String)> {
     let (berlin, kolkata, change) = ("Europe/Berlin", "Asia/Kolkata", second("2026-10-02T12:10:00Z"));
     let life = |from_s, zone: &str| Life { from_s, zone: Some(zone.to_owned()) };
@@ -147,7 +147,7 @@ fn hours_of_another_zone_are_used_where_they_lie_in_one_part() {
     ];
     assert_eq!(of_berlin_and_kolkata(from, to, "Asia/Kolkata", Tier::Day), day);
     assert_eq!(of_berlin_and_kolkata(from, to, "Asia/Kolkata", Tier::Hour), [piece(Tier::Fine, from, to)]);
-    // An hour before and behind the change, a row may have bytes of both.
+    // An hour before and after the change, a row may have bytes of both zones.
     let day = [
         piece(Tier::Hour, "2026-10-02T00:00:00Z", "2026-10-02T11:00:00Z"),
         piece(Tier::Fine, "2026-10-02T11:00:00Z", "2026-10-02T13:30:00Z"),
@@ -162,7 +162,7 @@ const ZONES: [&str; 5] = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lor
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Without a hole, nothing twice, and nothing that begins or ends within a row.
+    /// The pieces have no hole and no overlap, and begin and end at borders of rows.
     #[test]
     fn pieces_make_up_the_period(place in 0..ZONES.len(), from in 0..20_000_i64, length in 1..20_000_i64) {
         let zone = TimeZone::get(ZONES[place]).unwrap();
@@ -182,7 +182,7 @@ proptest! {
         }
     }
 
-    /// Whatever zones the lives had and which one is asked for: each part has what moved in it, once.
+    /// Whatever zones the epochs had and whichever is asked for, each part contains exactly what moved in it.
     #[test]
     fn every_byte_is_in_its_part(
         zones in prop::collection::vec((0..ZONES.len(), 1..200_000_i64), 1..5), asked in 0..ZONES.len(),

@@ -8,7 +8,7 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// The period that is asked for, in UTC.
+/// The period in UTC.
 fn asked(asked: &Asked, now: &str, zone_name: &str, billing_day: i8) -> (String, String) {
     let seconds = asked.seconds(time(now), &zone(zone_name), billing_day);
     let said = |second| Timestamp::from_second(second).unwrap().to_string();
@@ -27,7 +27,7 @@ fn this_month_is_the_one_that_is_not_over() {
         ("2026-11-26T08:00:00Z", "UTC", 27, "2026-10-27T00:00:00Z", "2026-11-27T00:00:00Z"),
         ("2026-01-05T08:00:00Z", "UTC", 6, "2025-12-06T00:00:00Z", "2026-01-06T00:00:00Z"),
         ("2026-02-28T08:00:00Z", "UTC", 28, "2026-02-28T00:00:00Z", "2026-03-28T00:00:00Z"),
-        // It is November there already, and then still October.
+        // In Kolkata it is already November, and then still October.
         ("2026-10-31T18:30:00Z", "Asia/Kolkata", 1, "2026-10-31T18:30:00Z", "2026-11-30T18:30:00Z"),
         ("2026-10-31T18:29:59Z", "Asia/Kolkata", 1, "2026-09-30T18:30:00Z", "2026-10-31T18:30:00Z"),
         // An hour more than 31 days, and an hour less.
@@ -94,7 +94,7 @@ fn moments_are_those_of_the_zone_unless_they_say_otherwise() {
         ("2026-11-03 10:05:06", "2026-11-03T09:05:06Z"),
         ("2026-11-03T10:05Z", "2026-11-03T10:05:00Z"),
         ("2026-11-03T10:05-03:30", "2026-11-03T13:35:00Z"),
-        // Twice, and never.
+        // A time that occurs twice, and one that the zone skips.
         ("2026-10-25 02:30", "2026-10-25T00:30:00Z"),
         ("2026-03-29 02:30", "2026-03-29T01:30:00Z"),
         ("tomorrow", ""),

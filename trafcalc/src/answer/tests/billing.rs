@@ -1,4 +1,4 @@
-//! Months from the 15th to the 14th: reports, quotas and closed months agree, over changes of summer time and ends of months.
+//! Months from the 15th to the 14th: reports, quotas and closed months agree, across clock changes and ends of months.
 
 use super::*;
 use crate::book::{Direction, Quota, QuotaPeriod, Quotas, Telling};
@@ -16,7 +16,7 @@ impl crate::book::GroupMembers for Nobody {
     }
 }
 
-/// Moments around the ends of billing months of Berlin, each with other bytes: the sums of months are told apart.
+/// Moments around the ends of billing months in Berlin, with different bytes, so that the sums of the months differ.
 const MOVED: [(&str, u64); 8] = [
     ("2026-03-14T22:59:00Z", 1),
     ("2026-03-14T23:01:00Z", 10),
@@ -50,7 +50,7 @@ fn quota() -> Quota {
     }
 }
 
-/// A book with these bytes, and when the quota was told, of which period, with how much.
+/// A book with these bytes, and the quota steps that they reached: the period, and the bytes used in it.
 fn book(folder: &Path) -> (PathBuf, Vec<(Range<i64>, u64)>) {
     let path = folder.join("book.db");
     let opening = Opening { billing_day: 15, ..opening(&path, zone(BERLIN), time("2026-03-01T00:00:00Z")) };
@@ -73,7 +73,7 @@ fn reports_quotas_and_closed_months_have_the_same_billing_day() {
     let folder = tempfile::tempdir().unwrap();
     let (path, reached) = book(folder.path());
     let seconds = |from: &str, to: &str| time(from).as_second()..time(to).as_second();
-    // The first report of each month reaches the quota, which has one byte.
+    // The first report of each month reaches the quota, which is one byte.
     let firsts = [1, 10, 10_000, 100_000, 10_000_000];
     assert_eq!(reached.iter().map(|(_, used)| *used).collect::<Vec<_>>(), firsts);
     let told: Vec<_> = reached.iter().map(|(seconds, _)| seconds.clone()).collect();
@@ -97,7 +97,7 @@ fn reports_quotas_and_closed_months_have_the_same_billing_day() {
     let all = Question { asked: between("2026-03-01", "2026-12-01"), each: Some(Each::Month), ..question() };
     let sums = |answer: &Answer| answer.rows.iter().map(|row| row.figures.bytes.sent).collect::<Vec<_>>();
     assert_eq!(sums(&ask(&reader(), &all, now).unwrap()), [1, 1_110, 10_000, 1_100_000, 10_000_000]);
-    // An answer may have another.
+    // A question may name another billing day.
     let calendar = Question { billing_day: Some(1), ..all };
     assert_eq!(sums(&ask(&reader(), &calendar, now).unwrap()), [111, 11_000, 100_000, 11_000_000]);
 }
@@ -113,7 +113,7 @@ fn what_comes_late_for_a_closed_month_goes_behind_its_last_day() {
     assert!(early.starts_with("2026-11 (2026-11-15 to 2026-12-14) is not over in Europe/Berlin"), "{early}");
     let again = history::close(&of, month, 0, now).unwrap_err().to_string();
     assert!(again.starts_with("2026-03 (2026-03-15 to 2026-04-14) is closed already"), "{again}");
-    // Another life with another billing day leaves the closed month alone.
+    // An epoch with another billing day does not change the closed month.
     let (mut book, _) = Book::open(&opening(&path, zone(BERLIN), now)).unwrap();
     for (seq, at) in (1..).zip(["2026-03-20T12:00:00Z", "2026-04-10T12:00:00Z", "2026-03-10T12:00:00Z"]) {
         let moved =

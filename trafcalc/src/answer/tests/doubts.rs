@@ -1,7 +1,7 @@
 use super::*;
 use crate::answer::{csv::csv, json::json, table::table};
 
-/// A book of UTC, which has lives, reports and gaps as they are told.
+/// A book in UTC with the given epochs, reports and gaps.
 struct Kept {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -31,7 +31,7 @@ impl Kept {
         kept
     }
 
-    /// A life of the eBPF backend.
+    /// An epoch of the eBPF backend.
     fn live(&self, begin: &str, reports: Vec<Commit>) {
         self.live_by("ebpf", begin, reports);
     }
@@ -50,7 +50,7 @@ impl Kept {
     }
 }
 
-/// Every format has the one note, and none says that all was counted.
+/// Every format has the one note, and none says that everything was counted.
 #[track_caller]
 fn check(answer: &Answer, note: &str) {
     assert_eq!(answer.notes, [note]);

@@ -1,9 +1,9 @@
-//! What drawings have.
+//! The content of drawings.
 
 use super::*;
 use crate::answer::svg::svg;
 
-/// Where rectangles of a drawing are and how large, those of one colour.
+/// Position and size of a drawing's rectangles of one colour.
 fn rectangles(drawing: &str, colour: &str) -> Vec<[i32; 4]> {
     let rectangles =
         drawing.split("<rect ").skip(1).filter(|rectangle| rectangle.contains(&format!("fill=\"{colour}\"")));
@@ -23,7 +23,7 @@ fn a_list_has_a_bar_for_each_row_that_is_as_long_as_what_moved() {
         assert!(drawing.contains(text), "{text}: {drawing}");
     }
     let (sent, received) = (rectangles(&drawing, "#4682B4"), rectangles(&drawing, "#E69646"));
-    // One of each is in the legend.
+    // The legend has one of each colour.
     assert_eq!((sent.len(), received.len()), (answer.rows.len() + 1, answer.rows.len() + 1));
     let most = u128::from(answer.rows[0].figures.bytes.sent + answer.rows[0].figures.bytes.received);
     for ((row, sent), received) in answer.rows.iter().zip(&sent[1..]).zip(&received[1..]) {
@@ -38,7 +38,7 @@ fn parts_have_bars_at_their_time_and_gaps_are_behind_them() {
     let history = History::of_berlin();
     let drawing = svg(&history.ask(&Question { each: Some(Each::Day), ..question() }).unwrap());
     let gaps = rectangles(&drawing, "#E8E8E8");
-    // From the fourth at 4:12 to the sixth at noon: 2.32 of 30 days of 890 pixels.
+    // From the 4th at 4:12 to the 6th at noon: 2.32 of 30 days, on 890 pixels.
     assert_eq!(gaps, [[90 + 94, 84, 69, 316]]);
     assert!(drawing.contains("11-01") && drawing.contains("11-28") && drawing.contains("alice"), "{drawing}");
     let by_hour = Question { each: Some(Each::Hour), by: vec![Dimension::User, Dimension::Program], ..question() };

@@ -15,10 +15,10 @@ fn every_figure_is_the_truth() {
         (day("2026-10-25"), 1, "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
         (day("yesterday"), 1, "2026-11-24T23:00:00Z", "2026-11-25T23:00:00Z"),
         (day("today"), 1, "2026-11-25T23:00:00Z", "2026-11-26T23:00:00Z"),
-        // Part hours at both ends, whole days within.
+        // Partial hours at both ends, whole days in between.
         (between("2026-10-24 13:25", "2026-11-09 02:40"), 1, "2026-10-24T11:25:00Z", "2026-11-09T01:40:00Z"),
         (between("2026-10-25T02:30+01:00", "2026-10-25 04:00"), 1, "2026-10-25T01:30:00Z", "2026-10-25T03:00:00Z"),
-        // Whole hours of a time whose rows of five minutes are gone.
+        // Whole hours at a time whose five-minute rows are gone.
         (between("2026-10-12 07:00", "2026-10-13 22:00"), 1, "2026-10-12T05:00:00Z", "2026-10-13T20:00:00Z"),
         (Asked::Last(Duration::from_hours(24 * 30)), 1, "2026-10-27T08:00:00Z", "2026-11-26T08:05:00Z"),
         (between("yesterday", "now"), 1, "2026-11-24T23:00:00Z", "2026-11-26T08:05:00Z"),
@@ -38,7 +38,7 @@ fn every_figure_is_the_truth() {
 fn so_long_up_to_now_begins_with_the_hour_or_day_that_is_still_told() {
     let (history, berlin) = (History::of_berlin(), zone(BERLIN));
     let last = |hours| Question { asked: Asked::Last(Duration::from_hours(hours)), ..question() };
-    // As long ago as that there are no rows of five minutes any more.
+    // That long ago, five-minute rows are gone.
     let answer = history.check(&last(24 * 40), &berlin, "2026-10-17T08:00:00Z", "2026-11-26T08:05:00Z");
     let note = "The period was widened to full hours, the shortest rows that the book still has of its beginning.";
     assert_eq!(answer.notes, [note]);
@@ -46,10 +46,10 @@ fn so_long_up_to_now_begins_with_the_hour_or_day_that_is_still_told() {
     assert!(whole_hours.notes.is_empty(), "{:?}", whole_hours.notes);
     let answer = history.check(&last(24 * 30), &berlin, "2026-10-27T08:00:00Z", "2026-11-26T08:05:00Z");
     assert_eq!(answer.notes, ["The period was widened to full five minutes, the shortest rows of the book."]);
-    // Before the book's beginning there is nothing to widen for.
+    // Before the book's beginning there is nothing to widen.
     let answer = history.check(&last(24 * 80), &berlin, "2026-09-07T08:00:00Z", "2026-11-26T08:05:00Z");
     assert!(answer.notes[0].contains("five minutes"), "{:?}", answer.notes);
-    // Nor is there an hour of another zone.
+    // Nor an hour of another zone.
     let error = history.ask(&Question { zone: Some(zone("Asia/Kolkata")), ..last(24 * 40) }).unwrap_err();
     assert!(matches!(error, AnswerError::Removed { .. }), "{error}");
 }
@@ -101,7 +101,7 @@ fn another_zone_is_told_by_the_hours_it_has_too_and_by_five_minutes() {
             history.check(&question, &zone(name), from, to);
         }
     }
-    // Longer ago than there are rows of five minutes, over the end of summer time, and before the book's first hour.
+    // Before the oldest five-minute rows, across the end of summer time, and before the book's first hour.
     for each in [None, Some(Each::Hour), Some(Each::Day), Some(Each::Month)] {
         let asked = Asked::Month("2026-10".parse().unwrap());
         let question = Question { zone: Some(zone("Europe/London")), each, asked, ..question() };
@@ -111,18 +111,18 @@ fn another_zone_is_told_by_the_hours_it_has_too_and_by_five_minutes() {
 
 #[test]
 fn lives_with_other_zones_do_not_mix() {
-    // The zone of the last life is that of the book.
+    // The zone of the last epoch is that of the book.
     for zones in [[BERLIN, "Asia/Kolkata"], ["Pacific/Kiritimati", "Pacific/Pago_Pago"]] {
         let history = History::of(zones);
         let zone = zone(zones[1]);
         for each in [None, Some(Each::Hour), Some(Each::Day)] {
-            // As far back as there are rows of five minutes.
+            // As far back as there are five-minute rows.
             let question = Question { asked: between("2026-10-24", "now"), each, ..question() };
             let from = "2026-10-24".parse::<Date>().unwrap().to_zoned_datetime(zone.clone()).unwrap().timestamp();
             history.check(&question, &zone, &from.to_string(), "2026-11-26T08:05:00Z");
             let older = Question { asked: between("2026-10-13", "now"), ..question };
             if zones[0] != BERLIN {
-                // Their hours are the same.
+                // Both zones have the same hours.
                 let from = "2026-10-13".parse::<Date>().unwrap().to_zoned_datetime(zone.clone()).unwrap().timestamp();
                 history.check(&older, &zone, &from.to_string(), "2026-11-26T08:05:00Z");
                 continue;
@@ -163,7 +163,7 @@ fn gaps_are_told_cut_to_the_period() {
     assert!(ends(&after).is_empty());
 }
 
-/// From the truth, as the definition says it.
+/// Computed from the truth by the definition.
 fn percentile(history: &History, period: &Range<i64>, whose: impl Fn(&AccountKey) -> bool) -> Rates {
     let mut slots: BTreeMap<i64, Bytes> = BTreeMap::new();
     for start in (period.start..period.end).step_by(300) {

@@ -1,21 +1,21 @@
-//! Books of which everything is known.
+//! Books whose exact content is known.
 
 use super::*;
 
-/// When, who, how much.
+/// Time, account and bytes.
 pub(super) type Booked = (Timestamp, AccountKey, Bytes);
 
-/// Two lives of a service of Berlin, over the end of summer time, and all that was booked in them.
+/// Two epochs of a service in Berlin, across the end of summer time, and everything that was booked.
 pub(super) struct History {
     _folder: tempfile::TempDir,
     pub path: PathBuf,
-    /// What moved when, by whom.
+    /// What moved, when, and by which account.
     pub truth: Vec<Booked>,
     until: Timestamp,
 }
 
 pub(super) const BERLIN: &str = "Europe/Berlin";
-/// In the evening, by UTC: after midnight in Berlin.
+/// In the evening in UTC, after midnight in Berlin.
 pub(super) const BEGIN: &str = "2026-10-10T22:10:00Z";
 pub(super) const GAP: (&str, &str) = ("2026-11-04T03:12:30Z", "2026-11-06T11:00:00Z");
 pub(super) const END: &str = "2026-11-26T08:03:00Z";
@@ -47,7 +47,7 @@ pub(super) fn accounts() -> Vec<AccountKey> {
         account(1000, Some("alice"), Some("nginx.service"), Some("nginx")),
         account(1000, Some("alice"), Some("ssh.service"), Some("sshd")),
         account(1001, Some("bob"), Some("ssh.service"), Some("sshd")),
-        // The same number, given to somebody else.
+        // The same uid, given to another user.
         account(1001, Some("carol"), Some("ssh.service"), Some("rsync")),
         account(1005, None, None, Some("curl")),
         nobody(AccountKind::Unattributed),
@@ -55,7 +55,7 @@ pub(super) fn accounts() -> Vec<AccountKey> {
     ]
 }
 
-/// Numbers that look random and are the same each time.
+/// Reproducible pseudo-random numbers.
 pub(super) struct Numbers(u64);
 
 impl Numbers {
@@ -96,7 +96,7 @@ pub(super) fn commit(seq: u64, middle: Timestamp, moved: Vec<Moved>) -> Commit {
 }
 
 impl History {
-    /// Both lives in Berlin. Made once, and copied.
+    /// Both epochs in Berlin. Made once, then copied.
     pub fn of_berlin() -> Self {
         static MADE: OnceLock<(Vec<u8>, Vec<Booked>)> = OnceLock::new();
         let (book, truth) = MADE.get_or_init(|| {
@@ -109,7 +109,7 @@ impl History {
         Self { _folder: folder, path, truth: truth.clone(), until: time(END) }
     }
 
-    /// A life of the service in each of `zones`.
+    /// An epoch in each of `zones`.
     pub fn of(zones: [&str; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("book.db");
@@ -154,7 +154,7 @@ impl History {
         ask(&Reader::open(&self.path).unwrap(), question, time(now))
     }
 
-    /// What is in a period, by part and by whose it is, reckoned as simply as can be.
+    /// The expected figures of a period by part and owner, computed in the simplest way.
     fn truth(&self, question: &Question, period: &Range<i64>, zone: &TimeZone) -> BTreeMap<(String, Whose), Bytes> {
         let mut truth: BTreeMap<_, Bytes> = BTreeMap::new();
         for (at, key, bytes) in &self.truth {
@@ -217,7 +217,7 @@ pub(super) fn part_name(at: Timestamp, question: &Question, zone: &TimeZone) -> 
     let zoned = at.to_zoned_datetime(zone.clone());
     match question.each {
         None => String::new(),
-        // An hour that comes twice is two.
+        // An hour that occurs twice is two hours.
         Some(Each::Hour) => format!("{} {} {}", zoned.date(), zoned.hour(), zoned.offset()),
         Some(Each::Day) => zoned.date().to_string(),
         Some(Each::Month) => {

@@ -56,7 +56,7 @@ fn no_name_drives_a_terminal_or_ends_a_line() {
     let answer = answer_of_names();
     let shown = table(&answer, true);
     assert!(is_harmless(&shown), "{shown:?}");
-    // Heading, a line that is empty, titles, rows, total, a line that is empty, gaps.
+    // Heading, empty line, titles, rows, total, empty line, gaps.
     assert_eq!(shown.lines().count(), 2 + 1 + NAMES.len() + 1 + 1 + 1 + 5, "{shown}");
     let line = json(&answer);
     assert!(is_harmless(&line) && line.lines().count() == 1, "{line:?}");
@@ -80,7 +80,7 @@ fn no_name_is_a_formula_or_another_field() {
     assert!(lines.contains(r#","a;'=1+1","#) && !lines.contains(";="), "{lines}");
 }
 
-/// Shows rows of these users, whose numbers are 7 and so on; gives the names that are shown.
+/// Shows rows of these users, whose uids start at 7; returns the names that are shown.
 fn shown_users(users: &[&str]) -> Vec<String> {
     let mut answer = answer_of_names();
     answer.by = vec![Dimension::User];

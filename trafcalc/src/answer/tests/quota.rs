@@ -1,4 +1,4 @@
-//! What `trafcalc quota` says of the end of a period.
+//! The estimate of `trafcalc quota` for the end of a period.
 
 use super::*;
 use crate::book::{Change, Editor, GroupMembers, NewCorrection};
@@ -23,7 +23,7 @@ fn a_correction_does_not_grow_until_the_end_of_a_period() {
     let alice = account(1000, Some("alice"), None, None);
     let (mut book, _) = Book::open(&opening(&path, zone("UTC"), time("2026-11-01T00:00:00Z"))).unwrap();
     let moved = vec![Moved { account: alice.clone(), bytes: Bytes { sent: 900, received: 100 } }];
-    // Half of the month.
+    // Half of the month is over.
     let end = time("2026-11-16T00:00:00Z");
     book.commit(&commit(1, end - Duration::from_millis(500), moved)).unwrap();
     let change = Change { sent: -400, received: 0 };

@@ -152,7 +152,7 @@ fn what_is_no_book_is_told_apart() {
 fn a_damaged_book_is_not_set_aside_by_who_reads_it() {
     let history = History::of_berlin();
     let mut book = std::fs::read(&history.path).unwrap();
-    // Behind the first page, which says what it is.
+    // After the first page, which has the file's header.
     book[4096..].fill(0xa5);
     std::fs::write(&history.path, book).unwrap();
     let error = match Reader::open(&history.path) {

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 use crate::answer::{csv::csv, json::json, table::table};
 
-/// What is shown of a row, by whatever format: who, sent, received, in all.
+/// A row as any format shows it: owner, sent, received, total.
 type Shown = (String, u64, u64, u64);
 
 fn of_answer(answer: &Answer) -> Vec<Shown> {
@@ -88,7 +88,7 @@ fn gaps_and_what_is_asked_are_in_every_format() {
 #[test]
 fn csv_has_every_time_that_is_not_in_its_figures_and_the_zone() {
     let history = History::of_berlin();
-    // Up to the present, which is after the last report; what is still to come is no gap.
+    // Up to the present, which is after the last report; the future is no gap.
     let lines = csv(&history.ask_at("2026-11-26T08:30:00Z", &question()).unwrap());
     let after = "gap,2026-11-26T09:03:00+01:00,2026-11-26T09:30:00+01:00,,,,,,,,,,,no report covers this time yet\r\n";
     let zone = "zone,2026-11-01T00:00:00+01:00,2026-12-01T00:00:00+01:00,,,,,,,,,,,Europe/Berlin\r\n";

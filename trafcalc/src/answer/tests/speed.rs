@@ -9,7 +9,7 @@ fn processor_time() -> Duration {
     Duration::new(used.tv_sec().unsigned_abs(), u32::try_from(used.tv_nsec()).unwrap())
 }
 
-/// Prints how long a month takes in a book of ten million rows of five minutes.
+/// Prints how long an answer about a month takes in a book with ten million rows of five minutes.
 #[test]
 #[ignore = "measures; run it optimised, with --nocapture"]
 fn figures() {

@@ -1,4 +1,4 @@
-//! Months of one billing day are closed, then those of another.
+//! Months are closed with one billing day, then with another.
 
 use jiff::civil::{Date, date};
 
@@ -20,7 +20,7 @@ fn each_day_is_closed_once_however_the_billing_day_changes() {
             assert_eq!((&closed.month, &closed.dates), (&name, &open));
             true
         };
-        // Two that are next to each other, and one by itself.
+        // Two adjacent ones, and a separate one.
         for number in [3, 4, 9] {
             assert!(close(&month(number, before)));
         }
@@ -34,7 +34,7 @@ fn each_day_is_closed_once_however_the_billing_day_changes() {
         for number in 1..=12 {
             assert!(!close(&month(number, after)), "{before} {after}");
         }
-        // One that has both open and closed days is refused as a whole.
+        // A month with both open and closed days is refused as a whole.
         let across = month(12, after).start..month(12, after).end.tomorrow().unwrap();
         assert_eq!(editor.close("2025-12", &across, &zone, 0, at(BEGIN_S)).unwrap(), None);
     }

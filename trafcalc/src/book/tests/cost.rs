@@ -10,7 +10,7 @@ fn processor_time() -> Duration {
     Duration::from_nanos(u64::try_from(used.num_nanoseconds()).unwrap())
 }
 
-/// Prints what a report of 1,000 accounts costs, what a million rows take, and how long it takes to check them.
+/// Prints the cost of a report of 1,000 accounts, the size of a million rows, and the time to check them.
 #[test]
 #[ignore = "measures; run it optimised, with --nocapture"]
 fn figures() {
@@ -51,7 +51,8 @@ fn figures() {
     println!("opening it takes {:?}", begin.elapsed());
 }
 
-/// Prints what three quotas add to a report of 10,000 accounts, on the last of 30 days, and how long closing that month takes.
+/// Prints what three quotas add to a report of 10,000 accounts on the last of 30 days, and the time to close that
+/// month.
 #[test]
 #[ignore = "measures; run it optimised, with --nocapture"]
 fn figures_of_quotas() {
@@ -71,7 +72,7 @@ fn figures_of_quotas() {
     let (mut book, _) = open(&path);
     let moved: Vec<_> =
         (0..ACCOUNTS).map(|uid| (user(uid, Some(&format!("user{uid}"))), bytes(1_234, 5_678))).collect();
-    // The first of the month is 25 days before.
+    // The first of the month is 25 days earlier.
     let first = BEGIN_S - 25 * 86_400;
     for day in 0..30 {
         book.commit(&commit(day + 1, at(first + day * 86_400 + 60), &moved)).unwrap();

@@ -3,14 +3,14 @@ use nix::unistd::Uid;
 
 use super::*;
 
-/// Reports until one fails; the next has the sums of both.
+/// Reports until one fails; the next one has the sums of both.
 fn fill(book: &mut Book, make_room: impl FnOnce(&Book)) {
     let mut seq = 0;
     let mut truth = Bytes::default();
     let report = |seq: u64, moved: u64| {
         let accounts: Vec<_> = (0..200).map(|uid| (user(uid, Some("somebody")), bytes(moved, 1))).collect();
         let baseline = Baseline { map: "map".into(), rows: vec![(1, bytes(seq, seq))] };
-        // Another five minutes each time, so that there is something to add.
+        // In other five minutes each time, so that rows are added.
         let report = commit(seq, at(BEGIN_S + 300 * seq), &accounts);
         Commit { baseline: Some(baseline), records: Some("x".repeat(1000)), ..report }
     };

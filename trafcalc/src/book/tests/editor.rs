@@ -1,4 +1,4 @@
-//! A person adds to a book that a service writes.
+//! A person changes a book while a service writes it.
 
 use std::thread;
 
@@ -25,7 +25,7 @@ fn corrections_and_reports_go_side_by_side_and_none_is_lost() {
             book.commit(&commit(seq, at(BEGIN_S + seq), &[(user(1, Some("ada")), bytes(1, 0))])).unwrap();
         }
     };
-    // An account that a person makes is that of the service, too.
+    // The service uses the account that a person created.
     Editor::open(&path).unwrap().correct(&correction(0)).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -49,16 +49,16 @@ fn who_adds_to_a_book_needs_one_and_leaves_its_lock_alone() {
     assert!(!path.exists());
     drop(open(&path));
     let mut editor = Editor::open(&path).unwrap();
-    // A service can start meanwhile.
+    // A service can start in between.
     let (book, _) = open(&path);
     editor.correct(&correction(5)).unwrap();
     drop(book);
     drop(editor);
-    // What readers without privileges need stays there.
+    // The files that unprivileged readers need remain.
     assert!(beside(&path, "-wal").exists() && beside(&path, "-shm").exists());
 }
 
-/// A log told the name, and the directory tells it to the service late: that may never keep a report out.
+/// An imported log had the name, and the directory gives it to the service later: this must never keep a report out.
 #[test]
 fn names_that_come_late_meet_those_of_an_imported_log() {
     let log = |editor: &mut Editor| {
@@ -83,7 +83,7 @@ fn names_that_come_late_meet_those_of_an_imported_log() {
     }
 }
 
-/// The check and the note are one: else two at once could both take what there is once.
+/// Check and insertion are one transaction: otherwise two corrections at once could take away the same bytes.
 #[test]
 fn corrections_at_once_take_away_no_more_than_there_is() {
     let (_folder, path) = folder();

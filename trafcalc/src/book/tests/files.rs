@@ -40,7 +40,7 @@ fn a_book_that_is_no_book_is_set_aside_and_kept() {
         assert_eq!(aside.path, beside(&path, ".corrupt-20261126T010000Z"));
         assert!(fs::read(&aside.path).unwrap() == damaged, "case {case}: {}", aside.why);
         assert_eq!(opened.totals, []);
-        // Once more in the same second.
+        // Again in the same second.
         fs::write(&path, "again").unwrap();
         let again = open(&path).1.set_aside.unwrap();
         assert_eq!(again.path, beside(&path, ".corrupt-20261126T010000Z.1"));
@@ -48,7 +48,7 @@ fn a_book_that_is_no_book_is_set_aside_and_kept() {
     }
 }
 
-/// A book that is too large to be read through before it is used, in which the first page of `table` is broken, if there is one.
+/// A book that is too large to be checked before it is used. If `table` exists, its first page is broken.
 fn large_and_broken(path: &Path, table: &str) {
     let (mut book, _) = open(path);
     for seq in 1..=18 {
@@ -78,7 +78,8 @@ fn a_large_book_is_read_through_while_it_is_used() {
     assert!(book.unchecked().unwrap().is_none());
 }
 
-/// `SQLite` cuts the `-shm` file where it is the first in this process that opens it for a book: the memory of whoever has the other one.
+/// The first connection of a process to a book truncates its `-shm` file, which other connections of that book have
+/// mapped.
 #[test]
 fn what_reads_through_a_book_that_is_set_aside_leaves_the_next_one_alone() {
     let (_folder, path) = folder();
@@ -109,7 +110,7 @@ fn what_a_removed_book_left_beside_it_does_no_harm() {
     let (mut book, _) = open(&path);
     book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
     fs::remove_file(&path).unwrap();
-    // As after a kill: nothing is tidied up.
+    // As after a kill: nothing is cleaned up.
     let log = fs::read(beside(&path, "-wal")).unwrap();
     drop(book);
     fs::write(beside(&path, "-wal"), log).unwrap();
@@ -172,7 +173,7 @@ fn a_second_service_is_refused_until_the_first_has_ended() {
         (Trouble::Locked, true)
     );
     book.commit(&commit(1, at(BEGIN_S), &[])).unwrap();
-    // Somebody writes by hand: an error after a second, and then it goes on.
+    // Another process writes: an error after a second, and then work continues.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = book.commit(&commit(2, at(BEGIN_S), &[])).unwrap_err();
@@ -192,7 +193,7 @@ fn a_reader_holds_up_no_report() {
     book.commit(&commit(1, at(BEGIN_S), &[(user(1, None), bytes(1, 1))])).unwrap();
 }
 
-/// Of the same number, and from before the first release.
+/// A book with the same version number, from before the first release.
 #[test]
 fn a_book_of_another_layout_is_left_alone_and_told_what_helps() {
     for change in
@@ -215,7 +216,7 @@ fn a_book_of_another_layout_is_left_alone_and_told_what_helps() {
     assert_eq!(open(&path).1.set_aside, None, "what others add to a book is theirs");
 }
 
-/// The text of five minutes, as JSON that nobody else has written so.
+/// Writes the JSON of a five-minute row.
 fn write_fine(path: &Path, text: &str) {
     Connection::open(path).unwrap().execute("INSERT OR REPLACE INTO past_fine VALUES(300, ?1)", [text]).unwrap();
 }
@@ -239,7 +240,7 @@ fn five_minutes_that_are_not_what_was_written_are_damage() {
     assert!(damage[0].contains("the accounts of the five minutes at 300 are not what was written"), "{damage:?}");
     let aside = open(&path).1.set_aside.expect("the next start sets it aside");
     assert!(aside.why.contains("five minutes at 300"), "{aside}");
-    // A book that is too large to be read through at the start.
+    // A book that is too large to be checked at the start.
     let (_folder, path) = folder();
     large_and_broken(&path, "no table");
     write_fine(&path, "[[1,2]]");
@@ -249,7 +250,8 @@ fn five_minutes_that_are_not_what_was_written_are_damage() {
     assert!(why.contains("five minutes at 300"), "{why}");
 }
 
-/// The book as version 1 wrote it is understood, and a new one has the same tables: that version is not edited once it is released.
+/// A book written by version 1 can be read, and a new one has the same tables: a released schema version is never
+/// edited.
 #[test]
 fn schema_1_is_as_it_was_released() {
     let (_folder, path) = folder();
@@ -292,7 +294,7 @@ fn migrations_are_made_in_order_from_where_a_book_is_and_all_or_none() {
 
 const READER: &str = "TRAFCALC_TEST_READ_BOOK";
 
-/// A member of the group reads while the service runs, and when it has ended.
+/// A member of the group reads while the service runs, and after it has ended.
 #[test]
 fn the_group_may_read_a_book_and_nobody_else() {
     const GROUP: u32 = 54_321;

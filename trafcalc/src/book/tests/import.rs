@@ -1,9 +1,9 @@
-//! Logs that become history.
+//! Imports of logs.
 
 use super::*;
 
-/// Imports the reports of these minutes before the book was begun, each with a byte; gives how many are history now, and how many were
-/// before.
+/// Imports the reports of these minutes before the book was begun, each with a byte. Returns how many were imported,
+/// and how many had been before.
 fn import(path: &Path, minutes: &[u64]) -> (u64, u64) {
     let report = |seq: &u64| {
         let start = at(BEGIN_S - 600 + 60 * seq);

@@ -6,7 +6,7 @@ use super::*;
 const BOOK: &str = "TRAFCALC_TEST_WRITE_BOOK";
 const KILLS: u64 = 20;
 
-/// What report `n` has; the counter in the kernel stands at the sum of all.
+/// Report `n`; the counter in the kernel is the sum of all.
 fn moved(n: u64) -> [(AccountKey, Bytes); 3] {
     let uid = u32::try_from(n % 50).unwrap();
     [
@@ -45,7 +45,7 @@ fn a_kill_loses_nothing_that_was_booked_and_doubles_nothing() {
                 let _ = told.send(number);
             }
         });
-        // At any moment, also while it opens the book.
+        // At a random moment, possibly while it opens the book.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;

@@ -13,7 +13,7 @@ fn a_uid_given_to_another_name_is_another_account() {
             .unwrap();
     }
     drop(book);
-    // Bytes without a name go to who had the uid last.
+    // Bytes without a name go to the last known user of the uid.
     let expected = [(user(7, Some("ada")), bytes(110_010, 0)), (user(7, Some("bob")), bytes(1100, 0))];
     assert_eq!(totals(&path), expected);
 }
@@ -43,7 +43,7 @@ fn a_name_that_was_learned_by_a_report_that_failed_is_not_believed() {
     let (_folder, path) = folder();
     let (mut book, _) = open(&path);
     book.commit(&commit(1, at(BEGIN_S), &[(user(7, None), bytes(1, 0))])).unwrap();
-    // The number of the report is taken.
+    // It fails because the report's number is taken.
     book.commit(&commit(1, at(BEGIN_S), &[(user(7, Some("ada")), bytes(1, 0)), (user(9, None), bytes(1, 0))]))
         .unwrap_err();
     book.commit(&commit(2, at(BEGIN_S), &[(user(7, None), bytes(1, 0)), (user(9, None), bytes(4, 0))])).unwrap();

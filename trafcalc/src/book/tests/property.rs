@@ -9,19 +9,20 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many seconds later a report, in which accounts (uid, name, whether of a program, bytes) moved.
+    /// A report this many seconds later, in which accounts (uid, name, whether of a program, bytes) moved.
     Report(i64, Vec<(u32, usize, bool, u64)>),
-    /// One that is cut off before its transaction ends.
+    /// A report whose transaction is cut off before it ends.
     Cut(Vec<(u32, usize, bool, u64)>),
-    /// The service is killed and started again, on what is on the disk then, in one of the zones.
+    /// The service is killed and restarted with the files on the disk at that moment, in one of the zones.
     Kill(usize),
-    /// The same, in the middle of a report.
+    /// The same during a report.
     KillWithin(usize, Vec<(u32, usize, bool, u64)>),
-    /// It is stopped and started again.
+    /// The service is stopped and restarted.
     Restart(usize),
 }
 
-/// Hours of which begin at :00, :30 and :15; at the beginning of summer time, too: Lord Howe's clocks go on by half an hour.
+/// Hours in these zones begin at :00, :30 and :15, also at the change to summer time: Lord Howe's clocks change by half
+/// an hour.
 const ZONES: [&str; 4] = ["Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"];
 
 const NAMES: [Option<&str>; 3] = [None, Some("ada"), Some("bob")];
@@ -51,17 +52,17 @@ fn keys(rows: &[(u32, usize, bool, u64)]) -> Vec<(AccountKey, Bytes)> {
         .collect()
 }
 
-/// What the book should say, reckoned as simply as can be.
+/// What the book should contain, computed in the simplest way.
 #[derive(Default)]
 struct Truth {
     users: BTreeMap<u32, String>,
     totals: BTreeMap<AccountKey, (u64, u64)>,
-    /// What began when, by the kind of row.
+    /// The sums by kind of row and by its beginning.
     rows: BTreeMap<(&'static str, String), (u64, u64)>,
 }
 
 impl Truth {
-    /// The minute that ends at `end`.
+    /// Adds a report on the minute that ends at `end`.
     fn report(&mut self, end: SystemTime, zone: &TimeZone, moved: &[(AccountKey, Bytes)]) {
         let rows = borders::rows_before(end - Duration::from_secs(30), zone);
         let begins = [("fine", rows.fine_s.to_string()), ("hour", rows.hour_s.to_string()), ("day", rows.date)];
@@ -98,7 +99,7 @@ impl Truth {
     }
 }
 
-/// Files as they are on the disk at this moment, in a folder of their own.
+/// Copies the files as they are on the disk at this moment to a new folder.
 fn copy(path: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for end in ["", "-wal"] {
@@ -107,7 +108,7 @@ fn copy(path: &Path, to: &Path) {
 }
 
 fn within(book: &mut Book, report: &Commit, act: impl FnOnce()) {
-    // Pages go to the disk before the transaction ends.
+    // A small cache makes SQLite write pages before the transaction ends.
     book.connection.pragma_update(None, "cache_size", 2).unwrap();
     let transaction = schema::write(&mut book.connection).unwrap();
     commit::book(&transaction, book.epoch, &book.zone, &mut book.accounts, report).unwrap();
@@ -116,7 +117,7 @@ fn within(book: &mut Book, report: &Commit, act: impl FnOnce()) {
     book.accounts.forget();
 }
 
-/// What the book says began when.
+/// The book's sums by kind of row and by its beginning.
 fn rows_of(book: &Book) -> BTreeMap<(&'static str, String), (u64, u64)> {
     let mut rows = BTreeMap::new();
     for (table, begin) in [("fine", "start_s"), ("hour", "start_s"), ("day", "date")] {
@@ -128,14 +129,14 @@ fn rows_of(book: &Book) -> BTreeMap<(&'static str, String), (u64, u64)> {
     rows
 }
 
-/// What it says of each account.
+/// The sums of each account in a table.
 fn by_account(book: &Book, table: &str) -> Vec<(i64, u64, u64)> {
     let sql = format!("SELECT account, sum(sent), sum(received) FROM {table} GROUP BY account ORDER BY account");
     let mut ask = book.connection.prepare(&sql).unwrap();
     ask.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect()
 }
 
-/// What those who only read are given, in whose order it must come.
+/// The rows that a reader gets, which must be in order of time.
 fn read(path: &Path) -> BTreeMap<(&'static str, String), (u64, u64)> {
     let reader = Reader::open(path).unwrap();
     let mut rows = BTreeMap::new();

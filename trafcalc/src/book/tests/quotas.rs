@@ -1,4 +1,4 @@
-//! Steps of quotas, from the book's rows.
+//! Quota steps, from the book's rows.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl GroupMembers for Students {
     }
 }
 
-/// 1,000 bytes a month, of everybody.
+/// 1,000 bytes a month, for all users.
 fn quota(name: &str) -> Quota {
     Quota {
         name: name.to_owned(),
@@ -37,7 +37,7 @@ fn quotas(list: &[Quota]) -> Quotas {
     Quotas::new(list.to_vec(), Arc::new(Students))
 }
 
-/// Books what these moved up to `end`; gives the steps that are told.
+/// Books what these accounts moved up to `end`; returns the steps reached.
 fn book(
     book: &mut Book,
     quotas: &mut Quotas,
@@ -70,16 +70,16 @@ fn each_step_is_told_once_in_a_period_also_by_another_life() {
     drop(first);
     let (mut next, _) = Book::open(&Opening { now: at(BEGIN_S + 200), ..opening(&path) }).unwrap();
     let mut all = quotas(&[quota("all")]);
-    // The next day, so that some of it is of the past.
+    // On the next day, so that a part of it is in the past.
     let day = BEGIN_S + 86_400;
     assert_eq!(self::book(&mut next, &mut all, 1, day, &ada(198, 0)), []);
     assert_eq!(self::book(&mut next, &mut all, 2, day + 60, &ada(1, 0)), [step("all", 100, 1_000)]);
     assert_eq!(self::book(&mut next, &mut all, 3, day + 120, &ada(5_000, 0)), []);
-    // December begins at midnight of the fifth day after.
+    // December begins at midnight five days later.
     let december = BEGIN_S + 5 * 86_400;
     let both = [step("all", 80, 2_000), step("all", 100, 2_000)];
     assert_eq!(self::book(&mut next, &mut all, 4, december, &ada(2_000, 0)), both);
-    // What comes late is of its own month, whose steps are told.
+    // A late report belongs to its own month, whose steps were already reported.
     assert_eq!(self::book(&mut next, &mut all, 5, day + 180, &ada(2_000, 0)), []);
 }
 
@@ -90,7 +90,7 @@ fn a_step_is_told_with_its_report_or_not_at_all() {
     let mut all = quotas(&[quota("all")]);
     let much = commit(1, at(BEGIN_S + 60), &[(user(1, Some("ada")), bytes(900, 0))]);
     book.commit(&Commit { moved: Vec::new(), ..much.clone() }).unwrap();
-    // The number is taken.
+    // It fails because the report's number is taken.
     assert!(book.commit_watching(&much, &Telling::default(), Some(&mut all), |_| None).is_err());
     assert_eq!(number(&book, "SELECT count(*) FROM quota_step"), 0);
     let ada = [(user(1, Some("ada")), bytes(900, 0))];
@@ -149,7 +149,7 @@ fn what_another_process_books_counts_at_the_next_report() {
     let other = Connection::open(&path).unwrap();
     other.execute("INSERT INTO past_day VALUES('2026-11-01', 1, 898, 0)", []).unwrap();
     assert_eq!(self::book(&mut book, &mut all, 2, BEGIN_S + 120, &ada(1)), [step("all", 80, 900)]);
-    // A limit that is changed has steps of its own.
+    // A changed limit has its own steps.
     let mut more = quotas(&[Quota { limit: 1_001, ..quota("all") }]);
     assert_eq!(self::book(&mut book, &mut more, 3, BEGIN_S + 180, &ada(1)), [step("all", 80, 901)]);
 }
@@ -165,7 +165,7 @@ fn what_does_not_fit_into_64_bits_keeps_no_report_out() {
         other.execute("INSERT INTO past_day VALUES(?1, 1, 0x7fffffffffffffff, 0)", [day]).unwrap();
     }
     let told = self::book(&mut book, &mut all, 2, BEGIN_S + 120, &[(user(1, Some("ada")), bytes(0, 1))]);
-    // Twice the most that a row holds, and two more.
+    // Twice the greatest number that a row holds, and two more.
     assert_eq!(told, [step("all", 80, u64::MAX), step("all", 100, u64::MAX)]);
 }
 

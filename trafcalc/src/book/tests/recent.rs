@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 
-/// Rows that `act` writes.
+/// The number of rows that `act` writes.
 fn written(book: &mut Book, act: impl FnOnce(&mut Book)) -> u64 {
     let before = book.connection.total_changes();
     act(book);
@@ -20,7 +20,7 @@ fn a_report_within_the_same_five_minutes_writes_one_row_an_account() {
     assert_all_sums(&book, bytes(200, 400));
 }
 
-/// What was sent, by the beginnings of the rows of a table.
+/// The bytes sent, by the beginnings of a table's rows.
 fn sent<Begin: rusqlite::types::FromSql>(book: &Book, table: &str, begin: &str) -> Vec<(Begin, i64)> {
     let sql = format!("SELECT {begin}, sum(sent) FROM {table} GROUP BY {begin}");
     let mut ask = book.connection.prepare(&sql).unwrap();
@@ -53,7 +53,7 @@ fn bytes_stay_in_the_hour_and_day_of_the_zone_they_were_booked_in() {
     let (hours, days) = live("UTC", EVENING_S + 30, 2);
     assert_eq!(hours, [(hour - 1800, 1), (hour, 2)]);
     assert_eq!(days, [("2026-11-26".to_owned(), 3)]);
-    // Two days later: nobody was there at the borders.
+    // Two days later: no report was cut at the borders in between.
     let (hours, days) = live("Asia/Kolkata", EVENING_S + 2 * 86_400 + 600, 4);
     assert_eq!(hours, [(hour - 1800, 1), (hour, 2), (hour + 2 * 86_400 + 1800, 4)]);
     assert_eq!(days, [("2026-11-26".to_owned(), 3), ("2026-11-29".to_owned(), 4)]);
@@ -96,7 +96,7 @@ fn five_minutes_that_are_not_what_was_written_are_damage() {
     assert_eq!(reader.damage().unwrap(), [told]);
     let read = reader.rows(Tier::Fine, &(0..i64::MAX), &TimeZone::UTC, |_, _, _| ());
     assert_eq!(read.unwrap_err().trouble(), Trouble::Corrupt);
-    // The service's own: it sets the book aside.
+    // The service gets the same error, and sets the book aside.
     book.commit(&report(3, 120)).unwrap();
     assert_eq!(book.commit(&report(4, 420)).unwrap_err().trouble(), Trouble::Corrupt);
 }

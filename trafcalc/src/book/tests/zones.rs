@@ -37,17 +37,17 @@ fn hours_and_days_are_those_of_the_zone() {
         ("2026-11-25T18:15:00.000001Z", "Asia/Kathmandu", "2026-11-25T18:15:00Z", "2026-11-26"),
         ("2026-07-01T02:30:00Z", "America/St_Johns", "2026-07-01T01:30:00Z", "2026-06-30"),
         ("2026-01-01T03:30:01Z", "America/St_Johns", "2026-01-01T03:30:00Z", "2026-01-01"),
-        // The clocks of Lord Howe go back from 02:00 to 01:30 at 15:00Z: half an hour of its own.
+        // Lord Howe's clocks go back from 02:00 to 01:30 at 15:00Z, which makes an hour of 30 minutes.
         ("2026-04-04T15:00:00Z", "Australia/Lord_Howe", "2026-04-04T14:00:00Z", "2026-04-05"),
         ("2026-04-04T15:00:01Z", "Australia/Lord_Howe", "2026-04-04T15:00:00Z", "2026-04-05"),
         ("2026-04-04T15:30:01Z", "Australia/Lord_Howe", "2026-04-04T15:30:00Z", "2026-04-05"),
-        // And on from 02:00 to 02:30 at 15:30Z.
+        // They go forward from 02:00 to 02:30 at 15:30Z.
         ("2026-10-03T15:30:01Z", "Australia/Lord_Howe", "2026-10-03T15:30:00Z", "2026-10-04"),
         ("2026-10-03T16:00:01Z", "Australia/Lord_Howe", "2026-10-03T16:00:00Z", "2026-10-04"),
-        // The hour that comes twice in Berlin is two hours.
+        // The hour that occurs twice in Berlin is two rows.
         ("2026-10-25T01:00:00Z", "Europe/Berlin", "2026-10-25T00:00:00Z", "2026-10-25"),
         ("2026-10-25T01:00:01Z", "Europe/Berlin", "2026-10-25T01:00:00Z", "2026-10-25"),
-        // A day that Samoa left out.
+        // A day that Samoa skipped.
         ("2011-12-30T10:00:00Z", "Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-29"),
         ("2011-12-30T10:00:01Z", "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31"),
         ("1969-12-31T18:30:00Z", "Asia/Kolkata", "1969-12-31T17:30:00Z", "1969-12-31"),
@@ -87,7 +87,8 @@ fn zoned(at: SystemTime, zone: &TimeZone) -> ZonedDateTime {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// From border to border all is booked alike and behind it otherwise; rows of a later time never come before.
+    /// Everything between two borders is booked in the same rows, and what follows in others; rows never go back in
+    /// time.
     #[test]
     fn a_report_cut_at_the_borders_is_in_one_row(place in 0..ZONES.len(), second in -3_000_000_000_i64..4_000_000_000, micro in 0..1_000_000_i64) {
         let zone = zone(ZONES[place]);

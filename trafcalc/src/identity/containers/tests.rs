@@ -10,7 +10,7 @@ const WEB: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc
 const MAIL: &str = "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A host where docker runs `web` and podman `mail`, and a hierarchy of cgroups.
+/// A host on which docker runs `web` and podman `mail`, and its cgroup hierarchy.
 struct Host(tempfile::TempDir);
 
 impl Host {
@@ -32,7 +32,7 @@ impl Host {
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Writes a file that its owner alone may write, in folders of that kind.
+    /// Writes a file with mode 0600 into folders with mode 0755, so that only the owner may write them.
     fn write(&self, path: &str, text: &str) {
         let file = self.path(path);
         let parts: Vec<_> = Path::new(path).ancestors().skip(1).collect();
@@ -102,7 +102,7 @@ fn what_is_no_file_of_a_runtime_gives_no_name() {
     assert_eq!(host.runtimes().name(&format!("libpod-{MAIL}.scope")), None, "it does not wait for who writes a pipe");
 }
 
-/// The name, once the thread has answered.
+/// Waits for the thread's answer and returns the name.
 fn answered(containers: &mut Containers, uid: u32, unit: &Arc<str>) -> Option<Arc<str>> {
     let start = Instant::now();
     loop {

@@ -24,7 +24,7 @@ impl Directory for Two {
     }
 }
 
-/// A directory that is not there.
+/// A directory that does not answer.
 struct Down;
 
 impl Directory for Down {
@@ -157,7 +157,7 @@ fn a_file_that_is_changed_is_read_again() {
     let ranges = vec![SubordinateRange { first: 100_000, count: 10, owner: 7 }];
     assert_eq!(watched.ranges, ranges);
     assert!(!watched.look(), "nothing has changed");
-    // As tools do: another file in its place.
+    // As tools do: replaces the file by another one.
     std::fs::write(folder.path().join("next"), "# new\n7:100000:10\n").unwrap();
     std::fs::rename(folder.path().join("next"), &path).unwrap();
     assert!(!watched.look(), "the ranges are the same");

@@ -9,7 +9,7 @@ use crate::book::Opening;
 use crate::report::samples;
 use crate::sinks::{Destination, Log};
 
-/// A log that takes everything.
+/// A log that accepts everything.
 struct Nowhere;
 
 impl Destination for Nowhere {
@@ -34,7 +34,7 @@ fn sink(path: &Path) -> BookSink {
     BookSink::new(Some(book), Box::new(move |first| open(&again, first)), counting, None, Arc::new(log), told)
 }
 
-/// A report that takes so many bytes in the book.
+/// A report that takes this many bytes in the book.
 fn booking(seq: u64, bytes: usize) -> Booking {
     let end = samples::start() + Duration::from_secs(seq);
     let commit = Commit {
@@ -104,7 +104,7 @@ fn who_keeps_the_wal_from_shrinking_is_told_of_until_he_ends() {
     assert!(length <= 17 << 20, "{length}");
 }
 
-/// So large a book is not read through before it is written.
+/// So large a book is not checked before it is used.
 #[test]
 fn a_large_book_that_a_report_finds_damaged_is_set_aside_with_the_next() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_large_book_that_a_report_finds_damaged_is_set_aside_with_the_next() {
     let mut sink = sink(&path);
     let mut damaged = booking(21, 1);
     damaged.commit.moved = vec![program(1)];
-    // The thread that reads through it may have been faster.
+    // The checking thread may have been faster.
     if sink.take(&damaged).is_err() {
         sink.take(&damaged).unwrap();
     }

@@ -143,10 +143,10 @@ fn a_directory_and_a_pipe_are_no_logs() {
     assert!(matches!(LogFile::open(&pipe), Err(SinkError::NotAFile(_))));
 }
 
-/// Where the child below finds its log.
+/// The environment variable with the path of the child's log.
 const CHILD_LOG: &str = "TRAFCALC_TEST_CHILD_LOG";
 
-/// Runs with a limit of 1024 bytes for files; alone it has nothing to do.
+/// Run by a test with a file size limit of 1024 bytes; does nothing on its own.
 #[test]
 fn child_with_a_limited_file() {
     let Some(path) = std::env::var_os(CHILD_LOG) else { return };
@@ -161,7 +161,7 @@ fn child_with_a_limited_file() {
 fn half_a_record_is_cut_off_again() {
     let folder = folder();
     let path = folder.path().join("log");
-    // dash and POSIX count in units of 512 bytes; the signal would kill the child before it sees the error.
+    // dash and POSIX use units of 512 bytes; the signal would kill the child before it sees the error.
     let script = "trap '' XFSZ; ulimit -f 2; exec \"$0\" --exact sinks::log_file::tests::child_with_a_limited_file";
     let child = Command::new("sh")
         .args(["-c", script])
@@ -174,7 +174,7 @@ fn half_a_record_is_cut_off_again() {
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
 }
 
-/// Runs with a limit of 1024 bytes for files, which can be lifted; alone it has nothing to do.
+/// Run by a test with a file size limit of 1024 bytes that can be lifted; does nothing on its own.
 #[test]
 fn child_with_a_log_that_cannot_be_cut() {
     if std::env::var_os(CHILD_LOG).is_none() {

@@ -5,7 +5,7 @@ use super::*;
 use crate::report::samples;
 use crate::sinks::{Destination, Json, Log, Piece};
 
-/// A reader that takes a record only when it is let.
+/// A reader that takes a record only when it is allowed to.
 struct Slow {
     lets: Receiver<Result<(), SinkError>>,
     written: Sender<String>,
@@ -42,7 +42,7 @@ impl Bench {
         self.outlet.tell(Piece::Report(Box::new(report)));
     }
 
-    /// The number of each report that was written, and the bytes that all of them say alice has sent.
+    /// The numbers of the reports that were written, and the sum of the bytes that alice sent in them.
     fn told(&self) -> (Vec<u64>, u64) {
         let texts: Vec<_> = self.written.try_iter().collect();
         let records = texts.iter().flat_map(|text| text.lines());
