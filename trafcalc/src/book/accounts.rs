@@ -13,8 +13,8 @@ const MAX_REMEMBERED: usize = 131_072;
 /// The kind of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountKind {
-    /// A user, as far as the key tells more. Where more was asked for, an account without it has the user's bytes of
-    /// which no more is known.
+    /// A user, with the further details in the key. If details were asked for, an account without them has the user's
+    /// bytes of which no more is known.
     User,
     /// Local connections whose owner could not be found.
     Unattributed,
