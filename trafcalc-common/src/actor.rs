@@ -1,6 +1,6 @@
-//! Who acts on a socket, where more than its user is to be told: the keys and the rows of such accounts.
+//! The keys and rows of accounts that are finer than a user's: by process, program or cgroup.
 
-/// What accounts are told apart by beside the user, as bits.
+/// What accounts are told apart by besides the user, as bits.
 pub mod by {
     /// The process.
     pub const PROCESS: u32 = 1;
@@ -12,50 +12,50 @@ pub mod by {
 
 /// Which filters are set, as bits.
 pub mod filter {
-    /// Some users only.
+    /// By user.
     pub const USERS: u32 = 1;
-    /// Some processes only.
+    /// By process.
     pub const PROCESSES: u32 = 1 << 1;
-    /// Some programs only.
+    /// By program.
     pub const PROGRAMS: u32 = 1 << 2;
-    /// What is in some cgroups only.
+    /// By cgroup, descendants included.
     pub const UNITS: u32 = 1 << 3;
 }
 
-/// The row of streams that are not wanted, for good: there is none of this number.
+/// The row of streams that the filters exclude for good. No account has it.
 pub const SKIPPED_ROW: u32 = u32::MAX;
-/// The row of streams that are not wanted until somebody else acts on them: there is none of this number, either.
+/// The row of streams that the filters exclude until their actor changes. No account has it.
 pub const PASSED_ROW: u32 = u32::MAX - 1;
 
-/// What the start of a process that a filter names is counted in: nanoseconds, as /proc counts it.
+/// The unit, in nanoseconds, in which a filter gives the start of a process: that of /proc.
 pub const START_UNIT_NS: u64 = 10_000_000;
 
-/// Bytes kept of a program's name, of which the last is 0. Longer names are cut.
+/// Bytes kept of a program's name, including the terminating zero. Longer names are cut.
 pub const NAME_BYTES: usize = 64;
 
-/// The key of an account that is finer than a user's. What is not told apart is 0.
+/// The key of an account that is finer than a user's. Fields by which accounts are not told apart are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Actor {
-    /// The user, and in the upper half the process (`tgid`) in the first pid namespace.
+    /// The user, and in the upper half the process id (`tgid`) in the initial pid namespace.
     pub who: u64,
     /// When the process was started, in nanoseconds since boot.
     pub start: u64,
     /// The id of the cgroup.
     pub unit: u64,
-    /// The last part of the path of the program, as words of 8 bytes in memory order. The last byte, which no name reaches, is the
-    /// number of the class of the peer's network.
+    /// The base name of the executable, as words of 8 bytes in memory order. The last byte, which no name reaches, is the number of the
+    /// class of the peer's network.
     pub name: [u64; NAME_BYTES / 8],
 }
 
-/// Bits by which the number of a class is shifted in the last word of a name: to the byte that is last in memory.
+/// Shift of a class's number in the last word of a name, so that it is the last byte in memory.
 const CLASS_SHIFT: u32 = if cfg!(target_endian = "little") { 56 } else { 0 };
 const LAST: usize = NAME_BYTES / 8 - 1;
 
 /// Number of words in [`Actor`].
 pub const ACTOR_WORDS: usize = size_of::<Actor>() / size_of::<u64>();
 
-/// A name as it is kept: cut, and with zeroes behind it.
+/// A name as it is stored: cut, and padded with zeroes.
 #[must_use]
 pub fn name_words(name: &[u8]) -> [u64; NAME_BYTES / 8] {
     let mut words = [0; NAME_BYTES / 8];
@@ -69,14 +69,14 @@ pub fn name_words(name: &[u8]) -> [u64; NAME_BYTES / 8] {
 }
 
 impl Actor {
-    /// The actor as it lies in the map.
+    /// The actor from the words of the map.
     #[must_use]
     pub const fn from_words(words: [u64; ACTOR_WORDS]) -> Self {
         let [who, start, unit, name @ ..] = words;
         Self { who, start, unit, name }
     }
 
-    /// As it lies in the map.
+    /// The words of the map.
     #[must_use]
     pub fn words(&self) -> [u64; ACTOR_WORDS] {
         let mut words = [0; ACTOR_WORDS];
@@ -99,13 +99,13 @@ impl Actor {
         (self.name[LAST] >> CLASS_SHIFT & 0xff) as u32
     }
 
-    /// Sets that of an actor who has none, by a number of one byte.
+    /// Sets the class, a number of one byte, of an actor that has none yet.
     #[inline]
     pub const fn set_class(&mut self, class: u32) {
         self.name[LAST] |= (class as u64) << CLASS_SHIFT;
     }
 
-    /// The name of the program, whose bytes end with the first zero.
+    /// The name of the program, up to the first zero.
     pub fn name_bytes(&self) -> impl Iterator<Item = u8> {
         let bytes = self.name.into_iter().flat_map(u64::to_ne_bytes);
         bytes.take(NAME_BYTES - 1).take_while(|&byte| byte != 0)
@@ -118,7 +118,7 @@ impl Actor {
     }
 }
 
-/// What is known of a row of an actor's account, by its number.
+/// The user and the references of a row of an actor's account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Seat {
@@ -126,15 +126,15 @@ pub struct Seat {
     pub uid: u32,
     /// Keeps the size a multiple of 8 without hidden bytes.
     pub unused: u32,
-    /// How many streams remember the row. It may have a new owner only when there is none.
+    /// How many streams remember the row. The row may get a new owner only when there is none.
     pub streams: u64,
 }
 
-/// There are 2 to the power of this many epochs of processes.
+/// The number of epoch counters is 2 to the power of this.
 pub const EPOCH_BITS: u32 = 16;
 
-/// The epoch of a process: it moves when one with such a number ends, becomes another program, or is moved to another
-/// cgroup where that matters, so that what is remembered of a number is looked at again.
+/// The index of a process's epoch counter. The counter advances when a process with such an id ends, executes another program, or moves
+/// to another cgroup where that matters, so that marks with that id no longer match.
 #[must_use]
 #[inline]
 pub const fn epoch_index(pid: u32) -> u32 {

@@ -1,14 +1,13 @@
-//! The audit of a connection at its end: whether the stream that was followed is still what the kernel says. Pure.
+//! The audit of a connection at its end: whether its stream agrees with what the kernel says. Pure.
 //!
-//! What is credited at the end comes from the kernel's totals, so these cannot contradict it. What they can contradict is the
-//! way there: the numbers at which the connection began never change, and what was credited before cannot be more than what
-//! moved. A missed beginning or end, a field read at a wrong place and a wrap that was lost are found; bytes booked to a wrong
-//! owner are not.
+//! What is credited at the end comes from the kernel's totals, so these cannot contradict it. They can contradict the stream: the
+//! sequence numbers at which the connection began never change, and what was credited before cannot be more than what moved. The audit
+//! finds a missed beginning or end, a field read from a wrong offset and a missed wrap. It does not find bytes booked to a wrong owner.
 
 use crate::connection::{Position, SocketView, is_of};
 use crate::maps::Stream;
 
-/// A look may come between the arrival of the peer's FIN and the flag that tells of it, and credit the FIN: the end takes that
+/// A look may come between the arrival of the peer's FIN and the flag that reports it, and credit the FIN. The end takes that byte
 /// back.
 const MOST_BACK: u64 = 1;
 
@@ -20,7 +19,7 @@ pub fn agrees(stream: &Stream, sk: impl SocketView, last: &Position) -> bool {
     is_of(stream, sk) && is_within(stream.sent, last.sent) && is_within(stream.received, last.received)
 }
 
-/// What is told of a mismatch, in this order.
+/// The names of the words of [`evidence`], in order.
 pub const EVIDENCE: [&str; EVIDENCE_WORDS] = [
     "credited_sent",
     "credited_received",
@@ -41,7 +40,7 @@ pub const EVIDENCE: [&str; EVIDENCE_WORDS] = [
 /// Number of words of the evidence.
 pub const EVIDENCE_WORDS: usize = 14;
 
-/// Everything that a report of a mismatch needs.
+/// All fields that a report of a mismatch needs.
 #[must_use]
 #[inline]
 pub fn evidence(stream: &Stream, sk: impl SocketView) -> [u64; EVIDENCE_WORDS] {

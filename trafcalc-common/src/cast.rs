@@ -1,13 +1,13 @@
-//! A call of the kernel function `bpf_rdonly_cast` (Linux 6.2 and later), by which a program says of what type the memory
-//! at an address is, and may then load from it by ordinary instructions. That saves an event two calls of a helper.
+//! A call of the kernel function `bpf_rdonly_cast` (Linux 6.2 and later), by which a program declares the type of the memory at an
+//! address. The program may then load from it by ordinary instructions, which saves two helper calls per event.
 //!
-//! The compiler cannot write such a call: it has the function's number among the kernel's types in it, which differs on
-//! every kernel. So the program has a place for it, which the loader fills.
+//! The compiler cannot emit such a call, because the call contains the BTF id of the function, which differs on every kernel. So the
+//! program has a placeholder, which the loader replaces.
 
-/// What stands at the place of a call in the object: an instruction's 8 bytes, which are none.
+/// The placeholder of a call in the object: 8 bytes, as an instruction has, that are no valid instruction.
 pub const PLACE: u64 = u64::from_ne_bytes(*b"\xffCAST\xff\xff\xff");
 
-/// The call of the function with this number; without one an instruction that does no harm.
+/// The call of the function with this BTF id; without one, a harmless instruction.
 #[must_use]
 pub const fn instruction(function: Option<u32>) -> [u8; 8] {
     const CALL: u8 = 0x85;

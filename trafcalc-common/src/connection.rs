@@ -1,27 +1,27 @@
-//! The decisions about a connection: what a change of its state means, where its two cursors stand, and what a look
-//! credits. Pure; a socket is anything that implements [`SocketView`].
+//! Decisions about a connection: what a change of its state means, where its two cursors stand, and what a look credits. Pure; a socket
+//! is anything that implements [`SocketView`].
 //!
-//! *Sent* is payload that this host transmitted for the first time: it ends at `snd_nxt`. *Received* is payload that
-//! arrived in order: it ends at `rcv_nxt`. A SYN and a FIN take a number each and are not payload. The kernel keeps
-//! 64-bit totals beside both numbers (`bytes_acked` grows with `snd_una`, `bytes_received` with `rcv_nxt`:
-//! `tcp_snd_una_update` and `tcp_rcv_nxt_update` in `net/ipv4/tcp_input.c`, Linux 4.1 and later).
+//! *Sent* is payload that this host transmitted for the first time: it ends at `snd_nxt`. *Received* is payload that arrived in order:
+//! it ends at `rcv_nxt`. A SYN and a FIN take one sequence number each and are not payload. The kernel keeps 64-bit totals beside both
+//! numbers (`bytes_acked` grows with `snd_una`, `bytes_received` with `rcv_nxt`: `tcp_snd_una_update` and `tcp_rcv_nxt_update` in
+//! `net/ipv4/tcp_input.c`, Linux 4.1 and later).
 //!
-//! A cursor is kept as a 64-bit *position*: its low half is the sequence number at the beginning of the connection plus
-//! what was passed since, so that positions of two connections differ even where their byte counts are the same.
+//! A cursor is a 64-bit *position*: the sequence number at the beginning of the connection plus what has moved since. Its low half is
+//! the current sequence number, so positions of two connections differ even where their byte counts are equal.
 //!
-//! No more is credited than was handed to the network layer. Data that is queued under `TCP_REPAIR` moves `snd_nxt` at once and
-//! leaves later, as a retransmission; `bytes_sent` counts what was handed down, so it bounds what is credited. It also bounds what
-//! a connect that failed before its SYN left seems to have sent.
+//! No more is credited than was handed to the network layer. Data that is queued under `TCP_REPAIR` moves `snd_nxt` at once and leaves
+//! later, as a retransmission; `bytes_sent` counts what was handed down, so it limits what is credited. It also limits what a connect
+//! that failed before its SYN left seems to have sent.
 //!
-//! The two FINs: a socket's own FIN is behind `snd_nxt` if all that was written is, and the state is one that comes with a FIN. The
-//! state changes before the FIN is queued, so a look reads it last. The peer's FIN is in `rcv_nxt` once `SOCK_DONE` is set. A look
-//! in between may credit it, and the end takes that back.
+//! The two FINs: `snd_nxt` includes the socket's own FIN if all written data is transmitted and the state is one that comes with a FIN.
+//! The state changes before the FIN is queued, so a look reads the state after both numbers. `rcv_nxt` includes the peer's FIN once
+//! `SOCK_DONE` is set. A look between the two may credit the FIN, and the end takes that back.
 
 use crate::maps::{Stream, Tally};
 use crate::position::nearest;
 use crate::tcp::state;
 
-/// What the kernel says of a socket at this moment. A field that cannot be read is 0.
+/// The fields of a socket. A field that cannot be read is 0.
 pub trait SocketView: Copy {
     /// TCP state, one of [`crate::tcp::state`].
     fn state(self) -> u32;
@@ -29,13 +29,13 @@ pub trait SocketView: Copy {
     fn snd_una(self) -> u32;
     /// Number of the next byte to be transmitted for the first time.
     fn snd_nxt(self) -> u32;
-    /// Number of the next byte that the application will write; behind a FIN once that is queued.
+    /// Number of the next byte that the application will write; past the FIN once that is queued.
     fn write_seq(self) -> u32;
     /// Number of the next byte expected from the peer.
     fn rcv_nxt(self) -> u32;
     /// How far `snd_una` moved since the connection began; on the side that sent the first SYN, that SYN included.
     fn bytes_acked(self) -> u64;
-    /// How far `rcv_nxt` moved since the peer's SYN; its FIN included.
+    /// How far `rcv_nxt` moved since the peer's SYN, its FIN included.
     fn bytes_received(self) -> u64;
     /// Payload handed to the network layer, retransmissions included (Linux 4.19 and later).
     fn bytes_sent(self) -> u64;
@@ -43,10 +43,10 @@ pub trait SocketView: Copy {
     fn has_peer_fin(self) -> bool;
 }
 
-/// A socket as it was read at one moment, in the order of the fields.
+/// A snapshot of a socket, with the fields in the order in which they are read.
 ///
-/// The order matters where another processor changes the socket meanwhile: [`position`] relies on the state being read after
-/// `snd_nxt` and `write_seq`, and on `bytes_sent` after `snd_nxt`.
+/// The order matters where another processor changes the socket meanwhile: [`position`] relies on the state being read after `snd_nxt`
+/// and `write_seq`, and on `bytes_sent` being read after `snd_nxt`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is what the method of this name tells")]
 pub struct Numbers {
@@ -121,7 +121,7 @@ pub enum Change {
     Nothing,
 }
 
-/// What it means that a socket goes from state `old` to `new`.
+/// The meaning of a change from state `old` to `new`.
 ///
 /// A child of a listener with fast open may leave `SYN_RECV` for another state than `ESTABLISHED`: before Linux 6.9 its own FIN
 /// leads to `FIN_WAIT1`.
@@ -153,7 +153,7 @@ pub fn received_base(sk: impl SocketView) -> u32 {
     sk.rcv_nxt().wrapping_sub(sk.bytes_received() as u32)
 }
 
-/// The stream of a socket that sends the first SYN of a connection: where its cursors stand is not known yet.
+/// The stream of a connection that this host opens: the positions of its cursors are not known yet.
 pub const OPENING: Stream = Stream {
     sent: Stream::NOWHERE,
     received: Stream::NOWHERE,
@@ -165,8 +165,8 @@ pub const OPENING: Stream = Stream {
 
 /// The stream of a connection that begins, with both cursors before its first byte.
 ///
-/// `opened` tells whether this host sent the first SYN. That then has a number, acknowledged or not, unless the connection was
-/// restored by `TCP_REPAIR`, which sends none.
+/// `opened` says whether this host sent the first SYN. The SYN then has a sequence number, acknowledged or not, unless the connection
+/// was restored by `TCP_REPAIR`, which sends none.
 #[must_use]
 #[inline]
 pub fn begun(sk: impl SocketView, opened: bool) -> Stream {
@@ -194,17 +194,16 @@ pub fn met(sk: impl SocketView) -> Stream {
 /// Positions of both cursors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Behind the last payload byte that was transmitted.
+    /// After the last payload byte that was transmitted.
     pub sent: u64,
-    /// Behind the last payload byte that arrived in order.
+    /// After the last payload byte that arrived in order.
     pub received: u64,
 }
 
-/// Where the cursors of `stream`, which is that of `sk`, stand now.
+/// Where the cursors of `stream`, which belongs to `sk`, stand now.
 ///
 /// May be called while another processor changes the socket: the position comes from the sequence number, and the total beside it only
-/// says how often that went round. Our own FIN is behind `snd_nxt` only if the state said so before, which is why the state is
-/// read last.
+/// says how often that has wrapped. `snd_nxt` includes our own FIN only if the state changed before, so the state is read after it.
 #[must_use]
 #[inline]
 pub fn position(sk: impl SocketView, stream: &Stream) -> Position {
@@ -216,7 +215,7 @@ pub fn position(sk: impl SocketView, stream: &Stream) -> Position {
     Position { sent: sent(near, snd_nxt, fin, limit), received: received(sk, stream) }
 }
 
-/// The same when the socket leaves the state `old` for the last time.
+/// The same, when the socket leaves the state `old` for the last time.
 #[must_use]
 #[inline]
 pub fn last_position(sk: impl SocketView, stream: &Stream, old: u32) -> Position {
@@ -226,8 +225,9 @@ pub fn last_position(sk: impl SocketView, stream: &Stream, old: u32) -> Position
     Position { sent: sent(near, snd_nxt, fin, most_sent(sk, stream)), received: received(sk, stream) }
 }
 
-/// What is queued while `TCP_REPAIR` is on moves `snd_nxt` at once and leaves later, as a retransmission. So no more counts as
-/// sent than was handed to the network layer. Of a late stream it is not known whether a SYN has a number in between.
+/// The limit of the sent position. Data that is queued while `TCP_REPAIR` is on moves `snd_nxt` at once and leaves later, as a
+/// retransmission. So no more counts as sent than was handed to the network layer. For an adopted stream it is not known whether a
+/// SYN's number lies in between.
 #[inline]
 fn most_sent(sk: impl SocketView, stream: &Stream) -> u64 {
     let may_have_syn = stream.flags & (Stream::SYN_ACKED | Stream::LATE) != 0;
@@ -237,22 +237,23 @@ fn most_sent(sk: impl SocketView, stream: &Stream) -> u64 {
 #[inline]
 const fn sent(near: u64, snd_nxt: u32, fin: bool, limit: u64) -> u64 {
     let position = nearest(near, snd_nxt).wrapping_sub(fin as u64);
-    // Around 0 a position may be behind it, before the first byte.
+    // A position may wrap below 0, before the first byte.
     if position.wrapping_sub(limit).cast_signed() > 0 { limit } else { position }
 }
 
-/// By the number, as the FIN of a SYN-ACK with data moves only that and not the total (`tcp_fastopen_add_skb`).
+/// Computed from the sequence number, because the FIN of a SYN-ACK with data moves only that and not the total
+/// (`tcp_fastopen_add_skb`).
 #[inline]
 fn received(sk: impl SocketView, stream: &Stream) -> u64 {
     let total = sk.bytes_received();
     let end = nearest(u64::from(stream.received_base).wrapping_add(total), sk.rcv_nxt());
-    // Where nothing was received there is no FIN: the flag is of another life.
+    // Where nothing was received there is no FIN: the flag is left over from an earlier connection.
     let fin = end != u64::from(stream.received_base) && sk.has_peer_fin();
     end.wrapping_sub(u64::from(fin))
 }
 
-/// What a connection moved that ends from `old` before it began: of which this host sent a SYN (`has_opened`), or which came
-/// to a listener with fast open. Data may have been in the SYN.
+/// What a connection without a stream moved, all in all, when it ends from state `old`: one that never began, or for which there was no
+/// room. `has_opened` says whether this host sent the first SYN. Data may have been in the SYN.
 #[must_use]
 #[inline]
 pub fn unbegun(sk: impl SocketView, old: u32, has_opened: bool) -> Tally {
@@ -262,8 +263,8 @@ pub fn unbegun(sk: impl SocketView, old: u32, has_opened: bool) -> Tally {
     Tally { sent: forward(start.sent, sent), received: forward(start.received, received) }
 }
 
-/// The stream of a connection that this host opened and that ends before its handshake is over, with both cursors before its first
-/// byte. Whether its SYN was acknowledged does not matter: it has a number.
+/// The stream of a connection that this host opened, with both cursors before its first byte. The SYN has a number, whether it was
+/// acknowledged or not.
 #[must_use]
 #[inline]
 pub fn opened(sk: impl SocketView) -> Stream {
@@ -271,8 +272,9 @@ pub fn opened(sk: impl SocketView) -> Stream {
     Stream { sent: begun.sent + 1, flags: Stream::SYN_ACKED, ..begun }
 }
 
-/// The stream that tells where a connection that ends was: `stream`, unless that is of another. Then its beginning was missed, and
-/// the end of the other: all that it moved is left, and `has_opened` says whether this host sent the first SYN.
+/// The stream from which the end of a connection is credited: `stream`, unless that belongs to another connection. In that case the
+/// beginning of this connection and the end of the other were missed: everything that this one moved is credited, and `has_opened` says
+/// whether this host sent the first SYN.
 #[must_use]
 #[inline]
 pub fn at_end(sk: impl SocketView, stream: &Stream, has_opened: impl FnOnce() -> bool) -> Stream {
@@ -286,16 +288,16 @@ pub fn at_end(sk: impl SocketView, stream: &Stream, has_opened: impl FnOnce() ->
     }
 }
 
-/// Whether a socket gets into this state with a FIN of its own, which takes a number. One that is reset closes without.
+/// Whether a socket in this state has queued a FIN of its own, which takes a sequence number. A reset closes without one.
 #[must_use]
 #[inline]
 pub const fn has_own_fin(state: u32) -> bool {
     matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::LAST_ACK | state::CLOSING)
 }
 
-/// Whether `stream` is of the connection that `sk` is now, and not of an earlier life of this piece of memory.
+/// Whether `stream` belongs to the connection that `sk` is now, and not to an earlier user of the same memory.
 ///
-/// A FIN that the total does not count (see [`position`]) moves what the kernel says of the beginning by its number.
+/// A FIN that the total does not count (see [`position`]) shifts the computed beginning by one.
 #[must_use]
 #[inline]
 pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
@@ -303,16 +305,15 @@ pub fn is_of(stream: &Stream, sk: impl SocketView) -> bool {
     stream.sent_base == sent_base(sk) && (ahead == 0 || (ahead == 1 && sk.has_peer_fin()))
 }
 
-/// What a connection is known by in notes of where it stood when a process ended: both numbers it began with. Nothing of the
-/// kernel's memory is in it.
+/// The key of a connection in the notes of a process that ended: both numbers at which it began. It contains no kernel address.
 #[must_use]
 #[inline]
 pub const fn note_key(sent_base: u32, received_base: u32) -> u64 {
     (sent_base as u64) << 32 | received_base as u64
 }
 
-/// Whether the stream that a former process noted is that of `sk`, and what it counts goes on from there. A socket under
-/// `TCP_REPAIR` may have any numbers; one that is behind the note would take away what was counted.
+/// Whether the stream that a former process noted belongs to `sk` and can be continued. A socket under `TCP_REPAIR` may have any
+/// numbers; one whose position is before the note would subtract what was counted.
 #[must_use]
 #[inline]
 pub fn goes_on(noted: &Stream, sk: impl SocketView) -> bool {
@@ -321,10 +322,10 @@ pub fn goes_on(noted: &Stream, sk: impl SocketView) -> bool {
     is_of(noted, sk) && is_ahead(noted.sent, sent) && is_ahead(noted.received, received)
 }
 
-/// Whether the cursors of `stream`, which was read without a lock, stand where those of a connection can.
+/// Whether the cursors of `stream`, which was read without a lock, can be those of an open connection.
 ///
-/// An end puts `received` nowhere before `sent`, so that a look may find only that there. And where a stream is written for the
-/// first time, the base may be there before the cursors, which are 0 until then.
+/// An end sets `received` to `NOWHERE` before `sent`, so a look may find only `received` invalid. Where a stream is written for the
+/// first time, the base may be visible before the cursors, which are 0 until then.
 #[must_use]
 #[inline]
 pub fn has_begun(stream: &Stream) -> bool {
@@ -334,8 +335,8 @@ pub fn has_begun(stream: &Stream) -> bool {
         && stream.received >= stream.received_base.into()
 }
 
-/// What both ends of a connection know of it: the numbers of the first payload byte of who opened it and of who accepted it. Nobody
-/// can choose the latter.
+/// What both ends of a connection know of it: the number of the first payload byte of the opening end, and that of the accepting end.
+/// Nobody can choose the latter.
 #[must_use]
 #[inline]
 pub const fn pair(stream: &Stream, opened: bool) -> u64 {
@@ -344,7 +345,7 @@ pub const fn pair(stream: &Stream, opened: bool) -> u64 {
     (active as u64) << 32 | passive as u64
 }
 
-/// The distance a cursor moves by a look in between: it never goes back.
+/// The distance by which a look moves a cursor, which never goes back.
 #[must_use]
 #[inline]
 pub const fn forward(from: u64, to: u64) -> u64 {
@@ -352,8 +353,8 @@ pub const fn forward(from: u64, to: u64) -> u64 {
     if moved.cast_signed() < 0 { 0 } else { moved }
 }
 
-/// Whether nothing can have moved since a stream's cursors stood at `stream`, by two numbers of the socket alone: a look at an
-/// idle connection need not read more. Where exactly 2^32 bytes moved it errs, and a later look or the end makes that good.
+/// Whether nothing can have moved since the cursors of `stream` were read, judged by two fields of the socket: a look at an idle
+/// connection need not read more. If exactly 2^32 bytes moved this is wrong, and a later look or the end corrects it.
 #[must_use]
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
@@ -361,7 +362,7 @@ pub const fn is_idle(stream: &Stream, snd_nxt: u32, rcv_nxt: u32) -> bool {
     stream.sent as u32 == snd_nxt && stream.received as u32 == rcv_nxt
 }
 
-/// Whether `number` is behind `other`, at most 2 GiB.
+/// Whether `number` comes after `other`, by at most 2 GiB.
 #[must_use]
 #[inline]
 pub const fn is_behind(number: u32, other: u32) -> bool {
@@ -373,11 +374,11 @@ pub const fn is_behind(number: u32, other: u32) -> bool {
 pub enum Which {
     /// Both.
     Both,
-    /// What was sent up to the byte before this number: another process wrote what comes behind.
+    /// What was sent before this number: another process wrote what follows.
     SentBefore(u32),
-    /// What was received up to the byte before this number: another process reads what comes behind.
+    /// What was received before this number: another process reads what follows.
     ReceivedBefore(u32),
-    /// What was received, and what was sent up to the byte before this number: who sends the next is known when he is done.
+    /// Everything received, and what was sent before this number: the writer of what follows is known when its call returns.
     WrittenBefore(u32),
 }
 
@@ -400,10 +401,10 @@ const fn sent_before(from: &Stream, sent: u64, number: u32) -> u64 {
     ending_before(from.sent, sent.cast_signed(), number).cast_unsigned()
 }
 
-/// What may move before an event of the actor who acted last credits it; until then an event only notes how far it came.
+/// How much may move before an event of an unchanged actor credits it; until then an event only records how far it came.
 const MOST_UNSETTLED_BYTES: u32 = 1 << 24;
 
-/// Whether so much moved between a cursor and `number` that it is to be credited now.
+/// Whether so much moved between a cursor and `number` that it is due to be credited.
 #[must_use]
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the sequence number")]
@@ -411,9 +412,9 @@ pub const fn is_far(cursor: u64, number: u32) -> bool {
     number.wrapping_sub(cursor as u32) >= MOST_UNSETTLED_BYTES
 }
 
-/// How many of the `moved` bytes from position `from` on, which may be fewer than none, end before the byte with this `number`.
+/// How many of the `moved` bytes from position `from` on end before the byte with this `number`; `moved` may be negative.
 ///
-/// The number is one of the last 2 GiB before the end, or behind it: a call can move 2 GiB, and some more may have moved before.
+/// The number lies in the last 2 GiB before the end, or after it: a call can move 2 GiB, and some more may have moved before.
 #[must_use]
 #[inline]
 pub const fn ending_before(from: u64, moved: i64, number: u32) -> i64 {

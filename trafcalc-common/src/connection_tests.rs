@@ -14,8 +14,8 @@ use model::{Leaves, Model, Moment, Op};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Plays a history, and checks at each moment that no more is credited than is true: but for one byte, where a look
-/// comes between the peer's FIN and its flag.
+/// Plays a history, and checks at each moment that no more is credited than is true, except for one byte if a look comes between the
+/// peer's FIN and its flag.
 fn play(history: &[Moment], choices: &[Choice]) -> Driver {
     let mut driver = Driver::default();
     for at in 0..history.len() {
@@ -51,7 +51,7 @@ fn check(ops: &[Op], choices: &[Choice]) {
     assert_eq!(driver.mismatches, 0, "the audit disagrees");
 }
 
-/// What each owner moved. What moves before a connection begins belongs to who owns the socket when it begins or ends.
+/// What each owner moved. What moves before a connection begins belongs to the owner of the socket when it begins or ends.
 fn truth_by_owner(history: &[Moment]) -> BTreeMap<u8, (i64, i64)> {
     let mut truth = BTreeMap::<u8, (i64, i64)>::new();
     let mut counted = (0, 0);
@@ -82,7 +82,7 @@ fn payload() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0_u32), Just(1), Just(2), 3_u32..1_500]
 }
 
-/// Operations with which a connection begins or a socket changes its life.
+/// Operations that begin a connection or change the life of a socket.
 fn opening() -> impl Strategy<Value = Op> {
     let leaves = prop_oneof![Just(Leaves::No), Just(Leaves::Refused), Just(Leaves::Yes), Just(Leaves::Yes)];
     prop_oneof![
@@ -126,13 +126,13 @@ fn choices() -> impl Strategy<Value = Vec<Choice>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
 
-    /// However a connection goes and whoever looks, what is credited in the end is what moved.
+    /// For every history and every choice of looks, what is credited in the end is what moved.
     #[test]
     fn what_is_credited_is_what_moved(ops in ops(), choices in choices()) {
         check(&ops, &choices);
     }
 
-    /// Where the driver looks before the owner changes, each owner gets what moved while he owned the socket.
+    /// If the driver looks before the owner changes, each owner gets what moved while it owned the socket.
     #[test]
     fn each_owner_gets_what_he_moved(ops in ops(), both in any::<bool>()) {
         let history = history(&ops);

@@ -1,12 +1,12 @@
 //! The cursor: a position in one direction of one TCP connection, and what its movement is worth in payload bytes.
 //!
-//! TCP numbers every payload byte modulo 2^32 (RFC 9293, section 3.4). SYN and FIN take a number each and are not
-//! payload: a cursor starts behind the SYN, and never credits the FIN.
+//! TCP numbers every payload byte modulo 2^32 (RFC 9293, section 3.4). SYN and FIN take one number each and are not payload: a cursor
+//! starts after the SYN, and never credits the FIN.
 
 /// The signed distance in bytes from sequence number `from` to `to`.
 ///
-/// Right while the true distance is less than 2^31 either way, which is why a cursor has to be looked at at least
-/// once every 2 GiB of its direction.
+/// Correct while the true distance is less than 2^31 either way, so a cursor has to be advanced at least once every 2 GiB of its
+/// direction.
 #[must_use]
 pub const fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from).cast_signed()
@@ -26,7 +26,7 @@ impl Cursor {
         Self { next, fin: None }
     }
 
-    /// A cursor behind the SYN that carried the initial sequence number `isn`.
+    /// A cursor after the SYN that carried the initial sequence number `isn`.
     #[must_use]
     pub const fn after_syn(isn: u32) -> Self {
         Self::at(isn.wrapping_add(1))
@@ -46,13 +46,13 @@ impl Cursor {
 
     /// Notes that the FIN of this direction takes the number `seq`, so that it is not credited as a byte.
     ///
-    /// A FIN that was forged or comes too early costs nothing: only a movement to exactly `seq + 1` stops short at
-    /// `seq`, and the next movement makes that good.
+    /// A forged or early FIN costs nothing: only a movement to exactly `seq + 1` stops short at `seq`, and the next movement makes up
+    /// for that.
     pub const fn ends_at(&mut self, seq: u32) {
         self.fin = Some(seq);
     }
 
-    /// Moves forward to `next` and gives the payload bytes passed over; a position already passed gives 0.
+    /// Moves forward to `next` and returns the payload bytes passed over; a position already passed gives 0.
     #[must_use = "the bytes passed over belong to an account"]
     pub const fn advance_to(&mut self, next: u32) -> u32 {
         let next = match self.fin {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// One direction of a connection: its bytes, numbered from behind the SYN.
+/// One direction of a connection: its bytes, numbered from after the SYN.
 const MAX_STREAM_BYTES: u32 = 1 << 20;
 
 /// Segments of a stream as byte ranges: retransmitted, reordered, lost in any way.

@@ -1,7 +1,8 @@
-//! What crosses the kernel line: the arithmetic of the cursor, the keys and values of the maps, their limits.
+//! Shared by the kernel half and the service: the arithmetic of cursors, the decisions about a connection, the keys and values of the
+//! maps, and their limits.
 //!
-//! Both the eBPF program and the packet backend count with what is here, so there is one arithmetic whatever the
-//! source of the bytes. Nothing here allocates, does I/O or knows an operating system.
+//! The eBPF programs and the packet backend use the same arithmetic of sequence numbers, whatever the source of the bytes. Nothing here
+//! allocates, does I/O or knows an operating system.
 #![cfg_attr(not(test), no_std)]
 
 pub mod actor;

@@ -1,9 +1,8 @@
-//! Keys, values and indices of the maps that the eBPF program writes and the service reads.
+//! Keys, values and indices of the maps that the eBPF programs write and the service reads.
 
-/// What the eBPF program remembers of one connection. The key is the address of its socket.
+/// What the eBPF programs store for one connection. The key is the address of its socket.
 ///
-/// A stream is written under the lock of its socket. A look in between, which has no lock, moves `sent` and `received` by
-/// compare-and-exchange only.
+/// A stream is written under the lock of its socket. A look without that lock moves `sent` and `received` by compare-and-exchange only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Stream {
@@ -17,30 +16,30 @@ pub struct Stream {
     pub received_base: u32,
     /// The flags below.
     pub flags: u32,
-    /// Where it matters who acts: number of the byte behind the last one that the last writer wrote.
+    /// With the method `events`: the number of the byte after the last one that the last writer wrote.
     pub written: u32,
 }
 
-/// A stream and, where it matters who acts, what is known of those who do. It begins with the stream, so that what has a
-/// pointer to one has a pointer to the other.
+/// A stream and, with the method `events`, what is known of its actors. It begins with the stream, so a pointer to one is a pointer to
+/// the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Place {
     /// The stream.
     pub stream: Stream,
-    /// Number of the byte behind the last one that had arrived when the last actor read.
+    /// Number of the byte after the last one that had arrived when the last actor read.
     pub read: u32,
-    /// What a look has waited for, until the next one, already: 1 for somebody to act, [`waits_for_writer`] for somebody to have written.
+    /// What an earlier look has already waited for: 1 for a first actor, [`waits_for_writer`] for a writer. 0 if for nothing.
     pub waited: u32,
     /// The lower half of the last actor's mark, and the row of the account. See [`owner`].
     pub owner: u64,
-    /// The number of the byte behind the last one of who wrote before the last writer, and the row of the account. See [`owner`].
+    /// The number of the byte after the last one that the former writer wrote, and the row of its account. See [`owner`].
     pub former: u64,
-    /// The upper half of the last actor's mark, and the row of who wrote last. See [`owner`].
+    /// The upper half of the last actor's mark, and the row of the last writer. See [`owner`].
     pub writer: u64,
 }
 
-/// What a look puts down that waits for whoever sends the bytes behind number `written`. Never 0.
+/// What a look stores in [`Place::waited`] when it waits for the writer of the bytes from number `written` on. Never 0.
 #[must_use]
 #[inline]
 pub const fn waits_for_writer(written: u32) -> u32 {
@@ -53,7 +52,7 @@ pub const STREAM_WORDS: usize = size_of::<Stream>() / size_of::<u64>();
 pub const PLACE_WORDS: usize = size_of::<Place>() / size_of::<u64>();
 
 impl Stream {
-    /// The stream as it lies in a map.
+    /// The stream from the words of a map.
     #[must_use]
     pub const fn from_words(words: &[u64; STREAM_WORDS]) -> Self {
         let (sent_base, received_base) = halves(words[2]);
@@ -61,31 +60,31 @@ impl Stream {
         Self { sent: words[0], received: words[1], sent_base, received_base, flags, written }
     }
 
-    /// As it lies in a map.
+    /// The words of a map.
     #[must_use]
     pub const fn words(&self) -> [u64; STREAM_WORDS] {
         let (bases, flags) = (whole(self.sent_base, self.received_base), whole(self.flags, self.written));
         [self.sent, self.received, bases, flags]
     }
 
-    /// Whether its connection is under way: one that has not begun, or has ended, stands nowhere.
+    /// Whether its connection is open: before the beginning and after the end its cursors are [`Stream::NOWHERE`].
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.sent != Self::NOWHERE && self.received != Self::NOWHERE && self.flags & Self::OPENING == 0
     }
 
-    /// Where a cursor stands that a look must not move: its connection has not begun, or has ended.
+    /// A cursor that a look must not move: its connection has not begun, or has ended.
     pub const NOWHERE: u64 = u64::MAX;
 
     /// This host has sent the first SYN, and the handshake is not over.
     pub const OPENING: u32 = 1;
     /// Our SYN is among the bytes that the kernel counts as acknowledged.
     pub const SYN_ACKED: u32 = 1 << 1;
-    /// Older than the program: followed from the middle.
+    /// The connection is older than the programs, and was adopted.
     pub const LATE: u32 = 1 << 2;
 }
 
-/// The two fields of 4 bytes that a word of a map holds.
+/// The two 4-byte fields in a word of a map.
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 const fn halves(word: u64) -> (u32, u32) {
     let (lower, upper) = (word as u32, (word >> 32) as u32);
@@ -99,63 +98,62 @@ const fn whole(first: u32, second: u32) -> u64 {
 
 /// Streams in one entry of the array of buckets.
 ///
-/// Looking up an array costs no call, which on machines that must guard their returns is a third of an event.
+/// A look-up in an array costs no call, which on machines that must protect returns is a third of an event.
 pub const BUCKET_STREAMS: usize = 4;
 
 /// The streams whose keys have the same [`bucket`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Bucket {
-    /// The keys of the streams; 0 where there is none. The cursors of the first stream, and most buckets have no other, lie in
-    /// the same cache line.
+    /// The keys of the streams; 0 for a free place. The cursors of the first stream, usually the only one, are in the same cache line.
     pub keys: [u64; BUCKET_STREAMS],
     /// The streams.
     pub streams: [Place; BUCKET_STREAMS],
 }
 
-/// What stands in the object for the number of streams that the hash takes.
+/// The number of entries of the hash in the object, by which the loader finds it.
 pub const SPILL_PLACE: u32 = 0x5050_1c5d;
 
-/// Buckets that one word of the bitmap of occupied buckets is about.
+/// Buckets per word of the bitmap of occupied buckets.
 pub const BUCKETS_A_WORD: u32 = u64::BITS;
 
-/// Steps that a program takes in one run, by having the kernel call a function for each element of an array. The verifier
-/// looks at such a function once, and at a loop as often as it goes round.
+/// Steps that a program takes in one run, by having the kernel call a function for each element of an array. The verifier checks such a
+/// function once, and a loop once per iteration.
 pub const STEPS_A_RUN: u32 = 1_024;
 
 /// Indices of the array of words that describe the table of streams.
 pub mod table {
-    /// Streams for which their bucket had no room, and which the hash has.
+    /// The number of streams in the hash, because their bucket was full.
     pub const SPILLED: u32 = 0;
-    /// Not 0 once there was no room for a connection at all.
+    /// Not 0 once there was no room for a connection.
     pub const OVERFLOWED: u32 = 1;
-    /// Rows of accounts that were ever used, but that for others.
+    /// The number of rows that were ever used, without that of the account for others.
     pub const ROWS: u32 = 2;
-    /// Not 0 while connections older than the program are looked for.
+    /// Not 0 while connections older than the programs are adopted.
     pub const ADOPTING: u32 = 3;
     /// Number of indices.
     pub const COUNT: u32 = 4;
 }
 
-/// What a run is told that looks for connections older than the program, and what it gives when it is done, or when the kernel's table
-/// of sockets cannot be read; anything else is the list to go on with.
+/// Arguments and return values of the program that adopts connections older than the programs. Any other return value is the chain of
+/// the kernel's table of sockets to continue with.
 pub mod adoption {
-    /// Look at lists.
+    /// Argument: walk the table.
     pub const WALK: u32 = 0;
-    /// From now on whoever sees an end notes it.
+    /// Argument: from now on, programs note the ends that they see.
     pub const BEGIN: u32 = 1;
-    /// No more.
+    /// Argument: stop noting ends.
     pub const END: u32 = 2;
-    /// All lists were looked at.
+    /// Return value: the whole table was walked.
     pub const DONE: u32 = u32::MAX;
-    /// There is no memory where the table should be.
+    /// Return value: the table cannot be read.
     pub const FAILED: u32 = u32::MAX - 1;
 }
 
 /// The bucket of a key, where there are 2^`bits` of them.
 ///
-/// Sockets lie at multiples of their size, so their addresses are spread by Fibonacci hashing (Knuth, The Art of
-/// Computer Programming, section 6.4): multiplied by 2^64 divided by the golden ratio, of which the top bits are taken.
+/// Socket addresses are multiples of the socket's size, so they are spread by Fibonacci hashing (Knuth, The Art of Computer
+/// Programming, section 6.4): multiplied by 2^64 divided by the golden ratio, of which the top bits are taken.
 #[must_use]
 #[inline]
 pub const fn bucket(key: u64, bits: u32) -> u32 {
@@ -165,17 +163,17 @@ pub const fn bucket(key: u64, bits: u32) -> u32 {
     top >> 1 >> (31 - bits)
 }
 
-/// A user (or the lower half of an actor's mark, or the number of a byte) and the row of the account, as one word, so that no
-/// CPU sees one without the other.
+/// The lower half of an actor's mark (or the number of a byte) and the row of an account, as one word, so that no CPU sees one without
+/// the other.
 #[must_use]
 #[inline]
 pub const fn owner(who: u32, row: u32) -> u64 {
     (who as u64) << 32 | row as u64
 }
 
-/// Bytes of the name of a class; a shorter one has zeroes behind it.
+/// Bytes of the name of a class; a shorter name is padded with zeroes.
 pub const CLASS_NAME_BYTES: usize = 32;
-/// Classes that can be told apart: numbers of one byte, 0 of what is in none.
+/// The largest number of a class, of one byte. 0 stands for the rest.
 pub const MAX_CLASSES: usize = 255;
 
 /// The key of a user's account in a class.
@@ -190,7 +188,7 @@ pub const OTHER_ROW: u32 = 0;
 
 /// The bytes of one account on one CPU, since the program was loaded.
 ///
-/// A single CPU's share may be "negative" (a huge number): only the wrapping sum over all CPUs is meant.
+/// A single CPU's share may be "negative" (a huge number): only the wrapping sum over all CPUs is meaningful.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Tally {
@@ -200,41 +198,41 @@ pub struct Tally {
     pub received: u64,
 }
 
-/// What the service noted of a row. It writes this through a mapping of the map's memory.
+/// What the service notes about a row. It writes this through a mapping of the map's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Reported {
-    /// Sent bytes of the row that are in a report.
+    /// Reported sent bytes of the row.
     pub sent: u64,
-    /// Received bytes of the row that are in a report.
+    /// Reported received bytes of the row.
     pub received: u64,
     /// 0, or, while the row has been taken from its user and is not yet free, the key of the user's account and the highest bit.
     pub left_by: u64,
-    /// For later.
+    /// Reserved.
     pub spare: u64,
 }
 
-/// What a run that takes over streams gives where another generation acts.
+/// What the program that takes over streams returns where another generation is active.
 pub const NOT_ACTING: u32 = u32::MAX;
 
-/// Most connections that can end without a stream while streams are taken over, which takes some milliseconds.
+/// The limit of noted ends while streams are taken over, which takes some milliseconds.
 pub const MAX_ENDED: u32 = 16_384;
 
 /// Indices of the per-CPU array of rare events.
 pub mod event {
-    /// Connections that were older than the program.
+    /// Connections that were older than the programs.
     pub const LATE: u32 = 0;
     /// Connections for which there was no room: counted when they end.
     pub const UNFOLLOWED: u32 = 1;
     /// Accounts that were opened.
     pub const ACCOUNTS: u32 = 2;
-    /// Accounts that were opened and are finer than a user's.
+    /// Opened accounts that are finer than a user's.
     pub const ACTORS: u32 = 3;
     /// Connections that were audited at their end.
     pub const AUDITED: u32 = 4;
-    /// Those whose stream was not what the kernel says.
+    /// Audited connections whose stream disagreed with the kernel.
     pub const MISMATCHED: u32 = 5;
-    /// Connections that a new generation of programs took over and had no room for: what they moved since is not counted.
+    /// Connections that a new generation of programs took over or adopted, and had no room for: what they moved since is not counted.
     pub const LOST: u32 = 6;
     /// Number of indices.
     pub const COUNT: u32 = 7;

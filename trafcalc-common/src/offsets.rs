@@ -1,6 +1,6 @@
-//! Where the program finds what it reads in this kernel's structures, in bytes from the start of each.
+//! Offsets of the fields that the programs read in this kernel's structures, in bytes from the start of each.
 //!
-//! The loader fills them from the running kernel's BTF and hands them over as arrays of words.
+//! The loader fills them from the running kernel's BTF and passes them as arrays of words.
 
 /// Defines a structure of offsets, so that its fields and its words are listed once.
 macro_rules! offsets {
@@ -19,7 +19,7 @@ macro_rules! offsets {
             /// All zero, until the loader sets them.
             pub const UNSET: Self = Self { $($field: 0,)+ };
 
-            /// The fields in the order in which they lie in memory.
+            /// The fields in memory order.
             #[must_use]
             pub const fn words(&self) -> [u32; $words] {
                 [$(self.$field,)+]
@@ -29,7 +29,7 @@ macro_rules! offsets {
 }
 
 offsets! {
-    /// Fields of a socket, and of what it leads to.
+    /// Fields of a socket, and of structures that it points to.
     Offsets, OFFSETS_WORDS {
         /// `sock.sk_type`, 16 bits.
         sk_type,
@@ -93,7 +93,7 @@ offsets! {
 }
 
 offsets! {
-    /// Fields by which sockets are found and looked at at any time, without a hook. Read only where that is done.
+    /// Fields for finding sockets without a hook.
     SweepOffsets, SWEEP_OFFSETS_WORDS {
         /// `sock.__sk_common.skc_net.net`, a pointer.
         skc_net,
@@ -141,7 +141,7 @@ offsets! {
 }
 
 offsets! {
-    /// Fields of a task and of a socket that tell who acts. Read only where more than the user is wanted.
+    /// Fields of a task and of what it points to. Read only where accounts or filters need more than the user.
     TaskOffsets, TASK_OFFSETS_WORDS {
         /// `task_struct.tgid`, 32 bits.
         task_tgid,

@@ -1,13 +1,13 @@
-//! A cursor that does not wrap: a sequence number together with the number of times it went round.
+//! A cursor that does not wrap: a sequence number together with the number of times it has wrapped.
 //!
-//! The eBPF program keeps its cursors like this. The kernel's own 64-bit totals of a socket say near which position a sequence
-//! number lies, so that what was missed in between is made good, even if it was more than 2 GiB.
+//! The eBPF programs store cursors like this. The kernel's 64-bit totals of a socket say near which position a sequence number lies, so
+//! missed movements are made up for, even of more than 2 GiB.
 
 use crate::cursor::distance;
 
 /// The position closest to `near` whose low 32 bits are the sequence number `seq`.
 ///
-/// Right while the true distance is less than 2^31 either way.
+/// Correct while the true distance is less than 2^31 either way.
 #[must_use]
 #[inline]
 pub const fn nearest(near: u64, seq: u32) -> u64 {

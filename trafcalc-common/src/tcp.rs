@@ -1,4 +1,4 @@
-//! What the eBPF program concludes from the state of a TCP socket. Pure.
+//! States of a TCP socket, and which addresses are loopback. Pure.
 
 /// States of a TCP socket (`include/net/tcp_states.h`).
 pub mod state {
@@ -12,7 +12,7 @@ pub mod state {
     pub const FIN_WAIT1: u32 = 4;
     /// `TCP_FIN_WAIT2`.
     pub const FIN_WAIT2: u32 = 5;
-    /// `TCP_TIME_WAIT`: what is left of a connection has no socket of its own any more.
+    /// `TCP_TIME_WAIT`: the remainder of a connection, without a full socket.
     pub const TIME_WAIT: u32 = 6;
     /// `TCP_CLOSE`.
     pub const CLOSE: u32 = 7;
@@ -24,7 +24,7 @@ pub mod state {
     pub const LISTEN: u32 = 10;
     /// `TCP_CLOSING`.
     pub const CLOSING: u32 = 11;
-    /// `TCP_NEW_SYN_RECV`: a handshake that has no socket of its own yet.
+    /// `TCP_NEW_SYN_RECV`: a handshake without a full socket yet.
     pub const NEW_SYN_RECV: u32 = 12;
 }
 
@@ -35,8 +35,7 @@ pub const fn is_loopback_v4(address: u32) -> bool {
     u32::from_be(address) >> 24 == 127
 }
 
-/// Whether an IPv6 address, as it lies in memory in network order, is `::1`, or an IPv4 address of 127.0.0.0/8 in
-/// IPv6's clothes.
+/// Whether an IPv6 address, as it lies in memory in network order, is `::1`, or an IPv4-mapped address of 127.0.0.0/8.
 #[must_use]
 #[inline]
 pub const fn is_loopback_v6(address: [u32; 4]) -> bool {

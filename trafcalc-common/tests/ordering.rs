@@ -1,9 +1,9 @@
-//! The protocol between the programs of `trafcalc-ebpf` that write streams and those that look at them, on a processor that
-//! orders little, as arm64: `table.rs`, `life.rs`, `look.rs` and `sweep.rs` with one place in one bucket.
+//! A loom model of the protocol between the programs of `trafcalc-ebpf` that write streams and those that look at them, on a weakly
+//! ordered processor such as arm64: `table.rs`, `life.rs`, `look.rs` and `sweep.rs` with one place in one bucket.
 //!
-//! What these do by a plain load or store is relaxed here. A BPF atomic operation that gives a value is ordered with all before
-//! and behind it; one that gives none is relaxed. An address dependency is an acquire load: it orders the loads that depend on
-//! it. The model cannot delay a load behind a later store.
+//! A plain load or store of theirs is relaxed here. A BPF atomic operation that returns a value is ordered with everything before and
+//! after it; one that returns none is relaxed. An address dependency is an acquire load: it orders the loads that depend on it. The
+//! model cannot delay a load past a later store.
 
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -12,7 +12,7 @@ use loom::thread;
 
 const NOWHERE: u64 = u64::MAX;
 
-/// A connection that has moved as many bytes in each direction. Its key is not 0.
+/// A connection that has moved `bytes` in each direction. Its key is not 0.
 #[derive(Clone, Copy)]
 struct Connection {
     key: u64,
@@ -21,10 +21,10 @@ struct Connection {
 }
 
 const FIRST: Connection = Connection { key: 1, base: 1_000, bytes: 7 };
-/// Begins among the numbers of the first, where a mixture of the two is hardest to tell from either.
+/// Begins within the numbers of the first, where a mixture of the two is hardest to recognise.
 const SECOND: Connection = Connection { key: 2, base: 1_003, bytes: 30 };
 
-/// What the protocol relies on. Tests take one away to show that it is needed.
+/// What the protocol relies on. Tests remove one rule to show that it is needed.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent rules")]
 struct Rules {
@@ -32,21 +32,21 @@ struct Rules {
     orders_writing: bool,
     /// The exchange that takes the bits of a word is ordered.
     orders_taking: bool,
-    /// `sent` is read behind `received`, and the rest behind `sent`, by addresses that depend on them.
+    /// `sent` is read after `received`, and the rest after `sent`, by addresses that depend on them.
     orders_reading: bool,
     /// The key is cleared by an ordered exchange.
     orders_clearing: bool,
-    /// A look gives up where `received` stands nowhere.
+    /// A look gives up if `received` is `NOWHERE`.
     minds_received: bool,
-    /// A look gives up where a cursor stands before the connection's beginning.
+    /// A look gives up if a cursor is before the connection's beginning.
     minds_beginning: bool,
-    /// A stream that begins has its bucket marked.
+    /// A beginning stream marks its bucket.
     marks: bool,
-    /// A sweep puts back the bits of buckets that have a stream.
+    /// A sweep sets the bits of buckets that have a stream again.
     puts_back: bool,
-    /// Whoever sees an end while older connections are looked for notes it.
+    /// The program that sees an end while older connections are adopted notes it.
     notes_ends: bool,
-    /// That note is there before the table is looked at again.
+    /// That note is visible before the table is read again.
     orders_noting: bool,
 }
 
@@ -63,7 +63,7 @@ const ALL: Rules = Rules {
     orders_noting: true,
 };
 
-/// One place, zeroes as the kernel allocates it, and the word of the bitmap.
+/// One place, zeroed as the kernel allocates it, and the word of the bitmap.
 struct Table {
     rules: Rules,
     word: AtomicU64,
@@ -95,7 +95,7 @@ fn replace(place: &AtomicU64, old: u64, new: u64) -> bool {
 }
 
 impl Table {
-    /// With `word` 1 the bucket is marked, as where another stream is in it, or was.
+    /// With `word` 1 the bucket is marked, as if another stream is or was in it.
     fn new(rules: Rules, word: u64) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
         let word = AtomicU64::new(word);
@@ -117,12 +117,12 @@ impl Table {
         true
     }
 
-    /// `life::ends`: what was left, of both directions.
+    /// `life::ends`: the rest of both directions.
     fn end(&self, of: Connection) -> u64 {
         let received = exchange(&self.received, NOWHERE, true);
         let sent = exchange(&self.sent, NOWHERE, true);
         assert_eq!(self.owner.load(Relaxed), of.key, "the owner of another connection");
-        // What is remembered of those who acted goes with the connection.
+        // The actors of the stream are cleared with the connection.
         self.owner.store(0, Relaxed);
         if self.rules.orders_clearing {
             exchange(&self.key, 0, true);
@@ -133,7 +133,7 @@ impl Table {
         end.wrapping_sub(sent).wrapping_add(end.wrapping_sub(received))
     }
 
-    /// `life::end`: a stream that is given up, by one or both who find that its connection is over.
+    /// `life::end`: a stream that is removed, by one or both of the programs that find its connection ended.
     fn leave(&self) {
         exchange(&self.received, NOWHERE, true);
         exchange(&self.sent, NOWHERE, true);
@@ -189,14 +189,14 @@ fn beside<T: 'static>(table: &Arc<Table>, act: impl FnOnce(&Table) -> T + 'stati
     thread::spawn(move || act(&table))
 }
 
-/// What looks and the end of a connection credit to its user is what it moved.
+/// Looks and the end of a connection together credit to its user what it moved.
 fn check(looks: &[[u64; 2]], of: Connection, ended: u64) {
     let index = usize::from(of.key == SECOND.key);
     let credited = looks.iter().fold(ended, |sum, look| sum.wrapping_add(look[index]));
     assert_eq!(credited, 2 * of.bytes, "credited to the user of {}", of.key);
 }
 
-/// A connection ends and its place goes to another, on one processor; another sweeps. The place has never had a stream.
+/// A connection ends and its place is reused, on one processor; another sweeps. The place has never had a stream.
 fn lives_beside_a_sweep(rules: Rules) {
     explore(move || {
         let table = Table::new(rules, 1);
@@ -210,7 +210,7 @@ fn lives_beside_a_sweep(rules: Rules) {
     });
 }
 
-/// One processor ends a connection, another gives the place to the next, and a third may sweep.
+/// One processor ends a connection, another reuses the place for the next, and a third may sweep.
 fn a_place_goes_to_another_processor(rules: Rules, is_swept: bool) {
     explore(move || {
         let table = Table::new(rules, 0);
@@ -226,7 +226,7 @@ fn a_place_goes_to_another_processor(rules: Rules, is_swept: bool) {
     });
 }
 
-/// A connection begins beside a sweep. That looks at it if it follows, and the next one does in any case.
+/// A connection begins beside a sweep. A sweep that starts after the insertion looks at it, and the next one does in any case.
 fn a_beginning_beside_a_sweep(rules: Rules, word: u64) {
     explore(move || {
         let table = Table::new(rules, word);
@@ -242,8 +242,8 @@ fn a_beginning_beside_a_sweep(rules: Rules, word: u64) {
     });
 }
 
-/// A connection that nobody follows ends while another processor begins to follow it: `life::ends_while_adopting` and `adopt::consider`.
-/// The programs are called before the socket has its new state.
+/// A connection without a stream ends while another processor adopts it: `life::ends_while_adopting` and `adopt::consider`. The
+/// programs are called before the socket has its new state.
 fn an_end_beside_an_adoption(rules: Rules) {
     explore(move || {
         let table = Table::new(rules, 0);

@@ -1,8 +1,8 @@
-//! The accounts of users: a row of counters each, which are only ever added to.
+//! User accounts. Each account has a row: an index into the per-CPU counters in `TALLIES`. Counters are never reset.
 //!
-//! The service gives rows of users back when three quarters of them are in use: those that did not move at three readings in a
-//! row. It keeps their totals. A row gets a new owner only after three more readings at which it did not move, and only when it is
-//! reported, so that no bytes change their owner.
+//! When more than three quarters of the rows are in use, the service takes away those that did not change over three readings, and
+//! keeps their totals itself. Such a row is reused only after three more readings without a change and, where programs outlive the
+//! process, only once all its bytes are reported. So no bytes change their owner.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::read_volatile;
@@ -16,7 +16,7 @@ use crate::events;
 use crate::maps::{ACCOUNTS, FREE_ROWS, SUBORDINATES, TABLE, TALLIES, WANTED_USERS, filters, first_subordinate};
 use crate::table::NOEXIST;
 
-/// Credits signed distances to the account of `uid` in a class, if that is wanted.
+/// Credits signed distances to the account of `uid` in a class, if the filters admit that user.
 #[inline(always)]
 pub(crate) fn credit_user(uid: u32, class: u32, sent: i64, received: i64) {
     let uid = account_holder(uid);
@@ -40,7 +40,7 @@ pub(crate) fn credit(row: u32, sent: i64, received: i64) {
     }
 }
 
-/// The user to whom bytes of `uid` belong: himself, or the one who has the range of subordinate uids that it is in.
+/// The user to whom bytes of `uid` belong: `uid` itself, or the holder of the range of subordinate uids that contains it.
 #[inline(always)]
 pub(crate) fn account_holder(uid: u32) -> u32 {
     if uid < first_subordinate() {
@@ -52,13 +52,14 @@ pub(crate) fn account_holder(uid: u32) -> u32 {
     }
 }
 
-/// Whether a user's bytes are wanted.
+/// Whether the filters admit a user.
 #[inline(always)]
 pub(crate) fn is_wanted(uid: u32) -> bool {
     !filters(filter::USERS) || WANTED_USERS.get_ptr(uid).is_some()
 }
 
-/// The row of a user's account in a class, opened if need be; that for others if there is no room for one more.
+/// The row of a user's account in a class. Opens the account if there is none; returns the row of the account for others if there is no
+/// room for it.
 #[inline(always)]
 pub(crate) fn row_of(uid: u32, class: u32) -> u32 {
     let key = account(uid, class);
@@ -82,7 +83,7 @@ fn open(key: u64) -> u32 {
     ACCOUNTS.get_ptr(key).map_or(OTHER_ROW, |row| unsafe { read_volatile(row) })
 }
 
-/// A row that nobody has: one that was given back, or else one that was never used.
+/// A free row: one that was given back, or else one that was never used.
 #[inline(always)]
 fn take_row() -> Option<u32> {
     if let Ok(Some(row)) = FREE_ROWS.pop() {
@@ -94,7 +95,7 @@ fn take_row() -> Option<u32> {
         if read_volatile(used) >= u64::from(crate::maps::user_rows()) {
             return None;
         }
-        // The first row is for others.
+        // Row 0 is that of the account for others.
         atomic::next(used).map(|number| number as u32 + 1)
     }
 }

@@ -1,14 +1,16 @@
-//! The object that also tells who acts: beside what `users` has, programs where a process sends or reads.
+//! The object for the method `events`: all that `users` has, and also programs that run when a process sends or reads.
 //!
-//! What moves in between belongs to whoever acted last; a sweep credits it.
+//! Bytes that move between two events belong to the process that used the socket last. A sweep credits them.
 //!
-//! While the same process acts, an event only notes how far it wrote or read. Its bytes are credited when another one acts, when
-//! 16 MB have moved, by the sweep, or at the end. What is transmitted later belongs to the process that wrote it: a stream
-//! remembers who wrote last, who wrote before, and where the latter's bytes end. What is not read belongs to who acted last.
+//! While the same process uses a socket, an event only records how far the process wrote or read. Its bytes are credited when another
+//! process uses the socket, when 16 MiB have moved, by the sweep, or at the end. Data that TCP transmits later belongs to the process
+//! that wrote it: a stream remembers the last writer, the writer before, and where the bytes of the latter end. Data that no process
+//! has read belongs to the process that used the socket last.
 //!
-//! Filters are evaluated when the actor changes, and the result is the row: two rows belong to no account. A stream of a user who
-//! is not wanted is left at once and for good, because an event of it must cost no more than finding that out. A stream of a
-//! process, program or cgroup that is not wanted still has its cursors moved, so that its next user gets only their own bytes.
+//! Filters are evaluated when the actor changes, and the result is stored as the row. Two row numbers belong to no account. A stream of
+//! a user whom the filters exclude is skipped for good (`SKIPPED_ROW`), so that its events cost no more than finding that out. A stream
+//! of an excluded process, program or cgroup still has its cursors moved (`PASSED_ROW`), so that the next process gets only its own
+//! bytes.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,

@@ -1,12 +1,13 @@
-//! Finding the connections that are older than the program, where no hook in the way of their bytes would meet them.
+//! Finds the connections that are older than the programs. Without a stream, no hook would count them.
 //!
-//! The kernel keeps all TCP sockets that have a peer in one table of lists (`struct inet_hashinfo`, `ehash`), those of all
-//! network namespaces together. The table is reached from a socket of the service, and walked through by reading. A list
-//! ends with its own number, so that one knows when a socket in it was moved to another meanwhile.
+//! The kernel keeps all TCP sockets that have a peer in one hash table (`struct inet_hashinfo`, `ehash`), for all network namespaces
+//! together. The program reaches this table from a socket of the service, and walks its chains by reading. A chain ends with its own
+//! number (a nulls marker), so the walk notices when a socket has moved to another chain meanwhile.
 //!
-//! A socket may end meanwhile, and nobody would forget a stream that it gets behind its end. Programs are called before the kernel
-//! writes the new state, so the state does not tell. Whoever sees an end notes it (`ENDS`), and looks for the stream again; who
-//! puts a stream into the table looks for a note then. So one of the two finds the other.
+//! A socket may end during the walk, and a stream that is inserted after the end would never be removed. The state of the socket does
+//! not show the end in time, because programs are called before the kernel writes the new state. So the program that sees an end notes
+//! it (`ENDS`) and then looks for the stream again, and the walk inserts the stream and then looks for a note. One of the two always
+//! finds the other.
 #![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
 
 use core::ffi::c_void;
@@ -23,10 +24,10 @@ use crate::sock::{Sock, read_kernel};
 use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
-/// Looks at some lists of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on;
-/// gives where to go on, or one of `trafcalc_common::maps::adoption`. With `arg(2)` it does no more than begin or end.
+/// Walks some chains of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on. Returns the
+/// chain to continue with, or a value of `trafcalc_common::maps::adoption`. Unless `arg(2)` is `WALK`, it only begins or ends adopting.
 ///
-/// aya's macro would throw away what it gives.
+/// Written without aya's macro, which would discard the return value.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn adopt(context: *mut c_void) -> u32 {
@@ -39,14 +40,14 @@ extern "C" fn adopt(context: *mut c_void) -> u32 {
     begin(context.arg(0), context.arg(1)).map_or(FAILED, walk)
 }
 
-/// How far the way through the table has come.
+/// Where the walk through the table stands.
 struct Way {
     lists: u64,
-    /// The number of the last list.
+    /// The number of the last chain.
     last: u32,
-    /// The list it is in, or what the call gives at its end.
+    /// The current chain; at the end of a call its return value.
     list: u32,
-    /// The next node of it; with the lowest bit set its end.
+    /// The next node of the chain; with the lowest bit set, the end of the chain.
     node: u64,
 }
 
@@ -68,7 +69,7 @@ fn begin(descriptor: u64, list: u64) -> Option<Way> {
     Some(way)
 }
 
-/// A list that a call cannot finish is begun again by the next.
+/// The next call restarts a chain that this one could not finish.
 #[inline(always)]
 fn walk(mut way: Way) -> u32 {
     steps::each(&STEPS, step, &mut way);
@@ -87,7 +88,7 @@ extern "C" fn step(_map: *mut c_void, _step: *const u32, _element: *mut u64, way
 }
 
 impl Way {
-    /// One node further; whether the table is done.
+    /// Advances by one node. Returns whether the table is done.
     #[inline(always)]
     fn step(&mut self) -> Option<bool> {
         if self.node & 1 == 0 {
@@ -95,7 +96,7 @@ impl Way {
             self.node = read_kernel(self.node)?;
             return Some(false);
         }
-        // Else the way led into another list, and this one is looked at again.
+        // Otherwise the walk ended in another chain, and starts this one again.
         if self.node >> 1 == u64::from(self.list) {
             if self.list == self.last {
                 return Some(true);
@@ -106,24 +107,24 @@ impl Way {
         Some(false)
     }
 
-    /// The first node of the list. `struct inet_ehash_bucket` has nothing else.
+    /// The first node of the chain. `struct inet_ehash_bucket` has no other field.
     #[inline(always)]
     fn first(&self) -> Option<u64> {
         read_kernel(self.lists + u64::from(self.list) * 8)
     }
 }
 
-/// A socket of the table, which also has those that wait for an end, and those whose handshake is not over.
+/// Adopts one socket of the table. The table also has sockets in `TIME_WAIT` and those whose handshake is not over.
 #[inline(never)]
 fn consider(address: u64) -> i32 {
     let sk = Sock::of(address);
     let now = sk.state();
-    // The beginning of those whose handshake is not over is to come.
+    // The hooks will see the beginning of connections whose handshake is not over.
     let is_whole =
         !matches!(now, 0 | state::TIME_WAIT | state::NEW_SYN_RECV | state::SYN_SENT | state::SYN_RECV | state::CLOSE);
     if is_whole && table::find(address).is_none() {
         life::meet(sk, now);
-        // It is not locked: if it ended before it was met, nobody else will forget it.
+        // The socket is not locked. If it ended before the insertion, no other program removes its stream.
         table::order();
         if let Some(stream) = table::find(address)
             && (sk.state() == state::CLOSE || life::is_noted_as_ended(address, stream))
@@ -134,7 +135,7 @@ fn consider(address: u64) -> i32 {
     0
 }
 
-/// The socket behind a descriptor of the service.
+/// The socket behind a descriptor of the current process, which is the service.
 #[inline(always)]
 fn own_socket(descriptor: u64) -> Option<Sock> {
     // SAFETY: takes nothing and cannot fail.

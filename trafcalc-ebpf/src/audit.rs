@@ -1,4 +1,4 @@
-//! Whether the stream of a connection that ends is what the kernel says. See `trafcalc_common::audit`.
+//! Compares the stream of a connection that ends with what the kernel says. See `trafcalc_common::audit`.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::write_volatile;
@@ -10,7 +10,7 @@ use trafcalc_common::maps::{Stream, event};
 use crate::events;
 use crate::maps::EVIDENCE;
 
-/// Compares and counts.
+/// Audits a connection at its end, and counts the result.
 #[inline(always)]
 pub(crate) fn at_end(stream: &Stream, numbers: &Numbers, last: &Position) {
     events::count(event::AUDITED);
@@ -19,7 +19,7 @@ pub(crate) fn at_end(stream: &Stream, numbers: &Numbers, last: &Position) {
     }
 }
 
-/// Counts an earlier connection of this socket, whose end nobody saw.
+/// Counts a mismatch: the stream is that of an earlier connection of this socket, whose end was missed.
 #[inline(always)]
 pub(crate) fn has_missed_an_end(stream: &Stream, numbers: &Numbers) {
     events::count(event::AUDITED);

@@ -1,4 +1,4 @@
-//! The class of the network that the peer of a connection is in, by the longest prefix of its address that is named.
+//! The class of the peer's network: that of the longest configured prefix of the peer's address.
 #![expect(unsafe_code, reason = "a function is exported")]
 
 use aya_ebpf::maps::lpm_trie::Key;
@@ -7,16 +7,16 @@ use crate::loopback::AF_INET6;
 use crate::maps::{CLASSES_V4, CLASSES_V6, offset, tells_classes};
 use crate::sock::Sock;
 
-/// The first three words of an IPv4 address that an IPv6 socket has, `::ffff:a.b.c.d`.
+/// The first three words of an IPv4-mapped IPv6 address, `::ffff:a.b.c.d`.
 const MAPPED: [u32; 3] = [0, 0, 0xffff_u32.to_be()];
 
-/// The number of the class; 0 of what no class names, and where none are told apart.
+/// The number of the class; 0 for the rest, and where accounts are not told apart by class.
 #[inline(always)]
 pub(crate) fn of(sk: Sock) -> u32 {
     if tells_classes() { class_of(sk.key()) } else { 0 }
 }
 
-/// Exported, which has the verifier go through it only once.
+/// Exported, so that the verifier checks it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn class_of(key: u64) -> u32 {

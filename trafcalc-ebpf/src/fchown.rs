@@ -1,7 +1,8 @@
-//! A socket is about to have another owner: the last moment at which its bytes are those of the former.
+//! `fchown` is about to change the owner of a socket. What moved until now is credited to the former owner.
 //!
-//! `fchown` of an MPTCP socket changes the user of that socket, but not of its subflows, which are what moves bytes. So whose
-//! these are is asked of the socket above. That it changes is not believed: the kernel may yet refuse it.
+//! `fchown` of an MPTCP socket changes the user of that socket, but not the user of its subflows, which move the bytes. So the owner of
+//! a subflow is read from its MPTCP socket. The new owner is not taken from the arguments, because the kernel may still refuse the
+//! change.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ffi::c_void;
@@ -23,7 +24,7 @@ const MPTCP: u16 = 262;
 /// Subflows of a connection that are followed (`MPTCP_SUBFLOWS_MAX`).
 const MAX_SUBFLOWS: u32 = 8;
 
-/// The socket that a directory entry leads to, whose attributes are about to be those of `attributes`.
+/// Settles the socket behind a dentry whose attributes are about to change to `attributes`.
 #[inline(always)]
 pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {
     let valid = read_kernel::<u32>(attributes as u64 + u64::from(sweep_offset!(iattr_valid)));
@@ -33,7 +34,7 @@ pub(crate) fn of_entry(entry: *const c_void, attributes: *const c_void) {
     }
 }
 
-/// The socket that an inode is of, if it is a socket's, which has its former user still.
+/// Settles the socket of an inode, if the inode is a socket's. The socket still has its former user.
 #[inline(always)]
 pub(crate) fn of_any_inode(inode: *const c_void) {
     let inode = inode as u64;
@@ -55,7 +56,7 @@ fn of_socket(inode: u64) {
     }
 }
 
-/// The way through the subflows of a socket.
+/// A walk through the list of subflows of a socket.
 struct Subflows {
     head: u64,
     node: u64,
@@ -82,12 +83,12 @@ extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, s
     GO_ON
 }
 
-/// Credits what moved so far. Exported, which has the verifier go through it only once.
+/// Credits what moved so far. Exported, so that the verifier checks it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn settle(key: u64) -> i32 {
-    // Twice, as a sweep may have looked at the same time, and the numbers may have changed while they were read. Not in a
-    // loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
+    // Twice, because a sweep may have looked at the same time, and the numbers may have changed while they were read. Not in a loop:
+    // before Linux 6.2 the verifier takes a call in a loop for recursion.
     look::look(key, 1);
     look::look(key, 1);
     if let Some(stream) = table::find(key) {

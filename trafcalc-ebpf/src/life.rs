@@ -1,12 +1,14 @@
-//! How a stream begins and ends. Each event may be seen twice (see `hooks::inet_sock_set_state`); the second time nothing is left to do.
+//! How a stream begins and ends. Several programs may see the same event (see `hooks::inet_sock_set_state`). The second one finds
+//! nothing left to do.
 //!
-//! Every counted connection has a stream from its beginning. All its totals are in its socket except one bit: whether our SYN is
-//! in `bytes_acked`. And a sweep over our table costs what is open, while one over the kernel's table of sockets costs half a
-//! millisecond when it is empty and four times as much for each connection. Connections within the host have no stream.
+//! Every counted connection has a stream from its beginning. All its totals are in its socket except one bit: whether our SYN is in
+//! `bytes_acked`. With streams a sweep costs what is open. A sweep over the kernel's table of sockets costs half a millisecond when
+//! that is empty, and four times as much for each connection. Connections within the host have no stream.
 //!
-//! A connection for which there was no room has none, either. Its end credits it as a whole, once a word in the map says that
-//! there are such connections. Where it began is noted (`ENDS`), so that the other copies of the program know that it was done.
-//! Whether our SYN is in `bytes_acked` is then guessed from `sk_max_ack_backlog`: a child has that of its listener.
+//! A connection for which there was no room has no stream either. Its end credits it as a whole, once a word in `TABLE` says that there
+//! are such connections. The base of its sequence numbers is noted in `ENDS`, so that the other copies of the program know that its end
+//! was handled. Whether our SYN is in `bytes_acked` is then guessed from `sk_max_ack_backlog`, which an accepted socket inherits from
+//! its listener.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::read_volatile;
@@ -29,14 +31,14 @@ use crate::maps::{ENDS, NOTES};
 use crate::sock::Sock;
 use crate::table::{self, ANY};
 
-/// A socket goes from state `old` to `new`; it is still in `old`, and locked.
+/// A socket is about to change from state `old` to `new`. It is locked, and its state still reads `old`.
 #[inline(always)]
 pub(crate) fn changes(sk: Sock, old: u32, new: u32) {
     let change = change(old, new);
     if change == Change::Nothing {
         return;
     }
-    // Most of those that are not counted are known by their addresses, and have no stream.
+    // Most connections that are not counted are recognised by their addresses, and have no stream.
     if loopback::has_local_peer_to_leave_out(sk) {
         return;
     }
@@ -49,9 +51,9 @@ pub(crate) fn changes(sk: Sock, old: u32, new: u32) {
     }
 }
 
-/// A connection of which nothing is known opens or begins.
+/// A connection without a stream opens or begins.
 ///
-/// When it opens, a stream is needed for one bit, which no field of the socket has: whether our SYN is in `bytes_acked`.
+/// When it opens, the stream stores one bit that no field of the socket has: whether our SYN is in `bytes_acked`.
 #[inline(always)]
 fn begins(sk: Sock, old: u32, change: Change) {
     if !sk.is_tcp() {
@@ -74,8 +76,8 @@ fn begins(sk: Sock, old: u32, change: Change) {
     }
 }
 
-/// There is a stream: of the connection as it opened, of an earlier program that saw this event, or of an earlier life of which
-/// nobody saw the end.
+/// A connection with a stream opens or begins. The stream is that of the same connection since it opened, or was written by another
+/// program that saw this event, or is left from an earlier connection of this socket whose end was missed.
 #[inline(always)]
 fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
     let is_opening = flags(stream) & Stream::OPENING != 0;
@@ -91,7 +93,7 @@ fn begins_again(sk: Sock, stream: *mut Stream, old: u32, change: Change) {
         _ => {
             let before = look::read(stream);
             if before.sent != Stream::NOWHERE {
-                // What it moved since the last look is lost.
+                // What the earlier connection moved since the last look is lost.
                 audit::has_missed_an_end(&before, &sk.numbers());
             }
             leave(stream);
@@ -127,7 +129,7 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
     }
     let numbers = sk.numbers();
     if may_be_unfollowed(old) {
-        // Else the other program would take it for one that nobody has seen.
+        // Otherwise the other copy of the program, which finds no stream, would credit this connection as one without a stream.
         is_new_end(sk, &numbers);
     }
     let is_opening = flags & Stream::OPENING != 0;
@@ -147,8 +149,8 @@ fn last_look(sk: Sock, stream: *mut Stream, old: u32) {
     credit::at_end(sk, stream, from.sent, sent, last.received.wrapping_sub(from.received) as i64);
 }
 
-/// A connection ends that has no stream: a child of a listener whose handshake is not over, which with fast open may have moved
-/// bytes; one for which there was no room; or one that is not counted, and most are that.
+/// A connection without a stream ends. It is a child of a listener whose handshake is not over, and which may have moved data over fast
+/// open; or there was no room for it; or, most often, it is not counted.
 #[inline(always)]
 fn ends_without_stream(sk: Sock, old: u32) {
     if may_be_unfollowed(old) {
@@ -159,7 +161,8 @@ fn ends_without_stream(sk: Sock, old: u32) {
     }
 }
 
-/// A connection ends that has no stream, and may get one at this moment: see `adopt`. Exported as [`ends_unfollowed`] is.
+/// A connection without a stream ends while older connections are adopted, and may get a stream at this moment: see `adopt`. Exported
+/// for the same reason as [`ends_unfollowed`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ends_while_adopting(key: u64) -> i32 {
@@ -171,7 +174,7 @@ extern "C" fn ends_while_adopting(key: u64) -> i32 {
     0
 }
 
-/// Whether a program has seen the end of the connection that has this stream.
+/// Whether a program has noted the end of the connection that has this stream.
 #[inline(always)]
 pub(crate) fn is_noted_as_ended(key: u64, stream: *const Stream) -> bool {
     // SAFETY: both point to map values.
@@ -179,13 +182,14 @@ pub(crate) fn is_noted_as_ended(key: u64, stream: *const Stream) -> bool {
         .is_some_and(|base| unsafe { read_volatile(base) == read_volatile(&raw const (*stream).sent_base) })
 }
 
-/// Whether there may be connections that have no stream and yet count.
+/// Whether connections without a stream may have to be credited.
 #[inline(always)]
 fn may_be_unfollowed(old: u32) -> bool {
     old == state::SYN_RECV || table::word(words::OVERFLOWED) != 0
 }
 
-/// It is credited as a whole, to the user it has at its end. Exported, which has the verifier go through it only once.
+/// Credits a connection without a stream as a whole, to the user that its socket has at its end. Exported, so that the verifier checks
+/// it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
@@ -209,14 +213,14 @@ extern "C" fn ends_unfollowed(key: u64, old: u32) -> i32 {
     0
 }
 
-/// Whether our SYN is in `bytes_acked`, where nobody saw the beginning. It is guessed: a child has the backlog of its listener, and
-/// who connects has none.
+/// Guesses whether our SYN is in `bytes_acked`, where the beginning was missed: an accepted socket has the backlog of its listener, and
+/// a socket that connects has none.
 #[inline(always)]
 fn has_opened(sk: Sock) -> bool {
     sk.max_ack_backlog() == 0
 }
 
-/// Whether no other program has seen to the end of this connection.
+/// Whether no other program has handled the end of this connection. Notes that this one does.
 #[inline(always)]
 fn is_new_end(sk: Sock, numbers: &Numbers) -> bool {
     let base = sent_base(numbers);
@@ -228,21 +232,21 @@ fn is_new_end(sk: Sock, numbers: &Numbers) -> bool {
     true
 }
 
-/// There is no room for a connection that begins. Its end is new even if it has the numbers of an earlier one.
+/// There is no room for a connection that begins. Its end counts as new even if its numbers are those of an earlier connection.
 #[inline(always)]
 fn refused(sk: Sock) {
     let _ = ENDS.remove(sk.key());
     table::add(words::OVERFLOWED, 1);
 }
 
-/// Forgets a stream: what moves from now on is another connection's.
+/// Removes a stream without crediting: what moves from now on belongs to another connection.
 #[inline(always)]
 pub(crate) fn end(key: u64, stream: *mut Stream) {
     leave(stream);
     table::remove(key);
 }
 
-/// Takes a stream from its connection. A look that has begun credits nothing any more.
+/// Invalidates the cursors of a stream. A look that has already begun credits nothing after this.
 #[inline(always)]
 fn leave(stream: *mut Stream) {
     credit::leaves(stream);
@@ -259,7 +263,7 @@ fn flags(stream: *mut Stream) -> u32 {
     unsafe { read_volatile(&raw const (*stream).flags) }
 }
 
-/// Follows a connection that is older than the programs, from now on or from where a former process noted.
+/// Gives a connection that is older than the programs a stream: from now on, or from where a former process noted it.
 #[inline(always)]
 pub(crate) fn meet(sk: Sock, now: u32) {
     let numbers = steady_numbers(sk);
@@ -270,7 +274,7 @@ pub(crate) fn meet(sk: Sock, now: u32) {
     let stream = noted.unwrap_or_else(|| met(&numbers));
     log::begins(sk, now, &stream);
     if !table::insert(sk.key(), &stream) {
-        // Its end must not credit it as a whole.
+        // Keeps its end from crediting it as a whole.
         let _ = ENDS.insert(sk.key(), stream.sent_base, ANY);
         events::count(event::LOST);
     } else if noted.is_none() {
@@ -280,7 +284,7 @@ pub(crate) fn meet(sk: Sock, now: u32) {
     }
 }
 
-/// The stream that a former process noted of this connection when it ended: what moved since is credited by the next look.
+/// The position of this connection that a former process noted when that process ended. The next look credits what moved since.
 #[inline(always)]
 fn noted(numbers: &Numbers) -> Option<Stream> {
     let noted = NOTES.get_ptr_mut(note_key(sent_base(numbers), received_base(numbers)))?;
@@ -288,8 +292,8 @@ fn noted(numbers: &Numbers) -> Option<Stream> {
     goes_on(&noted, numbers).then_some(noted)
 }
 
-/// The numbers of a socket that is not locked, of one moment as far as its beginning goes: it is told by two that do not change
-/// at the same time.
+/// The numbers of a socket that is not locked, consistent as far as the beginning of the connection goes. The beginning is computed
+/// from pairs of fields that change one after the other, so a third reading is taken if two disagree about it.
 #[inline(always)]
 fn steady_numbers(sk: Sock) -> Numbers {
     let first = sk.numbers();

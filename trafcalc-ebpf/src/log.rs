@@ -1,7 +1,7 @@
-//! What is told to somebody who looks for the reason of a count: each beginning and end of a connection at level `debug`, each
-//! look that moves a cursor at `trace`.
+//! Messages about single connections, for finding out why a count is what it is: each beginning and end at level `debug`, each look
+//! that moves a cursor at `trace`.
 //!
-//! The level is a constant that the loader sets. Where it is lower the verifier removes all of this.
+//! The loader sets the level as a constant. At a lower level the verifier removes all of this code.
 #![expect(unsafe_code, reason = "functions are exported")]
 
 use core::hint::black_box;
@@ -21,7 +21,7 @@ const TARGET: &str = "trafcalc_ebpf";
 /// Bits that a state takes.
 const STATE_BITS: u32 = 8;
 
-/// A connection begins in state `old`, or is older than the program.
+/// A connection begins from state `old`, or was adopted.
 #[inline(always)]
 pub(crate) fn begins(sk: Sock, old: u32, stream: &Stream) {
     if level_enabled(Level::Debug) {
@@ -29,7 +29,7 @@ pub(crate) fn begins(sk: Sock, old: u32, stream: &Stream) {
     }
 }
 
-/// A connection is over that was in state `old` and whose cursors go from `from` to `to`.
+/// A connection ends from state `old`. Its cursors move from `from` to `to`.
 #[inline(always)]
 pub(crate) fn ends(sk: Sock, old: u32, from: &Position, to: &Position) {
     if level_enabled(Level::Debug) {
@@ -38,7 +38,7 @@ pub(crate) fn ends(sk: Sock, old: u32, from: &Position, to: &Position) {
     }
 }
 
-/// The cursors of a connection go from `from` to `to`.
+/// The cursors of a connection move from `from` to `to`.
 #[inline(always)]
 pub(crate) fn moves(sk: Sock, from: &Position, to: &Position) {
     if level_enabled(Level::Trace) {
@@ -47,7 +47,7 @@ pub(crate) fn moves(sk: Sock, from: &Position, to: &Position) {
     }
 }
 
-/// Exported, as those below, which has the verifier go through it only once.
+/// Exported like the functions below, so that the verifier checks each only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn tell_beginning(key: u64, old: u32, sent: u64, received: u64, flags: u32) -> i32 {
@@ -70,7 +70,7 @@ extern "C" fn tell_beginning(key: u64, old: u32, sent: u64, received: u64, flags
     0
 }
 
-/// A function has five arguments at most, so one of them has the state in its lowest bits, and what was sent above.
+/// A function takes five arguments at most, so one of them holds the state in its lowest bits and the sent bytes above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn tell_end(key: u64, sent: u64, received: u64, credited_and_state: u64, credited: i64) -> i32 {
@@ -131,8 +131,8 @@ fn remote(sk: Sock) -> [u8; 16] {
     address(sk, offset!(skc_daddr), offset!(skc_v6_daddr))
 }
 
-/// One of its addresses; of IPv4 as IPv6 maps it. Without a branch, as the verifier would go through all that follows once for
-/// either way.
+/// One of the socket's addresses, IPv4 as IPv4-mapped IPv6. Without a branch, because the verifier would check all that follows once
+/// for each outcome.
 #[inline(always)]
 fn address(sk: Sock, v4: u32, v6: u32) -> [u8; 16] {
     let other_family = u32::from(black_box(sk.load::<u16>(offset!(skc_family)) ^ AF_INET6));

@@ -1,8 +1,8 @@
-//! A look at a connection that is open: credits what moved since the last one. Nobody need have locked the socket.
+//! A look at an open connection: credits what moved since the last look. The caller need not hold the lock of the socket.
 //!
-//! The socket may end meanwhile, and its memory and the stream's be those of others. The end of a stream puts its cursors
-//! nowhere before either can be given away, and positions of two connections differ: so what was read of another connection
-//! fails to be put in. The user is read after the numbers, and `fchown` looks before it changes the user: so bytes that moved
+//! The socket may end during the look, and its memory and the stream's may be reused. The end of a stream sets its cursors to `NOWHERE`
+//! before either can be reused, and positions of two connections differ. So the compare-and-exchange of a look fails if its numbers are
+//! those of another connection. The user is read after the numbers, and `fchown` looks before it changes the user. So bytes that moved
 //! under one owner are never credited to the next.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
@@ -19,14 +19,14 @@ use crate::maps::offset;
 use crate::sock::Sock;
 use crate::table;
 
-/// What a look found that nobody else has: signed, as accounts take it.
+/// What this look and no other credits: signed, as accounts take it.
 #[derive(Clone, Copy)]
 pub(crate) struct Moved {
     pub(crate) sent: i64,
     pub(crate) received: i64,
 }
 
-/// What a stream holds whose socket is locked.
+/// Reads a stream whose socket is locked.
 #[inline(always)]
 pub(crate) fn read(stream: *mut Stream) -> Stream {
     // SAFETY: `stream` points to a map value.
@@ -35,11 +35,12 @@ pub(crate) fn read(stream: *mut Stream) -> Stream {
     read_rest(received, sent, stream)
 }
 
-/// What a stream holds that another processor may end or write meanwhile.
+/// Reads a stream that another processor may end or write meanwhile.
 ///
-/// Each cursor is read at an address that depends on what was read before, and the rest behind both. A `received` that is
-/// already another connection's was written after the end put `sent` nowhere; and `sent`, which is written last, brings the
-/// rest with it. So the rest is never older than a cursor, and a cursor that is older than the rest fails to move.
+/// `sent` is read at an address that depends on `received`, and the rest at an address that depends on `sent`. A `received` that
+/// already belongs to another connection was written after the end set `sent` to `NOWHERE`. `sent` is written last, so a look that
+/// reads it also reads the rest. So the rest is never older than a cursor, and the exchange fails for a cursor that is older than the
+/// rest.
 #[inline(always)]
 fn read_unlocked(stream: *mut Stream) -> Stream {
     // SAFETY: `stream` points to a map value.
@@ -66,7 +67,7 @@ fn read_rest(received: u64, sent: u64, stream: *mut Stream) -> Stream {
     }
 }
 
-/// Looks at the connection of `key`, if there is a stream of it. Exported, which has the verifier go through it only once.
+/// Looks at the connection of `key`, if it has a stream. Exported, so that the verifier checks it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn look(key: u64, is_last: u32) -> i32 {
@@ -76,8 +77,8 @@ pub(crate) extern "C" fn look(key: u64, is_last: u32) -> i32 {
     0
 }
 
-/// Looks at `sk`, of which `stream` may be, and moves its cursors. Gives what moved, and what `owner` says of it, who is asked
-/// only if something did, with the position from which sent bytes moved.
+/// Looks at `sk`, to which `stream` may belong, and moves its cursors. Returns what moved, with what `owner` returns. `owner` is called
+/// only if something moved, with the position from which sent bytes moved; if it returns `None`, nothing is credited.
 #[inline(always)]
 pub(crate) fn at<T>(
     sk: Sock,
@@ -108,7 +109,7 @@ pub(crate) fn at<T>(
             OtherEnd::Elsewhere => {}
             OtherEnd::Undecided => return None,
             OtherEnd::Here => {
-                // SAFETY: `stream` points to a map value. Its end sees this, too, and credits nothing.
+                // SAFETY: `stream` points to a map value. The end of the connection finds the same, and credits nothing.
                 unsafe { atomic::replace(&raw mut (*stream).sent, before.sent, Stream::NOWHERE) };
                 return None;
             }

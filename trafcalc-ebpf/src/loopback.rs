@@ -1,11 +1,11 @@
 //! Whether both ends of a connection are on this host.
 //!
-//! Addresses and route tell when a connection begins. If NAT leads a connection back to this host, its accepted end knows by the
-//! interface that the last segment of the handshake came by (`lo` has the same number in every network namespace), and notes the
-//! numbers at which both directions began (`LOCAL`), where the end that opened it finds them. The interface alone says nothing to
-//! the end that opened it: anybody may send a SYN with the addresses of a connection from this host, but nobody can choose the
-//! first number of the end that accepts. If an event only brings a look forward (users with `--method events`), a connection is
-//! left alone until its interface is known.
+//! When a connection begins, its addresses and its route show whether it stays on this host. If NAT leads a connection back to this
+//! host, the accepted end recognises it by the interface on which the last segment of the handshake came in (`lo` has the same number
+//! in every network namespace). It then notes the sequence numbers at which both directions began (`LOCAL`), and the end that opened
+//! the connection finds that note. The interface alone proves nothing to the end that opened: anybody can send a SYN with the addresses
+//! of a connection from this host, but nobody can choose the first sequence number of the accepting end. If an event only brings a look
+//! forward (users with `--method events`), a connection is left alone until its interface is known.
 #![expect(unsafe_code, reason = "a function is exported")]
 
 use trafcalc_common::connection::pair;
@@ -27,35 +27,34 @@ const LO: u32 = 1;
 /// No interface has this number.
 pub(crate) const UNKNOWN: u32 = 0;
 
-/// Whether the socket's connection stays on this host by its route, whatever its addresses, and such connections are not wanted.
-/// Asked when it begins.
+/// Whether the connection stays on this host by its route, whatever its addresses, and loopback is left out. Called when it begins.
 #[inline(always)]
 pub(crate) fn is_routed_here(sk: Sock) -> bool {
     !count_loopback() && goes_through_lo(sk.key()) != 0
 }
 
-/// The same by the addresses, which are the same in all of a connection's life.
+/// The same by the addresses, which never change during a connection.
 #[inline(always)]
 pub(crate) fn has_local_peer_to_leave_out(sk: Sock) -> bool {
     !count_loopback() && has_local_peer(sk)
 }
 
-/// Whether the accepted connection of `sk` that begins now was led to this host by NAT, whatever its addresses, and such connections
-/// are not wanted: the segment that ended its handshake came by `lo`.
+/// Whether NAT led the accepted connection of `sk`, which begins now, to this host, and loopback is left out: the segment that ended
+/// its handshake came in on `lo`.
 ///
-/// Later that tells nothing: anybody may have a SYN with the addresses of a connection come by `lo`.
+/// Later the interface proves nothing: anybody can send a SYN with the addresses of a connection over `lo`.
 #[inline(always)]
 pub(crate) fn was_led_here(sk: Sock) -> bool {
     !count_loopback() && receiving_interface(sk) == LO
 }
 
-/// Notes an accepted connection that stays on this host, for who opened it: if that was led here by NAT he cannot know.
+/// Notes an accepted connection that stays on this host, for the end that opened it: behind NAT, that end cannot know.
 #[inline(always)]
 pub(crate) fn note(sk: Sock, stream: &Stream) {
     let _ = LOCAL.insert(pair(stream, false) ^ namespace(sk), 1, ANY);
 }
 
-/// Where the other end of the connection of `sk` is, which this host opened or nobody saw begin.
+/// Where the other end of the connection of `sk` is, for a connection that this host opened or whose beginning was missed.
 #[inline(always)]
 pub(crate) fn other_end(sk: Sock, stream: &Stream, opened: bool) -> OtherEnd {
     if count_loopback() {
@@ -75,8 +74,8 @@ pub(crate) enum OtherEnd {
     Elsewhere,
     /// On this host.
     Here,
-    /// It was noted here, and no segment has told by which interface they come. That may stay so to the end, if each comes in while a
-    /// system call holds the socket.
+    /// The connection is noted, but the interface of its segments is not known yet. It may stay unknown to the end, if each segment
+    /// arrives while a system call owns the socket.
     Undecided,
 }
 
@@ -84,8 +83,7 @@ const ELSEWHERE: u32 = 0;
 const HERE: u32 = 1;
 const UNDECIDED: u32 = 2;
 
-/// A function of its own, so that it takes no room in the frames of those who ask; exported, which has the verifier go through it only
-/// once.
+/// A separate function, so that it takes no space in its callers' frames; exported, so that the verifier checks it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn find_other_end(key: u64, pair: u64) -> u32 {
@@ -97,15 +95,15 @@ extern "C" fn find_other_end(key: u64, pair: u64) -> u32 {
     if interface == LO { HERE } else { UNDECIDED }
 }
 
-/// The network namespace, which both ends of a connection by `lo` are in. In one of his own a user can choose the numbers of a
-/// connection.
+/// The network namespace, which both ends of a connection over `lo` share. In a namespace of their own, users can choose the numbers of
+/// a connection.
 #[inline(always)]
 fn namespace(sk: Sock) -> u64 {
     sk.read::<u64>(sweep_offset!(skc_net)).unwrap_or_default()
 }
 
-/// The interface that the peer's segments come by; [`UNKNOWN`] if no segment has told yet. Without the route that the kernel keeps beside it the
-/// number is of an earlier life of the socket.
+/// The interface on which the peer's segments come in; [`UNKNOWN`] if none was recorded yet. Without the route that the kernel keeps
+/// beside it, the number is left over from an earlier connection of the socket.
 #[inline(always)]
 pub(crate) fn receiving_interface(sk: Sock) -> u32 {
     if sk.load::<u64>(offset!(sk_rx_dst)) == 0 { UNKNOWN } else { sk.load(offset!(sk_rx_dst_ifindex)) }
@@ -136,9 +134,9 @@ fn has_local_v6_peer(sk: Sock) -> bool {
     is_own || is_loopback_v6(peer)
 }
 
-/// Whether the cached route leaves by a loopback device: that is so for every address of this host.
+/// Whether the cached route leaves by a loopback device, as it does for every address of this host.
 ///
-/// A function of its own, as it is asked at several places; exported, which has the verifier go through it only once.
+/// A separate function, because it is called in several places; exported, so that the verifier checks it only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn goes_through_lo(key: u64) -> u32 {

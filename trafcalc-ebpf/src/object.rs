@@ -1,12 +1,12 @@
 //! What every object needs.
 
-/// The verifier proves that nothing panics; the compiler wants this all the same.
+/// The verifier proves that nothing panics, but the compiler requires this.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// Without it the kernel does not lend us its helpers to read memory: bpf_probe_read_kernel is for GPL programs only.
+// The kernel offers bpf_probe_read_kernel to GPL programs only.
 #[expect(unsafe_code, reason = "found by its section")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -1,9 +1,10 @@
-//! Whose a socket is: the user of the socket that an application has, which for a subflow of an MPTCP connection is the one above.
+//! The owner of a socket: the user of the socket that the application holds. For a subflow of an MPTCP connection that is the MPTCP
+//! socket.
 
 use crate::maps::{offset, sweep_offset};
 use crate::sock::{Sock, read_kernel};
 
-/// `SOCK_DEAD` of `enum sock_flags` (include/net/sock.h, the same since Linux 2.6): no application has it any more.
+/// `SOCK_DEAD` of `enum sock_flags` (include/net/sock.h, the same since Linux 2.6): the application has closed it.
 const SOCK_DEAD: u64 = 1;
 
 /// The user who owns it now.
@@ -12,7 +13,7 @@ pub(crate) fn of(sk: Sock) -> u32 {
     above(sk).and_then(|socket| read_kernel(socket + u64::from(offset!(sk_uid)))).unwrap_or_else(|| sk.uid())
 }
 
-/// Whether it waits to be accepted, which makes it the socket of who accepts it: no application has it yet.
+/// Whether the socket waits to be accepted: no application holds it yet, and `accept` decides its owner.
 #[inline(always)]
 pub(crate) fn is_to_come(sk: Sock) -> bool {
     let socket = sk.load::<u64>(offset!(sk_socket));
@@ -27,7 +28,7 @@ fn is_unaccepted(above: u64) -> bool {
     socket == Some(0) && flags.is_some_and(|flags| flags & SOCK_DEAD == 0)
 }
 
-/// The MPTCP socket above, if there is one: what lies on TCP may also be TLS.
+/// The MPTCP socket above a subflow, if there is one: the upper layer protocol (ULP) may also be TLS.
 #[inline(always)]
 fn above(sk: Sock) -> Option<u64> {
     let protocol = sk.load::<u64>(offset!(icsk_ulp_ops));

@@ -1,7 +1,7 @@
-//! What every program of an object looks like.
+//! The common shape of all programs.
 
-/// Defines a program that passes its context to `$body` while its generation acts, if the event is one that `$matters`; with the feature
-/// `empty`, which the benchmark uses to learn what hooking alone costs, it does nothing.
+/// Defines a program that calls `$body` with its context, if `$matters` accepts the event and the program's generation is the active
+/// one. With the feature `empty`, by which the benchmark measures the cost of the hook alone, the program does nothing.
 macro_rules! program {
     ($(#[$kind:meta])* $name:ident($context:ty) => $body:expr) => {
         $crate::program::program!($(#[$kind])* $name($context) if $crate::program::always => $body);
@@ -18,7 +18,7 @@ macro_rules! program {
 }
 pub(crate) use program;
 
-/// For hooks of which every event matters.
+/// The condition of hooks for which every event matters.
 #[inline(always)]
 pub(crate) fn always<T>(_context: &T) -> bool {
     true

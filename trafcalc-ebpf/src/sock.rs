@@ -1,4 +1,4 @@
-//! Reading a kernel socket. Nothing here writes, and nothing here decides.
+//! Reads fields of a kernel socket. Nothing here writes, and nothing here decides.
 #![expect(unsafe_code, reason = "reads the kernel's memory, by its read helper or where the verifier knows the type")]
 
 use core::arch::asm;
@@ -17,18 +17,18 @@ const SOCK_STREAM: u16 = 1;
 /// `SOCK_DONE` of `enum sock_flags` (include/net/sock.h, the same since Linux 2.6): the peer's FIN has come.
 const SOCK_DONE: u64 = 1 << 1;
 
-/// The address of a `struct sock`; of a `struct tcp_sock`, too, if [`Sock::is_tcp`].
+/// The address of a `struct sock`; also of a `struct tcp_sock`, if [`Sock::is_tcp`].
 ///
-/// To the verifier it is a number, whatever kind of program has it, so that it is the same key everywhere.
+/// The verifier sees it as a number in every kind of program, so it is the same key everywhere.
 #[derive(Clone, Copy)]
 pub(crate) struct Sock {
     key: u64,
-    /// The same address, where the verifier lets us load from a `tcp_sock` there.
+    /// The same address as a pointer from which the verifier allows loads of a `tcp_sock`, where the kernel has that.
     typed: u64,
 }
 
 impl Sock {
-    /// A socket from an argument that is a number to the verifier.
+    /// The socket that is an argument which the verifier sees as a number.
     #[inline(always)]
     pub(crate) fn new(address: *const c_void) -> Self {
         Self::of(address as u64)
@@ -52,14 +52,14 @@ impl Sock {
         read_kernel(self.key + u64::from(offset))
     }
 
-    /// Loads the field at `offset` in a way that costs no call, where the kernel has one. 0 if there is no memory.
+    /// Loads the field at `offset`, without a call where the kernel allows that. 0 if there is no memory.
     #[inline(always)]
     pub(crate) fn load<T: Copy + Default>(self, offset: u32) -> T {
         if tcp_sock_type().is_some() { self.load_typed(offset) } else { self.load_by_helper(offset) }
     }
 
-    /// The same where the kernel has none. Whether the helper fails is not asked: it fills with zeroes then, and with a branch at
-    /// each field the verifier would walk twice as many ways.
+    /// Loads the field by a helper. Does not check for failure: the helper then fills the value with zeroes, and a branch at each field
+    /// would double the number of paths for the verifier.
     #[inline(always)]
     fn load_by_helper<T: Copy + Default>(self, offset: u32) -> T {
         let mut value = T::default();
@@ -69,14 +69,14 @@ impl Sock {
         value
     }
 
-    /// The same where it is known that the kernel has it.
+    /// Loads the field directly. Only where the kernel has the cast.
     #[inline(always)]
     fn load_typed<T: Copy>(self, offset: u32) -> T {
         // SAFETY: a load that faults gives 0 instead; the verifier has checked that there is such a field.
         unsafe { read_volatile((self.typed + u64::from(offset)) as *const T) }
     }
 
-    /// All that decides where the cursors stand, read in the order that [`Numbers`] wants.
+    /// All fields that determine the positions of the cursors, read in the order that [`Numbers`] requires.
     #[inline(always)]
     pub(crate) fn numbers(self) -> Numbers {
         let mut numbers = Numbers::default();
@@ -109,7 +109,7 @@ impl Sock {
         }
     }
 
-    /// Whether there is a `tcp_sock` behind it. MPTCP, SCTP, Unix and raw sockets come by the same hooks.
+    /// Whether it is a `tcp_sock`. MPTCP, SCTP, Unix and raw sockets reach the same hooks.
     #[inline(always)]
     pub(crate) fn is_tcp(self) -> bool {
         self.load::<u16>(offset!(sk_protocol)) == IPPROTO_TCP && self.load::<u16>(offset!(sk_type)) == SOCK_STREAM
@@ -127,14 +127,14 @@ impl Sock {
         self.load::<u8>(offset!(skc_state)).into()
     }
 
-    /// Most connections that may wait to be accepted; a child has that of its listener.
+    /// The limit of connections that wait to be accepted. An accepted socket inherits it from its listener.
     #[inline(always)]
     pub(crate) fn max_ack_backlog(self) -> u32 {
         self.load(offset!(sk_max_ack_backlog))
     }
 }
 
-/// A function of its own, as it is long and called at several places.
+/// A separate function, because it is long and called in several places.
 #[inline(never)]
 fn read_numbers(sk: Sock, numbers: &mut Numbers) -> i32 {
     *numbers = if tcp_sock_type().is_some() { sk.numbers_by(Reading::Typed) } else { sk.numbers_by(Reading::Helper) };
@@ -150,12 +150,12 @@ enum Reading {
     Helper,
 }
 
-/// The same address, at which the verifier from now on sees a structure of this type. Costs no call: it is only told.
+/// The same address, at which the verifier from now on sees a structure of this type. Costs no call at run time.
 #[inline(always)]
 fn as_type(address: u64, number: u32) -> u64 {
     let typed;
-    // SAFETY: the loader puts a call of a function in this place that gives back its first argument, or sets the result
-    // to 0 where nobody comes by.
+    // SAFETY: the loader puts a call here of a function that returns its first argument. Where the kernel has none, it puts an
+    // instruction here that sets the result to 0, and this code is not reached.
     unsafe {
         asm!(
             ".quad {}", const cast::PLACE,

@@ -1,5 +1,4 @@
-//! A look at every connection, when the service asks. The service runs this program itself (`BPF_PROG_TEST_RUN`); it is
-//! attached to nothing.
+//! Looks at every connection before a report. The service runs this program itself (`BPF_PROG_TEST_RUN`); it is attached to nothing.
 #![expect(unsafe_code, reason = "the kernel calls back with raw memory")]
 
 use core::ffi::c_void;
@@ -25,15 +24,15 @@ struct Words {
 /// Buckets of one word.
 struct Buckets {
     first: u32,
-    /// Those to look at.
+    /// Buckets whose streams are to be looked at.
     bits: u64,
-    /// Those that have a stream.
+    /// Buckets that still have a stream.
     occupied: u64,
     is_last: bool,
 }
 
-/// Looks at the streams in the buckets of as many words as a run has steps, from number `arg(0)` on and before `arg(1)`, for the last time if `arg(2)` is not 0; and,
-/// when it begins with the first word, at those in the hash.
+/// Looks at the streams in the buckets of as many bitmap words as a run has steps, from word `arg(0)` on and before word `arg(1)`.
+/// `arg(2)` is not 0 for the last sweep of the service. When it begins with the first word, it also looks at the streams in the hash.
 #[raw_tracepoint]
 pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
     if !is_acting() {
@@ -62,8 +61,8 @@ extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, word
         return STOP;
     }
     let Some(word) = OCCUPIED.get_ptr_mut(number) else { return STOP };
-    // SAFETY: points to a map value. The exchange orders: keys are read behind it. The bits that are put back need no order, as
-    // nothing is read that they would tell of.
+    // SAFETY: points to a map value. The exchange is ordered, so that keys are read after it. The bits that are set again need no
+    // order, because no read depends on them.
     unsafe {
         if read_volatile(word) != 0 {
             let mut buckets =
@@ -85,7 +84,7 @@ extern "C" fn bucket(_map: *mut c_void, step: *const u32, _element: *mut u64, bu
     let Some(bucket) = BUCKETS.get_ptr_mut(buckets.first + step) else { return STOP };
     for index in 0..BUCKET_STREAMS {
         let key = table::holder(bucket, index);
-        // The stream may be another's by now, or not be written yet: a look finds that out.
+        // The stream may belong to another connection by now, or not be written yet. The look detects both.
         if key != 0 {
             buckets.occupied |= bit;
             look::look(key, buckets.is_last.into());

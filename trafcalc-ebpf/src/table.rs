@@ -1,9 +1,9 @@
-//! The streams by the address of their socket: an array of small buckets, whose look-up costs no call, and a hash for those
-//! whose bucket is full, which takes memory only as it grows.
+//! The streams by the address of their socket: an array of small buckets, whose look-up costs no call, and a hash for streams whose
+//! bucket is full, which takes memory only as it grows.
 //!
-//! A bitmap says which buckets may have a stream, so that a sweep costs what is open. A place gets its key before its bucket
-//! is marked, and a sweep takes the mark away before it looks at keys: each by an operation that orders the two, so a stream
-//! is never missed.
+//! A bitmap says which buckets may have a stream, so that a sweep costs what is open. An insertion writes the key and then marks the
+//! bucket. A sweep clears the mark and then reads the keys. Both do so by an operation that orders the two steps, so no stream is
+//! missed.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -34,15 +34,15 @@ pub(crate) fn find(key: u64) -> Option<*mut Stream> {
     if word(table::SPILLED) == 0 { None } else { SPILL.get_ptr_mut(key).map(<*mut Place>::cast) }
 }
 
-/// Keeps `new` as the stream of `key`, which must have none, and whose socket is locked; whether there was room.
+/// Inserts `new` as the stream of `key`, which must have none, and whose socket must be locked. Returns whether there was room.
 ///
-/// A function of its own, as it is called at several places.
+/// A separate function, because it is called in several places.
 #[inline(never)]
 fn insert_into(key: u64, new: &Stream) -> u32 {
     u32::from(place_for(key, new))
 }
 
-/// The same.
+/// Calls [`insert_into`].
 #[inline(always)]
 pub(crate) fn insert(key: u64, new: &Stream) -> bool {
     insert_into(key, new) != 0
@@ -55,7 +55,7 @@ fn place_for(key: u64, new: &Stream) -> bool {
         for index in 0..BUCKET_STREAMS {
             // SAFETY: points into a map value.
             if holder(bucket, index) == 0 && unsafe { atomic::replace(place(bucket, index), 0, key) } {
-                // A hook that ran on when the former connection was over may have left something there.
+                // A hook that was still running when the former connection ended may have left an actor here.
                 credit::leaves(stream(bucket, index));
                 write(stream(bucket, index), new);
                 mark(number);
@@ -66,10 +66,10 @@ fn place_for(key: u64, new: &Stream) -> bool {
     spill(key, new)
 }
 
-/// Writes a stream over one whose cursors stand nowhere, or that a look does not know of yet.
+/// Writes a stream over one whose cursors are `NOWHERE`, or that no look can know yet.
 ///
-/// `sent` comes last, by an operation that orders what is before it. A look reads the rest behind it: so one that sees it
-/// sees all.
+/// `sent` is written last, by an operation that orders everything before it. A look reads `sent` before the rest, so a look that sees
+/// the new `sent` sees all of the new stream.
 #[inline(always)]
 pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
@@ -84,7 +84,8 @@ pub(crate) fn write(stream: *mut Stream, new: &Stream) {
     begin(stream, new);
 }
 
-/// Writes where a connection began over a stream of it that has been there since it opened: who acted meanwhile is kept.
+/// Writes the beginning of a connection to its stream, which has existed since the connection opened. Actors that used the socket
+/// meanwhile are kept.
 #[inline(always)]
 pub(crate) fn begin(stream: *mut Stream, new: &Stream) {
     // SAFETY: `stream` points to a map value.
@@ -98,14 +99,14 @@ pub(crate) fn begin(stream: *mut Stream, new: &Stream) {
     }
 }
 
-/// Forgets the stream of `key`, whose cursors stand nowhere.
+/// Removes the stream of `key`, whose cursors are `NOWHERE`.
 #[inline(always)]
 pub(crate) fn remove(key: u64) {
     if let Some(bucket) = BUCKETS.get_ptr_mut(bucket(key, bucket_bits())) {
         for index in 0..BUCKET_STREAMS {
             if holder(bucket, index) == key {
-                // SAFETY: points into a map value. By an operation that orders: from now on the place may be another's, and what
-                // we did to its stream, or read of it, must be over on processors that may else do it later (arm64).
+                // SAFETY: points into a map value. By an operation that orders: from now on the place may be reused, and all earlier
+                // accesses to its stream must be complete, on processors that may otherwise reorder them (arm64).
                 unsafe { atomic::swap(place(bucket, index), 0) };
                 return;
             }
@@ -132,7 +133,7 @@ pub(crate) fn set_word(index: u32, value: u64) {
     }
 }
 
-/// Orders what is before it and behind it.
+/// A full memory barrier.
 #[inline(always)]
 pub(crate) fn order() {
     if let Some(word) = TABLE.get_ptr_mut(table::OVERFLOWED) {
@@ -141,7 +142,7 @@ pub(crate) fn order() {
     }
 }
 
-/// A place on whose stream nobody has acted.
+/// A place whose stream has no actor.
 const EMPTY: Place = Place { stream: OPENING, read: 0, waited: 0, owner: 0, former: 0, writer: 0 };
 
 /// Adds to one of them, by a number that may be -1.
@@ -155,7 +156,7 @@ pub(crate) fn add(index: u32, change: u64) {
 
 #[inline(always)]
 fn spill(key: u64, new: &Stream) -> bool {
-    // Counted before it is there, so that nobody passes it by.
+    // Counted before it is inserted, so that no look-up skips the hash.
     add(table::SPILLED, 1);
     let place = Place { stream: *new, read: new.received as u32, ..EMPTY };
     let is_kept = SPILL.insert(key, &place, NOEXIST).is_ok();
@@ -165,13 +166,13 @@ fn spill(key: u64, new: &Stream) -> bool {
     is_kept
 }
 
-/// Has sweeps look at a bucket.
+/// Marks a bucket in the bitmap, so that sweeps look at it.
 #[inline(always)]
 fn mark(number: u32) {
     let Some(word) = OCCUPIED.get_ptr_mut(number / BUCKETS_A_WORD) else { return };
     let bit = 1_u64 << (number % BUCKETS_A_WORD);
-    // SAFETY: points to a map value. The exchange of the cursor that was written last has ordered the key before this. So if
-    // the bit that is read here is one that a sweep takes away at this moment, that sweep sees the key and puts the bit back.
+    // SAFETY: points to a map value. The exchange that wrote the cursor last orders the key before this. So if a sweep clears the bit
+    // while it is read here, that sweep sees the key and sets the bit again.
     unsafe {
         if read_volatile(word) & bit == 0 {
             atomic::set(word, bit);
@@ -179,21 +180,21 @@ fn mark(number: u32) {
     }
 }
 
-/// Whose place it is; 0 if nobody's.
+/// The key of a place; 0 if the place is free.
 #[inline(always)]
 pub(crate) fn holder(bucket: *mut Bucket, index: usize) -> u64 {
     // SAFETY: points into a map value.
     unsafe { read_volatile(place(bucket, index)) }
 }
 
-/// Where the key of a place stands.
+/// The address of the key of a place.
 #[inline(always)]
 pub(crate) fn place(bucket: *mut Bucket, index: usize) -> *mut u64 {
     // SAFETY: `bucket` points to a map value, and `index` is less than the number of keys.
     unsafe { (&raw mut (*bucket).keys).cast::<u64>().add(index) }
 }
 
-/// The stream in it.
+/// The address of the stream of a place.
 #[inline(always)]
 pub(crate) fn stream(bucket: *mut Bucket, index: usize) -> *mut Stream {
     // SAFETY: `bucket` points to a map value, and `index` is less than the number of streams.

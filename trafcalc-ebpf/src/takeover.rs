@@ -1,14 +1,15 @@
-//! Taking over the streams of the generation of programs before this one, whose table is another: each stream moves with its
-//! cursors from that table to ours, so no byte is credited twice and none is missed.
+//! Takes over the streams of the former generation of programs, which has a table of its own. Each stream moves with its cursors from
+//! that table to ours, so no byte is credited twice or missed.
 //!
-//! A stream is *claimed* by taking its key from the former table, which succeeds once. Only then are its cursors read, by putting
-//! them nowhere: a former program that is still about to move one fails to. There are two who claim, both after the service has
-//! had this generation act: programs that see each change of state before our others do, so that these find the stream where
-//! they expect it; and [`take_over`], which the service runs to claim all the others.
+//! A stream is *claimed* by clearing its key in the former table, which succeeds once. Only then are its cursors read, by an exchange
+//! with `NOWHERE`, so that a former program that is still about to move one fails. Two kinds of programs claim streams, both after the
+//! service has activated this generation: programs that see each change of state before our others do, so that those find the stream in
+//! our table; and [`take_over`], which the service runs to claim all other streams.
 //!
-//! A connection may end between the claim of [`take_over`] and the moment at which its stream is in our table. Who sees such an
-//! end finds nothing to claim, notes it (`ENDED`), and looks for the stream again; [`take_over`] puts the stream into the table
-//! and looks for a note then. So one of the two finds the other, and the end puts the cursors nowhere, so that only one credits.
+//! A connection may end between the claim of [`take_over`] and the insertion of its stream into our table. The program that sees such
+//! an end finds nothing to claim, notes the end (`ENDED`), and then looks for the stream again. [`take_over`] inserts the stream and
+//! then looks for a note. One of the two always finds the other, and the end sets the cursors to `NOWHERE`, so only one of them
+//! credits.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ffi::c_void;
@@ -38,26 +39,26 @@ pub(crate) fn before(sk: Sock, old: u32, new: u32) {
     claim_or_note(sk.key(), old, (change == Change::Ends).into());
 }
 
-/// Exported, as those below, which has the verifier go through it only once.
+/// Exported like the functions below, so that the verifier checks each only once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn claim_or_note(key: u64, old: u32, ends: u32) -> i32 {
     let is_there = table::find(key).is_some();
     if let Some(stream) = claim(key) {
-        // Where another program has seen the event before, its stream is the one to go on with.
+        // If another program has handled the event before, its stream is the current one.
         if !is_there {
             keep(key, &stream);
         }
     } else if ends != 0 && !is_there {
         let base = sent_base(&Sock::of(key).numbers());
         let _ = ENDED.insert(key, u64::from(base) << 32 | u64::from(old), ANY);
-        // The note is there before the table is looked at again.
+        // The note is visible before the table is read again.
         table::order();
     }
     0
 }
 
-/// Takes a stream from the former table, if it is there and nobody else does.
+/// Claims a stream in the former table, if it is there and no other program claims it.
 #[inline(always)]
 fn claim(key: u64) -> Option<Stream> {
     if let Some(bucket) = OLD_BUCKETS.get_ptr_mut(bucket(key, old_bucket_bits())) {
@@ -70,11 +71,12 @@ fn claim(key: u64) -> Option<Stream> {
         }
     }
     let stream = OLD_SPILL.get_ptr_mut(key)?.cast();
-    // Its memory is there until this program is over.
+    // Its memory stays valid until this program returns.
     OLD_SPILL.remove(key).ok().map(|()| take(stream))
 }
 
-/// What a stream holds that was claimed. Who acted on it has a row of the former generation, and none of this one yet.
+/// Reads a claimed stream and invalidates its cursors. The row of its actor belongs to the former generation, so the new stream starts
+/// without an actor.
 #[inline(always)]
 fn take(stream: *mut Stream) -> Stream {
     // SAFETY: points to a map value.
@@ -86,27 +88,27 @@ fn take(stream: *mut Stream) -> Stream {
     Stream { sent, received, ..rest }
 }
 
-/// Puts a stream into our table.
+/// Inserts a stream into our table.
 #[inline(always)]
 fn keep(key: u64, stream: &Stream) {
     if !table::insert(key, stream) {
-        // Its end must not credit it as a whole.
+        // Keeps its end from crediting it as a whole.
         let _ = ENDS.insert(key, stream.sent_base, ANY);
         events::count(event::LOST);
     }
 }
 
-/// Some buckets of the former table.
+/// A range of buckets of the former table.
 struct Buckets {
     first: u32,
     end: u32,
     left: u32,
 }
 
-/// Claims the streams in as many buckets of the former table as a run has steps, from number `arg(0)` on and before `arg(1)`, and,
-/// when it begins with the first one, those in its hash. Gives how many it left for the programs that see changes of state.
+/// Claims the streams in as many buckets of the former table as a run has steps, from number `arg(0)` on and before `arg(1)`, and, when
+/// it begins with the first bucket, those in the hash. Returns how many it left for the programs that see changes of state.
 ///
-/// aya's macro would throw away what it gives.
+/// Written without aya's macro, which would discard the return value.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn take_over(context: *mut c_void) -> u32 {
@@ -136,7 +138,7 @@ extern "C" fn step(_map: *mut c_void, step: *const u32, _element: *mut u64, buck
         return STOP;
     }
     let Some(bucket) = OLD_BUCKETS.get_ptr_mut(number) else { return STOP };
-    // Not in a loop: before Linux 6.2 the verifier takes a call in one for a call that comes back to itself.
+    // Not in a loop: before Linux 6.2 the verifier takes a call in a loop for recursion.
     const { assert!(BUCKET_STREAMS == 4, "as many as are moved here") };
     buckets.left += move_holder(bucket, 0) + move_holder(bucket, 1) + move_holder(bucket, 2) + move_holder(bucket, 3);
     GO_ON
@@ -150,8 +152,8 @@ fn move_holder(bucket: *mut Bucket, index: usize) -> u32 {
     }
 }
 
-/// Moves the stream of `key` and sees to its end, one after the other: before Linux 6.12 the frames of all functions under way
-/// share 512 bytes.
+/// Moves the stream of `key`, and then handles its end if one was noted. Two calls in sequence and not nested: before Linux 6.12 the
+/// frames of all active functions share 512 bytes.
 #[inline(always)]
 fn move_whole(key: u64) -> u32 {
     let left = move_stream(key);
@@ -159,11 +161,11 @@ fn move_whole(key: u64) -> u32 {
     left
 }
 
-/// Moves the stream of a socket that nobody has locked; 1 if it is left where it is.
+/// Moves the stream of a socket that is not locked; returns 1 if the stream is left where it is.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn move_stream(key: u64) -> u32 {
-    // One that is about to begin would be written by two at a time.
+    // A stream that is about to begin would be written by two programs at a time.
     if is_opening(key) {
         return 1;
     }
@@ -196,7 +198,7 @@ fn find(key: u64) -> Option<*mut Stream> {
     OLD_SPILL.get_ptr_mut(key).map(<*mut Place>::cast)
 }
 
-/// Sees to the end of a connection that ended while its stream was in neither table.
+/// Handles the end of a connection that ended while its stream was in neither table.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn end_if_noted(key: u64) -> i32 {

@@ -1,6 +1,7 @@
-//! The object that counts by user: programs at the beginning and the end of connections and at changes of owner, and a sweep.
+//! The object for the method `sweep`, which counts by user: programs at the beginning and the end of connections and at changes of
+//! owner, and a sweep.
 //!
-//! Nothing here runs for a byte, a write or a read.
+//! Nothing here runs per byte, write or read.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,

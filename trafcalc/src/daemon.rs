@@ -1,4 +1,4 @@
-//! The service: a loop over a closed list of events. The only file that knows everything else.
+//! The service: a loop over a closed list of events. The only file that knows all other parts.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -42,7 +42,7 @@ use pace::Pace;
 use serving::serve;
 pub use writing::Writing;
 
-/// Counts and reports until it is told to stop.
+/// Counts and reports until it has to stop.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
     let subordinates = match settings.subordinate {
         Subordinate::User => Subordinates::watch(Path::new(subordinate::FILE)),
@@ -53,7 +53,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let mut capture = capture::Settings { wanted, subordinates: ranges, ..settings.capture.clone() };
     privileges::check(settings.capture.backend)?;
     opening::require_descriptors()?;
-    // Before another user: the folder may be one that root alone can enter.
+    // Before the change of user: the folder may be one that only root can enter.
     let keeper = opening::keeper(settings.keep.as_ref())?;
     opening::require_free(settings)?;
     let written = opening::written(settings, keeper.as_ref().map(Keeper::folder).as_deref());
@@ -61,7 +61,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let keeper = opening::ours(keeper, settings.keep.as_ref())?;
     capture.ebpf.keep = keeper.as_ref().map(Keeper::folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    // A book that is opened later takes its number from the same time, so that it has the log's.
+    // The epoch is taken from this time, also by a book that is opened later, so that book and log have the same.
     let first = Now::read();
     let kept = opening::book(settings, first)?;
     if let Some(opened) = kept.as_ref().and_then(|(_, opened)| opened.as_ref()) {
@@ -121,22 +121,22 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     })
 }
 
-/// What the status says of privileges where none are given up.
+/// What the status says about privileges if none are given up.
 const ALL_KEPT: &str = "all that it was started with are kept, as service.run_as is empty";
 
 fn start(settings: &capture::Settings) -> Result<(Started, Events), Failure> {
-    // A backend dies once.
+    // A backend dies at most once.
     let (died, deaths) = mpsc::channel(1);
     let events = Events::listen(deaths).context("listening to signals")?;
     let alarm: Alarm = Arc::new(move |error| {
-        // When the daemon no longer listens, it is already ending.
+        // If the daemon no longer listens, it is already ending.
         let _ = died.try_send(error);
     });
     let started = capture::start(settings, &alarm).map_err(|declined| Failure::NoBackend(Tried(declined)))?;
     Ok((started, events))
 }
 
-/// Everything is open and the backend counts: nothing that comes needs more than this keeps.
+/// Gives up privileges: everything is open and the backend counts, so nothing that follows needs more than this keeps.
 fn drop_privileges(
     standing: Standing,
     backend: &dyn Backend,
@@ -176,14 +176,14 @@ async fn turn(mut daemon: Daemon, mut events: Events, settings: &Settings) -> Re
     }
 }
 
-/// The clocks at one moment.
+/// The clocks at one time.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// For the log; may be set.
+    /// For the log; may be set at any time.
     pub wall: SystemTime,
-    /// For lengths of time; never set.
+    /// For durations; never set.
     pub monotonic: Instant,
-    /// How long the host has been up, asleep or not.
+    /// The time since the host was started, including suspend.
     pub since_boot: Duration,
 }
 
@@ -194,17 +194,17 @@ impl Now {
     }
 }
 
-/// Without a book the loop waits so long for a report to be written, so that the kernel can note at once what was reported: a process
-/// that is killed in between tells that again.
+/// How long the loop waits without a book for a report to be written, so that the backend can note at once what was reported: if the
+/// process is killed in between, the next one reports the same bytes again.
 const A_WRITE: Duration = Duration::from_millis(5);
 
-/// How long the end waits until those who read have the last report.
+/// How long the end waits until clients have the last report.
 const LAST_TOLD: Duration = Duration::from_secs(1);
 
-/// A part of a period that is shorter than this is not booked by itself: a report has just been made.
+/// A part of a period shorter than this is not booked separately: a report has just been made.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// The running service. What happens next, and when it is, it is told.
+/// The running service. Events and the time are passed to it.
 pub struct Daemon {
     backend: Box<dyn Backend>,
     ledger: Ledger,
@@ -214,36 +214,36 @@ pub struct Daemon {
     subordinates: Subordinates,
     source: Source,
     clock: Clock,
-    /// By how much the clock was set since the last report.
+    /// By how many seconds the clock was set since the last report.
     step_s: Option<f64>,
     /// The number of the last report, and when it was made.
     seq: u64,
     reported_at: Instant,
-    /// When the backend told last what it had counted.
+    /// When the backend was last read.
     collected_at: Instant,
-    /// When the book was cut last.
+    /// When the last row of the book ended.
     cut_at: Instant,
-    /// Where the kernel's counters stood that what was not cut yet was taken from.
+    /// The kernel's counters from which the bytes since the last cut were taken.
     baseline: Option<Baseline>,
-    /// Which counters outlive this process, if any do.
+    /// The name of the counters that outlive this process, if any do.
     map: Option<Arc<str>>,
-    /// The connections that are open, after the last batch of a backend that keeps nothing in the kernel.
+    /// The positions of open connections, after the last batch of a backend that leaves nothing in the kernel.
     open: OpenNotes,
-    /// Whether the backend has handed out something, and all of it is cut.
+    /// Whether everything that the backend handed out has been cut, that is, passed to the book.
     is_all_cut: bool,
-    /// Users whose names the book has not got yet.
+    /// Users whose names the book does not have yet.
     unnamed: booking::Unnamed,
-    /// Times that were not counted, which nobody was told of yet.
+    /// Times that were not counted and are not reported yet.
     gaps: Vec<Gap>,
-    /// When the book was begun, if totals are since then.
+    /// When the book was begun, if totals count from then.
     begun: Option<SystemTime>,
-    /// For whoever asks for the status.
+    /// What the status socket serves.
     latest: Latest,
-    /// Those who look at reports and samples.
+    /// The clients of reports and samples.
     audience: Option<Audience>,
-    /// What of this day and month they are told.
+    /// What accounts moved today and this month, for these clients.
     days: Option<Days>,
-    /// Somebody looks at reports on a terminal, and is shown all accounts at the end.
+    /// Reports are shown on a terminal, with all accounts at the end.
     shows_totals: bool,
     pace: Pace,
 }
@@ -251,8 +251,7 @@ pub struct Daemon {
 type Flow = ControlFlow<Result<(), Failure>>;
 
 impl Daemon {
-    /// A service that has reported nothing yet, and counts since `begin`. Its life has the number `epoch` where the book has given it
-    /// none.
+    /// A service that counts since `begin` and has reported nothing yet. Its epoch is `epoch` unless the book has assigned one.
     #[must_use]
     pub fn new(
         started: Started,
@@ -312,12 +311,12 @@ impl Daemon {
         }
     }
 
-    /// An event that was taken then is handled.
+    /// Records that the event taken at this time has been handled.
     fn note_turn(&mut self, taken: Now) {
         self.latest.set_longest_wait(self.pace.turned(taken.monotonic));
     }
 
-    /// Counts those who are waited for when they come.
+    /// Registers the awaited users and units, which are counted when they appear.
     fn wait_for(&mut self, waiting: Waiting) {
         self.source.waiting_for = waiting.names().collect();
         self.latest.set(Summary { waiting_for: self.source.waiting_for.clone(), ..self.latest.get() });
@@ -333,7 +332,7 @@ impl Daemon {
         }
     }
 
-    /// Does what `event` asks for; breaks with the end of the service.
+    /// Handles `event`; breaks when the service ends.
     pub fn handle(&mut self, event: Event, now: Now) -> Flow {
         self.reckon(now);
         match event {
@@ -356,7 +355,7 @@ impl Daemon {
         }
     }
 
-    /// Times that were noted are by the clock as it is set now.
+    /// Recomputes earlier wall clock times from the current setting of the clock.
     fn reckon(&mut self, now: Now) {
         if let Some(step_s) = self.clock.reckon(now) {
             tracing::warn!("the clock was set by {step_s} s");
@@ -366,7 +365,7 @@ impl Daemon {
         self.source.since = self.begun.unwrap_or_else(|| self.clock.since());
     }
 
-    /// Has those counted who were waited for and have come, and subordinate users for whom they belong to.
+    /// Starts counting awaited users that have appeared, and passes on changed subordinate uids.
     fn admit(&mut self) -> Result<(), CaptureError> {
         if let Some(ranges) = self.subordinates.changed() {
             match self.backend.set_subordinates(&ranges) {
@@ -378,7 +377,7 @@ impl Daemon {
         if users.is_empty() { Ok(()) } else { self.pace.in_backend(|| self.backend.want(&users)) }
     }
 
-    /// Asks the backend what it counted.
+    /// Collects what the backend counted.
     fn collect(&mut self, now: Now) -> Flow {
         if self.is_all_cut && self.writing.is_idle(Duration::ZERO) {
             self.backend.reported();
@@ -395,7 +394,7 @@ impl Daemon {
         }
     }
 
-    /// Renews the status. Nothing that is reported changes by it.
+    /// Updates the status. Reports stay the same.
     fn look(&mut self, now: Now) -> Flow {
         self.collect(now)?;
         let summary = Summary::new(&self.ledger.snapshot(), self.period(now), &self.source, self.writing.errors());
@@ -403,7 +402,7 @@ impl Daemon {
         Flow::Continue(())
     }
 
-    /// The time from the last report until `now`.
+    /// The period from the last report until `now`.
     fn period(&self, now: Now) -> Period {
         let length = now.monotonic.saturating_duration_since(self.reported_at);
         Period { seq: self.seq, end: now.wall, length, step_s: self.step_s }
@@ -415,7 +414,7 @@ impl Daemon {
         Flow::Continue(())
     }
 
-    /// A row of the book ends: what moved until now belongs to it.
+    /// Ends a row of the book: what moved until now belongs to it.
     fn cut(&mut self, now: Now) -> Flow {
         if now.monotonic.saturating_duration_since(self.cut_at) < SHORT {
             return Flow::Continue(());
@@ -442,19 +441,19 @@ impl Daemon {
                 finished.map_err(Failure::BackendDied)
             }
             Err((records, reason)) => {
-                // Better in the journal than nowhere.
+                // Standard error, usually the journal, is the last resort.
                 last_words::say(records);
                 Err(Failure::LastReportLost(reason))
             }
         }
     }
 
-    /// Tells what was counted until the backend died.
+    /// Reports what was counted until the backend died.
     fn bury(&mut self, error: CaptureError, now: Now) -> Result<(), Failure> {
         tracing::error!("the backend {} died: {error}", self.source.backend);
         match self.stop(now) {
             Err(lost @ Failure::LastReportLost(_)) => Err(lost),
-            // That it cannot finish either is not why it died.
+            // That it cannot finish is a consequence of its death.
             Ok(()) | Err(_) => Err(Failure::BackendDied(error)),
         }
     }
@@ -465,8 +464,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// The backend cannot say what moved since the last batch. Where counters outlive the process, the next one reads it from them;
-    /// else nobody does, so that time is a gap.
+    /// The backend cannot report what moved since the last batch. If counters outlive the process, the next process reads it from them;
+    /// otherwise that time is a gap.
     fn end_unread(&mut self, now: Now) {
         if let Some(map) = &self.map {
             self.baseline.get_or_insert_with(|| Baseline { map: Arc::clone(map), rows: Vec::new() });
@@ -489,7 +488,8 @@ impl Daemon {
         self.ledger.apply(&self.identity.name_units(batch));
     }
 
-    /// Has what moved since the last report written; all accounts at the end. Gives what was told, if it is the end.
+    /// Writes a report of what moved since the last one, or with `Scope::All` of all accounts. Returns the report if it is the last one
+    /// and has to be shown.
     fn tell(&mut self, scope: Scope, now: Now) -> Option<Report> {
         self.seq += 1;
         let (snapshot, period) = (self.ledger.snapshot(), self.period(now));
@@ -509,7 +509,7 @@ impl Daemon {
         last
     }
 
-    /// Has what moved since the book was cut booked, and `report` written behind it.
+    /// Books what moved since the last cut, and writes `report` after that.
     fn keep(&mut self, report: Option<Report>, ended: bool, now: Now) {
         let (moved, mut health) = (self.ledger.cut(), self.ledger.snapshot().health);
         health.coarse_bytes += self.writing.errors().coarse_bytes;

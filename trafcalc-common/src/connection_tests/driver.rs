@@ -1,4 +1,4 @@
-//! What the eBPF half does with streams, over a history of the model.
+//! Does with streams what the kernel half does, over a history of the model.
 
 use super::super::{
     Change, OPENING, SocketView, at_end, begun, change, forward, has_begun, is_idle, is_of, last_position, position,
@@ -11,10 +11,10 @@ use crate::maps::{Stream, Tally};
 use crate::tcp::state;
 use std::collections::BTreeMap;
 
-/// What a run decides at a moment: which copies of the program run, whether a look comes, and how torn it is.
+/// The choices at a moment, as bits: which copies of the program run, whether a look comes, and how torn its reading is.
 pub type Choice = u16;
 
-/// The program's memory of one socket address, and what it credited to each owner.
+/// The stream of one socket address, and what the program credited to each owner.
 #[derive(Default)]
 pub struct Driver {
     pub stream: Option<Stream>,
@@ -23,7 +23,7 @@ pub struct Driver {
     owner: u8,
 }
 
-/// The mark that an end leaves where another program may see it, too; the kernel half has a table of its own for it.
+/// Marks an end that the other copy of the program may also see. The kernel half has a map for this (`ENDS`).
 const ENDED_FLAG: u32 = 1 << 31;
 const ENDED: Stream = Stream { flags: ENDED_FLAG, ..OPENING };
 
@@ -115,7 +115,7 @@ impl Driver {
             self.look(&torn(history, at, choice));
         }
         if let Some(next) = now.next {
-            // A mark that an end left because a copy was missed is only taken away by both.
+            // The mark of an end whose first copy was missed is removed only if both copies run.
             let has_mark = self.stream.is_some_and(|stream| stream.flags & ENDED_FLAG != 0);
             if choice & 6 != 2 || has_mark {
                 self.run(&now.numbers, now.numbers.state, next);
@@ -130,8 +130,8 @@ impl Driver {
     }
 }
 
-/// What a look reads that began some moments ago and ends now: fields in the order in which it reads them, each from a
-/// moment not before that of the field before.
+/// What a look reads that began some moments ago and ends now: the fields in reading order, each from the same moment as the field
+/// before or a later one.
 fn torn(history: &[Moment], at: usize, choice: Choice) -> Numbers {
     let mut bits = choice >> 4;
     let earliest = at.saturating_sub((bits & 15).count_ones() as usize);

@@ -1,4 +1,4 @@
-//! Histories that are worth a name of their own. The properties find others.
+//! Histories that deserve a name of their own. The property tests find others.
 
 use super::model::{Leaves, Op};
 use super::{check, history, play};
@@ -62,7 +62,7 @@ fn a_server_that_answers_before_the_handshake_is_over() {
     check_all(&[&begun[..], &[Op::Shutdown, Op::Transmit(0), Op::Ack(2), Op::PeerFin]].concat());
 }
 
-/// The FIN moves the number and not the total, so that the stream is known by the flag as well.
+/// The FIN moves the sequence number and not the total, so the stream is recognised by the flag as well.
 #[test]
 fn a_syn_ack_with_payload_and_a_fin() {
     for data in [0, 1, 2, 1_400] {

@@ -1,4 +1,4 @@
-//! One end of a TCP connection as Linux keeps it, and beside it the truth: what was transmitted and what arrived.
+//! A model of one end of a TCP connection in Linux, with the truth: what was transmitted and what arrived.
 //!
 //! Each operation appends to a history of moments. A moment is what another CPU may see between two stores of the kernel.
 
@@ -33,13 +33,13 @@ pub enum Op {
     Disconnect,
     /// The owner changes.
     Give(u8),
-    /// Both directions move by so much without a moment in between.
+    /// Both directions move by this much without a moment in between.
     Bulk(u64),
     /// `TCP_REPAIR` with `TCP_QUEUE_SEQ` of both queues.
     Repair(u32, u32),
     /// Payload queued under `TCP_REPAIR`.
     RepairQueue(u32),
-    /// So much of it leaves, as a retransmission.
+    /// This much of it leaves, as a retransmission.
     RepairLeaves(u32),
 }
 
@@ -54,7 +54,7 @@ pub enum Leaves {
     Yes,
 }
 
-/// What is in the kernel's fields at one moment, and what is true then.
+/// The kernel's fields at one moment, and the truth.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
     pub numbers: Numbers,
@@ -65,7 +65,7 @@ pub struct Moment {
     pub owner: u8,
     /// Number of the connection.
     pub life: u32,
-    /// Number of the span in which one look may read: none is so slow that gigabytes pass in between.
+    /// Number of the span within which one look may read: no look is so slow that gigabytes pass during it.
     pub era: u32,
 }
 
@@ -84,7 +84,7 @@ pub struct Model {
     was_retransmitted: bool,
 }
 
-/// More than this is never on its way: the largest window.
+/// The limit of unacknowledged bytes: the largest window.
 const WINDOW: u32 = 1 << 30;
 
 impl Model {
@@ -108,7 +108,7 @@ impl Model {
         states.contains(&self.now.numbers.state)
     }
 
-    /// Numbers that wait to be transmitted, a FIN included.
+    /// Sequence numbers that wait to be transmitted, including that of a FIN.
     fn unsent(&self) -> u32 {
         self.now.numbers.write_seq.wrapping_sub(self.now.numbers.snd_nxt)
     }
@@ -159,7 +159,7 @@ impl Model {
         self.now.era += 1;
     }
 
-    /// Whether a connection has left totals, which only `tcp_disconnect` takes away.
+    /// Whether a former connection has left totals, which only `tcp_disconnect` clears.
     fn is_used(&self) -> bool {
         let numbers = &self.now.numbers;
         let has_sent = numbers.bytes_sent != 0 && numbers.snd_nxt != numbers.snd_una;
@@ -196,12 +196,12 @@ impl Model {
         if !self.is_repaired {
             numbers.rcv_nxt = 0;
         }
-        // A look that began before has found the stream without cursors, and left.
+        // A look that began before this found invalid cursors, and returned.
         self.now.era += 1;
         self.mark();
     }
 
-    /// `tcp_send_syn_data`, and what `tcp_connect` does behind it.
+    /// `tcp_send_syn_data`, and what `tcp_connect` does after it.
     fn syn(&mut self, data: u32, leaves: Leaves) {
         self.has_opened = true;
         self.now.numbers.write_seq = self.now.numbers.write_seq.wrapping_add(1 + data);
@@ -222,7 +222,7 @@ impl Model {
         }
     }
 
-    /// `tcp_rcv_synsent_state_process`. What comes with a SYN-ACK is taken only if that acknowledges the payload of our SYN
+    /// `tcp_rcv_synsent_state_process`. Data in a SYN-ACK is accepted only if the SYN-ACK acknowledges the payload of our SYN
     /// (`tcp_rcv_fastopen_synack`).
     fn syn_ack(&mut self, isn: u32, all: bool, data: u32, fin: bool) {
         if !self.is_in(&[SYN_SENT]) {

@@ -67,7 +67,7 @@ impl Model {
         self.fin_is_in_order();
     }
 
-    /// `tcp_fastopen_add_skb`: the total does not have the FIN, and is written behind the number.
+    /// `tcp_fastopen_add_skb`: the total does not include the FIN, and is written after the number.
     pub(super) fn fast_open_arrival(&mut self, data: u32, fin: bool) {
         self.now.truth.1 += u64::from(data);
         self.now.numbers.rcv_nxt = self.now.numbers.rcv_nxt.wrapping_add(data + u32::from(fin));
@@ -90,7 +90,7 @@ impl Model {
         });
     }
 
-    /// `tcp_close_state` and `tcp_send_fin`: the FIN waits behind what was written.
+    /// `tcp_close_state` and `tcp_send_fin`: the FIN waits after the written data.
     pub(super) fn shutdown(&mut self) {
         let next = match self.now.numbers.state {
             ESTABLISHED | SYN_RECV => FIN_WAIT1,
@@ -145,7 +145,7 @@ impl Model {
         }
     }
 
-    /// Of a connection with retransmissions, `bytes_sent` cannot tell what left: not claimed.
+    /// For a connection with retransmissions, `bytes_sent` cannot tell what left, so the test does not claim it.
     pub(super) fn repair_queue(&mut self, count: u32) {
         let is_open = self.is_in(&[ESTABLISHED, CLOSE_WAIT]) && self.unsent() == 0;
         if is_open && !self.was_retransmitted && self.unacked().saturating_add(count) < WINDOW {

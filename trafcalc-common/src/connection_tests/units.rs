@@ -1,9 +1,9 @@
-//! The decisions one by one.
+//! Unit tests of the decisions.
 
 use super::super::*;
 use crate::tcp::state::*;
 
-/// All pairs of states: the few that matter, and nothing else.
+/// All pairs of states: only these few matter.
 #[test]
 fn every_change_of_state_means_what_it_should() {
     for old in 1..=12 {
@@ -29,7 +29,7 @@ fn states_with_a_fin_of_our_own() {
     assert_eq!(with, [FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING]);
 }
 
-/// The numbers of an earlier life, of which 100 bytes were never acknowledged, are still in the socket.
+/// The socket still has the numbers of an earlier connection, of which 100 bytes were never acknowledged.
 #[test]
 fn a_connect_that_fails_before_its_syn_moves_nothing() {
     for (write_seq, rcv_nxt) in [(70_000, 9), (1, 0), (1_100, u32::MAX)] {
@@ -38,7 +38,7 @@ fn a_connect_that_fails_before_its_syn_moves_nothing() {
     }
 }
 
-/// Of `data` bytes in a SYN that nobody answered, all count.
+/// All `data` bytes in an unanswered SYN count.
 #[test]
 fn payload_in_an_unanswered_syn_counts() {
     for data in [0, 1, 2, 1_400_u32] {
@@ -49,7 +49,7 @@ fn payload_in_an_unanswered_syn_counts() {
     }
 }
 
-/// The first answer of a server over fast open is acknowledged by what ends the handshake.
+/// The end of the handshake acknowledges the first answer of a server over fast open.
 #[test]
 fn a_first_answer_of_one_byte_over_fast_open_counts() {
     let sk = Numbers {
@@ -69,7 +69,7 @@ fn a_first_answer_of_one_byte_over_fast_open_counts() {
     assert_eq!(unbegun(&sk, SYN_RECV, false), Tally { sent: 1, received: 4 });
 }
 
-/// A connection that is met in any phase: with a SYN of ours among the acknowledged or not, with our FIN out, with the peer's.
+/// A connection that is adopted in any phase: with our SYN acknowledged or not, with our FIN sent, with the peer's.
 #[test]
 fn only_what_moves_later_counts_of_a_connection_that_was_met() {
     for phase in 0..8_u64 {
@@ -99,7 +99,7 @@ fn only_what_moves_later_counts_of_a_connection_that_was_met() {
     }
 }
 
-/// A FIN that comes after the connection was met is no payload either.
+/// A FIN that comes after the adoption is no payload either.
 #[test]
 fn fins_after_the_meeting_do_not_count() {
     let before = Numbers { state: ESTABLISHED, snd_una: 7, snd_nxt: 7, write_seq: 7, rcv_nxt: 3, ..Numbers::default() };
@@ -117,8 +117,8 @@ fn fins_after_the_meeting_do_not_count() {
     assert_eq!(last, Position { sent: stream.sent, received: stream.received });
 }
 
-/// Of a connection that was met it is not known whether the kernel's total has our SYN. Where it does, a retransmission, which
-/// moves only `bytes_sent`, must not count as one byte.
+/// For an adopted connection it is not known whether the kernel's total has our SYN. If it does, a retransmission, which moves only
+/// `bytes_sent`, must not count as one byte.
 #[test]
 fn a_retransmission_after_the_meeting_does_not_count() {
     let mut sk = Numbers { snd_una: 501, snd_nxt: 501, write_seq: 501, bytes_acked: 501, ..Numbers::default() };
@@ -136,7 +136,7 @@ fn a_flag_of_another_life_takes_nothing_back() {
     assert_eq!(position(&sk, &stream).received, stream.received);
 }
 
-/// Whether our FIN is out is a matter of the state that the socket leaves, whatever it has become meanwhile.
+/// Whether our FIN was sent depends on the state that the socket leaves, whatever the state is meanwhile.
 #[test]
 fn the_last_position_goes_by_the_state_that_is_left() {
     let sk = Numbers { snd_nxt: 9, write_seq: 9, bytes_sent: 9, state: CLOSE, ..Numbers::default() };
@@ -154,7 +154,7 @@ fn a_look_never_goes_back_and_bytes_are_split_at_what_was_written() {
     assert_eq!(ending_before(1_000, most, end), most, "the most that one call moves, and what moved before");
 }
 
-/// Who opened has his SYN behind his base, and who accepted has not.
+/// The opening end has its SYN after its base, and the accepting end has not.
 #[test]
 fn both_ends_of_a_connection_are_one_pair() {
     let client = Stream { sent_base: u32::MAX, received_base: 701, ..OPENING };
@@ -177,7 +177,7 @@ fn a_look_moves_what_it_is_about() {
     assert_eq!(moved.collect::<Vec<_>>(), [&sent[..], &received, &written].concat());
 }
 
-/// Both halves of what tells connections apart matter, and a look that is late by a wrap is found.
+/// Both base numbers that distinguish connections matter, and a look that is late by a wrap is recognised.
 #[test]
 fn a_stream_belongs_to_one_connection() {
     let sk = Numbers { snd_una: 10, rcv_nxt: 20, ..Numbers::default() };
@@ -207,7 +207,7 @@ fn a_note_is_good_for_its_connection_alone_and_never_takes_bytes_away() {
     assert_ne!(note_key(1, 2), note_key(2, 1));
 }
 
-/// A cursor that stands nowhere, or is not written yet, moves by no look.
+/// No look moves a cursor that is `NOWHERE` or not written yet.
 #[test]
 fn a_stream_that_is_half_written_or_half_ended_has_not_begun() {
     let whole = begun(&Numbers { snd_una: 10, rcv_nxt: 20, ..Numbers::default() }, false);

@@ -1,8 +1,8 @@
-//! Who acts on a socket, where more than its user is to be told: the process, program or cgroup that sends and reads.
+//! The actor of a stream: the process, program or cgroup that sends or reads, where accounts are told apart by more than the user.
 //!
-//! A stream remembers who acted on it last, by a *mark*: the number of the process with its epoch, or the id of the
-//! cgroup. While the mark stays the same nothing else is looked at. Bytes that are seen in an interrupt, by a thread of
-//! the kernel or at the very end are those of whom the stream remembers.
+//! A stream remembers its last actor by a *mark*: the process id with its epoch, or the id of the cgroup. While the mark stays the
+//! same, nothing else is read. Bytes that are first seen in an interrupt, in a kernel thread or at the end of the connection belong to
+//! the last actor.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -23,25 +23,25 @@ use crate::sock::Sock;
 use crate::task::Task;
 use crate::wanted;
 
-/// What is known of the moment in which a hook looks.
+/// The context in which a hook runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// In a system call of a task, or in a thread of the kernel.
+    /// In a system call, or in a kernel thread.
     Call,
-    /// As above if a task holds the socket, and else in an interrupt.
+    /// As `Call` if a task owns the socket lock; otherwise in an interrupt.
     Any,
 }
 
-/// What is known of who acts on a stream.
+/// The place whose first field is `stream`.
 #[inline(always)]
 pub(crate) fn place(stream: *mut Stream) -> *mut Place {
     stream.cast()
 }
 
-/// The row to credit for who acts on a stream.
+/// The row to credit for the current actor of a stream.
 ///
-/// While the mark is the same, so is the user of the socket: a change of that [takes the mark away](expire). As whom somebody acts
-/// may change at any time.
+/// While the mark stays the same, so does the user of the socket, because a change of that user [clears the mark](expire). The
+/// effective user of a process may change at any time, so with `acting` it is read at each event.
 #[inline(always)]
 pub(crate) fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
     let mark = mark();
@@ -60,7 +60,7 @@ pub(crate) fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
     another(sk, stream, who, mark)
 }
 
-/// The socket is about to have another user: has who acts next looked at, whoever acted last.
+/// The socket is about to have another user: clears the mark, so that the next event evaluates its actor, even if it is the same.
 #[inline(always)]
 pub(crate) fn expire(stream: *mut Stream) {
     let last = last(stream);
@@ -73,57 +73,57 @@ pub(crate) fn expire(stream: *mut Stream) {
     }
 }
 
-/// The row of who acted last; that for others if nobody did.
+/// The row of the last actor; that of the account for others if there was none.
 #[inline(always)]
 pub(crate) fn last_row(stream: *mut Stream) -> u32 {
     last(stream) as u32
 }
 
-/// Who acted last, and his row. Read once: a moment later it may be another's.
+/// The lower half of the last actor's mark, and its row. Read as one word, because another CPU may replace both at any time.
 #[inline(always)]
 fn last(stream: *mut Stream) -> u64 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*place(stream)).owner) }
 }
 
-/// Whether the one who acted last has this mark.
+/// Whether the last actor has this mark.
 #[inline(always)]
 fn is_of(stream: *mut Stream, last: u64, mark: u64) -> bool {
     last >> 32 == u64::from(mark as u32) && mark_and_writer(stream) >> 32 == mark >> 32
 }
 
-/// The row of who wrote last; that for others if nobody did.
+/// The row of the last writer; that of the account for others if there was none.
 #[inline(always)]
 pub(crate) fn writer(stream: *mut Stream) -> u32 {
     mark_and_writer(stream) as u32
 }
 
-/// The upper half of the last actor's mark, and the row of who wrote last.
+/// The upper half of the last actor's mark, and the row of the last writer.
 #[inline(always)]
 fn mark_and_writer(stream: *mut Stream) -> u64 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*place(stream)).writer) }
 }
 
-/// Who wrote before the last writer.
+/// The writer before the last one.
 #[derive(Clone, Copy)]
 pub(crate) struct Former(u64);
 
 impl Former {
-    /// His row.
+    /// Its row.
     #[inline(always)]
     pub(crate) fn row(self) -> u32 {
         self.0 as u32
     }
 
-    /// The number behind his last byte.
+    /// The sequence number behind its last byte.
     #[inline(always)]
     pub(crate) fn end(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
 
-/// Who wrote before the last writer, if anybody did.
+/// The writer before the last one, if there was one.
 #[inline(always)]
 pub(crate) fn former(stream: *mut Stream) -> Option<Former> {
     // SAFETY: `stream` points to a map value.
@@ -131,7 +131,7 @@ pub(crate) fn former(stream: *mut Stream) -> Option<Former> {
     (former.row() != OTHER_ROW).then_some(former)
 }
 
-/// Has the stream forget who wrote before the last writer, if it is still this one: another CPU may have put down the next.
+/// Makes the stream forget the former writer, unless another CPU has already recorded the next one.
 #[inline(always)]
 pub(crate) fn forget_former(stream: *mut Stream, former: Former) {
     // SAFETY: `stream` points to a map value.
@@ -140,20 +140,20 @@ pub(crate) fn forget_former(stream: *mut Stream, former: Former) {
     }
 }
 
-/// Leaves the rows that the stream remembers, whose end this is.
+/// Releases the rows that the stream remembers, because the stream ends.
 #[inline(always)]
 pub(crate) fn leave(stream: *mut Stream) {
     take(stream, 0, OTHER_ROW);
     if writer(stream) != OTHER_ROW {
         set_writer(stream, OTHER_ROW);
     }
-    // The last writer may have had no row, and who wrote before him have one.
+    // The former writer may have a row even if the last writer has none.
     if former(stream).is_some() {
         set_former(stream, OTHER_ROW, 0);
     }
 }
 
-/// Has the stream remember who wrote last.
+/// Records the last writer.
 #[inline(always)]
 pub(crate) fn set_writer(stream: *mut Stream, row: u32) {
     let former = mark_and_writer(stream);
@@ -161,11 +161,11 @@ pub(crate) fn set_writer(stream: *mut Stream, row: u32) {
     // SAFETY: `stream` points to a map value.
     let is_set =
         unsafe { atomic::replace(&raw mut (*place(stream)).writer, former, owner((former >> 32) as u32, row)) };
-    // If somebody else was faster he is who wrote last.
+    // If another CPU was faster, its writer is the last one.
     exit(if is_set { former as u32 } else { row });
 }
 
-/// Has the stream remember who wrote before, and the number behind his last byte.
+/// Records the former writer, and the sequence number behind its last byte.
 #[inline(always)]
 pub(crate) fn set_former(stream: *mut Stream, row: u32, number: u32) {
     enter(row);
@@ -173,7 +173,7 @@ pub(crate) fn set_former(stream: *mut Stream, row: u32, number: u32) {
     exit(unsafe { atomic::swap(&raw mut (*place(stream)).former, owner(number, row)) } as u32);
 }
 
-/// A stream is about to remember a row.
+/// Adds a stream to the count of streams that remember a row, before it does.
 #[inline(always)]
 fn enter(row: u32) {
     if row != OTHER_ROW {
@@ -181,7 +181,7 @@ fn enter(row: u32) {
     }
 }
 
-/// A stream remembers a row no more.
+/// Removes a stream from the count of streams that remember a row.
 #[inline(always)]
 fn exit(row: u32) {
     if row != OTHER_ROW {
@@ -189,7 +189,7 @@ fn exit(row: u32) {
     }
 }
 
-/// Has what is remembered of a process looked at again.
+/// Makes streams evaluate a process again: the marks of its former epoch no longer match.
 #[inline(always)]
 pub(crate) fn next_epoch(pid: u32) {
     if let Some(epoch) = EPOCHS.get_ptr_mut(epoch_index(pid)) {
@@ -198,7 +198,7 @@ pub(crate) fn next_epoch(pid: u32) {
     }
 }
 
-/// The mark of who runs now.
+/// The mark of the current task.
 #[inline(always)]
 fn mark() -> u64 {
     if !marks_processes() {
@@ -210,21 +210,21 @@ fn mark() -> u64 {
     u64::from(pid) | u64::from(epoch) << 32
 }
 
-/// The cgroup of who runs now.
+/// The cgroup of the current task.
 #[inline(always)]
 fn cgroup() -> u64 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { bpf_get_current_cgroup_id() }
 }
 
-/// The process that runs now; in an interrupt the one that was interrupted.
+/// The current process; in an interrupt the interrupted one.
 #[inline(always)]
 pub(crate) fn pid() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 }
 }
 
-/// Somebody else acts, or something the stream does not remember.
+/// The slow path of [`row`]: the actor is not the one that the stream remembers, or no process is known to act.
 #[inline(never)]
 fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     let uid = who as u32;
@@ -237,19 +237,19 @@ fn another(sk: Sock, stream: *mut Stream, who: u64, mark: u64) -> u32 {
     if row == OTHER_ROW { accounts::row_of(uid, class::of(sk)) } else { row }
 }
 
-/// What [`row_of_task`] gives where no process is known to act: there is no row of this number.
+/// What [`row_of_task`] returns where no process is known to act. No row has this number.
 const NO_ROW: u32 = u32::MAX - 2;
 
-/// The row of the task that runs now, if it is what acts on the socket.
+/// The row of the current task, if it is what uses the socket.
 ///
-/// A function of its own, so that its key is not on the stack while others are called: all frames together may have 512 bytes.
+/// A separate function, so that the key is not on the stack during other calls: all frames together have 512 bytes at most.
 #[inline(never)]
 fn row_of_task(key: u64, who: u64, mark: u64) -> u32 {
     let (uid, is_call) = (who as u32, who >> 32 != 0);
     let task = Task::current();
     let mut program = [0; NAME_BYTES / 8];
     let is_known = (is_call || is_held(Sock::of(key))) && !task.is_kernel_thread();
-    // One that is about to end has no program any more.
+    // A process that is about to end no longer has an executable.
     if !is_known || (marks_processes() && task.program(&mut program).is_none()) {
         return NO_ROW;
     }
@@ -262,13 +262,13 @@ fn row_of_task(key: u64, who: u64, mark: u64) -> u32 {
     seats::row_of(&actor(Sock::of(key), task, uid, mark, &program))
 }
 
-/// Whether a task holds the socket. A hook then runs in that task, and in no interrupt.
+/// Whether a task owns the socket lock. The hook then runs in that task and not in an interrupt.
 #[inline(always)]
 fn is_held(sk: Sock) -> bool {
     sk.load::<u32>(offset!(sk_lock_owned)) != 0
 }
 
-/// The key of who runs now.
+/// The key of the current task's account.
 #[inline(always)]
 fn actor(sk: Sock, task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES / 8]) -> Actor {
     let mut actor = Actor { who: u64::from(uid), start: 0, unit: 0, name: [0; NAME_BYTES / 8] };
@@ -286,13 +286,14 @@ fn actor(sk: Sock, task: Task, uid: u32, mark: u64, program: &[u64; NAME_BYTES /
     actor
 }
 
-/// The row of who acted last, as far as the user of the socket, `uid`, is concerned; where nobody did, that of the user.
+/// The row of the last actor, if it may be credited for `uid`, the user of the socket; otherwise that of the user. See [`still`].
 #[inline(always)]
 pub(crate) fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
     still(sk, last_row(stream), uid)
 }
 
-/// The row, unless it is not one of the user's; that of the user then.
+/// `row`, if it may be credited for a socket of the user; otherwise the row of the user's own account, or [`PASSED_ROW`] if the filters
+/// do not admit the user or cannot be evaluated.
 #[inline(always)]
 pub(crate) fn still(sk: Sock, row: u32, uid: u32) -> u32 {
     if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
@@ -301,18 +302,19 @@ pub(crate) fn still(sk: Sock, row: u32, uid: u32) -> u32 {
     if is_unknown() || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid, class::of(sk)) }
 }
 
-/// Whether nobody knows if bytes are wanted of which no process was seen to move them: where processes, programs or units are.
+/// Whether the filters cannot be evaluated for bytes without a known process: they choose by process, program or unit, or by the user
+/// that a process acts as.
 #[inline(always)]
 pub(crate) fn is_unknown() -> bool {
     filters(!filter::USERS) || (acting() && filters(filter::USERS))
 }
 
-/// Has the stream remember `row`, or nothing if it is that for others.
+/// Makes the stream remember `row` and `mark`, or nothing if `row` is that of the account for others.
 #[inline(always)]
 fn take(stream: *mut Stream, mark: u64, row: u32) {
     let former = mark_and_writer(stream);
     enter(row);
-    // SAFETY: `stream` points to a map value. A mark of which one half fails to be put down is looked at again.
+    // SAFETY: `stream` points to a map value. If one half of the mark is not stored, the next event evaluates the actor again.
     exit(unsafe {
         atomic::replace(&raw mut (*place(stream)).writer, former, owner((mark >> 32) as u32, former as u32));
         atomic::swap(&raw mut (*place(stream)).owner, if row == OTHER_ROW { 0 } else { owner(mark as u32, row) })

@@ -1,4 +1,4 @@
-//! Whom bytes are credited to: who acted on the socket last.
+//! Crediting by actor: bytes go to the process that used the socket last.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -17,7 +17,7 @@ use crate::owner;
 use crate::settle;
 use crate::sock::Sock;
 
-/// Looks at an open connection, unless it is too early to tell whose it is.
+/// Settles an open connection, unless it is too early to know the owner of its bytes.
 #[inline(always)]
 pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
     let is_told = || is_last_of_owner || !(owner::is_to_come(sk) || is_too_early(stream));
@@ -28,20 +28,20 @@ pub(crate) fn look(sk: Sock, stream: *mut Stream, is_last_of_owner: bool) {
     }
 }
 
-/// Credits `received` bytes to the account in `row`, and `sent` bytes from position `from` on to those of who wrote them.
+/// Credits `received` bytes to the account in `row`, and `sent` bytes from position `from` on to the accounts of their writers.
 #[inline(always)]
 pub(crate) fn share(sk: Sock, stream: *mut Stream, row: u32, from: u64, sent: i64, received: i64) {
     if sent == 0 {
         return accounts::credit(row, 0, received);
     }
-    // Read before the former writer is: a writer who takes over meanwhile puts down the one before him first.
+    // Read before the former writer: a writer that takes over meanwhile records its predecessor first.
     let writer = actor::writer(stream);
     let of_former = match actor::former(stream) {
         Some(former) => {
             let bytes = ending_before(from, sent, former.end());
             accounts::credit(actor::still(sk, former.row(), account_holder(sk)), bytes, 0);
             if bytes < sent {
-                // All of his has left; numbers come again.
+                // All bytes of the former writer are transmitted. It must be forgotten before sequence numbers wrap.
                 actor::forget_former(stream, former);
             }
             bytes
@@ -56,7 +56,8 @@ pub(crate) fn share(sk: Sock, stream: *mut Stream, row: u32, from: u64, sent: i6
     }
 }
 
-/// What can be told of: all but what TCP has sent of a call that is not over. The first look that finds such leaves it to the next.
+/// Which cursors may move: all, except over bytes of a send call that has not returned yet. The first look that finds such bytes leaves
+/// them to the next look.
 #[inline(always)]
 fn known(sk: Sock, stream: *mut Stream) -> Which {
     if !actors_matter() || actor::last_row(stream) == OTHER_ROW {
@@ -77,8 +78,8 @@ fn known(sk: Sock, stream: *mut Stream) -> Which {
     Which::WrittenBefore(written)
 }
 
-/// Whether nobody has acted on the socket yet, and this is the first look that finds it so: a server is about to accept it, and
-/// has a look's time to do so. Else its bytes would belong to no process.
+/// Whether no process has used the socket yet and this is the first look that finds it so. A server may be about to accept the
+/// connection, and has until the next look to do so; otherwise the bytes would belong to no process.
 #[inline(always)]
 fn is_too_early(stream: *mut Stream) -> bool {
     if !actors_matter() || actor::last_row(stream) != OTHER_ROW {
@@ -92,7 +93,7 @@ fn is_too_early(stream: *mut Stream) -> bool {
     }
 }
 
-/// Credits what was left at the end of a connection.
+/// Credits the rest at the end of a connection.
 #[inline(always)]
 pub(crate) fn at_end(sk: Sock, stream: *mut Stream, from: u64, sent: i64, received: i64) {
     if sent != 0 || received != 0 {
@@ -100,7 +101,7 @@ pub(crate) fn at_end(sk: Sock, stream: *mut Stream, from: u64, sent: i64, receiv
     }
 }
 
-/// Credits a connection that has no stream, unless nobody knows whether it is wanted.
+/// Credits a connection that has no stream, unless the filters cannot be evaluated for it.
 #[inline(always)]
 pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     if (sent != 0 || received != 0) && !actor::is_unknown() {
@@ -108,7 +109,7 @@ pub(crate) fn unfollowed(sk: Sock, sent: i64, received: i64) {
     }
 }
 
-/// The stream is about to be forgotten, or to be another connection's.
+/// The stream is about to be removed, or reused for another connection.
 #[inline(always)]
 pub(crate) fn leaves(stream: *mut Stream) {
     if actors_matter() {
@@ -116,7 +117,7 @@ pub(crate) fn leaves(stream: *mut Stream) {
     }
 }
 
-/// The time in which somebody may come to act on the stream is over.
+/// The look that waits for a first actor has passed.
 #[inline(always)]
 pub(crate) fn has_waited(stream: *mut Stream) {
     // SAFETY: `stream` points to a map value.
@@ -131,7 +132,7 @@ pub(crate) fn changes_user(stream: *mut Stream) {
     }
 }
 
-/// The row of who acted last; of the socket's user where only users are told apart.
+/// The row of the last actor; the row of the socket's user where accounts are told apart by user only.
 #[inline(always)]
 pub(crate) fn remembered_row(sk: Sock, stream: *mut Stream) -> u32 {
     let uid = account_holder(sk);

@@ -1,4 +1,4 @@
-//! The rows of accounts that are finer than a user's: whose each is, and how many streams remember it.
+//! The rows of accounts that are finer than a user's: the user of each, and how many streams remember it.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -11,7 +11,7 @@ use crate::atomic;
 use crate::events;
 use crate::table::NOEXIST;
 
-/// Adds to the number of streams that remember a row, by a number that may be -1.
+/// Adds `change`, which may be -1, to the number of streams that remember a row.
 #[inline(always)]
 pub(crate) fn count(row: u32, change: u64) {
     if let Some(seat) = SEATS.get_ptr_mut(row) {
@@ -20,14 +20,15 @@ pub(crate) fn count(row: u32, change: u64) {
     }
 }
 
-/// Whether the row is one of the user's.
+/// Whether the row belongs to the user.
 #[inline(always)]
 pub(crate) fn has(row: u32, uid: u32) -> bool {
     // SAFETY: points to a map value.
     SEATS.get_ptr(row).is_some_and(|seat: *const Seat| unsafe { read_volatile(&raw const (*seat).uid) } == uid)
 }
 
-/// The row of an actor's account, opened if need be; that for others if there is no room for one more.
+/// The row of an actor's account. Opens the account if there is none; returns the row of the account for others if there is no room for
+/// it.
 #[inline(always)]
 pub(crate) fn row_of(actor: &Actor) -> u32 {
     match ACTORS.get_ptr(actor) {

@@ -1,4 +1,4 @@
-//! What a hook does where a process sends or reads: remembers that it did, and credits what moved.
+//! What a hook does when a process sends or reads: it records the process, and credits what moved.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::{read_volatile, write_volatile};
@@ -26,9 +26,10 @@ pub(crate) enum Action {
     Reads,
 }
 
-/// The process that runs has sent, or has read from a socket.
+/// The current process has sent to a socket, or read from it.
 ///
-/// While the same one acts, the stream only notes how far it came: the next report credits that, or who acts next, or the end.
+/// While the same process uses the socket, the stream only records how far it came. The next report, the next actor or the end of the
+/// connection credits that.
 #[inline(always)]
 pub(crate) fn acts(sk: Sock, action: Action, moment: Moment) {
     let Some(stream) = table::find(sk.key()) else { return };
@@ -44,7 +45,7 @@ pub(crate) fn acts(sk: Sock, action: Action, moment: Moment) {
     }
 }
 
-/// Looks at a connection where only users are told apart. Whoever's it is can be told later, too.
+/// Settles a connection where accounts are told apart by user only. If the loopback check is still undecided, a later look settles it.
 #[inline(always)]
 fn looks(sk: Sock, stream: *mut Stream) {
     if !is_undecided(sk)
@@ -54,8 +55,8 @@ fn looks(sk: Sock, stream: *mut Stream) {
     }
 }
 
-/// A process has sent. One that has written nothing does not act: its call failed, or did something else with the socket, as the server
-/// does that hands it to another.
+/// A process has sent. If it has written nothing, it is no actor: its call failed or did something else with the socket, as in a server
+/// that hands the socket to another process.
 #[inline(always)]
 fn sends(sk: Sock, stream: *mut Stream, moment: Moment) {
     let number = sk.load::<u32>(offset!(write_seq));
@@ -74,7 +75,7 @@ fn sends(sk: Sock, stream: *mut Stream, moment: Moment) {
     settle_if_due(sk, stream, row, Action::Sends, cursor, number);
 }
 
-/// Who acts last has read.
+/// The last actor has read.
 #[inline(always)]
 fn reads(sk: Sock, stream: *mut Stream, row: u32) {
     let number = sk.load::<u32>(offset!(rcv_nxt));
@@ -86,7 +87,7 @@ fn reads(sk: Sock, stream: *mut Stream, row: u32) {
     settle_if_due(sk, stream, row, Action::Reads, cursor, number);
 }
 
-/// Credits what moved, if there is much of it, or if the stream cannot remember whose it is for want of rows.
+/// Credits what moved, if it is much, or if the stream cannot remember the actor for want of rows.
 #[inline(always)]
 fn settle_if_due(sk: Sock, stream: *mut Stream, row: u32, action: Action, cursor: u64, number: u32) {
     let row = if actor::last_row(stream) == OTHER_ROW {
@@ -99,20 +100,21 @@ fn settle_if_due(sk: Sock, stream: *mut Stream, row: u32, action: Action, cursor
     settle(sk.key(), stream, row, action, number);
 }
 
-/// The row, if the socket's user has it: an event that met `fchown` may have put down one of the former user.
+/// `row`, if it belongs to the socket's user: an event that raced with `fchown` may have recorded a row of the former user.
 #[inline(always)]
 fn still(sk: Sock, row: u32) -> u32 {
     actor::still(sk, row, accounts::account_holder(owner::of(sk)))
 }
 
-/// The number behind the last byte that was seen to be written.
+/// The sequence number behind the last byte that a send event saw written.
 #[inline(always)]
 pub(crate) fn written(stream: *mut Stream) -> u32 {
     // SAFETY: `stream` points to a map value.
     unsafe { read_volatile(&raw const (*stream).written) }
 }
 
-/// Somebody else has written than before: credits what the last writer sent. What he wrote that TCP has not sent yet stays his.
+/// The writer has changed: credits what TCP has sent of the last writer's data, and records it as the former writer, to which the
+/// unsent rest belongs.
 #[inline(always)]
 fn writes_first(sk: Sock, stream: *mut Stream) {
     let (writer, written) = (actor::writer(stream), written(stream));
@@ -123,7 +125,7 @@ fn writes_first(sk: Sock, stream: *mut Stream) {
     actor::set_writer(stream, actor::last_row(stream));
 }
 
-/// Somebody else acts than before: credits what had arrived when the last one read.
+/// The actor has changed: credits to the last actor what had arrived when it read.
 #[inline(always)]
 pub(crate) fn reads_no_more(sk: Sock, stream: *mut Stream) {
     let row = actor::last_row(stream);
@@ -134,9 +136,9 @@ pub(crate) fn reads_no_more(sk: Sock, stream: *mut Stream) {
     }
 }
 
-/// Credits what moved one way before the byte with this number, to `row` where it is not a former writer's.
+/// Credits what moved in one direction before the byte with this sequence number to `row`, except for bytes of the former writer.
 ///
-/// A function of its own, as it is called at several places.
+/// A separate function, because it is called in several places.
 #[inline(never)]
 fn settle(key: u64, stream: *mut Stream, row: u32, action: Action, number: u32) -> i32 {
     let sk = Sock::of(key);
@@ -150,10 +152,10 @@ fn settle(key: u64, stream: *mut Stream, row: u32, action: Action, number: u32) 
     0
 }
 
-/// Whether no segment has told yet by which interface the peer's come, and it matters.
+/// Whether loopback is left out and the interface of the peer's segments is not known yet.
 ///
-/// The kernel notes it when it takes in a segment while no system call holds the socket, so over a veth pair it may take some
-/// segments. An event can leave the connection to the sweep before the next report, or to its end.
+/// The kernel records the interface when it processes a segment while no system call owns the socket, so over a veth pair that may take
+/// several segments. An event can leave the connection to the sweep before the next report, or to its end.
 #[inline(always)]
 fn is_undecided(sk: Sock) -> bool {
     !count_loopback() && loopback::receiving_interface(sk) == loopback::UNKNOWN
@@ -161,7 +163,8 @@ fn is_undecided(sk: Sock) -> bool {
 
 /// The socket that is the first argument of a traced function.
 ///
-/// To the verifier the argument is a typed pointer, which is no number and so no key. Read from the context it is one.
+/// The verifier sees the argument as a typed pointer, which cannot be used as a number and so not as a key. Read from the context it is
+/// a number.
 #[inline(always)]
 pub(crate) fn traced_sock(context: &impl EbpfContext) -> Option<Sock> {
     read_kernel::<u64>(context.as_ptr() as u64).map(Sock::of)

@@ -1,4 +1,4 @@
-//! Reading the task that runs. Nothing here writes, and nothing here decides.
+//! Reads fields of a task. Nothing here writes, and nothing here decides.
 #![expect(unsafe_code, reason = "reads the kernel's memory by its read helper")]
 
 use core::ffi::c_void;
@@ -12,7 +12,7 @@ use crate::sock::read_kernel;
 /// `PF_KTHREAD` of include/linux/sched.h, the same since Linux 2.6.
 const KERNEL_THREAD: u32 = 1 << 21;
 
-/// Cgroups within each other that are looked at, from the inside. The verifier walks through each of them many times.
+/// Nested cgroups that are examined, innermost first. The verifier walks through each of them many times.
 const MAX_LEVELS: u32 = 10;
 
 /// The address of a `struct task_struct`.
@@ -20,33 +20,33 @@ const MAX_LEVELS: u32 = 10;
 pub(crate) struct Task(u64);
 
 impl Task {
-    /// The one that runs; in an interrupt that which was interrupted.
+    /// The current task; in an interrupt the interrupted one.
     #[inline(always)]
     pub(crate) fn current() -> Self {
         // SAFETY: takes nothing and cannot fail.
         Self(unsafe { bpf_get_current_task() })
     }
 
-    /// One from the argument of a raw tracepoint.
+    /// The task that is an argument of a raw tracepoint.
     #[inline(always)]
     pub(crate) fn at(address: *const c_void) -> Self {
         Self(address as u64)
     }
 
-    /// The number of its process.
+    /// Its process id.
     #[inline(always)]
     pub(crate) fn pid(self) -> Option<u32> {
         self.read(task_offset!(task_tgid))
     }
 
-    /// The user as whom it acts.
+    /// Its effective user.
     #[inline(always)]
     pub(crate) fn effective_user(self) -> Option<u32> {
         let credentials: u64 = self.read(task_offset!(task_cred))?;
         read_kernel(credentials + u64::from(task_offset!(cred_euid)))
     }
 
-    /// Whether it is in a cgroup with such a name, or within one.
+    /// Whether `is_meant` accepts the name of its cgroup, or of one of the cgroups around that.
     #[inline(always)]
     pub(crate) fn is_inside(self, is_meant: impl Fn(&[u64; NAME_BYTES / 8]) -> bool) -> bool {
         let mut node = self.cgroup_node().unwrap_or(0);
@@ -56,7 +56,7 @@ impl Task {
             }
             let text = read_kernel(node + u64::from(task_offset!(node_name))).unwrap_or(0);
             let mut name = [0; NAME_BYTES / 8];
-            // One that cannot be read is all zeroes, and nobody's.
+            // A name that cannot be read stays all zeroes, which matches no filter.
             let _ = read_text(text, &mut name);
             if is_meant(&name) {
                 return true;
@@ -73,7 +73,7 @@ impl Task {
         read_kernel(cgroup + u64::from(task_offset!(cgroup_node)))
     }
 
-    /// Whether it is a thread of the kernel's own.
+    /// Whether it is a kernel thread.
     #[inline(always)]
     pub(crate) fn is_kernel_thread(self) -> bool {
         self.read::<u32>(task_offset!(task_flags)).is_none_or(|flags| flags & KERNEL_THREAD != 0)
@@ -86,8 +86,8 @@ impl Task {
         read_kernel(leader + u64::from(task_offset!(task_start_boottime)))
     }
 
-    /// The last part of the path of its program, into `name`, which is all zeroes. `None` if it has none: kernel
-    /// threads, and processes about to end, which have given back their memory.
+    /// Writes the base name of its executable to `name`, which is all zeroes. `None` if it has no executable: kernel threads, and
+    /// processes about to end, which have released their memory.
     #[inline(always)]
     pub(crate) fn program(self, name: &mut [u64; NAME_BYTES / 8]) -> Option<()> {
         let memory = there(self.read(task_offset!(task_mm))?)?;
@@ -96,7 +96,7 @@ impl Task {
         read_text(read_kernel(entry + u64::from(task_offset!(dentry_name)))?, name)
     }
 
-    /// Whether no thread of its process is left; asked when one of them ends.
+    /// Whether no thread of its process is left. Called when one of them ends.
     #[inline(always)]
     pub(crate) fn is_last(self) -> bool {
         let Some(signal) = self.read::<u64>(task_offset!(task_signal)) else { return true };
@@ -110,7 +110,7 @@ impl Task {
     }
 }
 
-/// Reads a text that ends with a zero into `text`, which is all zeroes; `None` if there is none, or it is empty.
+/// Reads a zero-terminated string into `text`, which is all zeroes; `None` if it cannot be read or is empty.
 #[inline(always)]
 fn read_text(address: u64, text: &mut [u64; NAME_BYTES / 8]) -> Option<()> {
     // SAFETY: the helper writes at most NAME_BYTES bytes to `text` or fails; it checks the address itself.

@@ -1,4 +1,4 @@
-//! What is wanted, where filters are set. Asked when somebody else acts on a stream, not for each event.
+//! The filters by process, program and unit. Evaluated when the actor of a stream changes, not at each event.
 #![expect(unsafe_code, reason = "map values are raw memory shared by all CPUs")]
 
 use core::ptr::read_volatile;
@@ -10,7 +10,7 @@ use crate::maps::filters;
 use crate::table::ANY;
 use crate::task::Task;
 
-/// Whether what a task does is wanted, whose program has this name.
+/// Whether the filters admit a task whose executable has this name.
 #[inline(always)]
 pub(crate) fn task(task: Task, program: &[u64; NAME_BYTES / 8]) -> bool {
     (!filters(filter::PROGRAMS) || WANTED_PROGRAMS.get_ptr(program).is_some())
@@ -18,11 +18,11 @@ pub(crate) fn task(task: Task, program: &[u64; NAME_BYTES / 8]) -> bool {
         && (!filters(filter::UNITS) || task.is_inside(|name| WANTED_UNITS.get_ptr(name).is_some()))
 }
 
-/// A child of a process: wanted if that is.
+/// A process has forked: admits the child if the filter admits the parent.
 #[inline(always)]
 pub(crate) fn adopt(parent: Task, child: Task) {
     let Some(pid) = child.pid() else { return };
-    // A thread is no child.
+    // A new thread belongs to the same process.
     if parent.pid() == Some(pid) || !process(parent) {
         return;
     }
@@ -31,7 +31,7 @@ pub(crate) fn adopt(parent: Task, child: Task) {
     }
 }
 
-/// A process ends: its number will be another's.
+/// A process ends: its id may be reused.
 #[inline(always)]
 pub(crate) fn forget(pid: u32) {
     let _ = WANTED_PROCESSES.remove(pid);

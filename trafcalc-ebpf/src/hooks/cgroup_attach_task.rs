@@ -1,4 +1,4 @@
-//! `cgroup_attach_task(cgroup, path, task, whole_process)`: a task is in another cgroup now.
+//! `cgroup_attach_task(cgroup, path, task, whole_process)`: a task has moved to another cgroup.
 
 use core::ffi::c_void;
 

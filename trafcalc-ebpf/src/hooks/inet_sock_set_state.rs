@@ -1,10 +1,10 @@
 //! `inet_sock_set_state(sk, old, new)`: a socket is about to change its state; it is locked.
 //!
-//! The kernel may skip no event, but it skips a program that has begun on the same processor and is not over, as when a softirq
-//! that ends one connection interrupts the program that sees the beginning of another. So there are two that do the same, one
-//! called behind the other: only one can be the interrupted one. Since Linux 7 a program at a tracepoint can be preempted, and
-//! is not over until its task goes on, which lets other events pass meanwhile. There a third one is called by perf, which has
-//! preemption off. Whatever one of them has done the others find done in the table.
+//! No event may be missed, but the kernel skips a program that is still running on the same processor, as when a softirq that ends one
+//! connection interrupts the program that handles the beginning of another. So two programs do the same, one called after the other:
+//! only one of them can be the interrupted one. Since Linux 7 a program at a tracepoint can be preempted, and stays running until its
+//! task continues; meanwhile other events pass. For that case perf calls a third program, with preemption disabled. What one of them
+//! has done, the others find done in the table of streams.
 
 use core::ffi::c_void;
 
@@ -18,7 +18,7 @@ use crate::life;
 use crate::sock::{Sock, read_kernel};
 use crate::takeover;
 
-/// Most changes of state do not, and leave before a map is touched.
+/// Most changes of state do not matter, and return before a map is touched.
 #[inline(always)]
 fn matters(context: &RawTracePointContext) -> bool {
     change(context.arg(1), context.arg(2)) != Change::Nothing
@@ -29,13 +29,13 @@ fn raw(context: &RawTracePointContext) {
     life::changes(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
 }
 
-/// Before the programs of this generation see the event: they are attached behind.
+/// Takes a stream over before the other programs of this generation see the event: they are attached after this one.
 #[inline(always)]
 fn take(context: &RawTracePointContext) {
     takeover::before(Sock::new(context.arg::<*const c_void>(0)), context.arg(1), context.arg(2));
 }
 
-/// The same by the record of the event.
+/// The same, with arguments read from the record of the event.
 #[inline(always)]
 fn perf(context: &TracePointContext) {
     let record = context.as_ptr() as u64;

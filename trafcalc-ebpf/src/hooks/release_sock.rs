@@ -1,7 +1,7 @@
-//! `release_sock(sk)`: whoever had locked the socket in a system call is about to let go of it, having sent, spliced or
-//! received. It comes at the end of `tcp_sendmsg` and `tcp_sendpage`, and unlike a kretprobe on these it is given the
-//! socket and cannot be lost for want of a return slot. `tcp_release_cb`, which is TCP's part of it, is called only where there
-//! is something to do since Linux 7.
+//! `release_sock(sk)`: a system call is about to release the lock of a socket, after it sent, spliced or received. This happens at the
+//! end of `tcp_sendmsg` and `tcp_sendpage`. Unlike a kretprobe on these, the hook has the socket as its argument and cannot be lost for
+//! want of a return slot. `tcp_release_cb`, TCP's part of it, is no replacement: since Linux 7 it is called only where there is
+//! something to do.
 
 use core::ffi::c_void;
 

@@ -1,4 +1,4 @@
-//! `sched_process_exec(task, old_pid, binary)`: the process that runs has become another program.
+//! `sched_process_exec(task, old_pid, binary)`: the current process has executed another program.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

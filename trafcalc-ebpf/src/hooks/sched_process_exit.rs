@@ -1,4 +1,4 @@
-//! `sched_process_exit(task)`: the task that runs ends. Its number may go to another process once it is gone.
+//! `sched_process_exit(task)`: the current task ends. Its process id may be reused once the process is gone.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

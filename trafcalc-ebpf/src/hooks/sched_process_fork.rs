@@ -1,4 +1,4 @@
-//! `sched_process_fork(parent, child)`: a task has made another one, a thread or a process.
+//! `sched_process_fork(parent, child)`: a task has created another one, a thread or a process.
 
 use core::ffi::c_void;
 

@@ -1,5 +1,5 @@
-//! `sock_send_length(sk, length, flags)` (Linux 6.3 and later): a send, write, sendfile or splice to a socket of any
-//! protocol is over. The length lies for some callers; it is not looked at.
+//! `sock_send_length(sk, length, flags)` (Linux 6.3 and later): a send, write, sendfile or splice to a socket of any protocol has
+//! ended. The length is wrong for some callers, so it is not used.
 
 use core::ffi::c_void;
 

@@ -1,5 +1,5 @@
-//! `sockfs_setattr(idmap, dentry, attributes)` (of these arguments since Linux 5.12): `fchown` is about to give a socket to
-//! another user.
+//! `sockfs_setattr(idmap, dentry, attributes)` (with these arguments since Linux 5.12): `fchown` is about to give a socket to another
+//! user.
 
 use core::ffi::c_void;
 
@@ -11,7 +11,7 @@ use crate::fchown;
 use crate::sock::read_kernel;
 
 fn traced(context: &FEntryContext) {
-    // Read as numbers: they are of no use to the verifier.
+    // Read as numbers: the verifier's typed pointers are of no use here.
     let argument = |index: u64| read_kernel::<*const c_void>(context.as_ptr() as u64 + index * 8);
     if let (Some(entry), Some(attributes)) = (argument(1), argument(2)) {
         fchown::of_entry(entry, attributes);

@@ -1,5 +1,5 @@
-//! `tcp_cleanup_rbuf(sk, copied)` and, since Linux 6.0, `__tcp_cleanup_rbuf` of the same arguments: a reader has
-//! consumed bytes and may owe an acknowledgement; the socket is locked. `copied` lies; it is not looked at.
+//! `tcp_cleanup_rbuf(sk, copied)` and, since Linux 6.0, `__tcp_cleanup_rbuf` with the same arguments: a reader has consumed bytes and
+//! may owe an acknowledgement; the socket is locked. `copied` can be wrong, so it is not used.
 
 use core::ffi::c_void;
 

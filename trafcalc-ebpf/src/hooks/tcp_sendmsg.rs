@@ -1,4 +1,4 @@
-//! `tcp_sendmsg(sk, msg, size)` is over: bytes were handed to TCP. What it returns lies for MPTCP and kTLS; it is not looked at.
+//! `tcp_sendmsg(sk, msg, size)` returns: bytes were handed to TCP. The return value is wrong for MPTCP and kTLS, so it is not used.
 
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;

@@ -1,4 +1,4 @@
-//! `tcp_sendpage(sk, …)` (before Linux 6.5): sendfile or splice handed pages to TCP.
+//! `tcp_sendpage(sk, …)` returns (before Linux 6.5): sendfile or splice handed pages to TCP.
 
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;

@@ -1,5 +1,5 @@
-//! `writeback_mark_inode_dirty(inode, flags)`: something about an inode is other than on its disk. Most have nothing to do
-//! with us; one of a socket is about to be given to another user by `fchown`.
+//! `writeback_mark_inode_dirty(inode, flags)`: an inode differs from its copy on disk. Most inodes do not concern sockets; the inode of
+//! a socket gets here when `fchown` is about to give it to another user.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

@@ -1,4 +1,4 @@
-//! Whether a process is still there, and since when.
+//! Whether a process still exists, and when it was started.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,12 +8,12 @@ use nix::unistd::{Pid, getpgid};
 
 use super::{Owner, Process, Unit};
 
-/// What /proc counts time in: `USER_HZ` is 100 on every machine that Rust knows.
+/// The time unit of /proc: `USER_HZ` is 100 on every architecture that Rust supports.
 const NS_PER_TICK: u64 = 10_000_000;
 
-/// Whether `process` is gone, be its number somebody else's now or nobody's. `proc` is where `/proc` is.
+/// Whether `process` is gone, whether or not its id has been reused. `proc` is the path of `/proc`.
 ///
-/// Where /proc hides other users' processes (`hidepid`), the kernel still says whether there is one of this number.
+/// Where /proc hides other users' processes (`hidepid`), the kernel still says whether an id is in use.
 pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
     match started_ticks(proc, process.pid) {
         Some(ticks) => ticks != process.started_ns / NS_PER_TICK,
@@ -21,24 +21,24 @@ pub(super) fn has_ended(proc: &Path, process: &Process) -> bool {
     }
 }
 
-/// When the process that has this number was started, in nanoseconds since boot as far as /proc tells them; `None` if
-/// there is none, or it is hidden.
+/// When the process with this id was started, in nanoseconds since boot at the resolution of /proc; `None` if there is none, or it is
+/// hidden.
 pub(super) fn started_ns(proc: &Path, pid: u32) -> Option<u64> {
     started_ticks(proc, pid).map(|ticks| ticks * NS_PER_TICK)
 }
 
-/// Whether nobody can act as `owner` any more; `cgroups` gives those that there are now.
+/// Whether the process or cgroup of `owner` is gone; `cgroups` returns the existing cgroups.
 pub(super) fn is_gone<'a>(proc: &Path, owner: &Owner, cgroups: impl FnOnce() -> &'a HashMap<u64, String>) -> bool {
     let is_removed = |id| {
         let cgroups = cgroups();
-        // Where none is found at all, nobody knows.
+        // If no cgroup is found at all, the hierarchy cannot be read.
         !cgroups.is_empty() && !cgroups.contains_key(&id)
     };
     owner.process.is_some_and(|process| has_ended(proc, &process))
         || matches!(owner.unit, Some(Unit::Cgroup(id)) if is_removed(id))
 }
 
-/// By a question that anybody may ask about any process, and not by a signal: a service without privileges can send none.
+/// By a call that is allowed for any process. A signal is not: a service without privileges can send none.
 fn is_free(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| getpgid(Some(Pid::from_raw(pid))) == Err(Errno::ESRCH))
 }
@@ -50,26 +50,26 @@ fn started_ticks(proc: &Path, pid: u32) -> Option<u64> {
 /// What `/proc/PID/stat` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Its parent.
+    /// The id of its parent.
     pub parent: u32,
-    /// Its start since boot.
+    /// Its start since boot, in ticks.
     started_ticks: u64,
 }
 
 impl Stat {
-    /// Its start in nanoseconds since boot, as far as /proc tells them.
+    /// Its start in nanoseconds since boot, at the resolution of /proc.
     #[must_use]
     pub const fn started_ns(&self) -> u64 {
         self.started_ticks * NS_PER_TICK
     }
 }
 
-/// What is said below `proc` about the process that has this number; `None` if there is none, or it is hidden.
+/// Reads what `proc` says about the process with this id; `None` if there is none, or it is hidden.
 #[must_use]
 pub fn stat(proc: &Path, pid: u32) -> Option<Stat> {
     let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
-    // The program's name, in parentheses, may have any characters in it. What follows begins with the third field; the
-    // parent is the 4th, the start the 22nd (proc_pid_stat(5)).
+    // The program's name, in parentheses, may contain any character. What follows begins with the third field; the parent is the 4th,
+    // the start the 22nd (proc_pid_stat(5)).
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let parent = fields.nth(4 - 3)?.parse().ok()?;
@@ -81,7 +81,7 @@ pub fn stat(proc: &Path, pid: u32) -> Option<Stat> {
 mod tests {
     use super::*;
 
-    /// Larger than any number that the kernel gives (`PID_MAX_LIMIT` is 2^22).
+    /// Larger than any process id (`PID_MAX_LIMIT` is 2^22).
     const NOBODY: u32 = 5_000_000;
 
     fn process(pid: u32, started_ns: u64) -> Process {

@@ -1,4 +1,4 @@
-//! What a backend hands on: bytes with their owners, and what it could not see. Plain data.
+//! What a backend reports: bytes with their owners, and what it could not see. Plain data.
 
 use std::sync::Arc;
 
@@ -37,16 +37,16 @@ impl std::ops::Sub for Bytes {
     }
 }
 
-/// Whom bytes belong to: a user, and as far as it was asked for and is known his process, program and unit.
+/// Whom bytes belong to: a user and, as far as it was asked for and is known, the process, program and unit.
 ///
-/// This is the one key of all accounts: the ledger, the book, records and backends tell accounts apart by these fields.
+/// This is the key of all accounts: the ledger, the book, records and backends tell accounts apart by these fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// The user.
     pub user: User,
-    /// The process. One has its program, too.
+    /// The process. If it is set, so is the program.
     pub process: Option<Process>,
-    /// The last part of the path of the program.
+    /// The base name of the executable.
     pub program: Option<Arc<str>>,
     /// The systemd unit or container.
     pub unit: Option<Unit>,
@@ -55,12 +55,12 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// A local connection whose owner could not be found.
+    /// Bytes of a local connection whose owner could not be found.
     pub const UNATTRIBUTED: Self = Self::whole(User::Unattributed);
     /// Bytes for which there was no room to keep an owner.
     pub const OTHER: Self = Self::whole(User::Other);
 
-    /// The user with this number. Where more was asked for: those of his bytes of which no more is known.
+    /// The user with this uid. Where accounts are told apart by more, this one has the user's bytes of which no more is known.
     #[must_use]
     pub const fn user(uid: u32) -> Self {
         Self::whole(User::Uid(uid))
@@ -76,7 +76,7 @@ impl Owner {
         Self { class, ..self }
     }
 
-    /// The user's number, if there is a user.
+    /// The uid, if there is a user.
     #[must_use]
     pub const fn uid(&self) -> Option<u32> {
         match self.user {
@@ -85,28 +85,28 @@ impl Owner {
         }
     }
 
-    /// Whether more is told than the user.
+    /// Whether it has more than the user.
     #[must_use]
     pub const fn is_fine(&self) -> bool {
         self.process.is_some() || self.program.is_some() || self.unit.is_some()
     }
 }
 
-/// Which user bytes belong to, if any.
+/// The user whom bytes belong to, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum User {
-    /// The one with this number, in the user namespace of the service.
+    /// The user with this uid, in the user namespace of the service.
     Uid(u32),
-    /// Of a local connection whose owner could not be found.
+    /// None: the owner of a local connection could not be found.
     Unattributed,
-    /// Nobody: there was no room to keep an owner.
+    /// None: there was no room to keep an owner.
     Other,
 }
 
-/// A process, told apart from all that had its number before.
+/// A process, distinct from earlier ones with the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
-    /// Its number, in the pid namespace of the service.
+    /// Its id, in the pid namespace of the service.
     pub pid: u32,
     /// When it was started, in nanoseconds since boot.
     pub started_ns: u64,
@@ -115,28 +115,28 @@ pub struct Process {
 /// A systemd unit or container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
-    /// The cgroup with this id. Backends know no better; it gets its name behind them.
+    /// The cgroup with this id. Backends report units like this; the name is looked up later.
     Cgroup(u64),
     /// All cgroups of this name.
     Named(Arc<str>),
 }
 
-/// Where the counters of the kernel stood, so that whoever keeps the bytes of a batch can keep, in the same transaction, what they
-/// were taken from: then the next process knows what of these counters is still to be told.
+/// The values of the kernel's counters from which the bytes of a batch were taken. The book stores them in the same transaction as the
+/// bytes, so the next process knows which bytes of these counters are still to be reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
-    /// Which counters: those of another name all began at 0, and what is kept of the former can be forgotten.
+    /// The name of the counters. Counters of another name all began at 0, and what was stored of former ones can be forgotten.
     pub map: Arc<str>,
-    /// The rows that changed, by number, as they stand now. One with nothing is forgotten.
+    /// The rows that changed, by number, with their totals. A row with total 0 is forgotten.
     pub rows: Vec<(u32, Bytes)>,
 }
 
 impl Baseline {
-    /// The name of no counters: bytes were kept last that were taken from none that outlive a process. Whatever counted meanwhile
-    /// has counted the same bytes.
+    /// The name that stands for none: the last stored bytes came from counters that do not outlive a process. Pinned counters may have
+    /// counted the same bytes meanwhile.
     pub const ELSEWHERE: &str = "none";
 
-    /// Puts later rows of the same counters to these.
+    /// Adds later rows of the same counters.
     pub fn add(&mut self, later: Self) {
         let mut rows: std::collections::BTreeMap<u32, Bytes> = self.rows.drain(..).collect();
         rows.extend(later.rows);
@@ -144,26 +144,26 @@ impl Baseline {
     }
 }
 
-/// Where connections stood when a process ended that keeps nothing in the kernel. Each backend has notes of its own, and heeds no
-/// others: they are of positions that it has not counted to.
+/// Positions of open connections when a process ended that leaves nothing in the kernel. Each backend has notes of its own, and ignores
+/// the other's, because they are positions that it has not counted to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenNotes {
     /// The eBPF backend's.
     pub streams: Vec<StreamNote>,
     /// The packet backend's.
     pub flows: Vec<FlowNote>,
-    /// Which connections that followed: its notes are not heeded where it follows others.
+    /// Which connections the packet backend followed. It ignores the notes if it follows others now.
     pub scope: String,
 }
 
-/// Where a connection stood that the eBPF backend followed.
+/// The position of a connection that the eBPF backend followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamNote {
     /// Position up to which sent bytes were counted. Positions are those of `trafcalc_common::maps::Stream`.
     pub sent: u64,
     /// Position up to which received bytes were counted.
     pub received: u64,
-    /// The position before the first byte sent; with the next it tells connections apart.
+    /// The position before the first byte sent. Together with the next field it identifies a connection.
     pub sent_base: u32,
     /// The position before the first byte received.
     pub received_base: u32,
@@ -171,18 +171,18 @@ pub struct StreamNote {
     pub flags: u32,
 }
 
-/// Where a connection stood that the packet backend followed.
+/// The position of a connection that the packet backend followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowNote {
-    /// The cookie of its socket, of which the kernel gives each only once between two starts of the host.
+    /// The cookie of its socket, which the kernel does not reuse until the host is restarted.
     pub cookie: u64,
-    /// Which connection.
+    /// The addresses and ports.
     pub endpoints: Endpoints,
-    /// Whose bytes, if that was known.
+    /// The user of the connection, if known.
     pub uid: Option<u32>,
-    /// The number of the next byte sent that was not counted.
+    /// The sequence number of the next sent byte that was not counted.
     pub sent: u32,
-    /// The number of the next byte received that was not counted.
+    /// The sequence number of the next received byte that was not counted.
     pub received: u32,
     /// The socket's total of acknowledged bytes (`bytes_acked`) is this or less when all bytes before `sent` are acknowledged.
     pub sent_total: u64,
@@ -190,19 +190,19 @@ pub struct FlowNote {
     pub received_total: u64,
 }
 
-/// What a backend counted since it was last asked, and its health since it started.
+/// What a backend counted since the last batch, and its health since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Bytes by owner since the last batch; an owner may come more than once.
+    /// Bytes by owner since the last batch; an owner may occur more than once.
     pub credits: Vec<(Owner, Bytes)>,
-    /// Owners that are gone: these are their last credits.
+    /// Owners that are gone: this batch has their last credits.
     pub gone: Vec<Owner>,
     /// Health since the start.
     pub health: Health,
-    /// Interfaces that were named and are not there now.
+    /// Interfaces that the settings name and that do not exist now.
     pub absent_interfaces: Vec<String>,
-    /// What this batch's bytes were taken from, where counters outlive the process.
+    /// The counters that this batch's bytes were taken from, if they outlive the process.
     pub baseline: Option<Baseline>,
-    /// In the last batch: the connections that are open, where counters do not outlive the process.
+    /// In the last batch: the positions of open connections, if counters do not outlive the process.
     pub open: OpenNotes,
 }

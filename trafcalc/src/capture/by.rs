@@ -4,14 +4,14 @@ use std::fmt;
 
 use trafcalc_common::actor::by;
 
-/// One thing that accounts are told apart by, by the names users give them.
+/// One dimension by which accounts are told apart, with the names that users write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// The user; accounts are always told apart by it.
+    /// The user; accounts are always told apart by user.
     User,
     /// The process, with the name of its program.
     Process,
-    /// The program, all its processes together.
+    /// The program, with all its processes together.
     Program,
     /// The systemd unit or container.
     Unit,
@@ -35,7 +35,7 @@ impl Dimension {
     const fn bits(self) -> u32 {
         match self {
             Self::User => 0,
-            // A process is never told without its program.
+            // A process is always reported with its program.
             Self::Process => by::PROCESS | by::PROGRAM,
             Self::Program => by::PROGRAM,
             Self::Unit => by::UNIT,
@@ -63,7 +63,7 @@ impl By {
         Self(self.0 | dimension.bits())
     }
 
-    /// Whether accounts are told apart by it.
+    /// Whether accounts are told apart by this dimension.
     #[must_use]
     pub const fn tells(self, dimension: Dimension) -> bool {
         self.0 & dimension.bits() == dimension.bits()
@@ -78,7 +78,7 @@ impl By {
     /// These dimensions and the user.
     ///
     /// # Errors
-    /// The first one that comes twice.
+    /// The first dimension that occurs twice.
     pub fn of(dimensions: &[Dimension]) -> Result<Self, Dimension> {
         let is_repeated = |(place, dimension): &(usize, &Dimension)| dimensions[..*place].contains(dimension);
         match dimensions.iter().enumerate().find(is_repeated) {
@@ -87,7 +87,7 @@ impl By {
         }
     }
 
-    /// The words of a list as it is displayed; `None` if one of them is no dimension, or comes twice.
+    /// Parses a list as [`fmt::Display`] writes it; `None` if a word is unknown or occurs twice.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let named = |word| Dimension::ALL.into_iter().find(|dimension| dimension.name() == word);
@@ -95,7 +95,7 @@ impl By {
         Self::of(&dimensions).ok()
     }
 
-    /// Those that have to be named, the user first.
+    /// The dimensions that have to be written, the user first.
     pub fn dimensions(self) -> impl Iterator<Item = Dimension> {
         let is_implied = move |dimension| dimension == Dimension::Program && self.tells(Dimension::Process);
         Dimension::ALL.into_iter().filter(move |&dimension| self.tells(dimension) && !is_implied(dimension))

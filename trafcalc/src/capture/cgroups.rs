@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Folders within each other that are looked into; systemd and containers make some ten.
+/// The limit of nested folders that are read; systemd and containers make some ten.
 const MAX_DEPTH: usize = 32;
 
-/// Where the hierarchy is mounted, if it is.
+/// The mount point of the hierarchy, if it is mounted.
 pub struct Hierarchy(Option<PathBuf>);
 
 impl Hierarchy {
-    /// The hierarchy that is mounted according to `mounts`, as in `/proc/mounts`.
+    /// Finds the hierarchy in `mounts`, a file in the format of `/proc/mounts`.
     #[must_use]
     pub fn mounted(mounts: &Path) -> Self {
         let mounts = std::fs::read_to_string(mounts).unwrap_or_default();
@@ -35,7 +35,7 @@ impl Hierarchy {
         std::fs::metadata(self.folder(path)?).ok().map(|metadata| metadata.ino())
     }
 
-    /// Whether there is a cgroup now, anywhere in the hierarchy, whose folder has the name; for each of `names`.
+    /// For each of `names`, whether any cgroup in the hierarchy has a folder of this name in its path now.
     #[must_use]
     pub fn has_parts(&self, names: &[String]) -> Vec<bool> {
         let cgroups = self.cgroups();
@@ -43,8 +43,7 @@ impl Hierarchy {
         names.iter().map(has).collect()
     }
 
-    /// The cgroups that there are now, by their ids: their paths from the root, which is `/`. The id of a cgroup is the
-    /// number of its folder's inode.
+    /// All existing cgroups: their paths from the root, which is `/`, by id. The id of a cgroup is the inode number of its folder.
     #[must_use]
     pub fn cgroups(&self) -> HashMap<u64, String> {
         let mut found = HashMap::new();

@@ -1,4 +1,4 @@
-//! Which backend runs: the one asked for, or the first that starts.
+//! Chooses the backend: the one asked for, or the first that starts.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use super::ebpf;
 use super::packet::PacketBackend;
 use super::{Alarm, Attach, Backend, BackendKind, Belonging, CaptureError, Settings};
 
-/// A backend that runs, and those that were tried before it.
+/// A running backend, and those that were tried before it.
 pub struct Started {
-    /// The one that runs.
+    /// The running backend.
     pub backend: Box<dyn Backend>,
-    /// Better ones that did not start.
+    /// Preferred backends and attach modes that did not start.
     pub declined: Vec<Declined>,
 }
 
@@ -35,11 +35,11 @@ impl fmt::Display for Declined {
     }
 }
 
-/// Starts the backend that `settings` ask for, or the first that starts, in the order ebpf, packet. Where interfaces are
-/// named, only packet does what was meant.
+/// Starts the backend that `settings` ask for, or the first that starts, in the order ebpf, packet. If interfaces are named, only
+/// packet is tried unless ebpf is asked for.
 ///
 /// # Errors
-/// Every backend that was tried, with its reason, when none started.
+/// Every backend that was tried, with the reason why it did not start.
 pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Started, Vec<Declined>> {
     let mut declined = Vec::new();
     for kind in [BackendKind::Ebpf, BackendKind::Packet] {
@@ -81,7 +81,7 @@ fn start_one(
     }
 }
 
-/// What a former process keeps counting is counted by the packets from now on.
+/// Removes pinned programs of a former process: the packet backend counts from now on what they would count.
 fn free_kept(settings: &Settings) {
     if let Some(folder) = &settings.ebpf.keep
         && let Err(error) = ebpf::release(folder)

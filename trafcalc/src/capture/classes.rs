@@ -1,4 +1,4 @@
-//! Classes of networks that accounts are told apart by: in which one the peer of a connection is. Pure.
+//! Classes of networks: accounts are told apart by the class of the peer's address. Pure.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -6,28 +6,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What belongs to no class that is named.
+/// The name of the class of addresses that no configured class contains.
 pub const REST: &str = "internet";
 
-/// A network in the notation of CIDR (RFC 4632), as in `10.0.0.0/8`.
+/// A network in CIDR notation (RFC 4632), as in `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NetworkError {
-    /// Nothing of that kind.
+    /// The text is not a network.
     #[error("{0:?} is no network such as 10.0.0.0/8 or fd00::/8")]
     NotANetwork(String),
-    /// The address has bits behind the prefix.
+    /// The address has bits set after the prefix.
     #[error("{text:?} has bits set after its prefix: the network is {network}")]
     BitsBehind {
-        /// What was written.
+        /// The text.
         text: String,
-        /// The network it lies in.
+        /// The network that contains the address.
         network: Network,
     },
 }
@@ -47,7 +47,7 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
-        // IPv4 in the clothes of IPv6 is IPv4, and is to be written so.
+        // An IPv4-mapped IPv6 address must be written as IPv4.
         if bits > most || address.to_canonical() != address {
             return Err(wrong());
         }
@@ -92,25 +92,26 @@ impl Network {
 pub struct Class {
     /// Its name.
     pub name: Arc<str>,
-    /// What belongs to it, unless a longer prefix belongs to another.
+    /// Its networks; an address in several networks belongs to the longest prefix.
     pub networks: Vec<Network>,
 }
 
-/// All classes; without any, accounts are not told apart by them. The number of a class is its place, counted from 1, and 0 is what
-/// belongs to none.
+/// All classes. If there are none, accounts are not told apart by class. The number of a class is its position, counted from 1; 0
+/// stands for the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Classes(pub Vec<Class>);
 
-/// Looks up classes by address, in a step for each length of a prefix that is in use.
+/// Looks up classes by address, with one step per prefix length in use.
 #[derive(Clone, Debug, Default)]
 pub struct ClassTable {
     names: Vec<Arc<str>>,
-    /// Whether they are of IPv4, the length, and the classes of the networks of that length. The longest come first.
+    /// For each family and prefix length: whether it is IPv4, the length, and the classes of the networks. The longest prefixes come
+    /// first.
     lengths: Vec<(bool, u8, HashMap<IpAddr, usize>)>,
 }
 
 impl ClassTable {
-    /// Of these.
+    /// A table of `classes`.
     #[must_use]
     pub fn new(classes: &Classes) -> Self {
         let mut lengths: BTreeMap<(bool, Reverse<u8>), HashMap<IpAddr, usize>> = BTreeMap::new();
@@ -128,7 +129,7 @@ impl ClassTable {
         self.names.is_empty()
     }
 
-    /// The class that the peer at `address` is in: that of the longest prefix. `None` where none are told apart.
+    /// The class of a peer at `address`, by the longest prefix. `None` if accounts are not told apart by class.
     #[must_use]
     pub fn of(&self, address: Ipv6Addr) -> Option<Arc<str>> {
         let address = address.to_canonical();
@@ -145,12 +146,12 @@ impl Classes {
         self.0.is_empty()
     }
 
-    /// The networks, each with the number of its class.
+    /// All networks, each with the number of its class.
     pub fn networks(&self) -> impl Iterator<Item = (Network, u32)> {
         (1..).zip(&self.0).flat_map(|(number, class)| class.networks.iter().map(move |network| (*network, number)))
     }
 
-    /// The class with this number; `None` where none are told apart.
+    /// The name of the class with this number; `None` if accounts are not told apart by class.
     #[must_use]
     pub fn name(&self, number: u32) -> Option<Arc<str>> {
         let named = |place| self.0.get(place).map(|class: &Class| Arc::clone(&class.name));
@@ -158,7 +159,7 @@ impl Classes {
         (!self.is_empty()).then(|| place.and_then(named).unwrap_or_else(|| REST.into()))
     }
 
-    /// The names of all, with that of the rest; none where none are told apart.
+    /// The names of all classes, that of the rest first; none if accounts are not told apart by class.
     pub fn names(&self) -> impl Iterator<Item = Arc<str>> {
         let count = if self.is_empty() { 0 } else { self.0.len() + 1 };
         (0..).take(count).filter_map(|number| self.name(number))

@@ -1,5 +1,5 @@
-//! What could not be counted or attributed, and why. Each number is defined here and nowhere else: batches, summaries, the status
-//! and the table in trafcalc/docs/records.md follow.
+//! What could not be counted or attributed, and why. Each number is defined here only; batches, summaries, the status and the table in
+//! trafcalc/docs/records.md follow from it.
 
 use std::collections::BTreeMap;
 
@@ -56,19 +56,19 @@ health! {
     /// Connections for which a table had no room: ebpf credits them when they end, packet to
     /// [`Owner::OTHER`](super::Owner::OTHER).
     unfollowed_connections = "unfollowed_connections_total",
-    /// Bytes credited to a user of which it is not known what was asked for beyond the user.
+    /// Bytes credited to the user only, because the process, program or unit that was asked for is not known.
     coarse_bytes = "coarse_bytes_total",
-    /// Numbers that a peer's segment told and the kernel did not confirm: nothing was credited for them.
+    /// Sequence numbers in a peer's segment that the kernel did not confirm: nothing was credited for them.
     refused_movements = "refused_movements_total",
-    /// Connections of which the kernel was asked what they had moved, at their end or (packet) before a report.
+    /// Connections whose totals were compared with the kernel's, at their end or (packet) before a report.
     audited = "audited_total",
-    /// Those of which it said something else than was credited.
+    /// Audited connections for which the kernel's totals differ from what was credited.
     audit_mismatches = "audit_mismatch_total",
 }
 
 impl Health {
-    /// The names of those by which totals may be short, late, or on another account than they should. The others tell how the
-    /// service fares, and are right again by themselves.
+    /// The names of the numbers that mean wrong totals: short, late, or in another account. The others only describe how the service is
+    /// doing, and correct themselves.
     pub const TROUBLES: &'static [&'static str] = &[
         "overflow_bytes_total",
         "gaps",
@@ -82,7 +82,7 @@ impl Health {
 }
 
 impl Serialize for Health {
-    /// As a map without what is 0.
+    /// A map, without numbers that are 0.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, number) in self.numbers().filter(|(_, number)| *number != 0) {
@@ -92,7 +92,7 @@ impl Serialize for Health {
     }
 }
 
-/// A number of health, or something else of the same record.
+/// A number of health, or another field of the same record.
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
 enum Field {
@@ -101,7 +101,7 @@ enum Field {
 }
 
 impl<'de> Deserialize<'de> for Health {
-    /// What is not there is 0; what no health has is passed over.
+    /// Missing numbers are 0; unknown fields are ignored.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut health = Self::default();
         for (name, field) in BTreeMap::<String, Field>::deserialize(deserializer)? {

@@ -1,7 +1,7 @@
-//! Where bytes come from: the seam between a backend and everything behind it, and the choice of a backend.
+//! Where bytes come from: the interface between a backend and the rest of the service, and the choice of a backend.
 //!
-//! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks:
-//! nothing here imports configuration, names of users, or where a report goes.
+//! A backend is asked "what did you count since I last asked, and what did you lose?". It must never know who asks: nothing here
+//! imports configuration, names of users, or destinations of reports.
 
 use std::path::PathBuf;
 
@@ -35,41 +35,40 @@ pub use wanted::{Belonging, Wanted};
 
 /// A source of counted bytes.
 pub trait Backend: Send {
-    /// How the report calls it.
+    /// Which backend it is.
     fn kind(&self) -> BackendKind;
 
-    /// How the eBPF program is hooked in, and how it comes to look at connections; `None` for other backends.
+    /// The attach mode and method of the eBPF backend; `None` for other backends.
     fn way(&self) -> Option<(Attach, Method)>;
 
-    /// What was counted since the last call, complete up to the moment of this one. May block for some 50 ms.
+    /// Returns what was counted since the last call, up to the moment of this call. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;
 
-    /// Whether it goes on where a former process ended, so that nothing is missing in between.
+    /// Whether it continues where a former process ended, so that nothing is missing in between.
     fn goes_on(&self) -> bool {
         false
     }
 
-    /// Says that all that was handed out so far is written. Where the counting outlives the process, the next one goes on from
-    /// there; else nothing has to be done.
+    /// Tells the backend that everything it handed out so far is written. If counters outlive the process, the next process continues
+    /// from there; otherwise this does nothing.
     fn reported(&mut self) {}
 
-    /// Counts these users, too, from now on. They were among the [users to come](Wanted::users_to_come).
+    /// Also counts these users from now on. They were among the [users to come](Wanted::users_to_come).
     fn want(&mut self, users: &[u32]) -> Result<(), CaptureError>;
 
-    /// Has these users be subordinate from now on, instead of those before. Only some backends have a connection that is open go on
-    /// for another user.
+    /// Replaces the subordinate ranges. Whether an open connection continues for its new owner depends on the backend.
     fn set_subordinates(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError>;
 
-    /// The last batch: stops counting, and decides every owner that was still being looked up.
+    /// Stops counting and returns the last batch, in which every pending owner is decided.
     fn finish(&mut self) -> Result<Batch, CaptureError>;
 }
 
-/// The backends by the names users give them.
+/// The backends, with the names that users write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
-    /// Counted inside the kernel.
+    /// Counts inside the kernel.
     Ebpf,
-    /// Counted from the packets this host sends.
+    /// Counts from the packets that this host sends.
     Packet,
 }
 
@@ -84,10 +83,10 @@ impl BackendKind {
     }
 }
 
-/// The attach modes of the eBPF program by the names users give them.
+/// The attach modes of the eBPF backend, with the names that users write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// Trampolines on kernel functions.
+    /// BPF trampolines on kernel functions.
     Fentry,
     /// Breakpoints on kernel functions.
     Kprobe,
@@ -107,12 +106,12 @@ impl Attach {
     }
 }
 
-/// How the eBPF program comes to look at connections, by the names users give it.
+/// When the eBPF programs look at connections, with the names that users write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// At all of them, before each report.
+    /// At all connections, before each report.
     Sweep,
-    /// At each event of theirs.
+    /// At each event of a connection.
     Events,
 }
 
@@ -127,30 +126,30 @@ impl Method {
     }
 }
 
-/// What to capture; every field has been checked by whoever made it.
+/// What to capture. The caller has validated every field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `None`: the first backend that starts.
     pub backend: Option<BackendKind>,
     /// `None`: the first attach mode that works.
     pub attach: Option<Attach>,
-    /// Count connections whose both ends are on this host, too.
+    /// Also count connections with both ends on this host.
     pub loopback: bool,
     /// What accounts are told apart by.
     pub by: By,
-    /// The classes of networks that accounts are told apart by, besides.
+    /// The classes of networks by which accounts are also told apart.
     pub classes: Classes,
     /// Whose traffic is wanted.
     pub wanted: Wanted,
-    /// Which user's bytes are.
+    /// To which user bytes belong.
     pub belonging: Belonging,
-    /// Users whose bytes are those of another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted)
-    /// are owners, never subordinates.
+    /// Users whose bytes belong to another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted) are owners,
+    /// never subordinates.
     pub subordinates: Vec<SubordinateRange>,
-    /// What of the kernel's counters the former process has told, as the last of its batches that was kept had it; `None` where
-    /// nobody keeps that. Where the kernel's own note of it is later, that counts.
+    /// How much of the kernel's counters the former process reported, according to its last stored batch; `None` if nothing stores
+    /// batches. If the kernel's own note is later, that counts.
     pub former: Option<Baseline>,
-    /// The connections that were open when the former process ended, if it kept nothing in the kernel and the host was not started
+    /// The positions of open connections when the former process ended, if it left nothing in the kernel and the host was not restarted
     /// since.
     pub open: OpenNotes,
     /// The eBPF backend's own settings.
@@ -162,25 +161,25 @@ pub struct Settings {
 /// Settings of the eBPF backend: how it looks at connections, and the sizes of its maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EbpfSettings {
-    /// `None`: sweep where nothing depends on who acts, and look at each event, too, elsewhere.
+    /// `None`: sweep if bytes do not depend on the actor, otherwise also look at each event.
     pub method: Option<Method>,
-    /// Most connections followed at once. Four fifths of them have a place of 64 bytes from the start; the others take some 100
-    /// bytes of kernel memory each as they come. Further ones are counted when they end.
+    /// The limit of connections followed at once. Four fifths of them have a place of 64 bytes from the start; the others take some 100
+    /// bytes of kernel memory each when they come. Further ones are counted when they end.
     pub max_connections: usize,
-    /// Most users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. Where
-    /// more is told apart, as many of them besides, some 250 bytes each.
+    /// The limit of users with an account of their own; some 170 bytes of kernel memory each, and 16 for every CPU. If accounts are
+    /// told apart by more than the user, there are as many further accounts, some 250 bytes each.
     pub max_accounts: usize,
-    /// A folder of a BPF file system that keeps programs and counters when the process ends.
+    /// A folder of a BPF file system in which programs and counters are pinned, to outlive the process.
     pub keep: Option<PathBuf>,
-    /// For tests of the self-test: changes of state are not hooked, which nothing makes good.
+    /// For tests of the self-test: changes of state are not hooked, for which nothing compensates.
     pub test_leave_out_states: bool,
-    /// For tests of what older kernels do: sockets are loaded from by a helper, although there is a cast.
+    /// For tests of the behaviour on older kernels: programs read sockets by a helper, even if there is a cast.
     pub test_without_cast: bool,
 }
 
 impl Default for EbpfSettings {
-    /// More connections than most hosts have (17 MB, and 1 for the hash that the others go to), and more accounts than most hosts have users (5 MB on
-    /// 8 CPUs).
+    /// More connections than most hosts have (17 MB, and 1 MB for the hash), and more accounts than most hosts have users (5 MB on 8
+    /// CPUs).
     fn default() -> Self {
         Self {
             method: None,
@@ -202,15 +201,15 @@ pub struct PacketSettings {
     pub ring_bytes: usize,
     /// Most connections followed at once.
     pub max_connections: usize,
-    /// For tests: the percentage of segments without SYN, FIN or RST that the kernel's filter throws away.
+    /// For tests: the percentage of segments without SYN, FIN or RST that the kernel's filter drops.
     pub test_drop_percent: u8,
-    /// For tests: how long the reader sleeps before it reads the first time, in milliseconds.
+    /// For tests: how long the reader sleeps before its first read, in milliseconds.
     pub test_stall_ms: u64,
-    /// For tests of the self-test: the kernel's filter throws away every FIN, which nothing makes good.
+    /// For tests of the self-test: the kernel's filter drops every FIN, for which nothing compensates.
     pub test_lose_fins: bool,
 }
 
-/// Called once, from any thread, by a backend that can count no longer.
+/// Called once, from any thread, by a backend that can no longer count.
 pub type Alarm = std::sync::Arc<dyn Fn(CaptureError) + Send + Sync>;
 
 /// Why a backend did not start, or stopped.
@@ -240,15 +239,15 @@ pub enum CaptureError {
         /// What the kernel said.
         source: std::io::Error,
     },
-    /// The host is set up so that it allows no such program.
+    /// A setting of the host allows no such program.
     #[error("hooking {hook} is refused: {why}")]
     Refused {
         /// The kernel's function or tracepoint.
         hook: &'static str,
-        /// By what, and what would help.
+        /// The setting, and what would help.
         why: &'static str,
     },
-    /// The kernel's type information lacks a field that the eBPF program reads, or has it in another size.
+    /// The kernel's type information lacks a field that the eBPF programs read, or has it with another size.
     #[error("this kernel's type information (BTF) has no {structure}.{field} of the expected kind")]
     NoField {
         /// The kernel's structure.
@@ -265,13 +264,13 @@ pub enum CaptureError {
     /// The kernel is older than the first one whose programs can sweep.
     #[error("the ebpf backend needs Linux 5.13 or newer")]
     OldKernel,
-    /// Interfaces were named, and this backend counts on all of them.
+    /// The settings name interfaces, but this backend counts on all of them.
     #[error("it counts on all interfaces, and packet.interfaces names some")]
     NamedInterfaces,
-    /// It cannot know as whom a process acts.
+    /// This backend cannot see the user that a process acts as.
     #[error("it cannot know as whom a process acts (owner): only the ebpf backend can")]
     CannotSeeActing,
-    /// The numbers of processes mean others here.
+    /// Process ids in this pid namespace differ from the kernel's.
     #[error("processes can only be told apart in the host's own pid namespace")]
     PidNamespace,
     /// The folder of a BPF file system cannot be used.

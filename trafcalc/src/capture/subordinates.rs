@@ -1,14 +1,14 @@
-//! Users whose bytes are those of another user. Plain data, and how to look a user up in it.
+//! Subordinate uids, whose bytes belong to another user. Plain data, and a look-up in it.
 
-/// User ids that belong to another user, as those of his containers do: `count` ids from `first` on are credited to
-/// `owner`.
+/// A range of uids whose bytes belong to another user, as the uids of that user's containers: `count` uids from `first` on are credited
+/// to `owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubordinateRange {
-    /// The first id.
+    /// The first uid.
     pub first: u32,
-    /// How many ids, at least 1. The last one is below `u32::MAX`, which is no user.
+    /// How many uids, at least 1. The last one is below `u32::MAX`, which is not a user.
     pub count: u32,
-    /// The user to whom they belong.
+    /// The user to whom their bytes belong.
     pub owner: u32,
 }
 
@@ -18,8 +18,8 @@ impl SubordinateRange {
     }
 }
 
-/// The user whose bytes those of `uid` are: the owner of the range that it is in, or else itself. The `ranges` are sorted
-/// and do not overlap.
+/// The user to whom bytes of `uid` belong: the owner of the range that contains it, or else `uid` itself. The `ranges` are sorted and
+/// do not overlap.
 #[must_use]
 pub fn owner_of(ranges: &[SubordinateRange], uid: u32) -> u32 {
     let up_to = ranges.partition_point(|range| range.first <= uid);

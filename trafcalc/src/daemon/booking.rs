@@ -1,4 +1,4 @@
-//! What the book is told of a report. Pure.
+//! Converts a report to what the book stores. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::book::{AccountKey, AccountKind, Commit, Gap, Moved};
 use crate::capture::{Bytes, Health, OpenNotes, Owner, Unit, User};
 use crate::report::{Names, Period, UserName};
 
-/// What `moved` in `period`, which is the last one of the service if it `ended`.
+/// The commit of what `moved` in `period`. If the service `ended`, it is the last one.
 pub(super) fn commit(
     moved: &[(Owner, Bytes)],
     health: &Health,
@@ -34,16 +34,16 @@ pub(super) fn commit(
     }
 }
 
-/// The users who were booked before their names were known: the book is told these as soon as they are, whether or not anything
-/// moves then.
+/// The users that were booked before their names were known. The book gets a name as soon as it is known, whether or not anything moves
+/// then.
 #[derive(Default)]
 pub(super) struct Unnamed(BTreeSet<u32>);
 
-/// Most users remembered; of one beyond, the book has the name when he moves something again.
+/// The limit of remembered users. The book gets the name of a further user when that user moves something again.
 const MAX_UNNAMED: usize = 65_536;
 
 impl Unnamed {
-    /// Adds those whose names are known by now to what is booked, and remembers who of it has none yet.
+    /// Adds the accounts of users whose names are known by now to `moved`, and remembers the users in `moved` that have no name yet.
     pub(super) fn add_named(&mut self, moved: &mut Vec<Moved>, names: &mut impl Names) {
         let account = |uid: &u32| key(&Owner::user(*uid), names);
         let known = self.0.iter().map(account).filter(|account| account.user.is_some()).collect::<Vec<_>>();
@@ -57,7 +57,8 @@ impl Unnamed {
     }
 }
 
-/// The account in the book. Of processes there is no end, so the book keeps their programs; the log tells them apart.
+/// The key of an owner's account in the book. Processes are endless, so the book stores only their programs; the log tells processes
+/// apart.
 fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
     let kind = match owner.user {
         User::Uid(_) => AccountKind::User,
@@ -66,7 +67,7 @@ fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
     };
     let user = owner.uid().and_then(|uid| match names.user(uid) {
         UserName::Known(name) => Some(name),
-        // Whoever is given this number later must not inherit what is booked now.
+        // A user who gets this uid later must not inherit what is booked now.
         UserName::NoSuchUser => Some(uid.to_string()),
         UserName::NotKnownYet => None,
     });
@@ -77,7 +78,7 @@ fn key(owner: &Owner, names: &mut impl Names) -> AccountKey {
     AccountKey { kind, uid: owner.uid(), user, program: owner.program.clone(), unit, class: owner.class.clone() }
 }
 
-/// Whose the totals of a book are; what belongs to owners that never come again is summed up.
+/// The owners of the totals in a book. Totals of owners that cannot occur again are summed up.
 pub(super) fn owners(totals: Vec<(AccountKey, Bytes)>) -> (Vec<(Owner, Bytes)>, Bytes) {
     let mut others = Bytes::default();
     let mut known = Vec::with_capacity(totals.len());

@@ -1,22 +1,22 @@
-//! The wall clock, which may be set at any moment: what it would have shown when the host and the service were started. Pure.
+//! Computes when the host and the service were started, by a wall clock that may be set at any time. Pure.
 //!
-//! The daemon notes moments by the time since boot. What the wall clock would have shown then follows from how it is set now. A step of
-//! more than half a second is a record.
+//! The daemon stores times as time since boot. The wall clock time follows from the current setting of the clock. A step of more than
+//! half a second is reported.
 
 use std::time::{Duration, SystemTime};
 
 use super::Now;
 
-/// A clock that is set right by the network time daemon moves by less than this between two looks at it.
+/// A clock that a time daemon adjusts moves by less than this between two readings.
 const STEP: Duration = Duration::from_millis(500);
 
-/// What the wall clock would have shown.
+/// The wall clock times of both starts.
 pub(super) struct Clock {
-    /// When the host was started, as it is told.
+    /// When the host was started, as reported.
     booted: SystemTime,
-    /// The same, as the clock had it last.
+    /// The same, according to the last reading of the clock.
     last: SystemTime,
-    /// How long the host had been up when the service was started.
+    /// The time since boot when the service was started.
     begun: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Clock {
         Self { booted, last: booted, begun: begin.since_boot }
     }
 
-    /// By how many seconds it was set since the last look, less than 0 for back; `None` if it only goes a little fast or slow.
+    /// By how many seconds the clock was set since the last call, negative if back; `None` if it only drifted.
     pub(super) fn reckon(&mut self, now: Now) -> Option<f64> {
         let last = std::mem::replace(&mut self.last, booted(now));
         if distance(self.booted, self.last).0 > STEP {
@@ -52,7 +52,7 @@ fn booted(now: Now) -> SystemTime {
     now.wall - now.since_boot
 }
 
-/// How far it is from one time to the other, and whether it is back.
+/// The distance between two times, and whether the second is earlier.
 fn distance(from: SystemTime, to: SystemTime) -> (Duration, bool) {
     match to.duration_since(from) {
         Ok(length) => (length, false),

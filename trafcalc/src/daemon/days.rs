@@ -1,8 +1,8 @@
-//! What accounts moved today and in this month: what the book has of it, read once, and what was cut since. Read only when somebody
-//! looks, by a thread of its own.
+//! What accounts moved today and this month: read from the book once, plus the cuts since. The book is read only when a client looks,
+//! by a thread of its own.
 //!
-//! The timer of samples runs as often as the quickest client asks, and not at all without one. A sample collects, as a report does, and
-//! leaves what was collected in the ledger for the next report.
+//! The sample timer runs as often as the fastest client asks, and not at all without a client. A sample collects like a report, and
+//! leaves what it collected in the ledger for the next report.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,14 +20,14 @@ use crate::capture::{Bytes, Owner, Unit, User};
 use crate::report::Names;
 use crate::status::Booked;
 
-/// Most rows; those of further programs and units are their users'. As many as there are accounts.
+/// The limit of rows, as many as there may be accounts; further programs and units are summed up by user.
 const MAX_ROWS: usize = 65_536;
-/// Most cuts that are kept while the book is read; with more of them it is read again.
+/// The limit of cuts that are kept while the book is read; if there are more, it is read again.
 const MAX_CUTS: usize = 64;
 /// Pause after the book could not be read.
 const READ_AGAIN: Duration = Duration::from_mins(1);
 
-/// Whose a row is: processes have none of their own.
+/// The account of a row, without the process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     user: User,
@@ -43,7 +43,7 @@ struct Cut {
     moved: Vec<(Key, Bytes)>,
 }
 
-/// This day and this month.
+/// Today and this month.
 pub(super) struct Days {
     path: PathBuf,
     zone: TimeZone,
@@ -52,7 +52,7 @@ pub(super) struct Days {
 }
 
 enum State {
-    /// Not read, and not to be tried before this time.
+    /// Not read, and not to be read before this time.
     Unread(Option<std::time::Instant>),
     Reading {
         date: Date,
@@ -64,7 +64,7 @@ enum State {
 
 struct Rows {
     date: Date,
-    /// The day on which months begin.
+    /// The day of the month on which billing months begin.
     billing_day: i8,
     rows: HashMap<Key, OfDays>,
 }
@@ -75,9 +75,9 @@ impl Days {
         Self { path: path.clone(), zone: zone.clone(), billing_day, state: State::Unread(None) }
     }
 
-    /// Notes what is booked with report `seq`, which is about the time from `start` to `end`.
+    /// Adds what is booked with report `seq`, which covers the time from `start` to `end`.
     pub(super) fn cut(&mut self, seq: u64, (start, end): (SystemTime, SystemTime), moved: &[(Owner, Bytes)]) {
-        // As the book does.
+        // The book also assigns a period to the day of its middle.
         let middle = end.duration_since(start).ok().and_then(|length| end.checked_sub(length / 2)).unwrap_or(end);
         let date = date(middle, &self.zone);
         let cut = || Cut { seq, date, moved: moved.iter().map(|(owner, bytes)| (key(owner), *bytes)).collect() };
@@ -89,8 +89,8 @@ impl Days {
         }
     }
 
-    /// Today, and what of it and of this month accounts moved, `uncut` included; nothing while the book is read. `is_booked` says
-    /// whether all that was cut is in the book.
+    /// The date, and what accounts moved on that day and in its month, `uncut` included; `None` while the book is read. `is_booked`
+    /// says whether everything that was cut is in the book.
     pub(super) fn look<'a>(
         &mut self,
         epoch: u64,
@@ -113,11 +113,11 @@ impl Days {
         for (owner, bytes) in uncut {
             add(&mut told, key(owner), bytes, bytes);
         }
-        // A clock that is set back shows a day that is over.
+        // If the clock was set back, the date is that of the latest day.
         Some((rows.date.to_string(), told.into_iter().map(|(key, bytes)| booked(key, bytes, names)).collect()))
     }
 
-    /// Hears what was read.
+    /// Takes the result of the reading thread.
     fn hear(&mut self, epoch: u64, now: Now) {
         let billing_day = self.billing_day;
         let State::Reading { date, book, cuts } = &mut self.state else { return };
@@ -142,7 +142,7 @@ impl Days {
                 tracing::warn!("{error}; clients do not get the bytes of today and this month");
                 State::Unread(Some(now.monotonic + READ_AGAIN))
             }
-            // The thread has panicked, and has told so.
+            // The thread has panicked, which logs itself.
             Err(TryRecvError::Disconnected) => State::Unread(Some(now.monotonic + READ_AGAIN)),
         };
     }
@@ -160,7 +160,7 @@ impl Rows {
         }
     }
 
-    /// Begins another day. A clock that is set back begins none.
+    /// Begins another day. A clock that was set back begins none.
     fn turn_to(&mut self, today: Date) {
         if today <= self.date {
             return;
@@ -213,11 +213,11 @@ fn booked(Key { user, program, unit, class }: Key, bytes: OfDays, names: &mut im
     }
 }
 
-/// Has the book read. Where no thread can be started nobody is told.
+/// Reads the book in a thread. `None` if no thread can be started.
 fn read(path: PathBuf, first: Date, today: Date) -> Option<State> {
     let (tell, book) = mpsc::channel();
     let work = move || {
-        // Where nobody listens any more, nobody has to be told.
+        // If the receiver is gone, the result is not needed.
         let _ = tell.send(Reader::open(&path).and_then(|reader| reader.days(first, today)));
     };
     thread::Builder::new().name("book-days".to_owned()).spawn(work).ok()?;

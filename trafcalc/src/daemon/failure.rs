@@ -15,44 +15,44 @@ pub enum Failure {
     /// A privilege is missing.
     #[error(transparent)]
     Privilege(#[from] privileges::MissingPrivilege),
-    /// Privileges cannot be given up.
+    /// Privileges could not be given up.
     #[error(transparent)]
     Drop(#[from] privileges::DropError),
-    /// Somebody is to be counted who is not there.
+    /// The settings name a user or process that does not exist.
     #[error(transparent)]
     Wanted(#[from] WantedError),
-    /// The book is another's.
+    /// The book cannot be used.
     #[error(transparent)]
     Book(#[from] BookError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] SinkError),
-    /// The status socket that was asked for cannot be made.
+    /// A socket that was asked for cannot be made.
     #[error(transparent)]
     Status(#[from] SocketError),
-    /// The folder that was asked for cannot keep anything.
+    /// The folder for pinned programs cannot be used.
     #[error(transparent)]
     Keep(#[from] KeepError),
-    /// It may not have as many files open as it needs.
+    /// The limit of open files is too low.
     #[error(
         "this process may have {limit} files open, and needs up to {needed}: raise the limit (LimitNOFILE= of the unit, or ulimit -n)"
     )]
     Descriptors {
-        /// How many it may have open.
+        /// The limit.
         limit: u64,
-        /// How many it may need.
+        /// How many the service may need.
         needed: u64,
     },
     /// Each backend that was tried, and why it did not start.
     #[error("no backend could start:{0}")]
     NoBackend(Tried),
-    /// The backend could not go on.
+    /// The running backend failed.
     #[error("the backend died: {0}")]
     BackendDied(CaptureError),
-    /// The totals did not reach the log.
+    /// The last report did not reach the log.
     #[error("the last report is lost: {0}")]
     LastReportLost(SinkError),
-    /// Something that has no reason to fail.
+    /// An error that is not expected.
     #[error("{0:#}")]
     Unexpected(#[from] anyhow::Error),
 }
@@ -71,7 +71,7 @@ impl Failure {
             Self::Drop(DropError::Directory { .. }) | Self::Descriptors { .. } => Exit::Unavailable,
             Self::Privilege(_) | Self::Drop(_) => Exit::Privilege,
             Self::NoBackend(Tried(declined)) => match declined.last() {
-                // The least demanding one was refused for want of a privilege, so granting it helps.
+                // The last backend that was tried needs the least. It lacks a privilege, so granting that helps.
                 Some(Declined { reason: CaptureError::Privilege { .. }, .. }) => Exit::Privilege,
                 _ => Exit::Unavailable,
             },

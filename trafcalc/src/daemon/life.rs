@@ -1,4 +1,4 @@
-//! What a life of the counting goes on from: what the book has of those before it, and the time in which nobody counted.
+//! The starting point of an epoch: the totals that the book has of former epochs, and the gap in between.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use super::{Now, booking};
 use crate::book::{Gap, Opened};
 use crate::ledger::Ledger;
 
-/// What a life of the counting goes on from.
+/// The starting point of an epoch.
 pub(super) struct Life {
     pub(super) epoch: u64,
     pub(super) begun: Option<SystemTime>,
@@ -31,7 +31,7 @@ impl Life {
     }
 }
 
-/// The number of a life of the counting that begins now. Milliseconds since 1970, so that no two have the same.
+/// The number of an epoch that begins now: milliseconds since 1970, so that no two epochs have the same.
 pub(super) fn epoch(now: SystemTime) -> u64 {
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What is opened before counting begins.
+//! Opens everything that the service needs, before counting begins.
 
 use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,10 +21,10 @@ use crate::service::privileges::Written;
 use crate::sinks::{self, Destination, Json, LOG, Log, LogFile, Logfmt, SinkError, Stdout, Table, lock_path};
 use crate::status::{For, Socket, SocketError, Sockets};
 
-/// Programs, maps and links of two generations, rings, the book, the log, and those who are told reports, twice.
+/// Programs, maps and links of two generations, ring buffers, the book, the log, and clients of reports, twice.
 const DESCRIPTORS: u64 = 256;
 
-/// Lets this process have as many files open as it may need. One that finds out later loses what it was about to do.
+/// Raises the limit of open files to what the service may need. Otherwise an open would fail later, at an operation that matters.
 pub(super) fn require_descriptors() -> Result<(), Failure> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("limits")?;
     if soft < DESCRIPTORS && setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(hard), hard).is_err()
@@ -35,7 +35,7 @@ pub(super) fn require_descriptors() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where reports go.
+/// Opens the log.
 pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
     let destination: Box<dyn Destination> = if settings.path == Path::new(config::STDOUT) {
         Box::new(Stdout)
@@ -49,12 +49,12 @@ pub(super) fn log(settings: &config::Log) -> Result<Log, SinkError> {
     })
 }
 
-/// Whether somebody looks at reports instead of reading them with a program.
+/// Whether reports are shown to a person on a terminal.
 pub(super) fn shows_tables(settings: &config::Log) -> bool {
     settings.is_for_people && std::io::stdout().is_terminal()
 }
 
-/// What decides what is counted, as the book has it: commands that have the book alone know the classes by it.
+/// The settings that decide what is counted, as the book stores them. Commands that only have the book read the classes from it.
 pub(super) fn counted(settings: &config::Settings) -> String {
     let config::Settings { capture, only, .. } = settings;
     serde_json::json!({
@@ -67,8 +67,8 @@ pub(super) fn counted(settings: &config::Settings) -> String {
     .to_string()
 }
 
-/// The book, what is in it, and how to open it again. One whose disk is in trouble is opened as soon as it can be, and counting goes
-/// on; one that is in use, of another program, or not ours to write is an error.
+/// Opens the book. Returns it with its content and with how to open it again. If its disk is in trouble, counting goes on, and the book
+/// is opened as soon as possible. If it is in use, of another program or not writable, that is an error.
 pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keeping, Option<Opened>)>, Failure> {
     let Some(config::Book { path, zone, billing_day }) = settings.book.clone() else { return Ok(None) };
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -102,7 +102,7 @@ pub(super) fn book(settings: &config::Settings, now: Now) -> Result<Option<(Keep
     }
 }
 
-/// What the book watches, and who knows the groups of users, if that is asked for.
+/// The quotas that the book watches, with the thread that looks up the groups of users; `None` without quotas.
 fn quotas(quotas: &[Quota]) -> Option<Quotas> {
     if quotas.is_empty() {
         return None;
@@ -113,7 +113,7 @@ fn quotas(quotas: &[Quota]) -> Option<Quotas> {
     Some(Quotas::new(quotas.to_vec(), Arc::new(Groups::start(names, directory::gid, directory::groups))))
 }
 
-/// Who keeps what counts.
+/// What keeps programs and maps alive when the process ends.
 pub(super) fn keeper(keep: Option<&config::Keep>) -> Result<Option<Keeper>, KeepError> {
     match keep {
         None => Ok(None),
@@ -122,7 +122,7 @@ pub(super) fn keeper(keep: Option<&config::Keep>) -> Result<Option<Keeper>, Keep
     }
 }
 
-/// The same for the user that the service has become.
+/// The same, for the user that the service has become.
 pub(super) fn ours(keeper: Option<Keeper>, keep: Option<&config::Keep>) -> Result<Option<Keeper>, KeepError> {
     match (keeper.map(Keeper::ours), keep) {
         (None, _) => Ok(None),
@@ -131,13 +131,13 @@ pub(super) fn ours(keeper: Option<Keeper>, keep: Option<&config::Keep>) -> Resul
     }
 }
 
-/// That systemd does not keep it is no reason not to count.
+/// If systemd does not keep it, counting works without that.
 fn unless_refused(kept: Result<Keeper, KeepError>) -> Option<Keeper> {
     kept.inspect_err(|error| tracing::warn!("{error}; counting ends with this process")).ok()
 }
 
-/// Checks that no other service writes the book or the log, before their files are given to another user: else a second start
-/// would take them from the service that runs.
+/// Checks that no other service writes the book or the log, before their files are given to another user. Otherwise a second start
+/// would take them from the running service.
 pub(super) fn require_free(settings: &config::Settings) -> Result<(), Failure> {
     if let Some(book) = &settings.book {
         book::require_free(&book.path)?;
@@ -145,8 +145,7 @@ pub(super) fn require_free(settings: &config::Settings) -> Result<(), Failure> {
     Ok(sinks::require_free(&settings.log.path)?)
 }
 
-/// What the service writes, and has made as another user where root started it once without this one. The programs that are kept
-/// are in the folder `keep`.
+/// What the service writes, and may have written as another user in an earlier run. Pinned programs are in the folder `keep`.
 pub(super) fn written(settings: &config::Settings, keep: Option<&Path>) -> Written {
     let beside = |path: &Path, ending: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -167,7 +166,7 @@ pub(super) fn written(settings: &config::Settings, keep: Option<&Path>) -> Writt
         if let Some(target) = target_of(path).filter(|_| is_link_of_root(path)) {
             written.files.extend(["", "-wal", "-shm"].map(|ending| beside(&target, ending)));
         }
-        // Of the package's making. A folder that somebody else chose may be for other things, too.
+        // The package makes this folder. One that somebody else chose may have other uses.
         let is_default = path == Path::new(config::DEFAULT_BOOK);
         written.folders.extend(path.parent().filter(|_| is_default).map(|folder| (folder.to_owned(), 0o750)));
     }
@@ -176,17 +175,17 @@ pub(super) fn written(settings: &config::Settings, keep: Option<&Path>) -> Writt
         .flatten()
         .filter(|path| [config::DEFAULT_STATUS, config::DEFAULT_REPORTS].map(Path::new).contains(&path.as_path()));
     written.folders.extend(default_sockets.filter_map(|path| path.parent()).map(|folder| (folder.to_owned(), 0o755)));
-    // Behind its descriptor.
+    // The folder behind the descriptor.
     written.tree = keep.map(|keep| keep.join("."));
     written
 }
 
-/// What a symbolic link leads to.
+/// The target of a symbolic link.
 fn target_of(path: &Path) -> Option<PathBuf> {
     path.is_symlink().then(|| path.canonicalize().ok()).flatten()
 }
 
-/// Whether root alone can have made a link: what it leads to is nobody else's choice.
+/// Whether only root can have made a link, so that nobody else chose its target.
 fn is_link_of_root(path: &Path) -> bool {
     let is_of_root = |metadata: std::fs::Metadata| metadata.uid() == 0;
     let folder = path.parent().and_then(|folder| folder.metadata().ok());
@@ -194,8 +193,8 @@ fn is_link_of_root(path: &Path) -> bool {
         && folder.is_some_and(|folder| folder.mode() & 0o022 == 0 && is_of_root(folder))
 }
 
-/// Where the service writes once it counts: the folders of the log, the book and the sockets, and what is kept. Of a log that is no
-/// file, itself.
+/// Where the service writes while it counts: the folders of the log, the book, the sockets and the pinned programs. A log that is not a
+/// regular file is such a place itself.
 pub(super) fn places(settings: &config::Settings, keep: Option<&Path>) -> Vec<PathBuf> {
     let folder = |path: &Path| match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -204,20 +203,20 @@ pub(super) fn places(settings: &config::Settings, keep: Option<&Path>) -> Vec<Pa
     let log = &settings.log.path;
     let log = (log != Path::new(config::STDOUT)).then(|| if log.is_file() { folder(log) } else { log.clone() });
     let book = settings.book.as_ref().map(|book| folder(&book.path));
-    // SQLite writes beside what a link leads to.
+    // SQLite writes beside the target of a link.
     let target = settings.book.as_ref().and_then(|book| target_of(&book.path)).map(|target| folder(&target));
     let sockets = [&settings.status, &settings.reports].into_iter().flatten().map(|path| folder(path));
     log.into_iter().chain(book).chain(target).chain(sockets).chain(keep.map(|keep| keep.join("."))).collect()
 }
 
-/// Whether it can go away by itself, or by somebody who does not know of this service.
+/// Whether the error can pass by itself, or by the action of somebody who does not know of this service.
 fn is_passing(error: &BookError) -> bool {
     let is_in_use = matches!(error, BookError::InUse { .. });
     let passing = [Trouble::DiskFull, Trouble::ReadOnly, Trouble::BrokenDisk, Trouble::Locked];
     !is_in_use && passing.contains(&error.trouble())
 }
 
-/// The sockets at which the service tells something. Where nobody asked for one, none is no reason not to count.
+/// The sockets of the service. If a default socket cannot be made, the service works without it.
 pub(super) fn sockets(settings: &config::Settings) -> Result<Sockets, SocketError> {
     let status = socket(settings.status.as_deref(), config::DEFAULT_STATUS, For::Service, "trafcalc status")?;
     let reports = socket(settings.reports.as_deref(), config::DEFAULT_REPORTS, For::Everybody, "trafcalc top")?;

@@ -1,17 +1,17 @@
-//! How long the loop keeps the next event waiting. It may wait for its backend and for nothing else.
+//! Measures how long the loop keeps the next event waiting. It may wait for its backend only.
 
 use std::time::{Duration, Instant};
 
-/// What the loop's turns took. The only place of the loop that reads a clock beside the time of an event.
+/// The durations of the loop's turns. The only place of the loop that reads a clock, besides the time of an event.
 #[derive(Default)]
 pub(super) struct Pace {
-    /// Of the turn that is underway.
+    /// The time that the current turn spent in the backend.
     in_backend: Duration,
     longest: Duration,
 }
 
 impl Pace {
-    /// Does work of the backend's, the time of which is not counted.
+    /// Runs work of the backend, whose time is not counted.
     pub(super) fn in_backend<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let done = work();
@@ -19,7 +19,7 @@ impl Pace {
         done
     }
 
-    /// A turn that began then is over; gives the longest of all so far, without what the backend took.
+    /// Ends a turn that began at `begin`. Returns the longest turn so far, without the time in the backend.
     pub(super) fn turned(&mut self, begin: Instant) -> Duration {
         self.took(begin.elapsed())
     }

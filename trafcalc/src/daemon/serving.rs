@@ -1,4 +1,4 @@
-//! What those who look are handed: the greeting, and samples of the ledger between reports.
+//! What clients get: the greeting, and samples of the ledger between reports.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::report::{AccountTotals, Source};
 use crate::service::events::Events;
 use crate::status::{self, Audience, ClassOf, Hello, Look, SocketName, Sockets, Told};
 
-/// As long as what it gives lives, whoever asks is answered. That nobody can be is no reason not to count.
+/// Serves clients as long as the return value lives. If that fails, the service counts all the same.
 pub(super) fn serve(
     sockets: Sockets,
     (audience, privileges): (Audience, String),
@@ -41,7 +41,7 @@ pub(super) fn serve(
 }
 
 impl Daemon {
-    /// Shows those who look what was counted until now. As with [`look`](Self::look) nothing that is reported changes by it.
+    /// Sends clients what was counted until now. As with [`look`](Self::look), reports stay the same.
     pub(super) fn sample(&mut self, now: Now) -> Flow {
         self.look(now)?;
         let Some(audience) = self.audience.clone() else { return Flow::Continue(()) };

@@ -108,7 +108,7 @@ impl Bench {
         Self { daemon, paper, now }
     }
 
-    /// Lets ten seconds pass and something happen.
+    /// Lets ten seconds pass and an event happen.
     fn after_10s(&mut self, event: Event) -> Flow {
         self.now.wall += Duration::from_secs(10);
         self.now.monotonic += Duration::from_secs(10);
@@ -304,7 +304,7 @@ fn a_missing_privilege_counts_where_the_least_demanding_backend_wants_it() {
     assert_eq!(exit(vec![ebpf(), declined(BackendKind::Packet, elsewhere)]), Exit::Unavailable);
 }
 
-/// The numbers of the summary that whoever asks is told.
+/// The numbers of the summary in the status.
 fn told(bench: &Bench) -> (Option<u64>, [u64; 4]) {
     numbers(&serde_json::to_value(bench.daemon.latest.get()).unwrap())
 }

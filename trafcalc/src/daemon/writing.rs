@@ -1,4 +1,4 @@
-//! Where what was counted is written: the book first, and the log behind it; each in a thread of its own.
+//! Writes what was counted: the book first, and the log after it; each in a thread of its own.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
@@ -12,16 +12,15 @@ use crate::report::{Beside, Errors, Report, Stamp};
 use crate::service::last_words;
 use crate::sinks::{BookSink, Booking, Counting, Follower, Format, Log, Outlet, Piece, Table, Told, Untaken, Watch};
 
-/// How long the end of the service waits for its book, and then for its log. With what else there is to say it ends within five
-/// seconds.
+/// How long the end of the service waits for the book, and then for the log. With everything else it ends within five seconds.
 const LAST_WRITES: Duration = Duration::from_millis(1_500);
-/// How long it waits for the book to note what the log has written. What is not noted is found out at the next start.
+/// How long it waits for the book to record what the log has written. The next start finds out what is not recorded.
 const LAST_NOTE: Duration = Duration::from_millis(300);
 
-/// Opens a book, which begins at the given time if it is made; called again where that failed.
+/// Opens a book, which begins at the given time if it is new. Called again if that failed.
 pub(super) type OpenBook = Box<dyn Fn(SystemTime) -> Result<(Book, Opened), BookError> + Send>;
 
-/// The book, or how to open it as soon as that can be.
+/// The book, or how to open it later.
 pub(super) struct Keeping {
     pub(super) book: Option<Book>,
     pub(super) open: OpenBook,
@@ -33,13 +32,13 @@ pub struct Writing {
     log: Arc<Outlet<Piece>>,
     book: Option<Outlet<Booking>>,
     format: Arc<dyn Format>,
-    /// Called with each report, where there is no book to be written before.
+    /// Called with each report, if there is no book to be written first.
     follower: Option<Follower>,
 }
 
 impl Writing {
-    /// Writes to `log`, which calls `gone` when whoever reads it has gone, and before that to the book, if there is to be one. Calls
-    /// `follower` with each report, once it is booked.
+    /// Writes to `log`, and before that to the book, if there is one. Calls `gone` when the reader of the log has gone, and `follower`
+    /// with each report once it is booked.
     pub(super) fn start(
         log: Log,
         keeping: Option<Keeping>,
@@ -62,7 +61,7 @@ impl Writing {
         Ok(Self { log, book, format, follower })
     }
 
-    /// Has what `commit` says booked, and `report` written, which `stamp` is of. Never waits.
+    /// Queues the commit for the book, and `report`, which `stamp` identifies, for the log. Never waits.
     pub(super) fn tell(&self, report: Option<Report>, stamp: Stamp, commit: impl FnOnce() -> Commit) {
         match (&self.book, report) {
             (Some(book), report) => {
@@ -84,12 +83,12 @@ impl Writing {
         self.book.is_some()
     }
 
-    /// Whether all that was told is written, waiting for it no longer than `time`.
+    /// Whether everything queued is written. Waits no longer than `time`.
     pub(super) fn is_idle(&self, time: Duration) -> bool {
         self.book.as_ref().map_or_else(|| self.log.is_idle(time), |book| book.is_idle(time))
     }
 
-    /// Has the log opened anew.
+    /// Reopens the log.
     pub(super) fn reopen(&self) {
         self.log.refresh();
     }
@@ -102,15 +101,15 @@ impl Writing {
         }
     }
 
-    /// How the log and the book do, for whoever asks.
+    /// The state of the log and the book, for the status.
     pub(super) fn watch(&self) -> (Watch, Option<Watch>) {
         (self.log.watch(), self.book.as_ref().map(Outlet::watch))
     }
 
-    /// Waits for the last writes, for a while.
+    /// Waits a limited time for the last writes.
     ///
     /// # Errors
-    /// Records that did not get where they should, and why.
+    /// Records that were not written, and why.
     pub(super) fn finish(&self) -> Result<(), (Vec<u8>, crate::sinks::SinkError)> {
         let mut records = Vec::new();
         let mut untold = None;
@@ -125,12 +124,12 @@ impl Writing {
         if let Some(book) = &self.book
             && self.log.finish(LAST_WRITES).is_ok()
         {
-            // What the log has written makes room for what it was not given yet.
+            // The log has room again for what the book has not passed on yet.
             book.refresh();
             let _ = book.finish(LAST_NOTE);
         }
         match self.log.finish(LAST_WRITES) {
-            // The book has them; the next start writes them.
+            // The book has them, and the next start writes them.
             Err(Untaken { reason, .. }) if self.book.is_some() => {
                 tracing::warn!("{reason}; what the log lacks is in the book, and is written at the next start");
             }
@@ -151,7 +150,7 @@ impl Writing {
         untold.map_or(Ok(()), |reason| Err((records, reason)))
     }
 
-    /// Waits until all that was asked for was tried.
+    /// Waits until everything queued was tried.
     #[cfg(test)]
     pub(crate) fn settle(&self) {
         if let Some(book) = &self.book {
@@ -161,7 +160,7 @@ impl Writing {
     }
 }
 
-/// Shows all accounts of the last report on the terminal, behind its table.
+/// Shows all accounts of the last report on the terminal, after its table.
 pub(super) fn show_totals(report: &Report) {
     last_words::show(Table(TimeZone::system()).totals(report).into_bytes());
 }

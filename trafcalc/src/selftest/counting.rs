@@ -1,4 +1,4 @@
-//! One target: a backend is started, every scenario is played to it, and what it counted is put beside the truth.
+//! Tests one target: starts its backend, plays every scenario to it, and compares what it counted with the truth.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::users::Users;
 use super::verdict::{Row, Truth};
 use crate::capture::{self, Alarm, Batch, Bytes, Declined, Owner, Started};
 
-/// Tests `target` in a network namespace of its own. The inner error is for one that does not start.
+/// Tests `target` in a network namespace of its own. The inner error means that the target does not start.
 pub(super) fn test(
     settings: &capture::Settings,
     target: Target,
@@ -32,7 +32,7 @@ pub(super) fn test(
     })
 }
 
-/// A backend that dies also fails to finish; why it did is told at once.
+/// Logs why a backend died at once; such a backend also fails to finish.
 fn alarm() -> Alarm {
     Arc::new(|error| tracing::error!("the backend died: {error}"))
 }

@@ -1,8 +1,8 @@
-//! `trafcalc selftest`: shows on the user's own kernel that what is counted is what was sent and received.
+//! `trafcalc selftest`: proves on the user's own kernel that what is counted is what was sent and received.
 //!
-//! Each backend and attach mode counts a few megabytes over loopback, in a network namespace of its own, between
-//! users whom nobody else on the host is. Truth is what the system calls of those programs returned; the only
-//! tolerance is 0 bytes. It must never leave anything behind, and never touch a namespace that it did not make.
+//! Each backend and attach mode counts a few megabytes over loopback, in a network namespace of its own, between uids that nothing else
+//! on the host uses. The truth is what the system calls of the traffic programs returned; the tolerance is 0 bytes. The self-test must
+//! never leave anything behind, and never touch a namespace that it did not create.
 
 mod counting;
 mod namespace;
@@ -41,7 +41,7 @@ pub enum SelftestError {
     /// Each backend that was tried, and why it did not start.
     #[error("no backend could start:{0}")]
     NoBackend(Tried),
-    /// The backend could not go on.
+    /// The backend died.
     #[error("the backend died: {0}")]
     BackendDied(CaptureError),
     /// A step of the test failed, which says nothing about counting.
@@ -52,13 +52,13 @@ pub enum SelftestError {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A program that makes traffic did not do what it was told.
+    /// A traffic program failed.
     #[error("the test could not be done: a traffic program of the scenario {scenario:?} failed")]
     Traffic {
-        /// What it was part of.
+        /// Its scenario.
         scenario: &'static str,
     },
-    /// The numbers from which users are chosen are all in use.
+    /// All uids of the range for the test are in use.
     #[error("the test could not be done: no unused user id was found")]
     NoFreeUser,
 }
@@ -79,8 +79,8 @@ impl SelftestError {
     }
 }
 
-/// Tests each backend and attach mode that `settings` allow and that starts; gives the verdict as text, and the exit code
-/// that says it, too.
+/// Tests each backend and attach mode that `settings` allow and that starts. Returns the verdict as text, and the exit code that
+/// expresses it.
 ///
 /// # Errors
 /// Why there is no verdict.

@@ -1,5 +1,4 @@
-//! A network namespace with nothing in it but loopback, for one thread and the processes that it starts. It is gone
-//! when they are.
+//! A network namespace that has only a loopback device, for one thread and the processes that it starts. It ends with them.
 #![expect(unsafe_code, reason = "an interface's flags have no safe wrapper")]
 
 use std::io;
@@ -12,11 +11,11 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::SelftestError;
 
-/// How long the kernel may take to close the last connections; it is a round trip over loopback.
+/// How long the kernel may take to close the last connections, which is one round trip over loopback.
 const CLOSING: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Does `work` in a new one, on a thread of its own.
+/// Runs `work` in a new namespace, on a thread of its own.
 pub(super) fn inside<T: Send>(work: impl FnOnce() -> Result<T, SelftestError> + Send) -> Result<T, SelftestError> {
     let enter_and_work = || {
         unshare(CloneFlags::CLONE_NEWNET)
@@ -40,7 +39,7 @@ fn loopback_up() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Waits until no TCP connection of the calling thread's namespace has anything left to do.
+/// Waits until no TCP connection in the calling thread's namespace is open or closing.
 pub(super) fn wait_until_closed() -> Result<(), SelftestError> {
     let step = SelftestError::step("waiting for the end of the connections");
     let deadline = Instant::now() + CLOSING;

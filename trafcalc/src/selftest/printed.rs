@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::verdict::{Row, Verdict};
 
-/// A row for each direction of each scenario, what was not tested, and the sum of it all.
+/// A row for each direction of each scenario, then what was not tested, and the result.
 pub(super) fn table(verdict: &Verdict) -> String {
     let mut text = line("backend", "scenario", "bytes", ["truth", "counted", "difference"]);
     for row in &verdict.rows {
@@ -62,7 +62,7 @@ impl<'a> From<&'a Row> for JsonRow<'a> {
     }
 }
 
-/// One JSON object on a line of its own.
+/// One JSON object on one line.
 pub(super) fn json(verdict: &Verdict) -> String {
     let document = Json {
         exact: verdict.is_exact(),

@@ -1,14 +1,14 @@
-//! How far the test is, in one line of a terminal. Nothing is written where standard error is none.
+//! Shows the progress of the test in one line of a terminal. Writes nothing if standard error is not a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use super::target::Target;
 
 const WIDTH: usize = 20;
-/// Back to the beginning of the line, and clears it.
+/// Returns to the beginning of the line, and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// The line; gone when dropped.
+/// The line; cleared when dropped.
 pub(super) struct Progress {
     is_shown: bool,
     done: usize,
@@ -20,12 +20,12 @@ impl Progress {
         Self { is_shown: std::io::stderr().is_terminal(), done: 0, total }
     }
 
-    /// Shows what is done now.
+    /// Shows the current step.
     pub(super) fn begin(&self, target: Target, what: &str) {
         self.show(&format!("{CLEAR}[{:<WIDTH$}] {target}: {what}", "#".repeat(self.filled())));
     }
 
-    /// So many steps are over.
+    /// Counts finished steps.
     pub(super) fn skip(&mut self, steps: usize) {
         self.done += steps;
     }
@@ -36,7 +36,7 @@ impl Progress {
 
     fn show(&self, text: &str) {
         if self.is_shown {
-            // A terminal that has gone needs no progress.
+            // If the terminal is gone, progress does not matter.
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }

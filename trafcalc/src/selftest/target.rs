@@ -7,9 +7,9 @@ use crate::capture::{self, Attach, BackendKind};
 /// A backend with its attach mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Who counts.
+    /// The backend.
     pub backend: BackendKind,
-    /// How the eBPF program is hooked in.
+    /// The attach mode of the eBPF backend.
     pub attach: Option<Attach>,
 }
 
@@ -20,7 +20,7 @@ const ALL: [Target; 4] = [
     Target { backend: BackendKind::Ebpf, attach: Some(Attach::Tracepoint) },
 ];
 
-/// Those that `settings` allow.
+/// The targets that `settings` allow.
 pub(super) fn chosen(settings: &capture::Settings) -> Vec<Target> {
     let is_allowed = |target: &Target| {
         settings.backend.is_none_or(|backend| backend == target.backend)
@@ -30,13 +30,13 @@ pub(super) fn chosen(settings: &capture::Settings) -> Vec<Target> {
 }
 
 impl Target {
-    /// The same settings for this target alone.
+    /// The settings restricted to this target.
     pub(super) fn settings(self, settings: &capture::Settings) -> capture::Settings {
         capture::Settings { backend: Some(self.backend), attach: self.attach, ..settings.clone() }
     }
 
-    /// How many milliseconds both ends keep each connection beyond its bytes. The packet backend can only ask whose a
-    /// connection is while it is there; as long as a request over a real network is enough on a busy host, too.
+    /// How many milliseconds both ends keep each connection open after its bytes. The packet backend can look up the owner of a
+    /// connection only while the connection exists; the duration of a request over a real network is enough even on a busy host.
     pub(super) const fn hold_ms(self) -> u64 {
         match self.backend {
             BackendKind::Ebpf => 0,

@@ -1,4 +1,4 @@
-//! Users whom nobody on this host is: for the accounts of the test, so that nobody else's bytes get into them.
+//! Finds uids that nothing on this host uses, so that no other bytes get into the accounts of the test.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,19 +7,19 @@ use nix::unistd::{Uid, User};
 
 use super::SelftestError;
 
-/// Where the search begins, downwards: above what systems and directories hand out, below the numbers that have a
-/// meaning (-1 and -2 as 32 bits).
+/// Where the search begins, downwards: above what systems and directories assign, below the uids with a special meaning (-1 and -2 as
+/// 32 bits).
 const HIGHEST: u32 = 4_294_900_000;
-/// Most numbers looked at: more than a host has processes of different users.
+/// The limit of uids that are tried: more than a host has processes of different users.
 const MOST_TRIED: u32 = 65_536;
-/// A run begins so far below those of the last process ids, so that two runs at once do not share users.
+/// The distance between the starting points of processes with consecutive ids, so that two runs at once do not share users.
 const PER_PROCESS: u32 = 64;
 
 /// A sender and a receiver for each scenario.
 pub(super) struct Users(Vec<(u32, u32)>);
 
 impl Users {
-    /// Finds a pair for each of so many scenarios.
+    /// Finds a pair of uids for each scenario.
     pub(super) fn find(scenarios: usize) -> Result<Self, SelftestError> {
         let used = used(Path::new("/proc")).map_err(SelftestError::step("reading /proc"))?;
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
@@ -36,7 +36,7 @@ impl Users {
     }
 }
 
-/// The highest number that exists in a user namespace with this `/proc/self/uid_map`, up to [`HIGHEST`].
+/// The highest uid that exists in a user namespace with this `/proc/self/uid_map`, up to [`HIGHEST`].
 fn highest(uid_map: &str) -> u32 {
     let end = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
@@ -47,7 +47,7 @@ fn highest(uid_map: &str) -> u32 {
     u32::try_from(last).unwrap_or(HIGHEST).min(HIGHEST)
 }
 
-/// Numbers from `first` downwards of which no process is.
+/// Uids from `first` downwards that no process has.
 fn candidates(first: u32, used: &HashSet<u32>) -> impl Iterator<Item = u32> {
     let last = first.saturating_sub(MOST_TRIED).max(1);
     (last..=first).rev().filter(|uid| !used.contains(uid))
@@ -57,11 +57,11 @@ fn is_nameless(uid: u32) -> bool {
     matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
 }
 
-/// The users of all processes: the real, effective, saved and file system's one of each.
+/// The uids of all processes: real, effective, saved and file system uid of each.
 fn used(proc: &Path) -> std::io::Result<HashSet<u32>> {
     let mut used = HashSet::new();
     for entry in std::fs::read_dir(proc)? {
-        // What is no process has no status, and a process may end while we look.
+        // Entries that are not processes have no status, and a process may end during the search.
         let Ok(status) = std::fs::read_to_string(entry?.path().join("status")) else { continue };
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
         used.extend(uids.split_whitespace().filter_map(|uid| uid.parse::<u32>().ok()));

@@ -1,38 +1,38 @@
-//! Truth and count beside each other. Pure.
+//! Compares counts with the truth. Pure.
 
 use super::target::Target;
 use crate::capture::{Bytes, Declined};
 
-/// What the programs of one scenario say.
+/// What the traffic programs of one scenario report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Truth {
     pub(super) scenario: &'static str,
-    /// The user who sends.
+    /// The uid of the sender.
     pub(super) sender: u32,
-    /// The user who receives.
+    /// The uid of the receiver.
     pub(super) receiver: u32,
-    /// Bytes that the sender's system calls say the kernel took.
+    /// Bytes that the kernel accepted, according to the sender's system calls.
     pub(super) sent: u64,
-    /// Bytes that the receiver's system calls say were taken off the stream.
+    /// Bytes taken off the stream, according to the receiver's system calls.
     pub(super) received: u64,
 }
 
-/// One number and what was made of it.
+/// One true number and its count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) target: Target,
     pub(super) scenario: &'static str,
-    /// Whose account, and which of its two counters.
+    /// The account, and which of its two counters.
     pub(super) bytes: &'static str,
-    /// What the system calls say.
+    /// The truth.
     pub(super) truth: u64,
-    /// What was counted.
+    /// The count.
     pub(super) counted: u64,
 }
 
 impl Row {
-    /// A row for each direction. That the sender received something, or the receiver sent something, is only told
-    /// where it was counted: it is never true.
+    /// A row for each direction. Bytes that the sender received or the receiver sent get a row only if any were counted: the truth is
+    /// 0.
     pub(super) fn compare(target: Target, truth: &Truth, sender: Bytes, receiver: Bytes) -> Vec<Self> {
         let row =
             |bytes, truth_bytes, counted| Self { target, scenario: truth.scenario, bytes, truth: truth_bytes, counted };
@@ -42,23 +42,23 @@ impl Row {
         rows
     }
 
-    /// Counted bytes less true ones.
+    /// Counted bytes minus true ones.
     pub(super) fn difference(&self) -> i128 {
         i128::from(self.counted) - i128::from(self.truth)
     }
 }
 
-/// Everything that was found out.
+/// The result of the self-test.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    /// In the order in which they were tested.
+    /// The comparisons, in the order of the test.
     pub(super) rows: Vec<Row>,
-    /// What was not tested because it does not start here, a sentence each.
+    /// Targets that were not tested because they do not start here, one sentence each.
     pub(super) not_tested: Vec<String>,
 }
 
 impl Verdict {
-    /// Notes what did not start; the same sentence once.
+    /// Adds targets that did not start, each sentence once.
     pub(super) fn decline(&mut self, declined: &[Declined]) {
         self.not_tested.extend(declined.iter().map(ToString::to_string));
         self.not_tested.dedup();
@@ -91,7 +91,7 @@ pub(super) mod tests {
         Bytes { sent, received }
     }
 
-    /// Packet is right, kprobe is wrong in both directions, tracepoint does not start.
+    /// Packet is exact, kprobe is wrong in both directions, tracepoint does not start.
     pub(in super::super) fn sample() -> Verdict {
         let mut rows = Row::compare(PACKET, &TRUTH, bytes(10, 0), bytes(0, 10));
         rows.extend(Row::compare(KPROBE, &TRUTH, bytes(9, 0), bytes(0, 12)));

@@ -1,4 +1,4 @@
-//! Everything that can happen to the running service, as a closed list, and where it comes from.
+//! All events of the running service, as a closed list, and their sources.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::capture::CaptureError;
 
-/// Something happened.
+/// An event.
 #[derive(Debug)]
 pub enum Event {
-    /// An interval is over.
+    /// An interval has ended.
     Tick,
     /// A report is wanted at once (SIGUSR1).
     ReportNow,
@@ -23,18 +23,17 @@ pub enum Event {
     Border,
     /// The log was rotated (SIGHUP).
     Reopen,
-    /// The end is wanted (SIGTERM, SIGINT), or the time is over (`--duration`).
+    /// The service has to end (SIGTERM, SIGINT), or its time is over (`--duration`).
     Stop,
-    /// The backend can count no longer.
+    /// The backend can no longer count.
     BackendDied(CaptureError),
-    /// Whoever read the log has gone.
+    /// The reader of the log has gone.
     ReaderGone,
-    /// Long since the backend was asked: it keeps what it counted, and its room is not endless; and the status is to be
-    /// of now.
+    /// The backend was last read long ago: it must not buffer too much, and the status has to be current.
     Collect,
-    /// Somebody looks at the counters between reports.
+    /// A client wants a sample between reports.
     Sample,
-    /// systemd wants to hear that the loop turns.
+    /// The watchdog of systemd has to be fed.
     Watchdog,
 }
 
@@ -44,8 +43,7 @@ pub struct Events {
     interrupt: Signal,
     hangup: Signal,
     user1: Signal,
-    /// Never read: that it is listened for keeps a limit on file sizes from killing the service, so that it is an
-    /// error of the write instead.
+    /// Never read. Handling SIGXFSZ keeps a limit on file sizes from killing the service: the write fails instead.
     _file_size: Signal,
     deaths: mpsc::Receiver<CaptureError>,
     no_reader: Arc<Notify>,
@@ -54,21 +52,21 @@ pub struct Events {
     set_every: Arc<watch::Sender<Option<Duration>>>,
 }
 
-/// No two samples are closer, however clients come and go: each is a sweep of all connections.
+/// The least time between two samples, however clients come and go: each is a sweep of all connections.
 const MIN_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 
-/// The backend is asked at least so often, however rare reports are.
+/// The backend is read at least this often, however rare reports are.
 const COLLECT_PERIOD: Duration = Duration::from_secs(10);
 
-/// The first moment after this one at which a row of the book ends.
+/// The next time after the given one at which a row of the book ends.
 pub type Borders = Box<dyn Fn(SystemTime) -> SystemTime>;
 
-/// When things happen by themselves.
+/// The timers.
 pub struct Timers {
     interval: Duration,
     zone: TimeZone,
     tick: Instant,
-    /// Where the book has borders, what they follow from, and the next one.
+    /// If there is a book: the function that computes the ends of its rows, and the next one.
     borders: Option<(Borders, Instant)>,
     collect: Option<Interval>,
     sample: Option<Interval>,
@@ -78,7 +76,7 @@ pub struct Timers {
 }
 
 impl Events {
-    /// Listens to signals from now on. Has to be called within a runtime.
+    /// Handles signals from now on. Must be called within a runtime.
     pub fn listen(deaths: mpsc::Receiver<CaptureError>) -> io::Result<Self> {
         let (set_every, every) = watch::channel(None);
         Ok(Self {
@@ -94,13 +92,13 @@ impl Events {
         })
     }
 
-    /// What the log calls when whoever reads it has gone.
+    /// The function that the log calls when its reader has gone.
     pub fn reader_gone(&self) -> impl Fn() + Send + 'static {
         let no_reader = Arc::clone(&self.no_reader);
         move || no_reader.notify_one()
     }
 
-    /// What is called with how often samples are wanted whenever that changes.
+    /// The function that sets how often samples are wanted, called whenever that changes.
     pub fn set_every(&self) -> impl Fn(Option<Duration>) + Send + 'static {
         let set_every = Arc::clone(&self.set_every);
         move |every| {
@@ -108,7 +106,7 @@ impl Events {
         }
     }
 
-    /// Waits for the next event; the end and deaths come before everything else.
+    /// Waits for the next event. The end and the death of the backend come before everything else.
     pub async fn next(&mut self, timers: &mut Timers) -> Event {
         loop {
             let event = self.next_or_change(timers).await;
@@ -120,7 +118,7 @@ impl Events {
         }
     }
 
-    /// The next event, or nothing where samples are wanted at other times.
+    /// The next event, or `None` if the period of samples has changed.
     async fn next_or_change(&mut self, timers: &mut Timers) -> Option<Event> {
         let event = tokio::select! {
             biased;
@@ -156,7 +154,7 @@ impl Events {
 }
 
 impl Timers {
-    /// Starts all clocks now. Has to be called within a runtime.
+    /// Starts all timers now. Must be called within a runtime.
     #[must_use]
     pub fn start(
         interval: Duration,
@@ -183,7 +181,7 @@ impl Timers {
 }
 
 impl Timers {
-    /// Has samples come so often from now on, the first at once, or never.
+    /// Sets the period of samples from now on, the first one at once, or stops them.
     fn sample_every(&mut self, period: Option<Duration>) {
         self.sample = period.map(|period| {
             let now = Instant::now();
@@ -192,8 +190,8 @@ impl Timers {
         });
     }
 
-    /// The next report comes when the wall clock, as it is set now, shows a multiple of the interval. Just behind a report one that
-    /// is as good as now is passed over, as timers are not exact.
+    /// Sets the next report to the time when the wall clock, as it is set now, shows a multiple of the interval. Timers are not exact,
+    /// so directly after a report a multiple that is almost now is skipped.
     fn align(&mut self, is_behind_report: bool) {
         let now = Zoned::now().with_time_zone(self.zone.clone());
         let left = until_next(&now, self.interval);
@@ -205,17 +203,16 @@ impl Timers {
     }
 }
 
-/// The time until a row of the book ends. A report that comes a moment early would end in the row before, so it comes a moment
-/// late.
+/// The time until a row of the book ends. A cut that comes a little early would end in the row before, so this is a little late.
 fn until_border(borders: &Borders) -> Duration {
     let now = SystemTime::now();
     borders(now).duration_since(now).unwrap_or_default() + Duration::from_millis(1)
 }
 
-/// By so much a timer may be early against the wall clock.
+/// How much too early a timer may be against the wall clock.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// The time until the clock shows a multiple of `interval`, reckoned from midnight; a whole interval if it does now.
+/// The time until the clock shows a multiple of `interval`, counted from midnight; a whole interval if it shows one now.
 fn until_next(now: &Zoned, interval: Duration) -> Duration {
     let since_midnight =
         now.start_of_day().map_or(Duration::ZERO, |midnight| now.duration_since(&midnight).unsigned_abs());
@@ -253,7 +250,7 @@ async fn next_tick(interval: Option<&mut Interval>) {
 mod tests {
     use super::*;
 
-    /// Longest anything here may take, on a machine that is busy with something else.
+    /// The longest that anything here may take, on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     fn left(now: &str, interval: Duration) -> Duration {
@@ -320,7 +317,7 @@ mod tests {
         assert!(timers.sample.is_none());
     }
 
-    /// Whatever else happens in between, as each ten seconds where reports are rarer than that.
+    /// Other events come in between, such as every ten seconds if reports are rarer.
     #[tokio::test(flavor = "current_thread")]
     async fn what_happens_in_between_puts_no_report_off() {
         for interval in [Duration::from_mins(1), Duration::from_mins(5), Duration::from_hours(24)] {
@@ -335,7 +332,7 @@ mod tests {
             let left = timers.tick.saturating_duration_since(Instant::now());
             assert!(!left.is_zero() && left <= interval + A_MOMENT, "{interval:?}: {left:?}");
         }
-        // The coming multiple is never passed over before its report.
+        // The next multiple is never skipped before its report.
         let day = Duration::from_hours(24);
         assert_eq!(left("2026-11-26T23:59:57[Europe/Vienna]", day), Duration::from_secs(3));
         assert_eq!(left("2026-11-26T23:59:57[Europe/Vienna]", Duration::from_mins(1)), Duration::from_secs(3));

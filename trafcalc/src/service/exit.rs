@@ -1,4 +1,4 @@
-//! The ends of the program, numbered as in sysexits(3).
+//! The exit codes of the program, as in sysexits(3).
 
 use std::process::ExitCode;
 
@@ -6,13 +6,13 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Did what it was asked for.
+    /// Success.
     Done = 0,
-    /// Did it, and something is to be heeded: a quota is passed, a closed month is not what was closed, something was not counted.
+    /// Success, but something needs attention: a quota is passed, a closed month is not what was closed, something was not counted.
     Heed = 1,
-    /// Called in a wrong way (`EX_USAGE`).
+    /// Wrong usage (`EX_USAGE`).
     Usage = 64,
-    /// No backend could start, or the one that ran could not go on; or the book has not what was asked for (`EX_UNAVAILABLE`).
+    /// No backend could start, or the running one died; or the book does not have what was asked for (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A bug (`EX_SOFTWARE`).
     Bug = 70,

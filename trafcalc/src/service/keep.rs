@@ -1,9 +1,9 @@
-//! Where what counts is kept when the process ends: a folder of a BPF file system, or such a file system of which systemd has the
+//! Keeps programs and maps when the process ends: in a folder of a BPF file system, or in a BPF file system of which systemd holds the
 //! only descriptor.
 //!
-//! A file system that is mounted nowhere lives as long as its descriptor. systemd's store keeps that while the service is started
-//! again, and closes it when the unit is stopped, which frees all. Making one takes `CAP_SYS_ADMIN`, which the service need not
-//! have: `trafcalc store`, which the unit runs before it, makes one for it.
+//! A file system that is mounted nowhere lives as long as its descriptor. systemd's file descriptor store holds that during a restart
+//! of the service, and closes it when the unit is stopped, which frees everything. Creating such a file system takes `CAP_SYS_ADMIN`,
+//! which the service need not have: the unit runs `trafcalc store` before it, which creates one for it.
 #![expect(unsafe_code, reason = "calls that no crate makes, and descriptors that systemd hands over")]
 
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
@@ -21,14 +21,14 @@ use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid, pipe};
 use sd_notify::NotifyState;
 
-/// The descriptor that has what was counted, in systemd's store.
+/// The name of the descriptor of the file system in use, in systemd's store.
 const NAME: &str = "trafcalc-bpf";
-/// One that was made before the service was started, which may have no use for it.
+/// The name of a new file system, made before the service was started, which may not need it.
 const NEW: &str = "trafcalc-bpf-new";
 
 /// How long the former process may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long systemd may take to read what it is told.
+/// How long systemd may take to read a notification.
 const STORE_PATIENCE_MS: u16 = 10_000;
 
 /// Why nothing is kept.
@@ -37,46 +37,46 @@ pub enum KeepError {
     /// The folder cannot be made or opened.
     #[error("{} cannot be used to keep eBPF programs and counters: {source}", folder.display())]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// It is not there.
+    /// The folder does not exist.
     #[error("there is no folder {}, so nothing is kept in it", .0.display())]
     Nothing(PathBuf),
-    /// It is on a disk, or in memory.
+    /// The folder is in another kind of file system.
     #[error("{} is not in a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf) and name a folder in it", .0.display())]
     NotBpf(PathBuf),
-    /// Others may put programs into it.
+    /// Other users may write the folder.
     #[error("{} may be written by other users: what they put there would be taken for ours", .0.display())]
     Shared(PathBuf),
-    /// It is locked.
+    /// The folder is locked.
     #[error("{} is used by a service that runs: stop it first", .0.display())]
     InUse(PathBuf),
-    /// A file system cannot be made.
+    /// A BPF file system cannot be made.
     #[error("making a BPF file system for systemd to keep failed: {0}")]
     Make(io::Error),
-    /// Nobody is there to keep it.
+    /// systemd does not take the descriptor.
     #[error("systemd does not keep the eBPF programs and counters: {0}")]
     Systemd(io::Error),
 }
 
-/// What is kept, locked as long as this lives.
+/// The folder of pinned programs and maps, locked as long as this lives.
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
-    /// As it was asked for, if it is a folder that can be found.
+    /// The configured path, if it is a folder that has one.
     named: Option<PathBuf>,
     lock: File,
-    /// Where the folder is nowhere else.
+    /// Holds the file system, if it is mounted nowhere.
     _descriptor: Option<OwnedFd>,
-    /// A file system in place of one that turns out to be of no use.
+    /// A new file system, in case the one in use turns out to be unusable.
     spare: Option<OwnedFd>,
 }
 
 impl Keeper {
-    /// In a folder of a BPF file system, which is made if it is not there.
+    /// Uses a folder of a BPF file system, and creates it if it does not exist.
     pub fn in_folder(folder: &Path) -> Result<Self, KeepError> {
         let is_new = match DirBuilder::new().mode(0o700).create(folder) {
             Ok(()) => true,
@@ -88,17 +88,17 @@ impl Keeper {
                 let _ = std::fs::remove_dir(folder);
             }
         })?;
-        // By its descriptor: the user that the service becomes may not come through the folders above it.
+        // Named by its descriptor: the user that the service becomes may not be allowed to pass the folders above it.
         let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", kept.as_raw_fd()));
         let named = Some(folder.to_owned());
         Ok(Self { folder: by_descriptor, named, lock: kept, _descriptor: None, spare: None })
     }
 
-    /// The same for the user that the service is from now on. A folder with a name must be ours alone. What systemd kept for a service
-    /// of another user cannot be opened: then it is given up, and a new file system takes its place.
+    /// The same, for the user that the service has become. A folder with a path must belong to this user alone. What systemd kept for a
+    /// service of another user cannot be opened: it is given up, and a new file system replaces it.
     ///
     /// # Errors
-    /// Others may write the folder, or there is no new file system.
+    /// Other users may write the folder, or there is no new file system.
     pub fn ours(mut self) -> Result<Self, KeepError> {
         self.require_ours()?;
         if self.named.is_some() || is_usable(&self.folder) {
@@ -110,7 +110,7 @@ impl Keeper {
         Self::anew(spare)
     }
 
-    /// Checks that a folder with a name is ours alone: nothing that others put there may be gone on with.
+    /// Checks that a folder with a path belongs to this user alone: nothing that others put there may be used.
     fn require_ours(&self) -> Result<(), KeepError> {
         let Some(named) = &self.named else { return Ok(()) };
         let attributes = self.lock.metadata();
@@ -119,7 +119,7 @@ impl Keeper {
         if is_ours { Ok(()) } else { Err(KeepError::Shared(named.clone())) }
     }
 
-    /// The same to remove what is kept: root may do that with what belongs to the user of the service.
+    /// Opens the folder to remove what is pinned: root may remove what belongs to the user of the service.
     pub fn to_release(folder: &Path) -> Result<Self, KeepError> {
         let named = Some(folder.to_owned());
         let keeper = Self { folder: folder.to_owned(), named, lock: lock(folder)?, _descriptor: None, spare: None };
@@ -129,7 +129,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// By systemd: what it kept, else what it was given for us, else what we can make.
+    /// Uses systemd's store: the file system that it kept, else the new one that it passed, else one that this process can make.
     pub fn systemd() -> Result<Self, KeepError> {
         let (mut kept, mut new) = (None, None);
         for (descriptor, name) in sd_notify::listen_fds_with_names().map_err(KeepError::Systemd)? {
@@ -138,7 +138,7 @@ impl Keeper {
             match name.as_str() {
                 NAME => kept = Some(descriptor),
                 NEW => new = Some(descriptor),
-                // Some other one is none of ours to close.
+                // Another descriptor is not ours to close.
                 _ => std::mem::forget(descriptor),
             }
         }
@@ -152,25 +152,25 @@ impl Keeper {
         }
     }
 
-    /// In a file system of which systemd has the only other descriptor.
+    /// Uses a file system of which systemd holds the only other descriptor.
     fn of_descriptor(descriptor: OwnedFd) -> Result<Self, KeepError> {
         let folder = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
         let lock = lock(&folder)?;
         if lock.metadata().is_ok_and(|attributes| attributes.uid() == geteuid().as_raw()) {
-            // Every user may write a new one. Nobody else comes to it, but root gives away only what is closed to others.
+            // Every user may write a new file system. Nobody else can reach it, but root hands over only what is closed to others.
             let _ = lock.set_permissions(Permissions::from_mode(0o700));
         }
         Ok(Self { lock, folder, named: None, _descriptor: Some(descriptor), spare: None })
     }
 
-    /// In a `new` file system, or else one that we can make.
+    /// Uses a `new` file system, or else one that this process can make.
     fn begin(new: Option<OwnedFd>) -> Result<Self, KeepError> {
         let descriptor = new.map_or_else(make, Ok)?;
         put(NAME, descriptor.as_fd())?;
         Self::of_descriptor(descriptor)
     }
 
-    /// The same in place of one that we may not use: else no later process could use it either.
+    /// Replaces a file system that this process may not use; otherwise no later process could use it either.
     fn anew(new: Option<OwnedFd>) -> Result<Self, KeepError> {
         tracing::warn!(
             "what systemd kept belongs to another user, as whom the service ran before, and is given up: what moved since that service \
@@ -187,10 +187,10 @@ impl Keeper {
     }
 }
 
-/// Makes a BPF file system and has systemd keep it, for the service that is started next.
+/// Makes a BPF file system and puts it into systemd's store, for the service that is started next.
 pub fn store() -> Result<(), KeepError> {
     put(NEW, make()?.as_fd())?;
-    // systemd must know of whom this is while the process is there.
+    // systemd must find out which unit sent this while the process still exists.
     let (end, other) = pipe().map_err(|error| KeepError::Systemd(error.into()))?;
     tell(&[NotifyState::Custom("BARRIER=1")], &[other.as_fd()])?;
     drop(other);
@@ -199,12 +199,12 @@ pub fn store() -> Result<(), KeepError> {
     Ok(())
 }
 
-/// Whether we may use a folder and what was put into it. What is in its folders belongs to the same user as they do.
+/// Whether this process may use a folder and what is pinned in it. The content of its folders belongs to the same user as they do.
 fn is_usable(folder: &Path) -> bool {
     let may = |path: &Path, how| faccessat(AT_FDCWD, path, how, AtFlags::AT_EACCESS) != Err(Errno::EACCES);
     let folder = folder.join(".");
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    // A name with a dot is the kernel's own (`maps.debug`): it lets nobody else make one.
+    // A name with a dot is the kernel's own (`maps.debug`): nobody else can create one.
     let mut ours = entries.filter(|entry| !entry.file_name().as_encoded_bytes().contains(&b'.'));
     may(&folder, AccessFlags::all()) && ours.all(|entry| may(&entry.path(), AccessFlags::R_OK | AccessFlags::W_OK))
 }
@@ -213,7 +213,7 @@ fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// systemd looks whether a descriptor it keeps was closed at the other end, and takes some for that: so not this one.
+/// systemd polls the descriptors that it keeps, and takes some for closed at the other end. So it must not poll this one.
 fn put(name: &str, descriptor: BorrowedFd<'_>) -> Result<(), KeepError> {
     tell(&[NotifyState::FdStore, NotifyState::FdName(name), NotifyState::Custom("FDPOLL=0")], &[descriptor])
 }
@@ -225,10 +225,10 @@ fn tell(state: &[NotifyState<'_>], descriptors: &[BorrowedFd<'_>]) -> Result<(),
     sd_notify::notify_with_fds(state, descriptors).map_err(KeepError::Systemd)
 }
 
-/// Locks a folder, which must be of a BPF file system. A former process may be about to end.
+/// Locks a folder, which must be in a BPF file system. Waits for a former process that is about to end.
 fn lock(folder: &Path) -> Result<File, KeepError> {
     let failed = |source| KeepError::Folder { folder: folder.to_owned(), source };
-    // What is behind a descriptor of a mount is opened by this, and not the descriptor.
+    // With the dot this opens the folder behind a descriptor of a mount, and not the descriptor.
     let opened = File::open(folder.join(".")).map_err(failed)?;
     if fstatfs(&opened).map_err(|error| failed(error.into()))?.filesystem_type() != BPF_FS_MAGIC {
         return Err(KeepError::NotBpf(folder.to_owned()));
@@ -286,7 +286,7 @@ mod tests {
         let mode = |path: PathBuf| path.metadata().unwrap().mode() & 0o7777;
         assert_eq!(mode(keeper.folder().join(".")), 0o700, "closed to others");
         let open_to = |mode| keeper.lock.set_permissions(Permissions::from_mode(mode)).unwrap();
-        // Of this thread alone.
+        // For this thread only.
         let as_another = || {
             std::thread::scope(|scope| {
                 let look = || {

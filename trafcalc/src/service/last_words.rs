@@ -1,14 +1,14 @@
-//! What is said when the service ends. Standard output and standard error may be held by the same terminal as the log.
+//! Output at the end of the service. Standard output and standard error may be the same stuck terminal as the log.
 
 use std::io::{self, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long either may take.
+/// How long a write may take.
 const TIME: Duration = Duration::from_millis(500);
 
-/// Writes `text` to standard error. When that is not done in time, or fails, there is nobody left to tell.
+/// Writes `text` to standard error. If that takes too long or fails, there is no other place for it.
 pub fn say(text: Vec<u8>) {
     write(io::stderr(), text);
 }

@@ -1,4 +1,4 @@
-//! The service's own messages, on standard error. Never a report: those go to the log.
+//! The service's own messages, on standard error. Never reports: those go to the log.
 
 use std::io::IsTerminal;
 
@@ -8,29 +8,28 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
-/// Says which messages are shown, as in `TRAFCALC_LOG=debug` or `TRAFCALC_LOG=info,trafcalc::capture=debug`.
+/// Selects the messages that are shown, as in `TRAFCALC_LOG=debug` or `TRAFCALC_LOG=info,trafcalc::capture=debug`.
 pub const FILTER_VARIABLE: &str = "TRAFCALC_LOG";
 
-/// What is shown where the variable is not set, or is no filter.
+/// The level if the variable is not set, or is not a valid filter.
 const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// What the targets of all our messages begin with: the name of the crate.
+/// The prefix of the targets of all our messages: the name of the crate.
 const TARGET_PREFIX: &str = "trafcalc";
 
-/// The variable is no filter.
+/// The variable is not a valid filter.
 #[derive(Debug, thiserror::Error)]
 enum FilterError {
     /// It breaks the syntax.
     #[error(transparent)]
     Syntax(#[from] ParseError),
-    /// By the syntax it is the target of messages, but no message has it, so that nothing would be shown.
+    /// By the syntax it is a target, but no message has it, so nothing would be shown.
     #[error("{0:?} is neither a level (off, error, warn, info, debug, trace) nor a part of trafcalc")]
     UnknownWord(String),
 }
 
-/// Starts showing messages, as long as what it gives lives. They are written by a thread of their own: a terminal that is held, or
-/// a reader that has stopped, holds up nobody, and what it never takes is left out. A filter that cannot be understood is no
-/// reason not to count: it is warned about, and the default is used.
+/// Shows messages as long as the return value lives. A thread of its own writes them, so a stopped terminal or reader blocks nothing,
+/// and messages that it never takes are dropped. An invalid filter causes a warning, and the default is used.
 pub fn start() -> Messages {
     let text = std::env::var_os(FILTER_VARIABLE).unwrap_or_default();
     let text = text.to_string_lossy();
@@ -63,7 +62,7 @@ fn filter(text: &str) -> Result<Targets, FilterError> {
     Ok(if directives.is_empty() { Targets::new().with_default(DEFAULT_LEVEL) } else { directives.join(",").parse()? })
 }
 
-/// Whether it is a word by itself, such as a misspelt level, that would be taken for the target of messages.
+/// Whether it is a single word, such as a misspelt level, that would be taken for a target.
 fn is_unknown(directive: &str) -> bool {
     let is_word = directive.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
     is_word && directive.parse::<LevelFilter>().is_err() && !directive.starts_with(TARGET_PREFIX)

@@ -1,4 +1,4 @@
-//! What makes the program a good service: signals, readiness, privileges, logging, exit codes. Never what it counts.
+//! What a well-behaved service needs: signals, readiness, privileges, logging, exit codes. Never what it counts.
 
 pub mod events;
 pub mod exit;

@@ -1,25 +1,25 @@
-//! What systemd is told (`sd_notify(3)`). Does nothing where nobody asked to be told.
+//! Notifies systemd (`sd_notify(3)`). Does nothing if systemd did not ask for it.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Counting has begun.
+/// The service is ready: counting has begun.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The end has begun.
+/// The service is stopping.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// The loop still turns.
+/// Feeds the watchdog: the loop still runs.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often systemd wants to hear that the loop turns: at half the time after which it would kill the service.
+/// The period in which the watchdog is fed: half the time after which systemd would kill the service.
 #[must_use]
 pub fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().and_then(period)

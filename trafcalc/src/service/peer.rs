@@ -1,4 +1,4 @@
-//! Who is at the other end of a local socket: as the kernel says, whatever he may claim.
+//! The credentials of the process at the other end of a local socket, from the kernel and not from the client.
 #![expect(unsafe_code, reason = "no wrapper of SO_PEERGROUPS exists")]
 
 use std::io;
@@ -8,32 +8,32 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-/// Most groups that a process can be in (kernel: `NGROUPS_MAX`).
+/// The limit of groups that a process can be in (kernel: `NGROUPS_MAX`).
 const MAX_GROUPS: usize = 65_536;
 
-/// Who connected, as he was when he did.
+/// The credentials of a client when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// His user id.
+    /// The user id.
     pub uid: u32,
-    /// All groups that he is in.
+    /// All its groups.
     pub gids: Vec<u32>,
 }
 
 impl Peer {
-    /// Of a connected socket.
+    /// Reads the credentials of a connected socket.
     ///
     /// # Errors
-    /// The kernel does not say.
+    /// The kernel cannot tell.
     pub fn of(client: &UnixStream) -> io::Result<Self> {
         let credentials = getsockopt(client, sockopt::PeerCredentials)?;
-        // Before Linux 4.13 no more than one group is known.
+        // Before Linux 4.13 only one group is known.
         let mut gids = groups(client).unwrap_or_default();
         gids.push(credentials.gid());
         Ok(Self { uid: credentials.uid(), gids })
     }
 
-    /// Whether he may see what the service's user and group may: he is root, that user, or in that group.
+    /// Whether the client may see what the service's user and group may: it is root, that user, or in that group.
     #[must_use]
     pub fn is_of_the_service(&self) -> bool {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());

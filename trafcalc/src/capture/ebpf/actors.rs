@@ -1,7 +1,7 @@
-//! The accounts that are finer than a user's: whose each row is, and which may have a new owner.
+//! The accounts that are finer than a user's: the owner of each row, and which rows may be reused.
 //!
-//! A row is free again when its owner is gone and no stream remembers it, at two readings in a row between which it did
-//! not move: then no program is left that could be about to credit it. Its counters go on where they stand.
+//! A row is free again when its owner is gone and no stream remembers it, at two consecutive readings between which it did not change:
+//! then no program is left that could still credit it. Its counters are not reset.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ type SeatWords = [u64; 2];
 
 const _: () = assert!(size_of::<SeatWords>() == size_of::<Seat>(), "the words are the fields of a seat");
 
-/// The maps of actors.
+/// The maps that only the object for the method `events` has.
 pub(super) struct Actors {
     accounts: HashMap<MapData, [u64; ACTOR_WORDS], u32>,
     seats: Array<MapData, SeatWords>,
@@ -33,22 +33,22 @@ pub(super) struct Actors {
     by: By,
     classes: ClassNames,
     hierarchy: Hierarchy,
-    /// The rows that have an owner, as far as known.
+    /// The rows that are known to have an owner.
     taken: BTreeMap<u32, Taken>,
-    /// How many accounts had been opened when `taken` was read.
+    /// The number of accounts opened when `taken` was read.
     opened: u64,
 }
 
-/// A row and whose it is.
+/// A row that has an owner.
 struct Taken {
     actor: Actor,
     owner: Owner,
-    /// At the last reading its owner was gone, and no stream remembered it.
+    /// At the last reading the owner was gone, and no stream remembered the row.
     is_left: bool,
 }
 
 impl Actors {
-    /// The maps of `programs`, which are new, with all rows free.
+    /// The maps of newly loaded `programs`, with all rows free.
     pub(super) fn new(programs: &mut Programs, settings: &Settings) -> Result<Self, CaptureError> {
         let mut actors = Self::of(programs, settings.by, ClassNames::told(&settings.classes))?;
         for row in actor_rows(&settings.ebpf) {
@@ -57,7 +57,7 @@ impl Actors {
         Ok(actors)
     }
 
-    /// The maps of `programs`, as they are.
+    /// The maps of `programs` that a former process loaded.
     pub(super) fn of(programs: &mut Programs, by: By, classes: ClassNames) -> Result<Self, CaptureError> {
         let free = take(programs, "FREE_ACTORS")?;
         let (accounts, seats) = (take(programs, "ACTORS")?, take(programs, "SEATS")?);
@@ -65,7 +65,7 @@ impl Actors {
         Ok(Self { accounts, seats, free, by, classes, hierarchy, taken: BTreeMap::new(), opened: 0 })
     }
 
-    /// Adds to `batch` what the rows gained, of a generation of programs that has ended, and who is gone.
+    /// Adds to `batch` what the rows of an inactive generation gained, and which owners are gone.
     pub(super) fn read_former(
         &mut self,
         tables: &Tables,
@@ -83,8 +83,8 @@ impl Actors {
         Ok(())
     }
 
-    /// Adds to `batch` what the rows gained, and who is gone. Where a next process goes on with the rows (`is_kept`), one is
-    /// free only when all of it is reported.
+    /// Adds to `batch` what the rows gained, and which owners are gone. If the maps outlive the process (`is_kept`), a row is freed
+    /// only when all its bytes are reported.
     pub(super) fn read(
         &mut self,
         tables: &Tables,
@@ -100,7 +100,7 @@ impl Actors {
         for (&row, taken) in &mut self.taken {
             let mut gain = counters.gain(row, tables.shares(row)?);
             if gain.is_zero() && !is_remembered(&self.seats, row)? && is_gone(&taken.owner) {
-                // What came since, if anything did.
+                // Read again: a program may have credited the row meanwhile.
                 gain = counters.gain(row, tables.shares(row)?);
                 if gain.is_zero() && taken.is_left && (!is_kept || counters.is_reported(row)) {
                     free.push(row);
@@ -114,7 +114,7 @@ impl Actors {
         free.into_iter().try_for_each(|row| self.free(row, batch))
     }
 
-    /// Looks for new accounts, if any were opened.
+    /// Reads new accounts, if any were opened.
     fn update(&mut self, tables: &Tables) -> Result<(), CaptureError> {
         let opened = tables.count(event::ACTORS)?;
         if opened == self.opened {
@@ -165,7 +165,7 @@ fn owner(actor: &Actor, by: By) -> Owner {
     }
 }
 
-/// A program's name: bytes up to the first zero, whatever they are.
+/// A program's name, up to the first zero, whatever bytes it has.
 fn name(actor: &Actor) -> Arc<str> {
     String::from_utf8_lossy(&actor.name_bytes().collect::<Vec<_>>()).into()
 }

@@ -1,4 +1,4 @@
-//! How a backend begins: with programs of its own, with programs that are kept and take over from those before them, or with the
+//! How a backend begins: with programs of its own; with pinned programs that take over from those of a former process; or with the
 //! programs that a former process attached.
 
 use super::actors::Actors;
@@ -21,7 +21,7 @@ pub(super) struct Beginning {
     pub(super) messages: Option<Messages>,
 }
 
-/// Loads programs and has them called from now on.
+/// Loads programs, attaches and activates them.
 pub(super) fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> Result<Beginning, CaptureError> {
     let (mut beginning, processes) = attach(candidate, kernel, settings, None)?;
     beginning.programs.act(true)?;
@@ -31,7 +31,7 @@ pub(super) fn begin(candidate: &Candidate, kernel: &Kernel, settings: &Settings)
     Ok(beginning)
 }
 
-/// Loads programs, tells them what they have to know, and has them called.
+/// Loads programs, fills their maps, and attaches them.
 fn attach(
     candidate: &Candidate,
     kernel: &Kernel,
@@ -53,7 +53,8 @@ fn attach(
     Ok((Beginning { programs, actors, wanted_users, subordinates, messages }, processes))
 }
 
-/// The same in a folder, as the next generation, which acts when this returns; that before it has all its streams taken over.
+/// Loads programs, pins them in a folder as the next generation, and activates them. When this returns, the streams of the former
+/// generation have been taken over, except those of connections whose handshake is not over.
 pub(super) fn begin_kept(
     candidate: &Candidate,
     kernel: &Kernel,
@@ -67,13 +68,13 @@ pub(super) fn begin_kept(
     let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
     let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
     let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
-    // Two generations that act would count twice.
+    // Two active generations would count twice.
     took_over.inspect_err(|_| drop(generation.remove()))?;
     plan::add_children(processes, &settings.wanted)?;
     Ok((beginning, generation))
 }
 
-/// Has the new generation act, and take over the streams of the former.
+/// Activates the new generation, and has it take over the streams of the former one.
 fn take_over(
     programs: &mut Programs,
     settings: &Settings,
@@ -95,14 +96,14 @@ fn take_over(
         }
         (None, None) => {}
     }
-    // What the former has counted is taken over; what it left out may be wanted now.
+    // Connections that the former generation counted are taken over; those that it left out (loopback) may be wanted now.
     if former.is_none_or(|former| settings.loopback && !former.loopback) {
         sweep::adopt(programs)?;
     }
     Ok(())
 }
 
-/// Goes on with the programs that a former process attached.
+/// Continues with the programs that a former process attached.
 pub(super) fn go_on(
     candidate: &Candidate,
     kernel: &Kernel,

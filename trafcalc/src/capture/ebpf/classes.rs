@@ -1,5 +1,5 @@
-//! The classes of networks, as the program looks them up: by the prefixes of addresses. Their names are kept with its counters, so
-//! that a later process whose classes are others can name what was counted.
+//! The classes of networks, in maps that the programs search by address prefix. The names of the classes are pinned with the counters,
+//! so that a later process with other classes can name what was counted.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) fn entries(classes: &Classes) -> [(&'static str, u32); 3] {
     [("CLASSES_V4", size(of(true))), ("CLASSES_V6", size(of(false))), (NAMES, size(classes.0.len()))]
 }
 
-/// Tells the program which there are.
+/// Fills the maps.
 pub(super) fn fill(programs: &mut Programs, classes: &Classes) -> Result<(), CaptureError> {
     if classes.is_empty() {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) fn fill(programs: &mut Programs, classes: &Classes) -> Result<(), Cap
     let mut v6: LpmTrie<_, [u32; 4], u32> = take(programs, "CLASSES_V6")?;
     for (network, number) in classes.networks() {
         let bits = u32::from(network.bits());
-        // The bytes of an address, in their order.
+        // The bytes of an address, in network order.
         let inserted = match network.address() {
             IpAddr::V4(address) => v4.insert(&Key::new(bits, u32::from_ne_bytes(address.octets())), number, 0),
             IpAddr::V6(address) => v6.insert(&Key::new(bits, words(address.octets())), number, 0),
@@ -52,7 +52,7 @@ fn words(octets: [u8; 16]) -> [u32; 4] {
     words
 }
 
-/// A name as the map has it.
+/// A name, padded as the map stores it.
 fn padded(name: &str) -> [u8; CLASS_NAME_BYTES] {
     let mut padded = [0; CLASS_NAME_BYTES];
     let kept = name.len().min(CLASS_NAME_BYTES);
@@ -65,12 +65,12 @@ fn padded(name: &str) -> [u8; CLASS_NAME_BYTES] {
 pub(super) struct ClassNames(Classes);
 
 impl ClassNames {
-    /// Those of programs that were loaded with these classes.
+    /// The names of programs that were loaded with these classes.
     pub(super) fn told(classes: &Classes) -> Self {
         Self(classes.clone())
     }
 
-    /// Those that former programs were loaded with.
+    /// The names that the programs of a former process were loaded with.
     pub(super) fn of_former(programs: &mut Programs) -> Result<Self, CaptureError> {
         let names: Array<MapData, [u8; CLASS_NAME_BYTES]> = take(programs, NAMES)?;
         let mut classes = Vec::new();
@@ -84,7 +84,7 @@ impl ClassNames {
         Ok(Self(Classes(classes)))
     }
 
-    /// The class with this number; `None` where none are told apart.
+    /// The class with this number; `None` where accounts are not told apart by class.
     pub(super) fn name(&self, number: u32) -> Option<Arc<str>> {
         self.0.name(number)
     }

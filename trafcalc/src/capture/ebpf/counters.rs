@@ -1,4 +1,4 @@
-//! What cumulative counters gained since they were last read. Pure.
+//! Computes what cumulative counters gained since they were last read. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,23 +6,23 @@ use trafcalc_common::maps::Tally;
 
 use crate::capture::Bytes;
 
-/// What of each row was handed out already.
+/// How many bytes of each row were handed out.
 ///
-/// A row that changes its owner goes on where it stands: nothing is ever taken back from the counters.
+/// A row that gets a new owner continues from its current value: counters are never reset.
 #[derive(Default)]
 pub(super) struct Counters {
     handed_out: HashMap<u32, Bytes>,
-    /// Rows that gained something since [`Counters::changes`] was asked.
+    /// Rows that gained something since the last call of [`Counters::changes`].
     changed: BTreeSet<u32>,
-    /// Rows of which not all that was handed out is reported.
+    /// Rows with bytes that were handed out and not reported.
     unreported: BTreeSet<u32>,
 }
 
 impl Counters {
-    /// The gain of a row whose CPUs count `shares`; zero if there is none.
+    /// The gain of a row whose per-CPU values are `shares`; zero if there is none.
     ///
-    /// A single CPU's share may be negative, and the sum may for a moment be less than before, when one CPU took back
-    /// what the other has not credited yet: then nothing is handed out until it has caught up.
+    /// A single CPU's share may be negative, and the sum may for a moment be less than before, when one CPU has subtracted what another
+    /// has not added yet. Then nothing is handed out until the sum has caught up.
     pub(super) fn gain(&mut self, row: u32, shares: impl IntoIterator<Item = Tally>) -> Bytes {
         let total = shares.into_iter().fold(Tally::default(), |sum, share| Tally {
             sent: sum.sent.wrapping_add(share.sent),
@@ -38,7 +38,8 @@ impl Counters {
         gain
     }
 
-    /// Counters of which former processes handed out and reported so much: of a row that comes more than once, the most.
+    /// Counters of which former processes handed out and reported these amounts. If a row occurs more than once, the largest amount
+    /// counts.
     pub(super) fn reported_before(rows: impl IntoIterator<Item = (u32, Bytes)>) -> Self {
         let mut handed_out: HashMap<u32, Bytes> = HashMap::new();
         for (row, Bytes { sent, received }) in rows {
@@ -49,29 +50,29 @@ impl Counters {
         Self { handed_out, ..Self::default() }
     }
 
-    /// The rows that gained something since this was asked before, as they stand now.
+    /// The rows that gained something since the last call, with their totals.
     pub(super) fn changes(&mut self) -> Vec<(u32, Bytes)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|row| (row, self.handed_out(row))).collect()
     }
 
-    /// All rows that ever gained something, as they stand now.
+    /// All rows that ever gained something, with their totals.
     pub(super) fn all(&self) -> Vec<(u32, Bytes)> {
         self.handed_out.iter().filter(|(_, bytes)| !bytes.is_zero()).map(|(&row, &bytes)| (row, bytes)).collect()
     }
 
-    /// Takes it that all is reported; gives the rows of which it was not, as they stand now.
+    /// Marks everything as reported. Returns the rows for which that is new, with their totals.
     pub(super) fn report(&mut self) -> Vec<(u32, Bytes)> {
         let unreported = std::mem::take(&mut self.unreported);
         unreported.into_iter().map(|row| (row, self.handed_out(row))).collect()
     }
 
-    /// Whether all that was handed out of a row is reported.
+    /// Whether all handed-out bytes of a row are reported.
     pub(super) fn is_reported(&self, row: u32) -> bool {
         !self.unreported.contains(&row)
     }
 
-    /// All bytes of a row handed out so far, whoever had it.
+    /// All bytes of a row that were handed out so far, for any owner.
     pub(super) fn handed_out(&self, row: u32) -> Bytes {
         self.handed_out.get(&row).copied().unwrap_or_default()
     }
@@ -129,7 +130,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the readings go up and down: no gain is negative, and all of them together are the highest reading.
+        /// However the readings rise and fall: no gain is negative, and all gains add up to the highest reading.
         #[test]
         fn gains_add_up_to_the_highest_reading(readings in prop::collection::vec(0u64..1 << 62, 1..50)) {
             let mut counters = Counters::default();

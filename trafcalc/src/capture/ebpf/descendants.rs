@@ -1,11 +1,11 @@
-//! The children of processes, theirs, and so on, by `/proc`.
+//! Finds all descendants of processes in `/proc`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::capture::{Process, stat};
 
-/// The descendants that these processes have now: their numbers and starts.
+/// The current descendants of these processes: their ids and starts.
 pub(super) fn of(proc: &Path, processes: &[Process]) -> BTreeMap<u32, u64> {
     let entries = std::fs::read_dir(proc).into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

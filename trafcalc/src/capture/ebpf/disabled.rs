@@ -1,4 +1,4 @@
-//! Stands in for the eBPF backend in a program that was built without it.
+//! Replaces the eBPF backend in a build without it.
 
 use super::{Backend, BackendKind, CaptureError, Declined, Settings};
 
@@ -8,7 +8,7 @@ pub(super) fn start(_settings: &Settings, declined: &mut Vec<Declined>) -> Optio
     None
 }
 
-/// Nothing is kept by a program that cannot make anything to keep.
+/// A build without the backend cannot read what another build pinned.
 pub fn release(_root: &std::path::Path) -> Result<(), CaptureError> {
     Err(CaptureError::NotBuilt)
 }

@@ -1,5 +1,5 @@
-//! What goes from one process to the next: what of the kernel's counters is reported, and what former generations of programs
-//! have that is not.
+//! What one process hands over to the next: how much of the kernel's counters is reported, and former generations of programs whose
+//! counters are not fully reported.
 
 use std::sync::Arc;
 
@@ -17,30 +17,30 @@ use super::sweep;
 use super::tables::{Tables, unreadable};
 use crate::capture::{Baseline, Batch, CaptureError, EbpfSettings};
 
-/// What a backend whose programs are kept has besides.
+/// The additional state of a backend whose programs are pinned.
 pub(super) struct Handover {
-    /// The generation that acts.
+    /// The active generation.
     generation: Generation,
     pub(super) reports: Reports,
-    /// Those before it, in order.
+    /// The generations before it, oldest first.
     former: Vec<Former>,
-    /// Whether streams of the last of them may still be taken over, and how many could not be at the last try.
+    /// `Some` while streams of the last former generation may still have to be taken over: how many could not be at the last try.
     to_take: Option<u32>,
 }
 
-/// A generation of which something may not be reported, or taken over.
+/// A former generation that may have unreported bytes, or streams to take over.
 struct Former {
     generation: Generation,
     tables: Tables,
     actors: Option<Actors>,
     counters: Counters,
     reports: Reports,
-    /// All of it is reported.
+    /// All its bytes are reported.
     is_told: bool,
 }
 
 impl Handover {
-    /// The generation that acts, and those before it; gives, too, what of its counters is reported.
+    /// Opens the active generation and those before it. Also returns how much of the active one's counters is reported.
     pub(super) fn of(
         programs: &mut Programs,
         generation: Generation,
@@ -66,12 +66,12 @@ impl Handover {
         Ok((Self { generation, reports, former: opened, to_take }, counters))
     }
 
-    /// Which counters the generation that acts has.
+    /// The name of the active generation's counters, for the [`Baseline`].
     pub(super) fn map(&self) -> Arc<str> {
         self.generation.map()
     }
 
-    /// Takes over streams that are left.
+    /// Takes over the remaining streams of the last former generation.
     pub(super) fn take_over(&mut self, programs: &mut Programs) -> Result<(), CaptureError> {
         if let (Some(left), Some(former)) = (&mut self.to_take, self.former.last())
             && *left > 0
@@ -81,12 +81,12 @@ impl Handover {
         Ok(())
     }
 
-    /// Adds to `batch` what former generations have that is not reported.
+    /// Adds the unreported bytes of former generations to `batch`.
     pub(super) fn read_former(&mut self, batch: &mut Batch) -> Result<(), CaptureError> {
         self.former.iter_mut().try_for_each(|former| former.read(batch))
     }
 
-    /// Notes that all that was handed out is reported, and removes former generations of which nothing is left.
+    /// Notes that all handed-out bytes are reported, and removes former generations that are no longer needed.
     pub(super) fn reported(&mut self, programs: &mut Programs, counters: &mut Counters) -> Result<(), CaptureError> {
         for former in &mut self.former {
             former.reported();
@@ -109,7 +109,8 @@ impl Handover {
 }
 
 impl Former {
-    /// `told`, what is kept of a former process's batches; `all_told`, whether a later one has this generation's in it.
+    /// `told` is the baseline that was stored with the last batch. `all_told` says that it is of a later generation, so that all bytes
+    /// of this generation are reported.
     fn open(generation: Generation, told: Option<&Baseline>, all_told: bool) -> Result<Self, CaptureError> {
         let mut programs = Programs::of_former(&generation, std::iter::empty())?;
         let classes = ClassNames::of_former(&mut programs)?;
@@ -143,8 +144,9 @@ impl Former {
     }
 }
 
-/// What of the counters of a generation is reported: as kept elsewhere or as noted in the kernel, whichever is later. What is kept is
-/// behind where a process in between kept nothing, and the note is behind where a process was killed after it had kept something.
+/// How much of a generation's counters is reported: as stored with the batches or as noted in the kernel, whichever is later. The
+/// stored baseline is older if a process in between stored nothing, and the note is older if a process was killed after it had stored a
+/// batch.
 fn reported(generation: &Generation, reports: &Reports, told: Option<&Baseline>) -> Counters {
     let told = told.filter(|told| told.map == generation.map());
     Counters::reported_before(
@@ -152,7 +154,7 @@ fn reported(generation: &Generation, reports: &Reports, told: Option<&Baseline>)
     )
 }
 
-/// Takes over what streams the generation that acts has still to take over of the one before, as far as it can be now.
+/// Takes over, as far as possible now, the streams that the active generation has not yet taken over from the one before.
 pub(super) fn finish_former(kept: &Kept) -> Result<(), CaptureError> {
     let has_begun = |acting: &&Generation| acting.takes_over();
     if let (Some(acting), Some(former)) = (kept.acting.as_ref().filter(has_begun), kept.former.last()) {
@@ -163,7 +165,7 @@ pub(super) fn finish_former(kept: &Kept) -> Result<(), CaptureError> {
     Ok(())
 }
 
-/// Has connections for which the former generation had no room counted at their end by the new one.
+/// Makes the new generation count the connections for which the former had no room: at their end.
 pub(super) fn inherit_overflow(programs: &mut Programs, former: &Generation) -> Result<(), CaptureError> {
     let words = |map| Array::<MapData, u64>::try_from(map).map_err(|error| unreadable(&error));
     let overflowed = words(former.open("TABLE")?)?.get(&table::OVERFLOWED, 0).map_err(|error| unreadable(&error))?;
@@ -174,7 +176,7 @@ pub(super) fn inherit_overflow(programs: &mut Programs, former: &Generation) -> 
     set.map_err(|error| unreadable(&error))
 }
 
-/// The memory of an array.
+/// The data of an array map.
 fn data(map: Map) -> Result<MapData, CaptureError> {
     match map {
         Map::Array(data) => Ok(data),

@@ -1,12 +1,12 @@
-//! Which programs of the objects go to which functions and tracepoints of the kernel.
+//! Which programs of the objects are attached to which functions and tracepoints of the kernel.
 
 use crate::capture::{Attach, Method};
 
-/// Whether a way can do without a hook.
+/// Whether a candidate works without a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     Required,
-    /// Not on every kernel; what passes by it is credited by the next sweep.
+    /// Not on every kernel; the next sweep credits what such a hook would have seen.
     IfThere,
     /// Only where a program at a tracepoint can be preempted.
     IfPreemptible,
@@ -28,7 +28,7 @@ const fn if_there(program: &'static str, target: &'static str) -> Hook {
     Hook { program, target, need: Need::IfThere }
 }
 
-/// Those of an attach mode and method, in the order in which they are to be attached.
+/// The hooks of an attach mode and method, in the order of attachment.
 pub(super) fn of(attach: Attach, method: Method) -> impl DoubleEndedIterator<Item = &'static Hook> {
     let owner = match attach {
         Attach::Fentry => FENTRY_OWNER,
@@ -44,18 +44,17 @@ pub(super) fn of(attach: Attach, method: Method) -> impl DoubleEndedIterator<Ite
     LIFE.iter().chain(owner).chain(events)
 }
 
-/// Programs that are attached to nothing: the service runs them.
+/// Programs that are attached to nothing. The service runs them.
 pub(super) const SWEEP: &str = "sweep";
 pub(super) const ADOPT: &str = "adopt";
 pub(super) const RUN_BY_US: [&str; 2] = [SWEEP, ADOPT];
 
-/// The one that takes over the streams of a former generation, and those that do so before others see a change of state: to be
-/// attached first, and only until all streams are taken over.
+/// The program that takes over the streams of a former generation, and the hooks that do so before other programs see a change of
+/// state. These hooks are attached first, and only until all streams are taken over.
 pub(super) const TAKE_OVER: &str = "take_over";
 pub(super) const TAKE: &[Hook] = &[hook("raw_take", STATES), hook("raw_take_copy", STATES)];
 
-/// The hook that a test of the self-test leaves out, and the only one of which an event that is skipped would lose bytes: so
-/// its program comes with copies.
+/// The only hook for which a skipped event would lose bytes, so its program has copies. A test of the self-test leaves it out.
 pub(super) const STATES: &str = "inet_sock_set_state";
 
 const LIFE: &[Hook] = &[
@@ -77,11 +76,11 @@ const FENTRY_EVENTS: &[Hook] = &[
 const KPROBE_EVENTS: &[Hook] = &[hook("kprobe_receive", "tcp_cleanup_rbuf"), hook("kprobe_send", "release_sock")];
 const TRACEPOINT_EVENTS: &[Hook] = &[hook("raw_receive", "tcp_rcv_space_adjust"), hook("raw_send", "sock_send_length")];
 
-/// When the number of a process means something else.
+/// Hooks for the events after which a process id stands for something else.
 pub(super) const PROCESSES: &[Hook] = &[hook("raw_exec", "sched_process_exec"), hook("raw_exit", "sched_process_exit")];
 
-/// When a process is in another cgroup.
+/// Hooks for the move of a process to another cgroup.
 pub(super) const MOVES: &[Hook] = &[hook("raw_attach", "cgroup_attach_task")];
 
-/// When a process has a child.
+/// Hooks for the fork of a process.
 pub(super) const FORKS: &[Hook] = &[hook("raw_fork", "sched_process_fork")];

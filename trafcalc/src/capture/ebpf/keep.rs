@@ -1,17 +1,17 @@
-//! The folder of a BPF file system that keeps programs and maps when the process ends, so that they go on counting.
+//! The folder of a BPF file system in which programs and maps are pinned, so that they continue to count when the process ends.
 //!
-//! Each *generation* of programs has a folder in it with its maps, `programs` and `links`. `CURRENT` is a map with the number of
-//! the one that acts: see `is_acting` in the kernel half. A folder has its name once it is complete; what reading it takes is in
-//! the name. Generations before the one that acts are there as long as something of theirs is to be told or taken over.
+//! Each *generation* of programs has a folder in it with its maps, `programs` and `links`. `CURRENT` is a map with the number of the
+//! active generation: see `is_acting` in the kernel half. A folder gets its name once it is complete. The name contains everything that
+//! is needed to read the generation. Former generations stay as long as they have unreported bytes or streams to take over.
 //!
 //! A folder's name also has a hash of the object and of all that it was loaded with. A process that would load the same continues with
-//! the programs and maps that are there, and nothing changes in the kernel. Otherwise it attaches a new generation beside the old one.
-//! Every program first asks whether its generation is the one that acts, so the new ones sleep; one store of the new number has them
-//! act and the old ones sleep. Then each stream moves from the old table to the new one (`takeover` in the kernel half).
+//! the existing programs and maps, and nothing changes in the kernel. Otherwise it attaches a new generation beside the old one. Every
+//! program first asks whether its generation is the active one, so the new programs are dormant; one store of the new number activates
+//! them and makes the old ones dormant. Then each stream moves from the old table to the new one (`takeover` in the kernel half).
 //!
-//! What was reported is noted beside the counters. The next process reports what the counters moved since, by the `Baseline` that was
-//! stored with the batches (`Settings::former`), or else by the map `REPORTED` (`reports`). A former generation is removed once all of
-//! it is reported and no stream is left in it.
+//! What was reported is noted beside the counters. The next process reports how far the counters have moved since, according to the
+//! `Baseline` that was stored with the batches (`Settings::former`), or else to the map `REPORTED` (`reports`). A former generation is
+//! removed once all its bytes are reported and no stream is left in it.
 
 use std::cmp::Ordering;
 use std::fs::{self, DirBuilder};
@@ -29,28 +29,28 @@ use super::hooks::TAKE_OVER;
 use super::programs::system;
 use crate::capture::{By, CaptureError};
 
-/// The shape of streams, tallies, keys and notes. Another one cannot be taken over.
+/// The layout of streams, tallies, keys and notes. Another version cannot be taken over.
 const VERSION: &str = "v3";
 /// The folder of a generation that is not complete.
 const NEW: &str = "new";
-/// Folders of generations begin with it.
+/// The prefix of the names of generations' folders.
 const GENERATION: &str = "generation";
-/// The map with the number of the generation that acts.
+/// The map with the number of the active generation.
 pub(super) const CURRENT: &str = "CURRENT";
-/// Folders in that of a generation.
+/// Folders in the folder of a generation.
 pub(super) const LINKS: &str = "links";
 pub(super) const PROGRAMS: &str = "programs";
 
-/// What a generation is, as its name has it.
+/// A generation, as its folder's name describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Generation {
     pub(super) folder: PathBuf,
     pub(super) number: u32,
-    /// Whether it has shapes that this program knows.
+    /// Whether this program knows its layout.
     pub(super) is_known: bool,
-    /// Stands for the programs and all that they were loaded with.
+    /// Hash of the programs and of all that they were loaded with.
     pub(super) identity: u64,
-    /// Tells its counters from all others since the host was started.
+    /// Distinguishes its counters from all others since the host was started.
     pub(super) counters: u64,
     pub(super) by: By,
     pub(super) bucket_bits: u32,
@@ -85,7 +85,7 @@ impl Generation {
         loopback: false,
     };
 
-    /// What is behind the version.
+    /// Parses what follows the version.
     fn rest<'a>(self, mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
         let identity = u64::from_str_radix(words.next()?, 16).ok()?;
         let counters = u64::from_str_radix(words.next()?, 16).ok()?;
@@ -95,23 +95,23 @@ impl Generation {
         Some(Self { is_known: true, identity, counters, by, bucket_bits, loopback, ..self })
     }
 
-    /// Which counters it has, as a [`crate::capture::Baseline`] names them.
+    /// The name of its counters in a [`crate::capture::Baseline`].
     pub(super) fn map(&self) -> Arc<str> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         format!("{}-{:016x}", boot.trim(), self.counters).into()
     }
 
-    /// A map of it.
+    /// Opens one of its maps.
     pub(super) fn open(&self, name: &str) -> Result<Map, CaptureError> {
         open(&self.folder.join(name))
     }
 
-    /// Whether it has programs that take over streams of the generation before it.
+    /// Whether it still has the programs that take over streams of the generation before it.
     pub(super) fn takes_over(&self) -> bool {
         self.folder.join(PROGRAMS).join(TAKE_OVER).exists()
     }
 
-    /// Has its programs called no more.
+    /// Detaches its programs.
     pub(super) fn detach(&self) -> Result<(), CaptureError> {
         for folder in [LINKS, PROGRAMS] {
             remove(&self.folder.join(folder))?;
@@ -119,24 +119,24 @@ impl Generation {
         Ok(())
     }
 
-    /// Gives back all that it has.
+    /// Removes all its programs and maps.
     pub(super) fn remove(&self) -> Result<(), CaptureError> {
         remove(&self.folder)
     }
 }
 
-/// The folder.
+/// The opened folder.
 #[derive(Debug)]
 pub(super) struct Kept {
     root: PathBuf,
-    /// The generation that acts.
+    /// The active generation.
     pub(super) acting: Option<Generation>,
-    /// Those before it of which something is left, in order.
+    /// The former generations that are still there, oldest first.
     pub(super) former: Vec<Generation>,
 }
 
 impl Kept {
-    /// What is in the folder `root`. What a process left that ended before its generation acted is removed.
+    /// Reads the folder `root`. Removes generations that a process left behind before they were activated.
     pub(super) fn open(root: &Path) -> Result<Self, CaptureError> {
         let failed = |source| CaptureError::Keep { folder: root.to_owned(), what: "reading the folder", source };
         remove(&root.join(NEW))?;
@@ -157,8 +157,8 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Frees what former processes left, where nobody goes on with it: else what this one counts would be told again by the
-    /// next one that does.
+    /// Removes what former processes left, because this process will not continue it: otherwise the next process would report again
+    /// what this one counts.
     pub(super) fn abandon(self) -> Result<(), CaptureError> {
         if self.acting.is_some() {
             tracing::warn!("what a former process counted and did not report is lost");
@@ -166,7 +166,7 @@ impl Kept {
         release(&self.root)
     }
 
-    /// The folder in which the next generation is made.
+    /// Makes the folder in which the next generation is built.
     pub(super) fn begin(&self) -> Result<PathBuf, CaptureError> {
         let folder = self.root.join(NEW);
         remove(&folder)?;
@@ -183,17 +183,17 @@ impl Kept {
         }
     }
 
-    /// Where `CURRENT` is.
+    /// The path of `CURRENT`.
     pub(super) fn current(&self) -> PathBuf {
         self.root.join(CURRENT)
     }
 
-    /// The number of the next generation: one that no program of another has.
+    /// The number of the next generation, which no other generation has.
     pub(super) fn next_number(&self) -> Result<u32, CaptureError> {
         acting(&self.root).map(|number| number + 1)
     }
 
-    /// Gives the next generation, which is complete, its name.
+    /// Gives the folder of the next generation, which is complete, its name.
     pub(super) fn complete(
         &self,
         number: u32,
@@ -217,7 +217,7 @@ impl Kept {
         Ok(generation)
     }
 
-    /// Has a generation act, by one store, and waits until no program of another one is still under way.
+    /// Activates a generation by one store, and waits until no program of another one is still running.
     pub(super) fn act(&self, generation: &Generation) -> Result<(), CaptureError> {
         if let Some(mut current) = current(&self.root)? {
             current.set(0, generation.number, 0).map_err(|error| unkept(&self.root, &error))?;
@@ -229,11 +229,11 @@ impl Kept {
     }
 }
 
-/// Waits until every program that has begun is over.
+/// Waits until every program that has started has returned.
 ///
-/// Programs run within RCU's read side, and `MEMBARRIER_CMD_GLOBAL` waits for that, unless there is one processor, or one without
-/// ticks: there they have the time of the pause. One that takes even longer changes no count as long as it ends before the
-/// second report: see `trafcalc_ebpf::takeover`.
+/// Programs run in RCU read-side critical sections, and `MEMBARRIER_CMD_GLOBAL` waits for those, except on hosts with one processor or
+/// with `nohz_full` processors: there the pause has to suffice. A program that takes even longer changes no count as long as it returns
+/// before the second report: see `trafcalc_ebpf::takeover`.
 pub(super) fn wait_for_programs() {
     const PAUSE: Duration = Duration::from_millis(10);
     membarrier();
@@ -248,7 +248,7 @@ fn membarrier() {
     unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0) };
 }
 
-/// The number of the generation that acts; 0 if there is none.
+/// The number of the active generation; 0 if there is none.
 fn acting(root: &Path) -> Result<u32, CaptureError> {
     current(root)?.map_or(Ok(0), |current| current.get(&0, 0)).map_err(|error| unkept(root, &error))
 }
@@ -265,7 +265,7 @@ fn open(path: &Path) -> Result<Map, CaptureError> {
     MapData::from_pin(path).and_then(Map::from_map_data).map_err(|error| unkept(path, &error))
 }
 
-/// An error of aya's about something that is kept.
+/// An error of aya's about something that is pinned.
 pub(super) fn unkept(path: &Path, error: &(dyn std::error::Error + 'static)) -> CaptureError {
     let CaptureError::System { what, source } = system("a call about it", error) else {
         return CaptureError::NotBuilt;
@@ -287,7 +287,7 @@ fn remove(folder: &Path) -> Result<(), CaptureError> {
     }
 }
 
-/// Frees all that is kept in a folder: programs that nobody else holds are gone when this returns.
+/// Removes everything that is pinned in a folder. Programs that nobody else holds are gone when this returns.
 ///
 /// # Errors
 /// Something is still there.
@@ -302,7 +302,7 @@ pub fn release(root: &Path) -> Result<(), CaptureError> {
         }
         _ => {}
     }
-    // It may be the file system itself, or have something else in it.
+    // The folder may be the root of the file system, or contain something else.
     let _ = fs::remove_dir(root);
     Ok(())
 }

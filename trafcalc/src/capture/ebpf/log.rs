@@ -1,5 +1,5 @@
-//! What the programs say of single connections, for somebody who looks for the reason of a count. They are loaded to say
-//! nothing, unless the filter of messages lets the target `trafcalc_ebpf` through.
+//! Messages of the programs about single connections, for finding out why a count is what it is. The programs are loaded without
+//! messages unless the log filter admits the target `trafcalc_ebpf`.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use super::programs::system;
 use super::version;
 use crate::capture::CaptureError;
 
-/// Bytes of the ring in which messages wait: a page where there are none.
+/// Bytes of the ring buffer of messages: one page if there are no messages.
 const NO_ROOM: u32 = 4_096;
 const ROOM: u32 = 1 << 22;
 
-/// How long it may take until the reader notices that it is to end.
+/// How long it may take until the reader notices that it has to end.
 const TICK_MS: u16 = 100;
 
-/// What makes a message is long: the verifiers of Linux 6.1 and 6.12 give up on it, that of this version does not.
+/// The code for a message is long. The verifiers of Linux 6.1 and 6.12 reject it; that of this version does not.
 const OLDEST: (u32, u32) = (6, 18);
 
-/// The most detailed messages that are wanted and that this kernel takes, as the programs' constant says it; 0 for none.
+/// The most detailed level that is enabled and that this kernel supports, as a value of the programs' constant; 0 for none.
 pub(super) fn level() -> u8 {
     if version() < OLDEST { 0 } else { wanted() }
 }
@@ -44,22 +44,22 @@ fn wanted() -> u8 {
     }
 }
 
-/// The ring.
+/// The ring buffer.
 pub(super) const MAP: &str = "AYA_LOGS";
 
-/// The size of the ring.
+/// The size of the ring buffer.
 pub(super) fn entries() -> (&'static str, u32) {
     (MAP, if level() == 0 { NO_ROOM } else { ROOM })
 }
 
-/// Passes messages on as long as it lives.
+/// Forwards messages as long as it lives.
 pub(super) struct Messages {
     must_end: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Messages {
-    /// Starts to, if there are any.
+    /// Starts forwarding, if messages are enabled.
     pub(super) fn start(ebpf: &mut Ebpf) -> Result<Option<Self>, CaptureError> {
         if level() == 0 {
             if wanted() != 0 {
@@ -101,7 +101,7 @@ fn pass_on(mut logger: EbpfLogger<Tracing>, must_end: &AtomicBool) {
     }
 }
 
-/// Has messages of the programs shown as our own are.
+/// Forwards messages of the programs to `tracing`.
 struct Tracing;
 
 impl log::Log for Tracing {

@@ -1,22 +1,22 @@
-//! Telling of connections of which the kernel says something else than was credited: that is a bug, here or there.
+//! Reports connections for which the kernel's totals differ from what was credited. Each is a bug, in trafcalc or in the kernel.
 
 use trafcalc_common::audit::{EVIDENCE, EVIDENCE_WORDS};
 
 use crate::capture::Attach;
 
-/// Most mismatches that are told of one by one; the number of all is in every report.
+/// The limit of mismatches that are logged one by one. Every report has the number of all.
 const MAX_TOLD: usize = 20;
 
 type Words = [u64; EVIDENCE_WORDS];
 
-/// Those that were told of.
+/// The mismatches that were logged.
 #[derive(Default)]
 pub(super) struct Mismatches {
     told: Vec<Words>,
 }
 
 impl Mismatches {
-    /// Warns of each that is new, with everything that a report needs.
+    /// Warns of each new mismatch, with everything that a bug report needs.
     pub(super) fn tell<'a>(&mut self, attach: Attach, evidence: impl IntoIterator<Item = &'a Words>) {
         for words in self.new_ones(evidence) {
             let kernel = nix::sys::utsname::uname();

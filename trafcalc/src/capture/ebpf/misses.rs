@@ -1,7 +1,7 @@
 //! Events that the kernel did not deliver to a program.
 //!
-//! It tells in `/proc/self/fdinfo` how often it skipped a program, and of a kprobe, in what it knows of the link, how
-//! often the probe was hit while another one was being handled.
+//! `/proc/self/fdinfo` says how often the kernel skipped a program. For a kprobe, the link's info says how often the probe was hit
+//! while another probe was being handled.
 #![expect(unsafe_code, reason = "a call of bpf(2) that aya does not make")]
 
 use std::collections::BTreeMap;
@@ -11,23 +11,23 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// How often the kernel skipped the program behind `fd`: because it would have interrupted itself or, a kprobe's (told from
-/// Linux 6.7 on), because another program or a system call on maps was under way on that CPU. 0 where the kernel does not
-/// tell (before Linux 5.12).
+/// How often the kernel skipped the program behind `fd`: because the program was already running on that CPU or, for a kprobe's program
+/// (counted from Linux 6.7 on), because another program or a system call on maps was running there. 0 where the kernel does not say
+/// (before Linux 5.12).
 pub(super) fn of(fd: BorrowedFd<'_>) -> u64 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
     parse(&info)
 }
 
-/// The number of the program behind `fd`.
+/// The id of the program behind `fd`.
 pub(super) fn id(fd: BorrowedFd<'_>) -> u32 {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap_or_default();
     let id = info.lines().find_map(|line| line.strip_prefix("prog_id:"));
     id.and_then(|id| id.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Opens a program or link that is kept in a BPF file system; `None` if there is none. aya wants to know more of a program than
-/// a service without `CAP_SYS_ADMIN` may.
+/// Opens a program or link that is pinned in a BPF file system; `None` if there is none. Not by aya, which wants to know more of a
+/// program than a service without `CAP_SYS_ADMIN` may.
 pub(super) fn open(path: &Path) -> Option<OwnedFd> {
     /// `BPF_OBJ_GET`.
     const GET: u32 = 7;
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path) -> Option<OwnedFd> {
     // SAFETY: the kernel reads `size_of::<Attributes>()` bytes there, and the path, which ends with a zero.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, GET, &raw const attributes, size_of::<Attributes>()) };
     let fd = RawFd::try_from(fd).ok().filter(|&fd| fd >= 0)?;
-    // SAFETY: it is new, and nobody else's. The kernel has it closed in programs that this process starts.
+    // SAFETY: the descriptor is new, and nothing else owns it. The kernel sets close-on-exec.
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -52,13 +52,13 @@ fn parse(info: &str) -> u64 {
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
-/// How often the kernel missed each kprobe of this process, by the number of its program; nothing where the kernel does
-/// not tell (before Linux 6.7).
+/// How often the kernel missed each kprobe of this process, by the id of its program; empty where the kernel does not say (before Linux
+/// 6.7).
 pub(super) fn of_probes() -> BTreeMap<u32, u64> {
     links().filter_map(|fd| Link::of(fd)?.missed()).collect()
 }
 
-/// The links of this process: aya keeps those of kprobes to itself.
+/// The descriptors of links in this process: aya does not expose those of kprobes.
 fn links() -> impl Iterator<Item = RawFd> {
     let files = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     files.filter_map(|file| {
@@ -92,7 +92,7 @@ impl Link {
     /// `BPF_PERF_EVENT_KPROBE`.
     const KPROBE: u32 = 3;
 
-    /// What the kernel knows of a link; `None` if it says nothing.
+    /// The kernel's info about a link; `None` if there is none.
     fn of(fd: RawFd) -> Option<Self> {
         /// `BPF_OBJ_GET_INFO_BY_FD`.
         const GET_INFO: u32 = 15;
@@ -115,7 +115,7 @@ impl Link {
         (failed == 0).then_some(link)
     }
 
-    /// The number of its program and how often it was missed, if it is a kprobe's.
+    /// The id of its program and how often it was missed, if the link is a kprobe's.
     fn missed(self) -> Option<(u32, u64)> {
         (self.kind == Self::PERF_EVENT && self.event == Self::KPROBE).then_some((self.program, self.missed))
     }

@@ -1,10 +1,10 @@
 //! The eBPF backend: counts inside the kernel, and reads nothing but totals.
 //!
-//! What is counted, and why it is exact, is in `trafcalc-ebpf`. Here are loading, attaching and reading. Counters
-//! must never be written or emptied from here: what is deleted between a read and the next event is lost.
+//! `trafcalc-ebpf` documents what is counted, and why it is exact. This module loads, attaches and reads. It must never write or reset
+//! counters: what is deleted between a read and the next event is lost.
 //!
-//! Where a folder of a BPF file system is given, programs and maps outlive the process, and the next one goes on with them: see
-//! `keep` and `handover`.
+//! With a folder of a BPF file system, programs and maps outlive the process, and the next process continues with them: see `keep` and
+//! `handover`.
 
 mod actors;
 mod beginning;
@@ -59,8 +59,8 @@ use super::{
     OpenNotes, Owner, Settings, StreamNote, SubordinateRange,
 };
 
-/// Starts counting in the attach mode that `settings` ask for, or the first that works; each that was tried in vain is
-/// added to `declined` with its reason.
+/// Starts counting in the attach mode that `settings` ask for, or in the first one that works. Each mode that fails is added to
+/// `declined` with its reason.
 pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option<Box<dyn Backend>> {
     let mut decline = |attach, reason| declined.push(Declined { backend: BackendKind::Ebpf, attach, reason });
     let kernel = match Kernel::examine(settings) {
@@ -86,19 +86,19 @@ pub(super) fn start(settings: &Settings, declined: &mut Vec<Declined>) -> Option
     started
 }
 
-/// Where programs and maps are to be kept. That they cannot be is no reason not to count.
+/// Opens the folder in which programs and maps are pinned. If that fails, counting works without it.
 fn open_kept(settings: &Settings) -> Option<Kept> {
     let folder = settings.ebpf.keep.as_deref()?;
     let is_stale = settings.former.as_ref().is_some_and(|former| &*former.map == Baseline::ELSEWHERE);
     let opened = match Kept::open(folder) {
-        // Others have counted since: what these counters have is counted already.
+        // Another backend has counted since, so the bytes in these counters are counted already.
         Ok(kept) if is_stale => kept.abandon().and_then(|()| Kept::open(folder)),
         opened => opened,
     };
     opened.inspect_err(|error| tracing::warn!("{error}; counting ends with this process")).ok()
 }
 
-/// Starts in an attach mode; where keeping what is started does not work, without.
+/// Starts in an attach mode; without pinning if pinning fails.
 fn start_kept(
     attach: Attach,
     kernel: &Kernel,
@@ -119,12 +119,12 @@ fn start_kept(
 
 /// What all attach modes need to know of the running kernel.
 struct Kernel {
-    /// What it is wanted for.
+    /// What the programs have to do.
     plan: Plan,
     layout: Layout,
-    /// Whether a hash that programs at tracepoints use may grow: since Linux 6.1 its memory has an allocator of its own.
+    /// Whether a hash map that programs at tracepoints use may allocate as it grows: BPF has an allocator of its own since Linux 6.1.
     has_growing_hashes: bool,
-    /// Its types as aya wants them, read when a program needs them.
+    /// Its BTF as aya needs it, read when a program needs it.
     types: OnceCell<Btf>,
 }
 
@@ -138,22 +138,22 @@ impl Kernel {
         if plan.numbers_processes() {
             require_pid_namespace()?;
         }
-        // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading them says so.
+        // Before Linux 5.11 maps count as locked memory. Without the right to raise the limit, loading reports the error.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let layout = offsets::of_running_kernel(plan.reads_tasks())?;
         Ok(Self { plan, layout, has_growing_hashes: version() >= (6, 1), types: OnceCell::new() })
     }
 
-    /// How connections are to be looked at.
+    /// The method for `settings`.
     fn method(&self, settings: &Settings) -> Method {
         if self.plan.reads_tasks() { Method::Events } else { settings.ebpf.method.unwrap_or(Method::Sweep) }
     }
 }
 
-/// The first Linux whose programs may step through maps, which sweeps do.
+/// The first Linux with `bpf_for_each_map_elem`, which sweeps need.
 const OLDEST: (u32, u32) = (5, 13);
 
-/// The kernel's first two numbers; zeroes if it says nothing that can be understood.
+/// The kernel's major and minor version; zeroes if they cannot be read.
 fn version() -> (u32, u32) {
     let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     let release = release.unwrap_or_default();
@@ -174,7 +174,7 @@ fn require_capabilities() -> Result<(), CaptureError> {
     Ok(())
 }
 
-/// The kernel tells the numbers that processes have in the first pid namespace.
+/// Programs see process ids of the initial pid namespace, so the service has to run there.
 fn require_pid_namespace() -> Result<(), CaptureError> {
     /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`, the same since Linux 3.8.
     const FIRST: &str = "pid:[4026531836]";
@@ -182,42 +182,43 @@ fn require_pid_namespace() -> Result<(), CaptureError> {
     if own.is_ok_and(|own| own.as_os_str() != FIRST) { Err(CaptureError::PidNamespace) } else { Ok(()) }
 }
 
-/// Whether it is the kind of program that is not permitted, whatever it does.
+/// Whether the kernel refuses this kind of program altogether.
 fn is_refused(reason: &CaptureError) -> bool {
     matches!(reason, CaptureError::Hook { source, .. } if source.raw_os_error() == Some(Errno::EPERM as i32))
 }
 
-/// The backend, as long as it runs.
+/// The running backend.
 struct EbpfBackend {
     candidate: Candidate,
     by: By,
     settings: EbpfSettings,
     programs: Programs,
     tables: Tables,
-    /// Where not everybody is wanted.
+    /// `Some` if a filter chooses users.
     wanted_users: Option<WantedUsers>,
     subordinates: Subordinates,
-    /// Where it matters who acts.
+    /// `Some` with the method `events` if more than the user of the socket matters.
     actors: Option<Actors>,
     counters: Counters,
-    /// What users were credited where more was to be told apart.
+    /// Bytes that were credited to a user only, although accounts are told apart by more.
     coarse_bytes: u64,
-    /// What has been told so far.
+    /// The health in the last batch.
     health: Health,
     mismatches: Mismatches,
     _messages: Option<Messages>,
-    /// Where programs are kept.
+    /// `Some` if programs are pinned.
     handover: Option<Handover>,
-    /// Whether it goes on where a former process ended.
+    /// Whether it continues where a former process ended.
     goes_on: bool,
-    /// The first batch has to have all counters: whoever keeps them may have none of these yet, or not the last ones.
+    /// Whether the next batch must contain all counters: the book may lack some of them, or have older values.
     tell_all: bool,
-    /// What was read and not handed out, for an error came in between.
+    /// What was read and not handed out because of an error.
     withheld: Batch,
 }
 
 impl EbpfBackend {
-    /// The best way of an attach mode that works. The first reason is the one to tell: others are of second best ways.
+    /// Starts the best candidate of an attach mode that works. Returns the reason of the first failure: later ones are about second
+    /// choices.
     fn start(attach: Attach, kernel: &Kernel, settings: &Settings, kept: Option<&Kept>) -> Result<Self, CaptureError> {
         let mut first_reason = None;
         for candidate in Candidate::of(attach, kernel, settings) {
@@ -300,7 +301,7 @@ impl EbpfBackend {
         })
     }
 
-    /// What an error keeps from being handed out, the next reading hands out: the counters have noted it as read.
+    /// If reading fails halfway, the next call returns what was read: the counters consider it handed out.
     fn read(&mut self, is_last: bool) -> Result<Batch, CaptureError> {
         let mut batch = std::mem::take(&mut self.withheld);
         match self.read_into(&mut batch, is_last) {
@@ -318,7 +319,7 @@ impl EbpfBackend {
         }
         sweep::run(&mut self.programs, &self.settings, is_last)?;
         if is_last {
-            // Anything credited after this point would miss the last batch although the notes already cover it.
+            // Anything credited after this point would miss the last batch although the notes already include it.
             self.programs.act(false)?;
             keep::wait_for_programs();
         }
@@ -345,7 +346,7 @@ impl EbpfBackend {
         Ok(())
     }
 
-    /// Where open connections stand. That this cannot be read is no reason to lose the last batch.
+    /// The positions of open connections. If they cannot be read, the last batch is returned without them.
     fn notes(&mut self) -> Vec<StreamNote> {
         let notes = notes::read(&mut self.programs, &self.settings);
         notes.unwrap_or_else(|error| {
@@ -354,7 +355,7 @@ impl EbpfBackend {
         })
     }
 
-    /// What the next process has to know of the counters.
+    /// The state of the counters that the next process needs.
     fn baseline(&mut self) -> Option<Baseline> {
         let map = self.handover.as_ref()?.map();
         let changes = self.counters.changes();
@@ -379,13 +380,13 @@ impl EbpfBackend {
     }
 }
 
-/// What users were credited where more was to be told apart.
+/// Bytes that were credited to a user only, although accounts are told apart by more.
 fn coarse_bytes(by: By, credits: &[(Owner, Bytes)]) -> u64 {
     let of_users = credits.iter().filter(|(owner, _)| *owner != Owner::OTHER);
     if by == By::USER { 0 } else { of_users.map(|(_, bytes)| bytes.sent + bytes.received).sum() }
 }
 
-/// Says so once, when a table becomes too small; the numbers go on in the reports.
+/// Warns once when a table becomes too small; the reports have the numbers.
 fn warn_of_full_tables(before: &Health, now: &Health) {
     if before.unfollowed_connections == 0 && now.unfollowed_connections > 0 {
         tracing::warn!("more connections than ebpf.max_connections: some are counted when they end");
@@ -430,8 +431,8 @@ impl Backend for EbpfBackend {
         }
     }
 
-    /// The programs are detached when the backend is dropped: the kernel takes its time for that, and the last report
-    /// must not wait for it. Those that are kept are not, so it is not too early for anything: the next process tells the rest.
+    /// The programs are detached when the backend is dropped: that takes the kernel a while, and the last report must not wait for it.
+    /// Pinned programs stay attached, so this is no last sweep: the next process reports the rest.
     fn finish(&mut self) -> Result<Batch, CaptureError> {
         for (hook, misses) in self.programs.misses().into_iter().filter(|&(_, misses)| misses > 0) {
             tracing::info!(hook, misses, "events not delivered; the next event of each connection corrected the count");

@@ -1,9 +1,9 @@
-//! Where the connections stood that are open when the service ends and keeps nothing in the kernel: the next process goes on
-//! from there with those that are open still.
+//! The positions of connections that are open when the service ends and leaves nothing in the kernel. The next process continues from
+//! there with those that are still open.
 //!
-//! The book keeps them with the last report. In the same boot the next service gives them to the program that looks for older
-//! connections: one with the same first numbers, and not behind the note, continues from there. The first report that is booked
-//! replaces the notes. A backend ignores the other backend's notes.
+//! The book stores them with the last report. In the same boot the next service gives them to the program that adopts older
+//! connections: a connection with the same first numbers that is not behind its note continues from there. The first report that is
+//! booked replaces the notes. A backend ignores the other backend's notes.
 
 use aya::maps::{Array, HashMap, MapData};
 use trafcalc_common::connection::note_key;
@@ -16,14 +16,14 @@ use crate::capture::{CaptureError, EbpfSettings, StreamNote};
 
 const BUCKET_WORDS: usize = size_of::<Bucket>() / size_of::<u64>();
 
-/// The map from which programs take notes.
+/// The map from which the programs read notes.
 pub(super) const NOTES: &str = "NOTES";
 
-/// Most connections of which notes are taken: the last report is booked with them, and has a second and a half. What others
-/// move until the next start is not counted.
+/// The limit of notes: they are booked with the last report, which has one and a half seconds. What further connections move until the
+/// next start is not counted.
 const MAX_NOTES: usize = 100_000;
 
-/// Tells the programs what a former process noted, before they look for connections that are older than they are.
+/// Gives the programs the notes of a former process, before they adopt older connections.
 pub(super) fn tell(programs: &mut Programs, notes: &[StreamNote]) -> Result<(), CaptureError> {
     if notes.is_empty() {
         return Ok(());
@@ -35,7 +35,7 @@ pub(super) fn tell(programs: &mut Programs, notes: &[StreamNote]) -> Result<(), 
     notes.iter().try_for_each(&mut tell).map_err(told)
 }
 
-/// Where all open connections stand. The programs must not act any more.
+/// The positions of all open connections. The programs must be inactive.
 pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<Vec<StreamNote>, CaptureError> {
     let buckets: Array<MapData, [u64; BUCKET_WORDS]> = take(programs, "BUCKETS")?;
     let occupied: Array<MapData, u64> = take(programs, "OCCUPIED")?;
@@ -62,8 +62,8 @@ pub(super) fn read(programs: &mut Programs, settings: &EbpfSettings) -> Result<V
     Ok(notes)
 }
 
-/// Drops all notes that are known by the same numbers. Under `TCP_REPAIR` anybody can make sockets with the numbers of another's
-/// connection: what that moves until the next start is in no account then, as without notes, and nothing twice.
+/// Drops all notes with equal keys. Under `TCP_REPAIR` any user can make sockets with the numbers of another user's connection. What
+/// such connections move until the next start is then in no account, as without notes, but nothing is counted twice.
 fn keep_unlike(notes: &mut Vec<StreamNote>) {
     let key = |note: &StreamNote| note_key(note.sent_base, note.received_base);
     notes.sort_unstable_by_key(key);
@@ -71,13 +71,13 @@ fn keep_unlike(notes: &mut Vec<StreamNote>) {
         notes.chunk_by(|one, next| key(one) == key(next)).filter(|alike| alike.len() == 1).flatten().copied().collect();
 }
 
-/// The keys stand first.
+/// The keys come first in a bucket.
 fn of_bucket(bucket: &[u64; BUCKET_WORDS]) -> impl Iterator<Item = StreamNote> {
     let (sockets, streams) = bucket.split_at(BUCKET_STREAMS);
     sockets.iter().zip(streams.as_chunks().0).filter(|(socket, _)| **socket != 0).filter_map(|(_, words)| note(words))
 }
 
-/// The stream stands first.
+/// The stream comes first in a place.
 fn note(words: &[u64; PLACE_WORDS]) -> Option<StreamNote> {
     let stream = Stream::from_words(words.first_chunk()?);
     let Stream { sent, received, sent_base, received_base, flags, .. } = stream;

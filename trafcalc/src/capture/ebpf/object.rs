@@ -1,4 +1,4 @@
-//! The kernel half as it was built: what it is told before it is loaded, and how large its maps are.
+//! The compiled kernel half: sets its constants and the sizes of its maps before it is loaded.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
@@ -17,12 +17,13 @@ use super::sizes::Sizes;
 use super::{Kernel, classes, keep, log, notes, subordinates};
 use crate::capture::{CaptureError, EbpfSettings, Method, Settings};
 
-/// The kernel half that counts by user, as `build.rs` packed it.
+/// The object for the method `sweep`, as `build.rs` packed it.
 const USERS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/users.gz"));
-/// The kernel half that also records which process acts.
+/// The object for the method `events`.
 const ACTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/actors.gz"));
 
-/// Stands for the programs and all that they are loaded with: where it is the same, a new process goes on with the former's.
+/// Hash of the programs and of all that they are loaded with. If it is the same, a new process continues with the programs of the
+/// former one.
 pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settings) -> u64 {
     let mut hasher = DefaultHasher::new();
     object(candidate, kernel).hash(&mut hasher);
@@ -37,7 +38,7 @@ pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settin
     hasher.finish()
 }
 
-/// Loads an object with all that its programs need to know; its maps are made by that.
+/// Loads an object with all constants that its programs need. This creates its maps.
 pub(super) fn load(
     candidate: &Candidate,
     kernel: &Kernel,
@@ -94,7 +95,7 @@ pub(super) fn load(
         .map_err(|error| system("loading the eBPF object", &error))
 }
 
-/// What the verifier says of a program that it refuses is among our messages only where these are wanted.
+/// The verifier's log of a rejected program appears among our messages at level `debug` only.
 fn log_level() -> VerifierLogLevel {
     if tracing::enabled!(tracing::Level::DEBUG) { VerifierLogLevel::VERBOSE } else { VerifierLogLevel::DISABLE }
 }
@@ -105,7 +106,7 @@ fn unpack(packed: &[u8]) -> Vec<u8> {
     object
 }
 
-/// The object of a method, with an instruction at each place of a cast.
+/// The object of a method, with its placeholders for casts replaced.
 fn object(candidate: &Candidate, kernel: &Kernel) -> Vec<u8> {
     let mut object = unpack(match candidate.method {
         Method::Sweep => USERS,
@@ -126,7 +127,7 @@ fn fill_casts(object: &mut [u8], cast: Option<Cast>) {
     }
 }
 
-/// Takes the flag `BPF_F_NO_PREALLOC` from the hash of streams, which stands behind its number of elements (`bpf_map_def`).
+/// Clears the flag `BPF_F_NO_PREALLOC` of the hash of streams, which follows its number of entries (`bpf_map_def`).
 fn allocate_whole(object: &mut [u8]) {
     let words = object.as_chunks_mut::<4>().0;
     if let Some(at) = words.iter().position(|word| *word == SPILL_PLACE.to_ne_bytes())

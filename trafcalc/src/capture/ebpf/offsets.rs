@@ -1,7 +1,7 @@
-//! Where the running kernel keeps the fields that the eBPF program reads, by the kernel's own type information (BTF).
+//! Finds the offsets of the fields that the eBPF programs read, in the running kernel's type information (BTF).
 //!
-//! They differ on every kernel, so a field that is not found, or has another size, is a reason not to count: it must
-//! never be guessed.
+//! They differ on every kernel, so a field that is not found or has another size is a reason not to count: an offset must never be
+//! guessed.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,29 +15,29 @@ use trafcalc_common::record;
 use crate::capture::CaptureError;
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
-/// Typedefs, qualifiers and anonymous members followed at most; the kernel nests them some five deep.
+/// The limit of typedefs, qualifiers and anonymous members that are followed; the kernel nests them some five deep.
 const MAX_DEPTH: usize = 16;
 
-/// What the program has to know of the kernel's types.
+/// What the programs have to know of the kernel's types.
 pub(super) struct Layout {
     pub(super) sockets: Offsets,
     pub(super) tasks: TaskOffsets,
-    /// Where sockets are found without a hook.
+    /// Offsets for finding sockets without a hook.
     pub(super) sweep: SweepOffsets,
     pub(super) cast: Option<Cast>,
-    /// Whether a program at a tracepoint can be preempted: since Linux 7 its callers are in a read-side section of a
-    /// sleepable RCU instead. Only where there is something to be done about it.
+    /// Whether a program at a tracepoint can be preempted: since Linux 7 tracepoints call programs in a read-side section of sleepable
+    /// RCU. Only `true` if the copy that perf calls can be used.
     pub(super) preemptible: bool,
 }
 
-/// The numbers of types by which the program can load from a socket: see `trafcalc_common::cast`.
+/// The BTF ids by which programs can load from a socket: see `trafcalc_common::cast`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cast {
     pub(super) function: u32,
     pub(super) tcp_sock: u32,
 }
 
-/// Reads the layout of the running kernel; that of tasks only where they are read.
+/// Reads the layout of the running kernel; that of tasks only on request.
 ///
 /// # Errors
 /// The kernel has no type information, or lacks a field.
@@ -57,7 +57,7 @@ pub(super) fn of_running_kernel(with_tasks: bool) -> Result<Layout, CaptureError
     })
 }
 
-/// The numbers for a cast, if this kernel has it.
+/// The BTF ids for a cast, if this kernel has it.
 fn cast(btf: &Btf) -> Option<Cast> {
     let find = |name, is_it: fn(&Type) -> bool| {
         let mut numbers = btf.resolve_ids_by_name(name).ok()?.into_iter();
@@ -69,15 +69,15 @@ fn cast(btf: &Btf) -> Option<Cast> {
     })
 }
 
-/// By the variable behind `DEFINE_SRCU(tracepoint_srcu)` (`kernel/tracepoint.c`). Before Linux 6.13 there was one for
-/// another end, when there was no fast SRCU yet (`struct srcu_ctr`, 6.15).
+/// Recognised by the variable behind `DEFINE_SRCU(tracepoint_srcu)` (`kernel/tracepoint.c`). Before Linux 6.13 a variable of this name
+/// had another purpose, but there was no fast SRCU yet (`struct srcu_ctr`, 6.15).
 fn has_preemptible_tracepoints(btf: &Btf) -> bool {
     let has = |name, is_it: fn(&Type) -> bool| btf.resolve_types_by_name(name).unwrap_or_default().iter().any(is_it);
     has("tracepoint_srcu_srcu_data", |found| matches!(found, Type::Var(_)))
         && has("srcu_ctr", |found| matches!(found, Type::Struct(_)))
 }
 
-/// Whether the fields of this record are where the program reads them.
+/// Whether the fields of the tracepoint's record are where the program reads them.
 fn has_known_records(btf: &Btf) -> bool {
     let is_at = |structure, field, bytes, at: u64| {
         Structure::find(btf, structure)
@@ -90,7 +90,7 @@ fn has_known_records(btf: &Btf) -> bool {
         && is_at("trace_event_raw_inet_sock_set_state", "newstate", 4, record::NEW)
 }
 
-/// Reads the offsets that tell what was counted from a kernel's type information.
+/// Reads the offsets for counting from a kernel's type information.
 fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
     let sock = Structure::find(btf, "sock")?;
     let common = sock.inner("__sk_common")?;
@@ -130,7 +130,7 @@ fn of_sockets(btf: &Btf) -> Result<Offsets, CaptureError> {
     })
 }
 
-/// Reads the offsets by which sockets are found from a kernel's type information.
+/// Reads the offsets for finding sockets from a kernel's type information.
 fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
     let common = Structure::find(btf, "sock")?.inner("__sk_common")?;
     let death_row = DeathRow::find(btf)?;
@@ -163,7 +163,7 @@ fn of_sweep(btf: &Btf) -> Result<SweepOffsets, CaptureError> {
     })
 }
 
-/// The way from an MPTCP socket to the sockets of its subflows; zeroes where the kernel has no MPTCP.
+/// The offsets that lead from an MPTCP socket to the sockets of its subflows; zeroes where the kernel has no MPTCP.
 #[derive(Default)]
 struct Mptcp {
     conn_list: u32,
@@ -186,11 +186,11 @@ impl Mptcp {
     }
 }
 
-/// The way from a network namespace to `inet_timewait_death_row.hashinfo`.
+/// The offsets that lead from a network namespace to `inet_timewait_death_row.hashinfo`.
 struct DeathRow {
-    /// Where the pointer to the structure is, in Linux 5.18 to 6.0; 0 where the structure itself is in the namespace.
+    /// The offset of the pointer to the structure, in Linux 5.18 to 6.0; 0 where the structure itself is in the namespace.
     pointer: u32,
-    /// The offset in what is pointed to, or in the namespace.
+    /// The offset in the structure pointed to, or else in the namespace.
     hashinfo: u32,
 }
 
@@ -205,7 +205,7 @@ impl DeathRow {
     }
 }
 
-/// Reads the offsets that tell who acts from a kernel's type information.
+/// Reads the offsets for tasks from a kernel's type information.
 fn of_tasks(btf: &Btf) -> Result<TaskOffsets, CaptureError> {
     let task = Structure::find(btf, "task_struct")?;
     let node = Structure::find(btf, "kernfs_node")?;
@@ -230,8 +230,8 @@ fn of_tasks(btf: &Btf) -> Result<TaskOffsets, CaptureError> {
     })
 }
 
-/// Type information that is read where it lies, a tenth of the work of making values of all its types. The kernel's own
-/// file can be mapped since Linux 6.16 only, so this takes a copy.
+/// Parses type information in place, a tenth of the work of creating values for all types. The kernel's own file can be mapped only
+/// since Linux 6.16, so this maps a copy.
 fn parse(bytes: &[u8]) -> Result<Btf, CaptureError> {
     let mapped = copy(bytes).ok().and_then(|copy| {
         let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
@@ -249,7 +249,7 @@ fn copy(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// A structure of the kernel, and where it begins in the one that was looked up.
+/// A structure of the kernel, and its offset in the outermost one that was looked up.
 struct Structure<'a> {
     btf: &'a Btf,
     name: &'static str,
@@ -277,13 +277,13 @@ impl<'a> Structure<'a> {
         Ok(Self { btf: self.btf, name: self.name, start: self.start + offset, members })
     }
 
-    /// Whether it consists of one member that has `bytes` bytes.
+    /// Checks that it consists of one member of `bytes` bytes.
     fn has_nothing_but(&self, field: &'static str, bytes: usize) -> Result<(), CaptureError> {
         let is_so = self.field(field, bytes)? == 0 && self.members.size() == bytes;
         if is_so { Ok(()) } else { Err(CaptureError::NoField { structure: self.name, field }) }
     }
 
-    /// The offset of a member that has `bytes` bytes.
+    /// The offset of a member of `bytes` bytes.
     fn field(&self, field: &'static str, bytes: usize) -> Result<u32, CaptureError> {
         find_member(self.btf, &self.members, field, MAX_DEPTH)
             .filter(|(_, member)| size(self.btf, member, MAX_DEPTH) == Some(bytes))
@@ -292,7 +292,7 @@ impl<'a> Structure<'a> {
     }
 }
 
-/// Finds a member by name, looking into anonymous structures and unions; gives its offset in bytes.
+/// Finds a member by name, also in anonymous structures and unions. Returns its offset in bytes.
 fn find_member(btf: &Btf, within: &Struct, name: &str, depth: usize) -> Option<(u32, Member)> {
     within.members.iter().find_map(|member| {
         let offset = member.bit_offset() / u8::BITS;
@@ -312,7 +312,7 @@ fn find_member(btf: &Btf, within: &Struct, name: &str, depth: usize) -> Option<(
     })
 }
 
-/// Whether a member is no bit field.
+/// Whether a member is not a bit field.
 fn is_whole(member: &Member) -> bool {
     member.bit_offset().is_multiple_of(u8::BITS) && matches!(member.bitfield_size(), None | Some(0))
 }

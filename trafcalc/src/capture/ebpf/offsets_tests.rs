@@ -69,8 +69,8 @@ impl Blob {
     }
 }
 
-/// The kernel's structures as far as they matter: the port in an anonymous structure in an anonymous union, the user id
-/// a structure of its own, the state volatile.
+/// The kernel's structures as far as they matter: the port in an anonymous structure in an anonymous union, the uid a structure of its
+/// own, the state volatile.
 fn kernel(protocol_bytes: u32, write_seq: &str) -> Vec<u8> {
     let mut blob = Blob::new();
     let [one, two, four, eight] = [1, 2, 4, 8].map(|bytes| blob.simple("int", INT, bytes));

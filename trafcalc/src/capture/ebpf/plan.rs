@@ -1,4 +1,4 @@
-//! What the program has to know and do for the settings, beyond counting users.
+//! What the settings require of the programs, beyond counting by user.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use super::programs::Programs;
 use super::tables::{take, unreadable};
 use crate::capture::{Belonging, By, CaptureError, Wanted};
 
-/// Most processes that are wanted at once, where their children are, too; further ones are not counted. 5 MB.
+/// The limit of processes that a filter with children admits at once; further ones are not counted. 5 MB.
 const MAX_PROCESSES: u32 = 65_536;
 
-/// Read-only data of the program: what is 0 there, the kernel leaves out.
+/// Constants of the programs. The verifier removes code for which a constant is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What accounts are told apart by beside the user.
+    /// What accounts are told apart by besides the user.
     pub(super) by: u32,
     pub(super) filters: u32,
     pub(super) acting: u32,
-    /// Whether it matters who acts, beyond the user of the socket.
+    /// 1 if bytes depend on the actor, and not only on the user of the socket.
     pub(super) actors_matter: u32,
-    /// Whether an actor is known by its process, or just by its cgroup.
+    /// 1 if an actor's mark is its process, 0 if it is just its cgroup.
     pub(super) mark_processes: u32,
     children: bool,
 }
@@ -47,17 +47,17 @@ impl Plan {
         }
     }
 
-    /// Whether anything is read of tasks.
+    /// Whether the programs read tasks.
     pub(super) const fn reads_tasks(&self) -> bool {
         self.actors_matter != 0
     }
 
-    /// Whether it matters what number a process has.
+    /// Whether process ids are reported or compared.
     pub(super) const fn numbers_processes(&self) -> bool {
         self.by & by::PROCESS != 0 || self.filters & filter::PROCESSES != 0
     }
 
-    /// Hooks beyond those of the attach mode.
+    /// Hooks besides those of the attach mode.
     pub(super) fn hooks(&self) -> impl Iterator<Item = &'static Hook> {
         let marks_processes = self.mark_processes != 0;
         let needs_cgroups = self.by & by::UNIT != 0 || self.filters & filter::UNITS != 0;
@@ -88,11 +88,11 @@ pub(super) fn filter_entries(wanted: &Wanted) -> [(&'static str, u32); 4] {
     ]
 }
 
-/// Numbers of the processes that are wanted, and their starts in units of [`START_UNIT_NS`].
+/// The ids of the processes that the filter names, with their starts in units of [`START_UNIT_NS`].
 pub(super) type WantedProcesses = HashMap<MapData, u32, u64>;
 
-/// Adds the children that the wanted processes have. Those that they fork from now on the program adds by itself, once it
-/// is attached.
+/// Adds the existing children of the processes that the filter names. The programs add later children themselves, once they are
+/// attached.
 pub(super) fn add_children(map: Option<WantedProcesses>, wanted: &Wanted) -> Result<(), CaptureError> {
     let Some(mut map) = map.filter(|_| wanted.children) else { return Ok(()) };
     let mut starts = descendants::of(Path::new("/proc"), &wanted.processes)
@@ -101,11 +101,11 @@ pub(super) fn add_children(map: Option<WantedProcesses>, wanted: &Wanted) -> Res
     starts.try_for_each(|(pid, start)| map.insert(pid, start, 0)).map_err(|error| unreadable(&error))
 }
 
-/// The users that are wanted.
+/// The users that the filter admits.
 pub(super) struct WantedUsers(HashMap<MapData, u32, u32>);
 
 impl WantedUsers {
-    /// Those of `wanted`, where not everybody is.
+    /// The users of `wanted`; `None` if all users are admitted.
     pub(super) fn of(programs: &mut Programs, wanted: &Wanted) -> Result<Option<Self>, CaptureError> {
         if !wanted.chooses_users() {
             return Ok(None);
@@ -115,13 +115,13 @@ impl WantedUsers {
         Ok(Some(users))
     }
 
-    /// Wants these, too.
+    /// Admits these users, too.
     pub(super) fn add(&mut self, users: &[u32]) -> Result<(), CaptureError> {
         users.iter().try_for_each(|uid| self.0.insert(uid, 1, 0)).map_err(|error| unreadable(&error))
     }
 }
 
-/// Tells the program what is wanted beside users; gives the map of processes, where some are.
+/// Fills the filters other than that of users. Returns the map of processes, if the filter names any.
 pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<Option<WantedProcesses>, CaptureError> {
     let starts: Vec<_> =
         wanted.processes.iter().map(|process| (process.pid, process.started_ns / START_UNIT_NS)).collect();
@@ -131,8 +131,7 @@ pub(super) fn fill_filters(programs: &mut Programs, wanted: &Wanted) -> Result<O
     fill(programs, "WANTED_PROCESSES", starts)
 }
 
-/// Each value has the type that the program's map has: 32 bits, but for starts. Where nothing is wanted the object need not
-/// have the map.
+/// Each value has the type in the program's map: 32 bits, except for starts. Without entries, the object need not have the map.
 fn fill<K: Pod, V: Pod>(
     programs: &mut Programs,
     name: &'static str,

@@ -1,5 +1,5 @@
-//! Loading and attaching the programs of an object. Choosing is by trying: what a kernel supports and what it permits
-//! are two things.
+//! Loads and attaches the programs of an object. What works is found out by trying: what a kernel supports and what it permits are two
+//! things.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -21,43 +21,43 @@ use super::object;
 use super::{Kernel, misses, notes};
 use crate::capture::{CaptureError, Settings};
 
-/// Where a generation of programs is kept.
+/// Where a generation of programs is pinned.
 pub(super) struct Place<'a> {
     pub(super) kept: &'a Kept,
     /// The folder of the new generation.
     pub(super) folder: PathBuf,
     /// Its number.
     pub(super) number: u32,
-    /// The generation whose streams it is to take over.
+    /// The generation whose streams it takes over.
     pub(super) former: Option<&'a Generation>,
 }
 
-/// The programs, attached as long as this lives, or as long as they are kept.
+/// The programs, attached as long as this lives, or as long as they are pinned.
 pub(super) struct Programs {
     origin: Origin,
-    /// Those that are there, in the order in which they are to be attached.
+    /// The loaded hooks, in the order of attachment.
     loaded: Vec<&'static Hook>,
     attached: Vec<Attached>,
 }
 
 /// Where programs and maps come from.
 enum Origin {
-    /// We loaded them.
+    /// This process loaded them.
     Loaded(Box<Ebpf>),
-    /// A former process did, and they are kept in this folder; with those that are run by us.
+    /// A former process loaded them, and they are pinned in this folder; with the programs that the service runs.
     Kept(PathBuf, BTreeMap<&'static str, RawTracePoint>),
 }
 
-/// A program that the kernel calls.
+/// An attached program.
 struct Attached {
     hook: &'static Hook,
     program: OwnedFd,
-    /// Open, as what the kernel knows of a probe's misses is told by its link.
+    /// Kept open, because the link tells how often a probe was missed.
     _link: Option<OwnedFd>,
 }
 
 impl Programs {
-    /// Loads an object and its programs. All are loaded before one is attached: detaching again takes the kernel a while.
+    /// Loads an object and its programs. All are loaded before one is attached, because detaching takes the kernel a while.
     pub(super) fn load(
         candidate: &Candidate,
         kernel: &Kernel,
@@ -69,7 +69,7 @@ impl Programs {
             keep_maps(&ebpf, &place.folder)?;
         }
         let mut programs = Self { origin: Origin::Loaded(Box::new(ebpf)), loaded: Vec::new(), attached: Vec::new() };
-        // Those whose kind may be refused come last in a mode, and it is they that should be tried first.
+        // Programs of a kind that may be refused come last in an attach mode, and should be tried first.
         let takes_over = place.is_some_and(|place| place.former.is_some());
         let take: &[Hook] = if takes_over { TAKE } else { &[] };
         let is_possible = |hook: &&Hook| hook.need != Need::IfPreemptible || kernel.layout.preemptible;
@@ -119,7 +119,7 @@ impl Programs {
         Ok(Self { origin: Origin::Kept(folder.clone(), runs), loaded: Vec::new(), attached })
     }
 
-    /// Has the kernel call the programs from now on.
+    /// Attaches the programs.
     pub(super) fn attach(&mut self, settings: &Settings, place: Option<&Place<'_>>) -> Result<(), CaptureError> {
         let is_left_out = |hook: &Hook| settings.ebpf.test_leave_out_states && hook.target == STATES;
         for hook in std::mem::take(&mut self.loaded).into_iter().filter(|hook| !is_left_out(hook)) {
@@ -147,7 +147,7 @@ impl Programs {
         Ok(())
     }
 
-    /// Has programs that are not kept act, or act no more.
+    /// Activates or deactivates programs that are not pinned.
     pub(super) fn act(&mut self, is_acting: bool) -> Result<(), CaptureError> {
         let Origin::Loaded(ebpf) = &mut self.origin else { return Ok(()) };
         let Some(map) = ebpf.map_mut(keep::CURRENT) else { return Ok(()) };
@@ -155,7 +155,7 @@ impl Programs {
         set.map_err(|error| system("having the programs count", &error))
     }
 
-    /// Runs a program that is attached to nothing, and gives what it returns.
+    /// Runs a program that is attached to nothing, and returns its return value.
     pub(super) fn run(&mut self, name: &'static str, arguments: [u64; 3]) -> Result<u32, CaptureError> {
         let mut options = RawTracePointRunOptions::default();
         options.args[..3].copy_from_slice(&arguments);
@@ -170,7 +170,7 @@ impl Programs {
         result.map(|result| result.return_value).map_err(|error| reason(name, &error))
     }
 
-    /// Gives back what only looking for older connections needs.
+    /// Frees what only adopting needs.
     pub(super) fn end_adopting(&mut self) {
         if let Origin::Loaded(ebpf) = &mut self.origin
             && let Some(Program::RawTracePoint(program)) = ebpf.program_mut(ADOPT)
@@ -180,13 +180,13 @@ impl Programs {
         let _ = self.take_map(notes::NOTES);
     }
 
-    /// Gives back what only the taking over of streams needs.
+    /// Frees what only taking over streams needs.
     pub(super) fn end_taking_over(&mut self, folder: &Path) {
         let programs = TAKE.iter().map(|hook| hook.program).chain([TAKE_OVER]);
         self.attached.retain(|attached| !TAKE.iter().any(|take| take.program == attached.hook.program));
         for name in programs {
             for kind in [keep::LINKS, keep::PROGRAMS] {
-                // Where nothing of this name is, or it cannot be removed, nothing is wrong with the count.
+                // If there is no such file, or it cannot be removed, the count is still right.
                 let _ = std::fs::remove_file(folder.join(kind).join(name));
             }
             match &mut self.origin {
@@ -219,7 +219,7 @@ impl Programs {
         }
     }
 
-    /// Takes a map; the caller knows its name.
+    /// Takes the map of this name.
     pub(super) fn take_map(&mut self, name: &'static str) -> Result<Map, CaptureError> {
         let missing =
             CaptureError::System { what: "looking for a map of the program", source: io::ErrorKind::NotFound.into() };
@@ -232,7 +232,7 @@ impl Programs {
         }
     }
 
-    /// Starts passing on what the programs say, if they say anything.
+    /// Starts forwarding the programs' messages, if they are enabled.
     pub(super) fn messages(&mut self) -> Result<Option<Messages>, CaptureError> {
         match &mut self.origin {
             Origin::Loaded(ebpf) => Messages::start(ebpf),
@@ -240,7 +240,8 @@ impl Programs {
         }
     }
 
-    /// How many events the kernel did not deliver, hook by hook. What one of several copies was not called for another was.
+    /// How many events the kernel did not deliver, by hook. Of several copies at one hook the least number counts: what one copy
+    /// missed, another saw.
     pub(super) fn misses(&self) -> BTreeMap<&'static str, u64> {
         let of_probes = OnceCell::new();
         let of_probe = |attached: &Attached| {
@@ -260,10 +261,10 @@ impl Programs {
     }
 }
 
-/// Maps that a generation has of the one before it, or of none.
+/// Maps that belong to the former generation, or to no generation.
 const OF_FORMER: [&str; 4] = ["OLD_BUCKETS", "OLD_SPILL", "ENDED", notes::NOTES];
 
-/// Has the maps of an object kept; not those of all generations, of the one before, and of our messages.
+/// Pins the maps of an object, except the one that all generations share, those of the former generation, and that of messages.
 fn keep_maps(ebpf: &Ebpf, folder: &Path) -> Result<(), CaptureError> {
     let is_kept =
         |name: &str| !name.contains('.') && name != keep::CURRENT && name != log::MAP && !OF_FORMER.contains(&name);
@@ -306,13 +307,13 @@ fn attach(program: &mut Program, target: &str) -> Result<(), ProgramError> {
     }
 }
 
-/// Why a program is not called, or not kept.
+/// Why a program could not be attached, or not pinned.
 enum AttachError {
     Program(ProgramError),
     Keep(CaptureError),
 }
 
-/// Attaches a program by a link that is kept at `path`.
+/// Attaches a program by a link that is pinned at `path`.
 fn attach_and_keep(program: &mut Program, target: &str, path: &Path) -> Result<Option<OwnedFd>, AttachError> {
     fn link<T: TryInto<FdLink>>(link: Result<T, ProgramError>) -> Result<Option<FdLink>, ProgramError> {
         Ok(link?.try_into().ok())
@@ -333,13 +334,13 @@ fn attach_and_keep(program: &mut Program, target: &str, path: &Path) -> Result<O
     };
     let link = link.map_err(AttachError::Program)?;
     let refused = |source| CaptureError::Keep { folder: path.to_owned(), what: "keeping a program attached", source };
-    // Before Linux 5.15 what perf calls has no link.
+    // Before Linux 5.15 there is no link for programs that perf calls.
     let link = link.ok_or_else(|| AttachError::Keep(refused(io::ErrorKind::Unsupported.into())))?;
     link.pin(path).map_err(|error| AttachError::Keep(keep::unkept(path, &error)))?;
     Ok(misses::open(path))
 }
 
-/// The kernel's types as aya wants them for these programs, read once; aya reads them for itself at each loading, too.
+/// The kernel's BTF as aya needs it for these programs, read once. aya also reads it for itself at each load.
 fn read(types: &OnceCell<Btf>) -> Result<&Btf, BtfError> {
     if types.get().is_none() {
         let _ = types.set(Btf::from_sys_fs()?);
@@ -351,12 +352,12 @@ fn reason(hook: &'static str, error: &(dyn Error + 'static)) -> CaptureError {
     CaptureError::Hook { hook, source: os_error(error) }
 }
 
-/// An error of a call that is about no hook.
+/// An error of a call that does not concern a hook.
 pub(super) fn system(what: &'static str, error: &(dyn Error + 'static)) -> CaptureError {
     CaptureError::System { what, source: os_error(error) }
 }
 
-/// What the kernel said, out of a chain of errors; without it the function or type is not there at all.
+/// The kernel's error code in a chain of errors; without one, the function or type does not exist.
 fn os_error(error: &(dyn Error + 'static)) -> io::Error {
     tracing::debug!(error = last_lines(&error.to_string()), "eBPF");
     let mut cause = Some(error);
@@ -369,7 +370,7 @@ fn os_error(error: &(dyn Error + 'static)) -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-/// The end of what the verifier says tells what it does not like.
+/// The last lines of the verifier's log, which say what it rejects.
 fn last_lines(text: &str) -> String {
     const LINES: usize = 30;
     let lines: Vec<_> = text.lines().collect();

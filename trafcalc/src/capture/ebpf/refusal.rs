@@ -1,4 +1,4 @@
-//! Settings of the host that refuse programs, named where the kernel says no more than that it is not permitted.
+//! Names the setting of the host that refuses programs, where the kernel only says that they are not permitted.
 
 use std::fs;
 
@@ -6,10 +6,10 @@ use nix::errno::Errno;
 
 use crate::capture::{Attach, CaptureError};
 
-/// Since this level nobody without `CAP_SYS_ADMIN` may open probes by perf: Debian's patch of it.
+/// From this level on, opening probes by perf needs `CAP_SYS_ADMIN`: a patch of Debian.
 const PARANOID: i32 = 3;
 
-/// The same error, or a setting that is why.
+/// The same error, or one that names the setting that caused it.
 pub(super) fn named(reason: CaptureError, attach: Attach) -> CaptureError {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let (lockdown, paranoid) = (read("/sys/kernel/security/lockdown"), read("/proc/sys/kernel/perf_event_paranoid"));
@@ -21,7 +21,7 @@ pub(super) fn named(reason: CaptureError, attach: Attach) -> CaptureError {
 }
 
 fn why(attach: Attach, is_forbidden: bool, lockdown: &str, paranoid: &str) -> Option<&'static str> {
-    // Then the helpers that read the kernel's memory are not there, which need not look like a refusal.
+    // Lockdown removes the helpers that read the kernel's memory, which need not look like a refusal.
     if lockdown.contains("[confidentiality]") {
         return Some(
             "the kernel is locked down (confidentiality), so no program may read its memory; the packet backend works",

@@ -1,7 +1,7 @@
-//! What of each row is in a report, written into the kernel's memory, where the next process finds it.
+//! How much of each row is reported, noted in the kernel's memory, where the next process finds it.
 //!
-//! The map is mapped into our memory: a note is a store, which takes no call. So no more than some stores are between a report
-//! and the notes of its rows, and none of them can fail.
+//! The map is mapped into our memory, so a note is a store without a system call. So only a few stores come between a report and the
+//! notes of its rows, and none of them can fail.
 #![expect(unsafe_code, reason = "maps the memory of a BPF map")]
 
 use std::num::NonZeroUsize;
@@ -18,10 +18,10 @@ use crate::capture::{Bytes, CaptureError};
 
 /// Bytes of a note.
 const NOTE: usize = size_of::<Reported>();
-/// Says in a word that the rest of it is the key of a user's account.
+/// Flag: the other bits are the key of a user's account.
 const IS_LEFT: u64 = 1 << 63;
 
-/// The fields of [`Reported`], which the next process may read whenever this one ends.
+/// The fields of [`Reported`]. This process may end at any time, and the next one reads them.
 #[repr(C)]
 struct Note {
     sent: AtomicU64,
@@ -39,11 +39,11 @@ pub(super) struct Reports {
     bytes: NonZeroUsize,
 }
 
-// SAFETY: the memory is ours until it is dropped, and is touched by atomic operations only.
+// SAFETY: the mapping is owned until it is dropped, and accessed by atomic operations only.
 unsafe impl Send for Reports {}
 
 impl Reports {
-    /// Those in this map.
+    /// The notes in this map.
     pub(super) fn of(map: &MapData) -> Result<Self, CaptureError> {
         let what = "mapping the kernel's note of what was reported";
         let rows = map.info().map_err(|error| system(what, &error))?.max_entries() as usize;
@@ -60,7 +60,7 @@ impl Reports {
         ((row as usize) < self.rows).then(|| unsafe { self.memory.add(row as usize).as_ref() })
     }
 
-    /// Notes that so much of a row is reported.
+    /// Notes how much of a row is reported.
     pub(super) fn set(&self, row: u32, bytes: Bytes) {
         if let Some(note) = self.note(row) {
             note.sent.store(bytes.sent, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Reports {
         }
     }
 
-    /// What is noted of every row of which something is.
+    /// The notes of all rows that have one.
     pub(super) fn all(&self) -> Vec<(u32, Bytes)> {
         let read = |(row, note): (u32, &Note)| {
             let sent = note.sent.load(Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl Reports {
         self.notes().map(read).filter(|(_, bytes)| !bytes.is_zero()).collect()
     }
 
-    /// The rows that are neither a user's nor free, and whose they were.
+    /// The rows that were taken from a user and are not free yet, with the key of that user's account.
     pub(super) fn left(&self) -> Vec<(u32, u64)> {
         let left = self.notes().map(|(row, note)| (row, note.left_by.load(Ordering::Relaxed)));
         left.filter(|(_, by)| by & IS_LEFT != 0).map(|(row, by)| (row, by & !IS_LEFT)).collect()
@@ -97,7 +97,7 @@ impl Reports {
 
 impl Drop for Reports {
     fn drop(&mut self) {
-        // SAFETY: nobody has a reference into the mapping any more.
+        // SAFETY: no reference into the mapping is left.
         let _ = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
     }
 }

@@ -1,4 +1,4 @@
-//! How large the maps are. The kernel allocates all of them at the start, but for the hash of streams where it can grow.
+//! The sizes of the maps. The kernel allocates all of them at the start, except the hash of streams where that can grow.
 
 use std::ops::Range;
 
@@ -7,15 +7,14 @@ use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD};
 
 use crate::capture::EbpfSettings;
 
-/// The hash has room for one of so many connections; all others have a place in the array, whose look-up costs no call. The
-/// hash is for buckets that are full: as soon as it has one stream, a sweep goes through all of its lists, 25 ns each, so
-/// it is small beside the array.
+/// The hash has room for this fraction of the connections. All others have a place in the array, whose look-up costs no call. The hash
+/// is for full buckets: as soon as it has one stream, a sweep walks all of its chains, 25 ns each, so it is small beside the array.
 const SPILL_DIVISOR: u32 = 5;
 
 /// The sizes of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
-    /// There are 2 to the power of this many buckets.
+    /// The number of buckets is 2 to the power of this.
     pub(super) bucket_bits: u32,
     /// Streams in the hash.
     spill: u32,
@@ -25,7 +24,7 @@ pub(super) struct Sizes {
     actors: u32,
 }
 
-/// The rows of accounts that are finer than a user's: as many as users may have, and behind theirs.
+/// The rows of accounts that are finer than a user's: as many as users have, and after theirs.
 pub(super) fn actor_rows(settings: &EbpfSettings) -> Range<u32> {
     let accounts = to_u32(settings.max_accounts);
     accounts + 1..2 * accounts + 1
@@ -43,7 +42,7 @@ fn buckets(settings: &EbpfSettings) -> u32 {
 }
 
 impl Sizes {
-    /// The sizes for `settings`; with actors where more than users is told apart.
+    /// The sizes for `settings`; with `actors` also those of accounts that are finer than a user's.
     pub(super) fn new(settings: &EbpfSettings, actors: bool) -> Self {
         let (connections, accounts) = (to_u32(settings.max_connections), to_u32(settings.max_accounts));
         let spill = connections.div_ceil(SPILL_DIVISOR);
@@ -51,12 +50,12 @@ impl Sizes {
         Self { bucket_bits: buckets(settings).ilog2(), spill, accounts, actors }
     }
 
-    /// One for each account, and one more, for others.
+    /// One row for each account, and one for the account for others.
     pub(super) const fn rows(&self) -> u32 {
         self.accounts + self.actors + 1
     }
 
-    /// The number of entries of each map that has not a fixed one.
+    /// The number of entries of each map whose size is not fixed.
     pub(super) fn entries(&self) -> [(&'static str, u32); 10] {
         let is_told_apart = self.actors > 0;
         let of_actors = |entries| if is_told_apart { entries } else { 1 };
@@ -76,7 +75,7 @@ impl Sizes {
     }
 }
 
-/// A size that has been checked, as the kernel wants it.
+/// Converts a size, which has been checked, to the kernel's type.
 fn to_u32(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }

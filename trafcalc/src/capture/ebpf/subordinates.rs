@@ -1,4 +1,4 @@
-//! The users who have ranges of subordinate uids, as the program looks them up: by the prefixes of the numbers.
+//! The holders of ranges of subordinate uids, in a map that the programs search by prefix.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,9 +10,9 @@ use super::programs::{Programs, system};
 use super::tables::{take, unreadable};
 use crate::capture::{CaptureError, SubordinateRange};
 
-/// The first id that systems give away as a subordinate one (`SUB_UID_MIN` of login.defs(5)): ranges that come later are there.
+/// The first uid that systems allocate as a subordinate one (`SUB_UID_MIN` of login.defs(5)): later ranges begin there.
 const FIRST_LATER: u32 = 100_000;
-/// Least room for prefixes. A range takes some 20 at most, and memory only as they come.
+/// The least number of entries. A range takes some 20 prefixes at most, and memory only when it is added.
 const LEAST_ENTRIES: usize = 16_384;
 
 /// No uid below the first one is subordinate.
@@ -20,13 +20,13 @@ pub(super) fn first(ranges: &[SubordinateRange]) -> u32 {
     ranges.iter().map(|range| range.first).min().unwrap_or(u32::MAX).min(FIRST_LATER)
 }
 
-/// The size of the map, with room for more.
+/// The size of the map, with room for later ranges.
 pub(super) fn entries(ranges: &[SubordinateRange]) -> u32 {
     let room = (2 * prefixes(ranges).count()).next_power_of_two().max(LEAST_ENTRIES);
     u32::try_from(room).unwrap_or(u32::MAX)
 }
 
-/// What the program looks them up in.
+/// The map of prefixes.
 pub(super) struct Subordinates {
     map: LpmTrie<MapData, u32, u32>,
     first: u32,
@@ -35,7 +35,7 @@ pub(super) struct Subordinates {
 }
 
 impl Subordinates {
-    /// Tells the program whose they are.
+    /// Fills the map.
     pub(super) fn of(programs: &mut Programs, ranges: &[SubordinateRange]) -> Result<Self, CaptureError> {
         let mut subordinates =
             Self { map: take(programs, "SUBORDINATES")?, first: first(ranges), room: entries(ranges) as usize };
@@ -43,7 +43,7 @@ impl Subordinates {
         Ok(subordinates)
     }
 
-    /// Has these be subordinate, and no others.
+    /// Replaces the ranges by these.
     pub(super) fn set(&mut self, ranges: &[SubordinateRange]) -> Result<(), CaptureError> {
         let unheeded = ranges.iter().filter(|range| range.first < self.first).count();
         if unheeded > 0 {
@@ -54,15 +54,15 @@ impl Subordinates {
         }
         let wanted: HashMap<_, _> =
             prefixes(ranges).map(|(first, bits, holder)| ((bits, first.to_be()), holder)).collect();
-        // The key is packed.
+        // The fields are copied, because the key is packed.
         let known = self.map.keys().map(|key| key.map(|key| (key.prefix_len(), key.data())));
         let known: Vec<_> = known.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
-        // Nothing is changed where not all of it has room.
+        // Changes nothing if there is not enough room.
         if wanted.len() + known.iter().filter(|key| !wanted.contains_key(key)).count() > self.room {
             let what = "updating the subordinate users of the eBPF program, which a restart would do,";
             return Err(system(what, &io::Error::from(io::ErrorKind::StorageFull)));
         }
-        // What is new first, so that no id is without its owner meanwhile.
+        // Additions come first, so that no uid is without its owner meanwhile.
         let added =
             wanted.iter().try_for_each(|(&(bits, first), holder)| self.map.insert(&Key::new(bits, first), holder, 0));
         added.map_err(|error| unreadable(&error))?;
@@ -72,7 +72,7 @@ impl Subordinates {
     }
 }
 
-/// First number, length in bits and holder of each.
+/// The first uid, the prefix length in bits and the holder of each prefix.
 fn prefixes(ranges: &[SubordinateRange]) -> impl Iterator<Item = (u32, u32, u32)> {
     ranges.iter().flat_map(|range| {
         let end = u64::from(range.first) + u64::from(range.count);
@@ -81,7 +81,7 @@ fn prefixes(ranges: &[SubordinateRange]) -> impl Iterator<Item = (u32, u32, u32)
             if next >= end {
                 return None;
             }
-            // As large as its own alignment and the end of the range allow.
+            // As large as its alignment and the end of the range allow.
             let aligned = if next == 0 { 32 } else { next.trailing_zeros().min(32) };
             let fitting = (end - next).ilog2();
             let (first, size) = (next, aligned.min(fitting));

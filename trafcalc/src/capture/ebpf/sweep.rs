@@ -1,4 +1,4 @@
-//! Looking at all connections when a report is due, and at those that are older than the programs when these start.
+//! Runs the programs that look at all connections before a report, that adopt older connections, and that take over streams.
 #![expect(unsafe_code, reason = "membarrier has no safe wrapper")]
 
 use std::io;
@@ -13,10 +13,10 @@ use super::programs::Programs;
 use super::sizes;
 use crate::capture::{CaptureError, EbpfSettings};
 
-/// Words of the bitmap that one run looks at: 128 of them are 32,768 places, which take the kernel some milliseconds.
+/// Words of the bitmap per run: 128 of them are 32,768 places, which take the kernel some milliseconds.
 const WORDS_A_RUN: u32 = 128;
 
-/// Has every connection credited up to now; for the last time also those of which it is too early to tell whose they are.
+/// Credits every connection up to now; with `is_last` also those for which it is too early to know the owner.
 pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings, is_last: bool) -> Result<(), CaptureError> {
     let words = sizes::words(settings);
     let mut firsts = (0..words).step_by(WORDS_A_RUN as usize);
@@ -26,13 +26,13 @@ pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings, is_last: boo
     })
 }
 
-/// Has the connections followed that are older than the programs, which must be attached.
+/// Adopts the connections that are older than the programs, which must be attached.
 ///
 /// # Errors
 /// The kernel's table of sockets is not where its types say.
 pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let unreadable = |source| CaptureError::System { what: "reading the kernel's table of TCP sockets", source };
-    // By its network namespace any socket leads to the table, also one that a sandbox without network allows.
+    // Any socket leads to the table through its network namespace, even one that a sandbox without network allows.
     let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|error| unreadable(error.into()))?;
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
@@ -49,16 +49,16 @@ pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     }
 }
 
-/// Waits until the kernel has done what it was about to do when its programs were told something: a socket that ends has its new state
-/// then, or its end is seen by a program that knows. Where the kernel cannot wait for that, a stream of a connection that just ends
-/// may be left over.
+/// Waits until events that began before the programs were told to note ends are over. After that, a socket that ends either has its new
+/// state, or a program notes its end. Where the kernel cannot wait for that, the stream of a connection that just ends may be left
+/// over.
 fn let_events_end() {
     // SAFETY: takes and touches no pointers.
     let _ = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
 }
 
-/// Has the streams taken over that a former generation with 2 to the power of `bits` buckets still has; gives how many are left,
-/// of connections whose handshake is not over.
+/// Takes over the streams of a former generation with 2 to the power of `bits` buckets. Returns how many are left: those of connections
+/// whose handshake is not over.
 pub(super) fn take_over(programs: &mut Programs, bits: u32) -> Result<u32, CaptureError> {
     let buckets = 1_u32 << bits;
     let mut left = 0;

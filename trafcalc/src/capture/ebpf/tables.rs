@@ -1,4 +1,4 @@
-//! Reading the program's maps.
+//! Reads the programs' maps.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,27 +26,27 @@ pub(super) struct Tables {
     events: PerCpuArray<MapData, u64>,
     evidence: PerCpuArray<MapData, [u64; EVIDENCE_WORDS]>,
     classes: ClassNames,
-    /// The rows that have an owner, as far as known.
+    /// The rows that are known to have an owner.
     rows: BTreeMap<u32, Row>,
-    /// How many rows there are for users.
+    /// The number of rows for users.
     room: usize,
-    /// How many accounts had been opened when `rows` was read.
+    /// The number of accounts opened when `rows` was read.
     opened: u64,
 }
 
 /// A row of a user's account.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// Of the user's account: see [`trafcalc_common::maps::account`].
+    /// The key of the account: see [`trafcalc_common::maps::account`].
     key: u64,
-    /// At so many readings in a row it has not moved.
+    /// The number of consecutive readings without a change.
     silent: u32,
-    /// It is no longer the user's, but a program may be about to credit it still.
+    /// The row was taken from its user, but a program may still be about to credit it.
     is_left: bool,
 }
 
-/// A row that was silent at so many readings is given back when rows become scarce, and one that was left may have a new owner
-/// after as many more. What it had is in the totals of the service; who moves again gets another.
+/// When rows become scarce, a row is taken from its user after this many readings without a change, and may be reused after as many
+/// more. The service keeps its totals; if the user moves something again, it gets another row.
 const SILENT_READINGS: u32 = 3;
 
 /// How often rare events happened.
@@ -77,8 +77,8 @@ impl Tables {
         })
     }
 
-    /// Adds to `gains` what every user and the account for others gained since the last reading; also what of it was read before an
-    /// error.
+    /// Adds to `gains` what every user and the account for others gained since the last reading. After an error, `gains` has what was
+    /// read before it.
     pub(super) fn gains(
         &mut self,
         counters: &mut Counters,
@@ -97,7 +97,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Goes on where a former process was about to give rows back.
+    /// Continues with the rows that a former process had taken from their users and not freed.
     pub(super) fn remember(
         &mut self,
         left: impl IntoIterator<Item = (u32, u64)>,
@@ -107,20 +107,20 @@ impl Tables {
         for (row, key) in left {
             match self.rows.entry(row) {
                 Entry::Vacant(free) => drop(free.insert(Row { key, silent: 0, is_left: true })),
-                // It was not taken from its user yet.
+                // The former process had not taken it from its user yet.
                 Entry::Occupied(_) => notes.set_left(row, None),
             }
         }
         Ok(())
     }
 
-    /// The shares of all CPUs in a row.
+    /// The values of a row on all CPUs.
     pub(super) fn shares(&self, row: u32) -> Result<Vec<Tally>, CaptureError> {
         let shares: PerCpuValues<Words> = self.tallies.get(&row, 0).map_err(|error| unreadable(&error))?;
         Ok(shares.iter().map(|&[sent, received]| Tally { sent, received }).collect())
     }
 
-    /// Looks for new accounts, if any were opened: that takes as many calls as there are accounts.
+    /// Reads new accounts, if any were opened: that takes as many calls as there are accounts.
     fn update_rows(&mut self) -> Result<(), CaptureError> {
         let opened = self.count(event::ACCOUNTS)?;
         if opened == self.opened {
@@ -134,8 +134,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Has rows of silent users used again, where few are left. Where a next process goes on with them it must know by then what of
-    /// them is reported.
+    /// Frees rows of silent users when few rows are left. If the maps outlive the process, only rows whose bytes are all noted as
+    /// reported.
     pub(super) fn give_back(&mut self, counters: &Counters, notes: Option<&Reports>) -> Result<(), CaptureError> {
         let is_scarce = self.rows.len() * 4 > self.room * 3;
         let mut free = Vec::new();
@@ -155,7 +155,7 @@ impl Tables {
         }
         for row in free {
             self.rows.remove(&row);
-            // A process that ends here loses the row; the other way round two users could get it.
+            // If the process ends here, the row is lost. In the other order, two users could get it.
             if let Some(notes) = notes {
                 notes.set_left(row, None);
             }
@@ -175,7 +175,7 @@ impl Tables {
         })
     }
 
-    /// All about the last mismatch of each CPU; zeroes where there was none.
+    /// The fields of the last mismatch of each CPU; zeroes where there was none.
     pub(super) fn evidence(&self) -> Result<PerCpuValues<[u64; EVIDENCE_WORDS]>, CaptureError> {
         self.evidence.get(&0, 0).map_err(|error| unreadable(&error))
     }

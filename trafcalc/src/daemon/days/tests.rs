@@ -15,7 +15,7 @@ fn bytes(sent: u64) -> Bytes {
     Bytes { sent, received: 2 * sent }
 }
 
-/// A book and who looks, at a time of the test's own.
+/// A book and its reader, at a time of the test's choice.
 struct Bench {
     folder: tempfile::TempDir,
     book: Book,
@@ -79,7 +79,7 @@ impl Bench {
         self.days.look(self.epoch, now, true, uncut, &mut Told)
     }
 
-    /// User, and what he sent today and in the month.
+    /// User, and what that user sent today and this month.
     fn look(&mut self, second: i64, uncut: &[(u32, u64)]) -> (String, Vec<(u32, u64, u64)>) {
         loop {
             if let Some((date, booked)) = self.look_once(second, uncut) {
@@ -145,7 +145,7 @@ fn a_day_and_a_month_begin_anew() {
     let mut bench = Bench::new();
     bench.cut(60, &[(1, 10)], true);
     bench.look(90, &[]);
-    // The last minute of November, of which the report comes in December.
+    // The last minute of November, whose report comes in December.
     bench.cut(1_800, &[(1, 7)], true);
     assert_eq!(bench.look(1_799, &[]).1, [(1, 17, 17)]);
     assert_eq!(bench.look(1_801, &[(1, 1)]), ("2026-12-01".to_owned(), vec![(1, 1, 1)]));

@@ -9,7 +9,7 @@ use crate::daemon::writing::Keeping;
 use crate::sinks::{LOG, LogFile, Logfmt};
 
 const ACCOUNTS: u32 = 1_000;
-/// Before what is measured, so that names are known and statements prepared.
+/// Warms up before the measurement, so that names are known and statements prepared.
 const FIRST: u32 = 20;
 const REPORTS: u32 = 400;
 const SAMPLES: u32 = 400;
@@ -33,7 +33,7 @@ fn run_delay() -> Duration {
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
-/// Each account moves something, and so does its counter in the kernel.
+/// Each account moves something, and its kernel counter changes.
 fn moving(number: u64) -> Batch {
     let bytes = |times| Bytes { sent: 1_234_567 * times, received: 7_654_321 * times };
     let rows = (0..ACCOUNTS).map(|row| (row, bytes(number))).collect();
@@ -41,7 +41,7 @@ fn moving(number: u64) -> Batch {
     Batch { credits, baseline: Some(Baseline { map: "map".into(), rows }), ..Batch::default() }
 }
 
-/// A service with a book and a log, whose backend has something of each account in each batch.
+/// A service with a book and a log, whose backend reports each account in each batch.
 fn service(folder: &Path, now: Now) -> Daemon {
     let path = folder.join("book.db");
     let open = move || {
@@ -94,7 +94,7 @@ fn figures() {
         let before = first.get(&name).copied().unwrap_or_default();
         (name, time.saturating_sub(before) / REPORTS)
     };
-    // These users have no names, so they are asked for five times as often as others.
+    // These users have no names, so they are looked up five times as often as others.
     let used: BTreeMap<_, _> = threads().into_iter().map(used).filter(|(name, _)| name != "names").collect();
     let sum: Duration = used.values().sum();
     println!("a report of {ACCOUNTS} accounts, book and log: {sum:?} of processor time, by threads {used:?}");
@@ -105,7 +105,7 @@ fn figures() {
     );
 }
 
-/// Prints for how long a sample of 1,000 accounts that all moved keeps the loop, with today and this month.
+/// Prints how long a sample of 1,000 accounts that all moved keeps the loop busy, with today and this month.
 #[test]
 #[ignore = "measures; run it optimised, with --nocapture"]
 fn figures_of_samples() {

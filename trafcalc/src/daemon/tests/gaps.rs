@@ -14,7 +14,7 @@ fn open(folder: &Path, now: Now) -> Result<(Book, Opened), BookError> {
     Book::open(&Opening { path: &path, zone, billing_day: 1, boot_id, version, settings, sinks: &[LOG], now: now.wall })
 }
 
-/// A service that goes on, a minute later, from one that had stopped with its first report.
+/// A service that continues, a minute later, from one that had stopped with its first report.
 fn successor(folder: &Path, now: Now, script: Vec<Result<Batch, CaptureError>>) -> Daemon {
     let period =
         Period { seq: 1, end: now.wall - Duration::from_mins(1), length: Duration::from_secs(1), step_s: None };
@@ -38,7 +38,7 @@ fn successor(folder: &Path, now: Now, script: Vec<Result<Batch, CaptureError>>) 
     Daemon::new(started, writing, Some(opened), 0, now, By::USER, None)
 }
 
-/// Of whom the next event may never come: the gap is in the book and in the log with the first, and in no other.
+/// The next event may never come: the gap is in the book and in the log with the first report, and with no other.
 #[test]
 fn a_gap_is_told_with_the_first_that_is_booked_also_where_the_book_alone_is_cut() {
     for first in [Event::Border, Event::Tick] {
@@ -60,7 +60,7 @@ fn a_gap_is_told_with_the_first_that_is_booked_also_where_the_book_alone_is_cut(
     }
 }
 
-/// A service whose backend fails after its first batch, and what it leaves: the counters that the book names, and the causes of gaps.
+/// A service whose backend fails after its first batch. Returns the counters that the book names, and the causes of gaps.
 fn failed(first: Batch) -> (Baseline, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let mut now = Now { wall: SystemTime::now(), monotonic: Instant::now(), since_boot: Duration::ZERO };
@@ -72,7 +72,7 @@ fn failed(first: Batch) -> (Baseline, Vec<String>) {
         assert_eq!(daemon.handle(Event::Tick, now).is_break(), is_last);
     }
     drop(daemon);
-    // The thread that writes the book lets go of it a moment later.
+    // The thread that writes the book closes it a moment later.
     let opened = std::iter::repeat_with(|| open(folder.path(), now))
         .take(1_000)
         .find_map(|opened| opened.inspect_err(|_| std::thread::sleep(Duration::from_millis(10))).ok());

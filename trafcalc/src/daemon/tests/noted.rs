@@ -1,4 +1,4 @@
-//! What the book is told of the configuration.
+//! What the book stores about the configuration.
 
 use super::*;
 

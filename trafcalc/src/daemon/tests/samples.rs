@@ -1,9 +1,9 @@
-//! Looks between reports: what they collect is in the next report, and they move no period.
+//! Samples between reports: what they collect is in the next report, and they start no new period.
 
 use super::*;
 use crate::report::AccountTotals;
 
-/// The totals that those who look are told: user, sent and received bytes.
+/// The totals that clients get: user, sent and received bytes.
 fn looked(audience: &Audience) -> Vec<(Option<u32>, u64, u64)> {
     let look = audience.take().look.expect("there was a look");
     let totals = |account: &AccountTotals| (account.uid, account.sent_bytes, account.received_bytes);

@@ -1,6 +1,6 @@
-//! The ways of sending and receiving that mislead programs which add up sizes: one file each.
+//! The kinds of sending and receiving that mislead programs which sum up sizes of calls or packets: one file each.
 //!
-//! A scenario returns what its system calls returned, or where they cannot know, what the kernel says of its connection.
+//! A scenario returns what its system calls returned or, where they cannot know, what the kernel reports about its connection.
 
 mod msg_waitall;
 mod partial_writes;
@@ -16,19 +16,19 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// One of them.
+/// One scenario.
 pub(super) struct Scenario {
-    /// How the user reads it.
+    /// The name that the user reads.
     pub(super) name: &'static str,
-    /// How many connections are made, one after the other.
+    /// The number of connections, made one after the other.
     pub(super) connections: u32,
-    /// What the sender does with each; gives the bytes that the kernel took.
+    /// What the sender does with each connection; returns the bytes that the kernel accepted.
     pub(super) send: fn(&TcpStream) -> io::Result<u64>,
-    /// What the receiver does with each, up to the end of the stream; gives the bytes taken off it.
+    /// What the receiver does with each connection, up to the end of the stream; returns the bytes taken off it.
     pub(super) receive: fn(&TcpStream) -> io::Result<u64>,
 }
 
-/// All of them.
+/// All scenarios.
 pub(super) const ALL: &[Scenario] = &[
     peek::SCENARIO,
     msg_waitall::SCENARIO,
@@ -41,15 +41,15 @@ pub(super) const ALL: &[Scenario] = &[
     reset::SCENARIO,
 ];
 
-/// Bytes that a scenario sends: enough for many segments, little enough for a host that has other things to do. Not
-/// round, so that no bound of a buffer happens to coincide with the end.
+/// Bytes that a scenario sends: enough for many segments, and few enough for a busy host. Not a round number, so that no limit of a
+/// buffer coincides with the end.
 const VOLUME: usize = 1_000_003;
-/// Size of one call, where it is of no importance.
+/// Size of one call, where it does not matter.
 const CHUNK: usize = 30_000;
-/// How often a scenario looks at what it waits for.
+/// How often a scenario polls what it waits for.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Sends [`VOLUME`] bytes by calls of `send`, each of which is given at most `chunk` bytes and says how many it sent.
+/// Sends [`VOLUME`] bytes by calls of `send`, each of which gets at most `chunk` bytes and returns how many it sent.
 fn send_by(chunk: usize, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<u64> {
     let buffer = vec![0x5a; chunk];
     let mut left = VOLUME;
@@ -59,7 +59,7 @@ fn send_by(chunk: usize, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> io
     Ok(VOLUME as u64)
 }
 
-/// Calls `receive`, which says how many bytes it took, until that is none.
+/// Calls `receive`, which returns how many bytes it took, until that is 0.
 fn receive_by(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<u64> {
     let mut buffer = vec![0; CHUNK];
     let mut received = 0;

@@ -1,4 +1,4 @@
-//! Calls that offer more than the kernel has room for, which takes a part of it or nothing.
+//! Calls that offer more than the kernel has room for, of which it takes a part or nothing.
 
 use std::io;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use super::{Scenario, plain_receive, send_by};
 
 pub(super) const SCENARIO: Scenario = Scenario { name: "partial writes", connections: 1, send, receive: plain_receive };
 
-/// Room for what was sent, in bytes, and what is offered at once: much more.
+/// The size of the send buffer in bytes; each call offers much more.
 const ROOM: usize = 16_384;
 const OFFER: usize = 500_000;
 

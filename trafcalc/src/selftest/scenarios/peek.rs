@@ -1,4 +1,4 @@
-//! Every byte is looked at twice with `MSG_PEEK` before it is read.
+//! Every byte is peeked at twice with `MSG_PEEK` before it is read.
 
 use std::io::{self, Read as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! The receiver looks at every byte with `MSG_PEEK`, takes none, and closes: they arrived all the same.
+//! The receiver peeks at every byte with `MSG_PEEK`, takes none, and closes. The bytes arrived all the same.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,12 +8,12 @@ use super::{Scenario, TICK};
 
 pub(super) const SCENARIO: Scenario = Scenario { name: "peek and close", connections: 1, send, receive };
 
-/// So many that the smallest buffer for reading takes them.
+/// Few enough for the smallest receive buffer.
 const BYTES: usize = 30_003;
 
 fn send(mut socket: &TcpStream) -> io::Result<u64> {
     socket.write_all(&vec![0x5a; BYTES])?;
-    // The close of the receiver, who has unread bytes, is a reset.
+    // The receiver closes with unread bytes, which sends a reset.
     let _ = socket.read(&mut [0]);
     Ok(BYTES as u64)
 }

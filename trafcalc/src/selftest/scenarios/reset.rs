@@ -1,7 +1,7 @@
-//! The receiver reads nothing and resets the connection while the sender has more waiting than ever left: what left counts, and
-//! what arrived.
+//! The receiver reads nothing and resets the connection while the sender has more data queued than ever leaves. What left counts as
+//! sent, and what arrived as received.
 //!
-//! No system call returns these numbers, so they are the kernel's (`TCP_INFO`).
+//! No read or write returns these numbers, so they are the kernel's (`TCP_INFO`).
 #![expect(unsafe_code, reason = "TCP_INFO has no safe wrapper")]
 
 use std::io::{self, Read as _, Write as _};
@@ -15,8 +15,8 @@ use super::{CHUNK, Scenario, TICK};
 
 pub(super) const SCENARIO: Scenario = Scenario { name: "reset", connections: 1, send, receive };
 
-/// How often in a row nothing has arrived when nothing more is to be expected: in a second. The sender puts off what fills less than
-/// a segment of the window, until the time for a retransmission is over (0.2 s and more: `TCP_RTO_MIN`).
+/// After this many polls in a row without arrivals, nothing more is expected: after a second. If the rest of the window is smaller than
+/// a segment, the sender waits for the retransmission timeout (0.2 s and more: `TCP_RTO_MIN`).
 const QUIET: u32 = 200;
 
 fn send(mut socket: &TcpStream) -> io::Result<u64> {
@@ -42,7 +42,7 @@ fn receive(socket: &TcpStream) -> io::Result<u64> {
     Ok(received)
 }
 
-/// What the kernel says of a connection (include/uapi/linux/tcp.h; all of this since Linux 4.19).
+/// The kernel's `tcp_info` of a connection (include/uapi/linux/tcp.h; all fields used here since Linux 4.19).
 fn tcp_info(socket: &TcpStream) -> io::Result<libc::tcp_info> {
     // SAFETY: tcp_info is plain data for which zeros are valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };

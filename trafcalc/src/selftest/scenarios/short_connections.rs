@@ -1,4 +1,4 @@
-//! Connections that are over soon after they began.
+//! Connections that end soon after they began.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;

@@ -16,7 +16,7 @@ fn receive(socket: &TcpStream) -> io::Result<u64> {
     twice(|| plain_receive(socket))
 }
 
-/// Does `work` in two threads and adds up what they give.
+/// Runs `work` in two threads and adds up the results.
 fn twice(work: impl Fn() -> io::Result<u64> + Sync) -> io::Result<u64> {
     thread::scope(|scope| {
         let threads = [scope.spawn(&work), scope.spawn(&work)];

@@ -1,4 +1,4 @@
-//! The two programs of a scenario: started as the users they are for, and what they say they sent and received.
+//! Starts the two programs of a scenario as their users, and reads what they report to have sent and received.
 
 pub mod program;
 
@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use super::SelftestError;
 use super::scenarios::Scenario;
 
-/// Plays `scenario` in the calling thread's network namespace: `sender` connects to `receiver`, both keep each
-/// connection for `hold_ms` beyond its bytes. Gives the bytes sent and those received.
+/// Plays `scenario` in the calling thread's network namespace: `sender` connects to `receiver`, and both keep each connection open for
+/// `hold_ms` after its bytes. Returns the bytes sent and those received.
 pub(super) fn play(
     scenario: &'static Scenario,
     sender: u32,
@@ -25,7 +25,7 @@ pub(super) fn play(
     Ok(bytes)
 }
 
-/// A program that runs; killed when dropped.
+/// A running program; killed when dropped.
 struct Running {
     scenario: &'static str,
     child: Child,
@@ -42,14 +42,14 @@ impl Running {
         Ok(Self { scenario: scenario.name, child, says: BufReader::new(stdout) })
     }
 
-    /// The next number that it says; it ends by itself when it takes too long.
+    /// Reads the next number that it reports. It ends by itself if it takes too long.
     fn number(&mut self) -> Result<u64, SelftestError> {
         let mut line = String::new();
         self.says.read_line(&mut line).map_err(SelftestError::step("listening to a traffic program"))?;
         line.trim().parse().map_err(|_| SelftestError::Traffic { scenario: self.scenario })
     }
 
-    /// Waits until all that it did is done.
+    /// Waits for its end. Fails unless it ended successfully.
     fn end(mut self) -> Result<(), SelftestError> {
         let status = self.child.wait().map_err(SelftestError::step("waiting for a traffic program"))?;
         if status.success() { Ok(()) } else { Err(SelftestError::Traffic { scenario: self.scenario }) }
@@ -58,7 +58,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is the usual case.
+        // Both calls fail if it has already ended, which is the usual case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

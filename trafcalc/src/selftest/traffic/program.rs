@@ -1,5 +1,5 @@
-//! The program that makes traffic: this one again, as a user of its own. It says what its system calls returned, a
-//! number a line on standard output. It must never look at what was counted.
+//! The traffic program: this executable again, as another user. It writes what its system calls returned to standard output, one number
+//! a line. It must never read what was counted.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,25 +13,25 @@ use nix::unistd::{Gid, Uid, alarm, setgroups, setresgid, setresuid};
 use super::super::scenarios::{self, Scenario};
 use crate::service::exit::Exit;
 
-/// The hidden command that is this program.
+/// The hidden command that runs it.
 pub const COMMAND: &str = "selftest-traffic";
-/// It ends by itself after so many seconds, whatever it waits for. A scenario takes less than two, emulated some ten.
+/// It ends by itself after this many seconds, whatever it waits for. A scenario takes less than two, under emulation some ten.
 const LONGEST_S: u32 = 60;
 
-/// What one program does.
+/// The task of one program.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// Name of the scenario.
     pub scenario: String,
-    /// Which end.
+    /// Which end it is.
     pub role: Role,
-    /// The user to be.
+    /// The uid to run as.
     pub uid: u32,
-    /// How long it keeps each connection beyond its bytes.
+    /// How long it keeps each connection open after its bytes.
     pub hold_ms: u64,
 }
 
-/// Which end of the connections.
+/// An end of the connections.
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
     /// Connects and sends.
@@ -39,7 +39,7 @@ pub enum Role {
         /// Where the receiver listens.
         port: u16,
     },
-    /// Listens and receives; says its port first.
+    /// Listens and receives; reports its port first.
     Receive,
 }
 
@@ -49,7 +49,7 @@ pub fn main(program: &Program) -> Exit {
     match run(program) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            // The exit code is left to tell it where even that fails.
+            // If even this fails, the exit code remains.
             let _ = writeln!(io::stderr(), "trafcalc: traffic of {:?}: {error}", program.scenario);
             Exit::Unavailable
         }
@@ -68,7 +68,7 @@ fn run(program: &Program) -> io::Result<()> {
     }
 }
 
-/// For good, before any socket is made, and not outliving whoever started us.
+/// Changes the user for good, before any socket is made, and makes the process end with its parent.
 fn become_user(uid: u32) -> io::Result<()> {
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
     setgroups(&[])?;

@@ -1,4 +1,4 @@
-//! Who the user of the service is. `/etc/passwd` is asked first, because the system's directory may be a server that does not answer.
+//! Looks up the user of the service. `/etc/passwd` comes first, because the system's directory may be a server that does not answer.
 
 use std::fs;
 use std::io;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 
-/// The user that the package makes.
+/// The user that the package creates.
 pub(super) const USUAL: &str = "trafcalc";
 
-/// The users and groups of this host itself.
+/// The local users and groups.
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
-/// Longest time that the system's directory may take.
+/// How long the system's directory may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A user, as far as the service has to know.
+/// The fields of a user that the service needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) name: String,
@@ -31,7 +31,7 @@ pub(super) struct Account {
 /// The user of this name, from `/etc/passwd`, else from the system's directory.
 ///
 /// # Errors
-/// The directory cannot say who that is, or does not answer in time.
+/// The directory fails, or does not answer in time.
 pub(super) fn find(name: &str) -> io::Result<Option<Account>> {
     match of_this_host(name) {
         Some(account) => Ok(Some(account)),
@@ -74,7 +74,7 @@ fn account(line: &str) -> Option<Account> {
     Some(Account { name: (*name).to_owned(), uid: Uid::from_raw(number(2)?), gid: Gid::from_raw(number(3)?) })
 }
 
-/// Asks in a thread of its own, which is left alone if it does not answer in time.
+/// Asks the directory in a thread of its own, which is abandoned if it does not answer in time.
 fn in_directory(
     name: &str,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! The files that the service writes, handed over to the user that it becomes: what root wrote before, and what that user may not make.
+//! Hands the files that the service writes over to the user that it becomes: what root wrote before, and what that user may not create.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::fd::AsFd as _;
@@ -9,35 +9,35 @@ use nix::unistd::{self, Gid, Uid, geteuid};
 
 use super::account;
 
-/// The group of those who read logs.
+/// The group whose members may read logs.
 const LOG_READERS: &str = "adm";
 
-/// What the service writes, which has to be the user's.
+/// What the service writes, which must belong to its user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Files, where they are there; nothing else is at their paths.
+    /// Files, if they exist; nothing else is at their paths.
     pub files: Vec<PathBuf>,
-    /// Files that are made, with these permissions, where they are not there and the user could not make them.
+    /// Files that are created with these permissions, if they do not exist and the user could not create them.
     pub made: Vec<(PathBuf, u32)>,
-    /// A folder that nobody else uses, with all that is in it: that of the programs that are kept.
+    /// A folder that nothing else uses, with its content: that of pinned programs.
     pub tree: Option<PathBuf>,
-    /// Folders that nobody else uses, without what is in them; made with these permissions where they are not there.
+    /// Folders that nothing else uses, without their content; created with these permissions if they do not exist.
     pub folders: Vec<(PathBuf, u32)>,
 }
 
-/// Whose files become whose.
+/// The former owners and the new owner of handed-over files.
 pub(super) struct Handover<'a> {
-    /// Only what belongs to one of these users; beside each, the group that is its own.
+    /// Only files of these users are handed over; beside each user its own group.
     pub(super) from: &'a [(Uid, Gid)],
     pub(super) to: (Uid, Gid),
 }
 
 impl Handover<'_> {
-    /// What cannot be given stays whose it is, and whoever writes it later says what that means.
+    /// What cannot be handed over keeps its owner. A later write to it reports the consequence.
     pub(super) fn give(&self, written: &Written) {
         for (folder, mode) in &written.folders {
             if !self.to.0.is_root() && is_of_root(folder_of(folder)) {
-                // One that is there is given only if it is theirs.
+                // An existing folder is handed over only if it belongs to a user in `from`.
                 let _ = DirBuilder::new().mode(*mode).create(folder);
             }
             self.give_folder(folder);
@@ -56,13 +56,13 @@ impl Handover<'_> {
     }
 
     fn give_file(&self, file: &File) {
-        // A group that somebody chose stays.
+        // A group that an administrator chose stays.
         let was_own = |gid: u32| self.from.iter().any(|(_, own)| own.as_raw() == gid);
         let gid = file.metadata().ok().filter(|metadata| was_own(metadata.gid())).map(|_| self.to.1);
         let _ = unistd::fchown(file, Some(self.to.0), gid);
     }
 
-    /// Only in a folder of root's. The file is new, so it is nobody else's, even if a group may write the folder.
+    /// Only in a folder of root's. The file is new, so nobody else placed it there, even if a group may write the folder.
     fn make(&self, path: &Path, mode: u32) {
         if !is_of_root(folder_of(path)) {
             return;
@@ -82,8 +82,8 @@ impl Handover<'_> {
         }
     }
 
-    /// A folder of a BPF file system has neither links nor other file systems in it, and is closed to others. One that is the user's
-    /// already may have something in it that is not.
+    /// A folder of a BPF file system contains neither links nor other file systems, and is closed to others. A folder that belongs to
+    /// the user already may contain something that does not.
     fn give_tree(&self, tree: &Path) {
         let Ok(metadata) = fs::symlink_metadata(tree) else { return };
         let is_of_either = self.is_theirs(metadata.uid()) || metadata.uid() == self.to.0.as_raw();
@@ -92,7 +92,7 @@ impl Handover<'_> {
         }
         for entry in fs::read_dir(tree).into_iter().flatten().flatten() {
             match entry.file_type() {
-                // The kernel's own, such as `maps.debug`.
+                // Created by the kernel, such as `maps.debug`.
                 _ if entry.file_name().as_encoded_bytes().contains(&b'.') => {}
                 Ok(kind) if kind.is_dir() => self.give_tree(&entry.path()),
                 _ => {
@@ -113,25 +113,25 @@ impl Handover<'_> {
     }
 }
 
-/// Lets those who read logs read a new one.
+/// Lets members of the group of log readers read a new log.
 pub fn share_log(log: &Path) {
     if let (Some(group), Some(file)) = (account::group(LOG_READERS), opened(log, libc::S_IWOTH))
-        // Of our own making, and a group that somebody chose stays.
+        // Created by this process; a group that an administrator chose stays.
         && file.metadata().is_ok_and(|metadata| {
             (metadata.uid(), metadata.gid()) == (geteuid().as_raw(), unistd::getegid().as_raw())
         })
     {
-        // Where it cannot be changed, the user's own group reads it.
+        // If the group cannot be changed, the user's own group may read it.
         let _ = unistd::fchown(&file, None, Some(group));
     }
 }
 
-/// Others than the owner who may write a folder: its group and everybody.
+/// Write permissions of others than the owner: its group and everybody.
 const OTHERS: u32 = libc::S_IWGRP | libc::S_IWOTH;
 
-/// The file at a path, unless one of these `others` can have put it there.
+/// Opens the file at a path, unless one of these `others` can have put it there.
 fn opened(path: &Path, others: u32) -> Option<File> {
-    // In a folder that others may write, they may have made it, with a link to something of root's, or moved it there.
+    // In a folder that others may write, they may have created it as a link to something of root's, or moved it there.
     let is_shared = fs::metadata(folder_of(path)).map_or(true, |folder| folder.mode() & others != 0);
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
@@ -139,7 +139,7 @@ fn opened(path: &Path, others: u32) -> Option<File> {
     (!is_shared && metadata.is_file() && metadata.nlink() == 1).then_some(file)
 }
 
-/// Whether a folder is root's, and not everybody may write it.
+/// Whether a folder belongs to root and is not writable by everybody.
 fn is_of_root(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 && folder.mode() & libc::S_IWOTH == 0)
 }

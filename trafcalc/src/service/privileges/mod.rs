@@ -1,5 +1,5 @@
-//! Privileges: whether those are there that counting needs, asked before anything is touched; the user of the service; and giving
-//! up everything once it counts.
+//! Privileges: checks that those needed for counting are there, before anything is touched; changes to the user of the service; and
+//! gives up everything once it counts.
 
 mod account;
 mod handover;
@@ -19,12 +19,12 @@ pub use run_as::{RunAs, Standing, become_user};
 pub use sandbox::{Cap, DropError, Plan, drop};
 pub use syscalls::FilterError;
 
-/// Capabilities are missing, for each backend that was allowed.
+/// The missing capabilities of each allowed backend.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: run it as root, or from its systemd unit, which grants them", sentence(.0))]
 pub struct MissingPrivilege(pub Vec<Missing>);
 
-/// A backend and the capabilities that it has not got.
+/// A backend and the capabilities that it lacks.
 pub type Missing = (BackendKind, Vec<Capability>);
 
 fn sentence(backends: &[Missing]) -> String {
@@ -36,9 +36,9 @@ fn join(capabilities: &[Capability]) -> String {
     capabilities.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// Checks that `backend`, or any backend where none is asked for, has what it needs.
+/// Checks that `backend`, or any backend if none is asked for, has the capabilities that it needs.
 ///
-/// What cannot be read is not in the way: then the kernel says so later.
+/// If capabilities cannot be read, the check passes, and the kernel reports an error later.
 pub fn check(backend: Option<BackendKind>) -> Result<(), MissingPrivilege> {
     caps::read(None, CapSet::Effective).map_or(Ok(()), |held| check_held(backend, &held))
 }
@@ -47,22 +47,22 @@ pub fn check(backend: Option<BackendKind>) -> Result<(), MissingPrivilege> {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the self-test needs {}: run it as root", join(.missing))]
 pub struct SelftestPrivilege {
-    /// Those that are not there.
+    /// The missing capabilities.
     pub missing: Vec<Capability>,
 }
 
-/// A network namespace (`CAP_SYS_ADMIN`), its loopback (`CAP_NET_ADMIN`), and programs of users of their own.
+/// For a network namespace (`CAP_SYS_ADMIN`), its loopback device (`CAP_NET_ADMIN`), and programs that run as other users.
 const SELFTEST_NEEDS: [Capability; 4] =
     [Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID];
 
-/// Checks that the self-test of `backend`, or of any where none is asked for, has what it needs.
+/// Checks that the self-test of `backend`, or of any backend if none is asked for, has the capabilities that it needs.
 pub fn check_for_selftest(backend: Option<BackendKind>) -> Result<(), SelftestPrivilege> {
     caps::read(None, CapSet::Effective).map_or(Ok(()), |held| check_held_for_selftest(backend, &held))
 }
 
 fn check_held_for_selftest(backend: Option<BackendKind>, held: &CapsHashSet) -> Result<(), SelftestPrivilege> {
     let own = SELFTEST_NEEDS.into_iter().filter(|needed| !held.contains(needed));
-    // What the last resort needs is enough.
+    // What the last backend needs is enough.
     let counting = check_held(backend, held).err().and_then(|mut error| error.0.pop());
     let missing: Vec<_> = own.chain(counting.into_iter().flat_map(|(_, missing)| missing)).collect();
     if missing.is_empty() { Ok(()) } else { Err(SelftestPrivilege { missing }) }
@@ -79,8 +79,7 @@ fn missing(backend: BackendKind, held: &CapsHashSet) -> Vec<Capability> {
     needs(backend, held).iter().copied().filter(|needed| !held.contains(needed)).collect()
 }
 
-/// bpf(2): since kernel 5.8 `CAP_BPF` and `CAP_PERFMON` do; `CAP_SYS_ADMIN` does on every kernel. packet(7):
-/// `CAP_NET_RAW`.
+/// bpf(2): since Linux 5.8 `CAP_BPF` and `CAP_PERFMON` suffice; `CAP_SYS_ADMIN` suffices on every kernel. packet(7): `CAP_NET_RAW`.
 fn needs(backend: BackendKind, held: &CapsHashSet) -> &'static [Capability] {
     match backend {
         BackendKind::Ebpf if held.contains(&Capability::CAP_SYS_ADMIN) => &[],

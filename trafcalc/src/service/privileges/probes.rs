@@ -1,22 +1,22 @@
-//! What this kernel has and allows, found out by trying.
+//! Finds out by trying what this kernel has and allows.
 #![expect(unsafe_code, reason = "system calls that no crate makes")]
 
 use std::fs;
 use std::io;
 use std::thread;
 
-/// Whether this kernel lets nobody without `CAP_BPF` even look counters up, or may do so later: those before Linux 5.19 do where
-/// `kernel.unprivileged_bpf_disabled` is set, and an administrator can set it at any time.
+/// Whether this kernel refuses map look-ups without `CAP_BPF`, or may do so later: kernels before Linux 5.19 refuse them if
+/// `kernel.unprivileged_bpf_disabled` is set, and an administrator can set that at any time.
 pub(super) fn is_bpf_gated() -> bool {
     let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     is_refused() || may_be_gated(&release.unwrap_or_default(), fs::read_to_string(UNPRIVILEGED))
 }
 
-/// Where one sets that.
+/// The file of this sysctl.
 const UNPRIVILEGED: &str = "/proc/sys/kernel/unprivileged_bpf_disabled";
 
-/// Whether a kernel of this release, which refuses nothing now, may do so once the sysctl is set. If it is set already, a trial has
-/// told: some older kernels have the check of Linux 5.19.
+/// Whether a kernel of this release, which refuses nothing now, may do so once the sysctl is set. If it is set already, the trial has
+/// decided: some older kernels have the check of Linux 5.19.
 fn may_be_gated(release: &str, sysctl: io::Result<String>) -> bool {
     match sysctl {
         Ok(value) if value.trim() != "0" => false,
@@ -29,7 +29,7 @@ fn may_be_gated(release: &str, sysctl: io::Result<String>) -> bool {
     }
 }
 
-/// Whether it does now. Tried by a thread that has no capability left.
+/// Whether this kernel refuses look-ups now. Tried by a thread without capabilities.
 fn is_refused() -> bool {
     let tried = thread::spawn(|| {
         let cleared = caps::clear(None, caps::CapSet::Effective);
@@ -38,7 +38,7 @@ fn is_refused() -> bool {
     tried.join().unwrap_or(true)
 }
 
-/// The error of a look-up in a map that is not there: `EBADF` where look-ups are allowed.
+/// The error of a look-up in a map that does not exist: `EBADF` where look-ups are allowed.
 fn look_up_nothing() -> Option<i32> {
     /// `BPF_MAP_LOOKUP_ELEM`.
     const LOOK_UP: u32 = 1;
@@ -56,9 +56,9 @@ fn look_up_nothing() -> Option<i32> {
     (result < 0).then(|| io::Error::last_os_error().raw_os_error()).flatten()
 }
 
-/// Why there is no Landlock, if there is none.
+/// Why there is no Landlock; `None` if there is.
 pub(super) fn lack_of_landlock() -> Option<&'static str> {
-    /// `LANDLOCK_CREATE_RULESET_VERSION` of include/uapi/linux/landlock.h: gives the version, and makes nothing.
+    /// `LANDLOCK_CREATE_RULESET_VERSION` of include/uapi/linux/landlock.h: returns the version, and creates nothing.
     const VERSION: u32 = 1;
     let nothing = std::ptr::null::<libc::c_void>();
     // SAFETY: with this flag the kernel takes no attributes.
@@ -66,7 +66,7 @@ pub(super) fn lack_of_landlock() -> Option<&'static str> {
     (version < 0).then(|| why(io::Error::last_os_error().raw_os_error().unwrap_or_default()))
 }
 
-/// What an error of a call says of the kernel that gave it.
+/// What the error of a system call says about the kernel.
 pub(super) const fn why(errno: i32) -> &'static str {
     match errno {
         libc::ENOSYS | libc::EINVAL => "which this kernel has not",

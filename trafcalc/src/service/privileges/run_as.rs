@@ -1,6 +1,6 @@
-//! The user of the service: becoming that user at the start, with the files it writes.
+//! Changes to the user of the service at the start, and hands over the files that it writes.
 //!
-//! The capabilities stay until [`super::drop`]: what comes in between needs them.
+//! The capabilities stay until [`super::drop`], because the steps in between need them.
 
 use std::fs;
 
@@ -12,41 +12,41 @@ use super::account::{self, Account, USUAL};
 use super::handover::{Handover, Written};
 use super::{DropError, threads};
 
-/// Users whom other programs share: what belongs to one of them belongs to all those programs.
+/// Users that several programs share: what belongs to one of them belongs to all those programs.
 const SHARED: [&str; 2] = ["nobody", "nfsnobody"];
-/// `overflowuid`: whom the kernel shows for users it cannot map.
+/// `overflowuid`: the uid that the kernel shows for users that it cannot map.
 const OVERFLOW_UID: u32 = 65_534;
-/// What lets root use any file.
+/// The capabilities by which root may use any file.
 const OF_ANY_FILE: [Capability; 3] =
     [Capability::CAP_DAC_OVERRIDE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_FOWNER];
 const ROOT: (Uid, Gid) = (Uid::from_raw(0), Gid::from_raw(0));
 
-/// Whom the service becomes when root starts it, and whether it gives up its privileges (`service.run_as`).
+/// The user that the service becomes when root starts it, and whether it gives up its privileges (`service.run_as`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RunAs {
-    /// The user `trafcalc`, if `/etc/passwd` has it; else it stays root, without capabilities.
+    /// The user `trafcalc`, if `/etc/passwd` has it; otherwise root without capabilities.
     #[default]
     Usual,
-    /// This user, who has to be there.
+    /// This user, which must exist.
     User(String),
-    /// Nobody else, with all that it was started with.
+    /// No change: the service keeps its user and all privileges.
     AsStarted,
 }
 
-/// Who the service is from now on.
+/// The user of the service from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// This user, who is not root.
+    /// This user, which is not root.
     User(String),
     /// Root, for this reason.
     Root(String),
 }
 
-/// Becomes the user that is asked for, if root starts the service, and keeps the capabilities; those by which root may use any file
-/// have no effect from then on, so that a path fails at once that the user may not use later. What root wrote before becomes the
-/// user's, and if it stays root, what the user wrote becomes root's.
+/// Changes to the configured user, if root starts the service, and keeps the capabilities. Those by which root may use any file have no
+/// effect from then on, so that a path that the user may not use fails at once and not later. What root wrote before is handed over to
+/// the user; if the service stays root, what the user wrote is handed over to root.
 ///
-/// Gives none where nothing is to be given up.
+/// Returns `None` if nothing is to be given up.
 ///
 /// # Errors
 /// The user is unknown, is shared with other programs, or the kernel refuses.
@@ -94,7 +94,7 @@ pub fn become_user(run_as: &RunAs, written: &Written) -> Result<Option<Standing>
     Ok(Some(Standing::User(user.name)))
 }
 
-/// The user of this name, who is no other program's.
+/// The user of this name, unless other programs share it.
 fn named(name: &str) -> Result<Account, DropError> {
     let failed = |source| DropError::Directory { name: name.to_owned(), source };
     let user = account::find(name).map_err(failed)?.ok_or_else(|| DropError::NoUser(name.to_owned()))?;
@@ -102,20 +102,21 @@ fn named(name: &str) -> Result<Account, DropError> {
     if is_shared { Err(DropError::Shared(name.to_owned())) } else { Ok(user) }
 }
 
-/// All threads: the C library has each of them do the same. No other group is needed, and each would be a privilege.
+/// Changes the user of all threads: the C library makes each of them do the same. No other group is needed, and each would be a
+/// privilege.
 fn switch(user: &Account) -> Result<(), Errno> {
     unistd::setgroups(&[user.gid])?;
     unistd::setresgid(user.gid, user.gid, user.gid)?;
     unistd::setresuid(user.uid, user.uid, user.uid)
 }
 
-/// Whether this user namespace has a user and the group of that user.
+/// Whether this user namespace maps a user and the user's group.
 fn is_here(user: &Account) -> bool {
     let has = |map: &str, id: u32| fs::read_to_string(map).map_or(true, |map| is_mapped(&map, id));
     has("/proc/self/uid_map", user.uid.as_raw()) && has("/proc/self/gid_map", user.gid.as_raw())
 }
 
-/// Whether a map of `user_namespaces(7)` has an id: its lines are the first id inside, the first outside, and how many.
+/// Whether a map of `user_namespaces(7)` contains an id: its lines are the first id inside, the first outside, and the number of ids.
 fn is_mapped(map: &str, id: u32) -> bool {
     let has = |line: &str| {
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Giving up all privileges once everything is open and the backend counts.
+//! Gives up all privileges once everything is open and the backend counts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,37 +18,37 @@ use crate::capture::{BackendKind, By, Dimension, Wanted};
 /// Why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
 pub enum DropError {
-    /// The user is not there.
+    /// The user does not exist.
     #[error("there is no user {0:?} to run as (service.run_as)")]
     NoUser(String),
-    /// Who the user is is not known.
+    /// The user cannot be looked up.
     #[error("who the user {name:?} is (service.run_as) cannot be looked up: {source}")]
     Directory {
-        /// Whom the configuration names.
+        /// The configured name.
         name: String,
         /// What the system said.
         source: io::Error,
     },
-    /// The user is no user of our own.
+    /// Other programs also run as this user.
     #[error("the user {0:?} (service.run_as) is shared with other programs: name one that nothing else runs as")]
     Shared(String),
-    /// The kernel does not let us be that user.
+    /// The kernel refuses the change of user.
     #[error("becoming the user {name:?} (service.run_as) failed: {source}")]
     Switch {
-        /// Whom the configuration names.
+        /// The configured name.
         name: String,
         /// What the system said.
         source: io::Error,
     },
-    /// The user namespace of this process has no such user.
+    /// The user namespace of this process does not map the user.
     #[error(
         "the user {name:?} (service.run_as) has the number {uid}, which this user namespace has not: map it (/proc/self/uid_map, \
          gid_map), or set service.run_as = \"root\""
     )]
     Unmapped {
-        /// Whom the configuration names.
+        /// The configured name.
         name: String,
-        /// The number outside of whose reach we are.
+        /// The uid.
         uid: u32,
     },
     /// Capabilities could not be read or set.
@@ -62,33 +62,33 @@ pub enum DropError {
         /// What the system said.
         source: io::Error,
     },
-    /// There is no filter of system calls.
+    /// The filter of system calls failed.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// There are no rules of Landlock.
+    /// The Landlock rules failed.
     #[error("the rules for files (Landlock) cannot be made: {0}")]
     Rules(#[from] landlock::RulesetError),
-    /// A look at all threads found a privilege.
+    /// The final check of all threads found a privilege.
     #[error("privileges were given up, but {0}")]
     Left(String),
 }
 
-/// What is to stay, and where the service writes.
+/// The privileges that stay, and where the service writes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Who the service is.
+    /// The user of the service.
     pub standing: Standing,
-    /// What counts.
+    /// The backend.
     pub backend: BackendKind,
     /// Capabilities that are kept, if held, each with what it is for.
     pub kept: BTreeMap<Cap, &'static str>,
-    /// Whether other processes are looked at.
+    /// Whether the service reads other processes.
     pub looks_at_processes: bool,
-    /// Files, and folders with all that is in them, that are written.
+    /// The files that are written, and the folders in which anything may be written.
     pub places: Vec<PathBuf>,
 }
 
-/// A capability, in the order of its number.
+/// A capability, ordered by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap(pub Capability);
 
@@ -105,8 +105,8 @@ impl PartialOrd for Cap {
 }
 
 impl Plan {
-    /// What `backend` needs to tell accounts apart `by` so, of those who are `wanted`, and to write at these `places` and `files`, of which
-    /// some may not be there.
+    /// The plan for a `backend` that tells accounts apart `by` these dimensions with the filters `wanted`, and writes at these `places`
+    /// and `files`, some of which may not exist.
     #[must_use]
     pub fn new(
         standing: Standing,
@@ -141,15 +141,15 @@ impl Plan {
     }
 }
 
-/// Gives up everything that `plan` does not keep, in all threads, for good, and gives what is left in a few words, such as
-/// `none kept, user trafcalc; seccomp, landlock`.
+/// Gives up everything that `plan` does not keep, in all threads, for good. Returns a summary of what is left, such as `none kept, user
+/// trafcalc; seccomp, landlock`.
 ///
 /// # Errors
-/// Something is left that should not be. The process must not go on then.
+/// A privilege is left that should not be. The process must not continue then.
 pub fn drop(plan: &Plan) -> Result<String, DropError> {
     let held = caps::read(None, CapSet::Permitted)?;
     let kept: Vec<_> = plan.kept.iter().filter(|(capability, _)| held.contains(&capability.0)).collect();
-    // Asked before the filter refuses the question.
+    // Probed before the filter forbids the system call.
     let no_landlock = probes::lack_of_landlock();
     let rules = if plan.looks_at_processes { None } else { write_access::rules(&plan.places)? };
     let set: CapsHashSet = kept.iter().map(|(capability, _)| capability.0).collect();
@@ -172,11 +172,11 @@ pub fn drop(plan: &Plan) -> Result<String, DropError> {
     Ok(format!("{capabilities}, {user}; {filter}, {}", restriction("landlock", landlock)))
 }
 
-/// Whether root needs a capability to write there, or to come there: the path or a folder above it is another user's, who can close it
+/// Whether root needs a capability to write or to reach a path: the path or a folder above it belongs to another user, who can close it
 /// to others at any time.
 fn is_of_another_user(path: &Path) -> bool {
     let is_another = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.uid() != 0);
-    // The folders of a link, and of what it leads to.
+    // The folders above a link, and those above its target.
     let (named, real) = (std::path::absolute(path), fs::canonicalize(path));
     [named, real].iter().flatten().any(|path| path.ancestors().any(is_another))
 }
@@ -184,7 +184,7 @@ fn is_of_another_user(path: &Path) -> bool {
 fn told(kept: &[(&Cap, &&'static str)]) -> String {
     let mut text = String::new();
     for (place, (capability, what)) in kept.iter().enumerate() {
-        // Two that are for the same are told at once.
+        // Capabilities with the same reason are listed together.
         let is_last_of_these = kept.get(place + 1).is_none_or(|(_, next)| next != what);
         let _ = write!(text, "{}{}", if place == 0 { "" } else { ", " }, capability.0);
         if is_last_of_these {
@@ -194,11 +194,11 @@ fn told(kept: &[(&Cap, &&'static str)]) -> String {
     text
 }
 
-/// Looks at every thread, as the kernel tells of it.
+/// Checks every thread's status in /proc.
 fn check(kept: &CapsHashSet, is_filtered: bool) -> Result<(), DropError> {
     let bits = kept.iter().fold(0, |bits, capability| bits | capability.bitmask());
     for task in threads::tasks().map_err(|source| DropError::Threads { what: "looking at all threads", source })? {
-        // One that has ended has nothing left.
+        // A thread that has ended has no privileges.
         let Ok(status) = fs::read_to_string(format!("/proc/self/task/{task}/status")) else { continue };
         if let Some(what) = left(&status, bits, is_filtered) {
             return Err(DropError::Left(format!("thread {task} still has {what}")));

@@ -1,7 +1,7 @@
-//! The system calls that the service makes once it counts, as a filter of the kernel's (seccomp): whoever takes the process over can
-//! make no others. A call that is not in the list fails with `EPERM`.
+//! The system calls that the service makes once it counts, as a seccomp filter: an attacker who takes over the process can make no
+//! others. Other calls fail with `EPERM`.
 //!
-//! What libraries of the system do when they look names up (NSS) is in it, too: they may ask other processes or the net.
+//! The list includes the calls that system libraries make when they look up names (NSS): they may ask other processes or the network.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use seccompiler::{
 use super::probes::why;
 use crate::capture::BackendKind;
 
-/// Calls that may have any arguments.
+/// Calls that are allowed with any arguments.
 const PLAIN: &[libc::c_long] = &[
     // Files.
     libc::SYS_openat,
@@ -87,7 +87,7 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_setitimer,
     libc::SYS_getitimer,
     libc::SYS_restart_syscall,
-    // Sockets that are there, and connections to other processes.
+    // Existing sockets, and connections to other processes.
     libc::SYS_socketpair,
     libc::SYS_connect,
     libc::SYS_bind,
@@ -144,7 +144,7 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_prctl,
     libc::SYS_capget,
     libc::SYS_capset,
-    // Asking about oneself and the host.
+    // Information about the process and the host.
     libc::SYS_getpid,
     libc::SYS_gettid,
     libc::SYS_getppid,
@@ -165,7 +165,7 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_sysinfo,
 ];
 
-/// Calls of older form that only this architecture has.
+/// Older calls that only this architecture has.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[libc::c_long] = &[
     libc::SYS_open,
@@ -203,37 +203,37 @@ const OLDER: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[libc::c_long] = &[];
 
-/// Commands of bpf(2) on maps and programs that are loaded, of include/uapi/linux/bpf.h: look-up, update, removal, the next key, a
-/// test run, what is known of a descriptor, look-up with removal, and batches of them.
+/// Commands of bpf(2) on loaded maps and programs, from include/uapi/linux/bpf.h: look-up, update, delete, next key, test run, object
+/// info, look-up and delete, and batches of look-up, look-up and delete, and update.
 const BPF_COMMANDS: [u64; 10] = [1, 2, 3, 4, 10, 15, 21, 24, 25, 26];
 
 /// `CLONE_NEWNS`, `_NEWCGROUP`, `_NEWUTS`, `_NEWIPC`, `_NEWUSER`, `_NEWPID` and `_NEWNET`.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 /// The type of a socket without its flags.
 const SOCKET_TYPE: u64 = 0xf;
-/// Puts characters into the input of a terminal.
+/// `TIOCSTI` puts characters into the input of a terminal.
 const TIOCSTI: u64 = 0x5412;
-/// The same on a console, among other things.
+/// `TIOCLINUX` can do so on a console.
 const TIOCLINUX: u64 = 0x541c;
 
 /// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// It cannot be made.
+    /// The filter cannot be built.
     #[error("the filter of system calls cannot be made: {0}")]
     Make(#[from] seccompiler::BackendError),
-    /// It cannot be installed.
+    /// The kernel refuses the filter.
     #[error("the filter of system calls cannot be installed: {0}")]
     Install(#[from] seccompiler::Error),
 }
 
-/// Has the kernel refuse all threads every other call. Gives why it does not, if that is so: some are built without seccomp, and
-/// a sandbox around the service may refuse it.
+/// Makes the kernel refuse all other calls, for all threads. Returns the reason if there is no filter: some kernels are built without
+/// seccomp, and a sandbox around the service may refuse it.
 pub(super) fn filter(backend: BackendKind) -> Result<Option<&'static str>, FilterError> {
     if !is_known() {
         return Ok(Some(why(libc::ENOSYS)));
     }
-    // The C library falls back on `clone`, whose flags can be looked at, where `clone3` is unknown.
+    // Without `clone3` the C library uses `clone`, whose flags a filter can check.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let filters = [
         (clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned())),
@@ -260,12 +260,12 @@ fn install(
     Ok(seccompiler::apply_filter_all_threads(&program)?)
 }
 
-/// Whether the kernel has it: else it knows no such option.
+/// Whether the kernel has seccomp: otherwise it knows no such option.
 fn is_known() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:"))
 }
 
-/// What may be called, and with which arguments; any where none are told.
+/// The allowed calls and their allowed arguments; an empty list allows any.
 fn rules(backend: BackendKind) -> Result<BTreeMap<i64, Vec<SeccompRule>>, FilterError> {
     let mut rules: BTreeMap<_, _> = PLAIN.iter().chain(OLDER).map(|&call| (call, Vec::new())).collect();
     rules.insert(libc::SYS_socket, sockets()?);
@@ -280,7 +280,7 @@ fn rules(backend: BackendKind) -> Result<BTreeMap<i64, Vec<SeccompRule>>, Filter
     Ok(rules)
 }
 
-/// Sockets of this host, and those that need no privilege: streams and datagrams of the internet, and netlink.
+/// The allowed sockets: local ones, and those that need no privilege: internet streams and datagrams, and netlink.
 fn sockets() -> Result<Vec<SeccompRule>, FilterError> {
     let mut rules = Vec::new();
     for domain in [libc::AF_UNIX, libc::AF_NETLINK] {

@@ -1,5 +1,5 @@
-//! What each thread has to do by itself to keep or lose its privileges: capabilities, `no_new_privs` and Landlock are a thread's own.
-//! A signal has all of them do it, as the C library does for `setuid`.
+//! Changes the privileges of every thread. Capabilities, `no_new_privs` and Landlock are attributes of a thread, which only the thread
+//! itself can change. A signal makes all threads do so, as the C library does for `setuid`.
 #![expect(unsafe_code, reason = "system calls of each thread, made in a signal handler")]
 
 use std::collections::BTreeSet;
@@ -12,26 +12,27 @@ use std::time::{Duration, Instant};
 
 use caps::CapsHashSet;
 
-/// Longest time that a thread may take to answer: one waits for a disk at most.
+/// How long a thread may take to answer: the longest wait is for a disk.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two looks at whether it has.
+/// Pause between two checks of that.
 const PAUSE: Duration = Duration::from_micros(100);
 /// `_LINUX_CAPABILITY_VERSION_3` of include/uapi/linux/capability.h.
 const VERSION: u32 = 0x2008_0522;
-/// Capabilities have numbers below this.
+/// The numbers of capabilities are below this.
 const CAPABILITIES: libc::c_ulong = 64;
 
-/// What the handler reads: it cannot be handed anything. Whether privileges are lost, or else kept over a change of the user.
+/// The arguments of the signal handler, which cannot be passed to it. Whether it restricts privileges, or else keeps capabilities over
+/// a change of user.
 static RESTRICTS: AtomicBool = AtomicBool::new(false);
 static KEPT: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 static RULESET: AtomicI32 = AtomicI32::new(-1);
-/// How many threads have done it.
+/// How many threads have run the handler.
 static DONE: AtomicUsize = AtomicUsize::new(0);
 /// The first error, as an errno, and the step it came from.
 static ERRNO: AtomicI32 = AtomicI32::new(0);
 static STEP: AtomicUsize = AtomicUsize::new(0);
 
-/// What failed, by the numbers that the handler writes.
+/// The steps, by the numbers that the handler writes.
 const STEPS: [&str; 6] = [
     "setting no_new_privs",
     "giving up ambient capabilities",
@@ -56,18 +57,18 @@ struct Data {
     inheritable: u32,
 }
 
-/// Has every thread keep its permitted capabilities over a change of the user (`PR_SET_KEEPCAPS`).
+/// Makes every thread keep its permitted capabilities over a change of user (`PR_SET_KEEPCAPS`).
 pub(super) fn keep_capabilities() -> Result<(), (&'static str, io::Error)> {
     RESTRICTS.store(false, Ordering::SeqCst);
     in_all()
 }
 
-/// Has every thread keep the capabilities `kept` alone, of those it has, gain none by what it may execute, and, where there is a Landlock `ruleset`,
-/// be restricted by it. Threads that begin meanwhile have what the thread has that began them, so it ends when a look finds no new
-/// one.
+/// Makes every thread keep only the capabilities `kept` of those that it has, gain none by `execve`, and, with a Landlock `ruleset`, be
+/// restricted by it. A thread that starts meanwhile inherits the privileges of the thread that started it, so this repeats until there
+/// is no new thread.
 ///
 /// # Errors
-/// The step that failed, and why; a thread that does not answer in time.
+/// The step that failed, and why; also if a thread does not answer in time.
 pub(super) fn restrict(kept: &CapsHashSet, ruleset: Option<BorrowedFd<'_>>) -> Result<(), (&'static str, io::Error)> {
     let bits = kept.iter().fold(0_u64, |bits, capability| bits | capability.bitmask());
     let [low, high] = [bits & u64::from(u32::MAX), bits >> 32].map(|half| u32::try_from(half).unwrap_or_default());
@@ -78,7 +79,7 @@ pub(super) fn restrict(kept: &CapsHashSet, ruleset: Option<BorrowedFd<'_>>) -> R
     in_all()
 }
 
-/// Does it in this thread and in all others.
+/// Runs the handler in this thread and in all others.
 fn in_all() -> Result<(), (&'static str, io::Error)> {
     ERRNO.store(0, Ordering::SeqCst);
     let signal = libc::SIGRTMAX() - 1;
@@ -86,7 +87,7 @@ fn in_all() -> Result<(), (&'static str, io::Error)> {
     handle(signal, handler as libc::sighandler_t).map_err(|error| ("handling a signal", error))?;
     in_this();
     let outcome = in_others(signal).map_err(|error| ("reaching all threads", error));
-    // One that comes late must not end the process.
+    // A late signal must not end the process.
     let ignored = handle(signal, libc::SIG_IGN).map_err(|error| ("ignoring a signal", error));
     let errno = ERRNO.load(Ordering::SeqCst);
     if errno != 0 {
@@ -142,7 +143,7 @@ fn handle(signal: libc::c_int, handler: libc::sighandler_t) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// May interrupt anything, so whoever it interrupts must find `errno` as it was.
+/// May interrupt anything, so it restores `errno`.
 extern "C" fn on_signal(_: libc::c_int) {
     // SAFETY: gives the address of the thread's own errno.
     let errno = unsafe { libc::__errno_location() };
@@ -154,7 +155,7 @@ extern "C" fn on_signal(_: libc::c_int) {
     DONE.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Makes system calls only. Doing it again changes nothing.
+/// Makes system calls only. Idempotent.
 fn in_this() {
     if RESTRICTS.load(Ordering::SeqCst) {
         restrict_this();
@@ -169,7 +170,7 @@ fn restrict_this() {
     let mut data = [Data::default(); 2];
     // SAFETY: the pointers are to a header and, in this version, two halves of data, which outlive the call.
     note(4, unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) }.try_into().unwrap_or(-1));
-    // A thread that did not change the user itself has them permitted and not in effect.
+    // In a thread that did not change the user itself, they are permitted and not effective.
     let set = |data: [Data; 2]| {
         // SAFETY: as above.
         note(3, unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }.try_into().unwrap_or(-1));

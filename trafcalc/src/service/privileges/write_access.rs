@@ -1,7 +1,7 @@
-//! Where the service may write and whether it may execute anything, as rules of Landlock, which hold even for root.
+//! Landlock rules that limit where the service may write and forbid it to execute anything. They hold even for root.
 //!
-//! A process with such rules may not look at processes without them, so there are none where the programs or the descriptors of
-//! other processes are looked at.
+//! A process with such rules may not read processes without them, so there are none if the service reads the programs or descriptors of
+//! other processes.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError,
 };
 
-/// The rules of the newest kernel that this knows (Linux 6.2); older ones get those they know.
+/// The newest set of rules that this module uses (Linux 6.2); older kernels get those that they know.
 const NEWEST: ABI = ABI::V3;
 
-/// Rules, not in force yet: nothing is executed, and nothing is written but below `places`. Gives none where the kernel has no
-/// Landlock.
+/// Builds rules that are not yet in force: nothing is executed, and nothing is written except below `places`. `None` if the kernel has
+/// no Landlock.
 ///
-/// A place that is not there is left out.
+/// A place that does not exist is left out.
 pub(super) fn rules(places: &[PathBuf]) -> Result<Option<OwnedFd>, RulesetError> {
     let handled = AccessFs::from_write(NEWEST) | AccessFs::Execute;
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(handled)?.create()?;
@@ -29,7 +29,7 @@ pub(super) fn rules(places: &[PathBuf]) -> Result<Option<OwnedFd>, RulesetError>
     Ok(ruleset.into())
 }
 
-/// Writing, making, renaming and removing files, folders and sockets; neither devices nor links.
+/// Permits writing, creating, renaming and removing files, folders and sockets; neither devices nor links.
 fn written(place: &Path) -> BitFlags<AccessFs> {
     let file = AccessFs::WriteFile | AccessFs::Truncate;
     if !place.is_dir() {
