@@ -90,12 +90,6 @@ fn take_row() -> Option<u32> {
         return Some(row);
     }
     let used = TABLE.get_ptr_mut(table::ROWS)?;
-    // SAFETY: points to a map value.
-    unsafe {
-        if read_volatile(used) >= u64::from(crate::maps::user_rows()) {
-            return None;
-        }
-        // Row 0 is that of the account for others.
-        atomic::next(used).map(|number| number as u32 + 1)
-    }
+    // SAFETY: points to a map value. Row 0 is that of the account for others.
+    unsafe { atomic::next(used, crate::maps::user_rows().into()) }.map(|number| number as u32 + 1)
 }

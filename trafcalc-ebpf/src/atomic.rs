@@ -56,18 +56,22 @@ pub(crate) fn behind<T>(value: u64, place: *mut T) -> *mut T {
     place.wrapping_byte_add(none as usize)
 }
 
-/// Increments a counter and returns its previous value; `None` if other CPUs won every attempt.
+/// Increments a counter below `limit` and returns its previous value; `None` at the limit, or if other CPUs won every attempt.
 ///
 /// # Safety
 /// As for [`swap`].
 #[inline(always)]
-pub(crate) unsafe fn next(counter: *mut u64) -> Option<u64> {
+pub(crate) unsafe fn next(counter: *mut u64, limit: u64) -> Option<u64> {
     /// Each lost attempt means that another CPU succeeded, so this many CPUs have to collide at once before one fails.
     const TRIES: u32 = 16;
     for _ in 0..TRIES {
         // SAFETY: as above.
         unsafe {
             let value = read_volatile(counter);
+            // Checked on the value that is replaced: CPUs that take the last number at once would pass a check before.
+            if value >= limit {
+                return None;
+            }
             if replace(counter, value, value + 1) {
                 return Some(value);
             }
