@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::accounts::Accounts;
 use super::borders::{micros, rows_before};
@@ -91,7 +91,11 @@ pub(super) fn import(
     reports: &[LoggedReport],
 ) -> rusqlite::Result<Imported> {
     let begun_us: i64 = book.query_row("SELECT value FROM meta WHERE key = 'begun_us'", [], |row| row.get(0))?;
-    let now_s = micros(import.now).div_euclid(1_000_000);
+    // Rows are kept for a while before the last report: a service that was stopped for long has trimmed nothing since.
+    let last: Option<i64> = book
+        .query_row("SELECT end_us FROM report ORDER BY epoch DESC, seq DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
+    let newest_s = micros(import.now).min(last.unwrap_or(begun_us)).div_euclid(1_000_000);
     let mut accounts = Accounts::default();
     let (mut fine, mut hours, mut days): (Rows<i64>, Rows<i64>, Rows<String>) = Default::default();
     let mut imported = Imported::default();
@@ -126,7 +130,7 @@ pub(super) fn import(
             imported.bytes =
                 (imported.bytes.0.saturating_add(bytes.sent), imported.bytes.1.saturating_add(bytes.received));
             let is_kept =
-                |from_s: i64, kept: std::time::Duration| from_s >= now_s.saturating_sub_unsigned(kept.as_secs());
+                |from_s: i64, kept: std::time::Duration| from_s >= newest_s.saturating_sub_unsigned(kept.as_secs());
             if is_kept(place.fine_s, FINE_KEPT) {
                 add(&mut fine, (place.fine_s, account), sent, received);
             }

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::accounts::{AccountKey, AccountKind};
 use super::billing::{billing_month, month_name};
+use crate::container;
 
 /// How much some accounts may move together in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +137,10 @@ impl Quota {
     pub fn has(&self, account: &AccountKey, members: &dyn GroupMembers) -> bool {
         let is_one_of =
             |names: &[String], name: Option<&str>| names.is_empty() || names.iter().any(|wanted| name == Some(wanted));
-        let is_kind =
-            is_one_of(&self.units, account.unit.as_deref()) && is_one_of(&self.classes, account.class.as_deref());
+        let is_container = |unit: &str| self.units.iter().any(|text| container::is_meant(unit, text));
+        let is_unit =
+            is_one_of(&self.units, account.unit.as_deref()) || account.unit.as_deref().is_some_and(is_container);
+        let is_kind = is_unit && is_one_of(&self.classes, account.class.as_deref());
         let is_anybody = self.users.is_empty() && self.groups.is_empty();
         is_kind && (is_anybody || account.kind == AccountKind::User && self.has_user(account, members))
     }

@@ -29,7 +29,7 @@ const WAL_LIMIT_BYTES: u64 = 16 << 20;
 /// memory and 6 s if not, and nothing is counted meanwhile. [`Check`] does that later.
 const CHECKED_AT_ONCE_BYTES: i64 = 16 << 20;
 /// More prepared statements than an ordinary commit uses, so that it prepares none twice.
-const CACHED_STATEMENTS: usize = 32;
+const CACHED_STATEMENTS: usize = 64;
 
 /// A book that was not sound and was renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -115,7 +115,10 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         let place = ["", "k", "M", "G", "T", "P", "E"].iter().position(|known| known.eq_ignore_ascii_case(prefix))?;
         base.checked_pow(u32::try_from(place).ok()?)
     };
-    let one = match unit.strip_suffix(['B', 'b']).unwrap_or(unit) {
+    // `Mb` may mean bits.
+    let is_lower = unit.chars().all(|character| character.is_ascii_lowercase());
+    let suffix = unit.strip_suffix('B').or_else(|| unit.strip_suffix('b').filter(|_| is_lower));
+    let one = match suffix.unwrap_or(unit) {
         prefix if prefix.ends_with('i') && prefix.len() > 1 => power(1_024, &prefix[..prefix.len() - 1])?,
         prefix => power(1_000, prefix)?,
     };
@@ -144,6 +147,8 @@ mod tests {
             ("0.5kB", Some(500)),
             ("1KiB", Some(1_024)),
             ("100GiB", Some(107_374_182_400)),
+            ("500mb", Some(500_000_000)),
+            ("500Mb", None),
             ("1.5B", None),
             ("GB", None),
             ("-5GB", None),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use trafcalc_common::actor::NAME_BYTES;
+
 use crate::capture::Process;
 
 /// Most paths cached; beyond it the cache is cleared. A path takes some 200 bytes, so all take 2 MB.
@@ -36,14 +38,15 @@ impl Processes {
         path
     }
 
-    /// The executable of the process that has this pid now, if its name still begins with `program`. Otherwise it is
-    /// another process, or the process has started another program.
+    /// The executable of the process that has this pid now, if its name still is `program`. Otherwise it is another process, or the
+    /// process has started another program.
     fn look_up(&self, process: Process, program: &str) -> Option<String> {
         let link = std::fs::read_link(self.proc.join(process.pid.to_string()).join("exe")).ok()?;
         let path = link.to_string_lossy();
         let runs = path.strip_suffix(" (deleted)").unwrap_or(&path).rsplit('/').next()?;
         // Long program names are truncated.
-        (!program.is_empty() && runs.starts_with(program)).then(|| path.into_owned())
+        let is_same = runs == program || program.len() >= NAME_BYTES - 1 && runs.starts_with(program);
+        is_same.then(|| path.into_owned())
     }
 }
 
@@ -65,6 +68,11 @@ mod tests {
         let mut processes = Processes::at(proc.path().to_owned());
         assert_eq!(processes.exe(process(7), "nginx").as_deref(), Some("/usr/sbin/nginx (deleted)"));
         assert_eq!(processes.exe(process(7), "curl"), None);
+        assert_eq!(processes.exe(process(7), "ngin"), None, "another program whose name begins like that");
+        let long = "n".repeat(NAME_BYTES);
+        std::fs::create_dir(proc.path().join("9")).unwrap();
+        symlink(format!("/usr/bin/{long}"), proc.path().join("9/exe")).unwrap();
+        assert!(processes.exe(process(9), &long[1..]).is_some());
         assert_eq!(processes.exe(process(8), "nginx"), None);
     }
 

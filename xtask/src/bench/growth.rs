@@ -21,7 +21,7 @@ const WARM_UP: u32 = 100_000;
 
 /// Processor time with this many accounts, each of which moves every second.
 pub(super) fn with_accounts(tools: &[Tool], turns: u32) -> Result<Table> {
-    let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 10s); \
+    let about = "Every account moves every second and has a record every second (`--interval 1s`, the default is 1min); \
                  all tools watch at the same time. \
                  Limit with 1,000 accounts: 5 ms/s.";
     let columns = [column("CPU, ms/s", 2), column("memory, MB", 1)];

@@ -180,3 +180,13 @@ fn bytes_of_former_days_count_for_a_name_as_soon_as_it_is_known() {
     assert_eq!(self::book(&mut book, &mut all, 2, day, &moved(None, 9)), []);
     assert_eq!(self::book(&mut book, &mut all, 3, day + 60, &moved(Some("ada"), 1)), [step("ada", 80, 800)]);
 }
+
+#[test]
+fn a_container_is_named_by_the_first_digits_of_its_id() {
+    let id = "0123456789abcdef".repeat(4);
+    let of = |unit: &str| AccountKey { unit: Some(unit.into()), ..user(1, Some("ada")) };
+    let quota = Quota { units: vec![id[..12].to_owned(), "docker:fedcba987654".to_owned()], ..quota("container") };
+    assert!(quota.has(&of(&format!("docker-{id}.scope")), &Students));
+    assert!(quota.has(&of(&format!("docker-fedcba987654{}.scope", &id[12..])), &Students));
+    assert!(!quota.has(&of(&format!("docker-f{}.scope", &id[1..])), &Students));
+}
