@@ -29,7 +29,7 @@ fn a_configuration_is_told_in_words() {
         "  book      none: nothing is kept but the log\n",
         "  class     \"lan\": 10.0.0.0/8; billed\n",
         "  status    told nowhere\n",
-        "  top       asks at /run/trafcalc/reports.sock\n",
+        "  top       connects to /run/trafcalc/reports.sock\n",
         "but there is no user \"rooot\" now, who is waited for (did you mean \"root\"?)\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
@@ -86,7 +86,7 @@ fn quotas_are_told_and_those_that_cannot_be_kept() {
     let told = |text: &str| String::from_utf8(check(text).stdout).unwrap();
     let text = told(quota);
     for line in [
-        "  quota     \"web\": 1.00 GB, both, each month, of users rooot, 7; groups roott; units nginx.service; told at 80, 100 %\n",
+        "  quota     \"web\": 1.00 GB, both, each month, of users rooot, 7; groups roott; units nginx.service; reported at 80, 100 %\n",
         "but the quota \"web\" names units, which need `by = [\"unit\"]`\n",
         "but there is no user \"rooot\" now, whom the quota \"web\" names (did you mean \"root\"?)\n",
         "but there is no group \"roott\" now, which the quota \"web\" names (did you mean \"root\"?)\n",

@@ -34,6 +34,8 @@ mod atomic;
 #[cfg(target_arch = "bpf")]
 mod audit;
 #[cfg(target_arch = "bpf")]
+mod bounded_loop;
+#[cfg(target_arch = "bpf")]
 mod class;
 #[cfg(target_arch = "bpf")]
 #[path = "actors/credit.rs"]
@@ -62,15 +64,13 @@ mod owner;
 #[cfg(target_arch = "bpf")]
 mod program;
 #[cfg(target_arch = "bpf")]
-#[path = "actors/seats.rs"]
-mod seats;
+#[path = "actors/row_refs.rs"]
+mod row_refs;
 #[cfg(target_arch = "bpf")]
 #[path = "actors/settle.rs"]
 mod settle;
 #[cfg(target_arch = "bpf")]
 mod sock;
-#[cfg(target_arch = "bpf")]
-mod steps;
 #[cfg(target_arch = "bpf")]
 mod sweep;
 #[cfg(target_arch = "bpf")]

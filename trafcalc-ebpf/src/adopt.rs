@@ -18,10 +18,10 @@ use trafcalc_common::maps::adoption::{BEGIN, DONE, FAILED, WALK};
 use trafcalc_common::maps::table as words;
 use trafcalc_common::tcp::state;
 
+use crate::bounded_loop::{self, GO_ON, STOP};
 use crate::life;
 use crate::maps::{STEPS, sweep_offset};
 use crate::sock::{Sock, read_kernel};
-use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
 /// Walks some chains of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on. Returns the
@@ -72,7 +72,7 @@ fn begin(descriptor: u64, list: u64) -> Option<Way> {
 /// The next call restarts a chain that this one could not finish.
 #[inline(always)]
 fn walk(mut way: Way) -> u32 {
-    steps::each(&STEPS, step, &mut way);
+    bounded_loop::each(&STEPS, step, &mut way);
     way.list
 }
 

@@ -8,11 +8,11 @@
 use core::ffi::c_void;
 use core::ptr::read_volatile;
 
+use crate::bounded_loop::{self, GO_ON, STOP};
 use crate::credit;
 use crate::look;
 use crate::maps::{WORD_STEPS, offset, sweep_offset};
 use crate::sock::read_kernel;
-use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
 /// `SOCKFS_MAGIC` of include/uapi/linux/magic.h.
@@ -66,7 +66,7 @@ struct Subflows {
 fn of_subflows(socket: u64) {
     let head = socket + u64::from(sweep_offset!(mptcp_conn_list));
     let mut subflows = Subflows { head, node: read_kernel(head).unwrap_or(head) };
-    steps::each(&WORD_STEPS, subflow, &mut subflows);
+    bounded_loop::each(&WORD_STEPS, subflow, &mut subflows);
 }
 
 extern "C" fn subflow(_map: *mut c_void, step: *const u32, _element: *mut u64, subflows: *mut Subflows) -> i64 {

@@ -9,9 +9,9 @@ use aya_ebpf::programs::RawTracePointContext;
 use trafcalc_common::maps::{BUCKET_STREAMS, BUCKETS_A_WORD, Stream, table as words};
 
 use crate::atomic;
+use crate::bounded_loop::{self, GO_ON, STOP};
 use crate::look;
 use crate::maps::{BUCKETS, OCCUPIED, SPILL, STEPS, WORD_STEPS, is_acting};
-use crate::steps::{self, GO_ON, STOP};
 use crate::table;
 
 /// Words of the bitmap.
@@ -41,9 +41,9 @@ pub(crate) fn sweep(context: RawTracePointContext) -> i32 {
     let (first, end): (u32, u32) = (context.arg(0), context.arg(1));
     let mut is_last = context.arg::<u32>(2) != 0;
     if first == 0 && table::word(words::SPILLED) != 0 {
-        steps::each(&SPILL, spilled, &mut is_last);
+        bounded_loop::each(&SPILL, spilled, &mut is_last);
     }
-    steps::each(&STEPS, word, &mut Words { first, end, is_last });
+    bounded_loop::each(&STEPS, word, &mut Words { first, end, is_last });
     0
 }
 
@@ -67,7 +67,7 @@ extern "C" fn word(_map: *mut c_void, step: *const u32, _element: *mut u64, word
         if read_volatile(word) != 0 {
             let mut buckets =
                 Buckets { first: number * BUCKETS_A_WORD, bits: atomic::swap(word, 0), occupied: 0, is_last };
-            steps::each(&WORD_STEPS, bucket, &mut buckets);
+            bounded_loop::each(&WORD_STEPS, bucket, &mut buckets);
             atomic::set(word, buckets.occupied);
         }
     }

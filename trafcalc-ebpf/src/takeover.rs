@@ -20,13 +20,13 @@ use trafcalc_common::connection::{Change, change, sent_base};
 use trafcalc_common::maps::{BUCKET_STREAMS, Bucket, NOT_ACTING, Place, Stream, bucket, event};
 
 use crate::atomic;
+use crate::bounded_loop::{self, GO_ON, STOP};
 use crate::events;
 use crate::life;
 use crate::look;
 use crate::loopback;
 use crate::maps::{ENDED, ENDS, OLD_BUCKETS, OLD_SPILL, STEPS, is_acting, old_bucket_bits};
 use crate::sock::Sock;
-use crate::steps::{self, GO_ON, STOP};
 use crate::table::{self, ANY};
 
 /// A socket is about to go from state `old` to `new`, and is locked.
@@ -118,9 +118,9 @@ extern "C" fn take_over(context: *mut c_void) -> u32 {
     }
     let mut buckets = Buckets { first: context.arg(0), end: context.arg(1), left: 0 };
     if buckets.first == 0 {
-        steps::each(&OLD_SPILL, spilled, &mut buckets);
+        bounded_loop::each(&OLD_SPILL, spilled, &mut buckets);
     }
-    steps::each(&STEPS, step, &mut buckets);
+    bounded_loop::each(&STEPS, step, &mut buckets);
     buckets.left
 }
 

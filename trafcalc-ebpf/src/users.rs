@@ -19,6 +19,8 @@ mod atomic;
 #[cfg(target_arch = "bpf")]
 mod audit;
 #[cfg(target_arch = "bpf")]
+mod bounded_loop;
+#[cfg(target_arch = "bpf")]
 mod class;
 #[cfg(target_arch = "bpf")]
 #[path = "users/credit.rs"]
@@ -48,8 +50,6 @@ mod owner;
 mod program;
 #[cfg(target_arch = "bpf")]
 mod sock;
-#[cfg(target_arch = "bpf")]
-mod steps;
 #[cfg(target_arch = "bpf")]
 mod sweep;
 #[cfg(target_arch = "bpf")]

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use crate::book::Quota;
-use crate::capture::{Attach, BackendKind, Belonging, By, Class, Hierarchy, Method};
-use crate::config::{self, ConfigError, DEFAULT_FILE, Keep, Only, Overrides, STDOUT, Settings, Subordinate, Word as _};
+use crate::capture::{Attach, BackendKind, By, Class, CreditTo, Hierarchy, Method};
+use crate::config::{
+    self, Choice as _, ConfigError, DEFAULT_FILE, Keep, Only, Overrides, STDOUT, Settings, Subordinate,
+};
 use crate::figure::scaled;
 use crate::identity::containers::Runtimes;
 use crate::identity::directory::{self, Answer};
@@ -64,7 +66,7 @@ fn meanings(settings: &Settings) -> Vec<(&'static str, String)> {
     ));
     lines.extend(settings.quotas.iter().map(|of| ("quota", quota(of))));
     for (what, path) in [("status", &settings.status), ("top", &settings.reports)] {
-        let path = path.as_ref().map(|path| format!("asks at {}", path.display()));
+        let path = path.as_ref().map(|path| format!("connects to {}", path.display()));
         lines.push((what, path.unwrap_or_else(|| "told nowhere".to_owned())));
     }
     if capture.backend != Some(BackendKind::Packet) {
@@ -112,12 +114,12 @@ fn quota(quota: &Quota) -> String {
     let whose = if lists.is_empty() { "everybody".to_owned() } else { lists.join("; ") };
     let steps: Vec<_> = warn.iter().map(ToString::to_string).collect();
     let (limit, direction, period) = (limit(quota.limit), direction.name(), period.name());
-    format!("{name:?}: {limit}, {direction}, each {period}, of {whose}; told at {} %", steps.join(", "))
+    format!("{name:?}: {limit}, {direction}, each {period}, of {whose}; reported at {} %", steps.join(", "))
 }
 
 fn counted(settings: &Settings) -> String {
     let Only { users, programs, units, .. } = &settings.only;
-    let parts = |parts: &[config::LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
+    let parts = |parts: &[config::BaseName]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
     let lists = [("users", users.clone()), ("programs", parts(programs)), ("units", parts(units))];
     let mut of: Vec<_> = lists.iter().filter(|(_, names)| !names.is_empty()).collect();
     let whose = if of.is_empty() {
@@ -135,9 +137,9 @@ fn counted(settings: &Settings) -> String {
         _ => format!(" and class ({})", settings.capture.classes.names().collect::<Vec<_>>().join(", ")),
     };
     let loopback = if settings.capture.loopback { "with" } else { "without" };
-    let owner = match settings.capture.belonging {
-        Belonging::Socket => "",
-        Belonging::Acting => "; whose bytes are is who acts, not who has the socket",
+    let owner = match settings.capture.credit_to {
+        CreditTo::Socket => "",
+        CreditTo::Acting => "; whose bytes are is who acts, not who has the socket",
     };
     let apart = match settings.subordinate {
         Subordinate::User => "",
@@ -225,7 +227,7 @@ fn doubts(only: &Only) -> Vec<String> {
     let mut doubts = users_not_there(&only.users, "who is waited for");
     let units: Vec<_> = only.units.iter().map(|unit| unit.as_str().to_owned()).collect();
     doubts.extend(units_not_there(&units, "which is waited for"));
-    for name in only.programs.iter().map(config::LastPart::as_str) {
+    for name in only.programs.iter().map(config::BaseName::as_str) {
         if let Some(program) = hints::link(name, &hints::FOLDERS.map(Path::new)) {
             doubts.push(format!("{name:?} is a link: the program that it starts is {program:?}"));
         }

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::answer::{self, Each, QuotaRequest};
-use crate::capture::{Attach, Belonging, Dimension};
-use crate::config::{Backend, Format, MethodChoice, Word};
+use crate::capture::{Attach, CreditTo, Dimension};
+use crate::config::{Backend, Choice, Format, MethodChoice};
 use crate::history::ExportFormat;
 
 mod alert;
@@ -205,7 +205,7 @@ macro_rules! choices {
     ($($choice:ty),*) => {$(
         impl ValueEnum for $choice {
             fn value_variants<'a>() -> &'a [Self] {
-                <Self as Word>::ALL
+                <Self as Choice>::ALL
             }
 
             fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -221,7 +221,7 @@ choices!(
     MethodChoice,
     Format,
     Dimension,
-    Belonging,
+    CreditTo,
     answer::Dimension,
     Each,
     answer::Format,

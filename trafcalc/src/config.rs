@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::book::Quota;
-use crate::capture::{self, Attach, BackendKind, Belonging, Dimension, Method};
+use crate::capture::{self, Attach, BackendKind, CreditTo, Dimension, Method};
 use crate::near;
 use crate::service::privileges::RunAs;
 
@@ -28,7 +28,7 @@ use merge::{merge, socket};
 pub use needs_actor::NeedsActor;
 pub(crate) use quota::bytes;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
-pub use value::{Format, Interval, Keep, LastPart, Pid, RunTime, ValueError, Word};
+pub use value::{BaseName, Choice, Format, Interval, Keep, Pid, RunTime, ValueError};
 
 /// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";
@@ -107,9 +107,9 @@ pub struct Only {
     /// Whether their children count, too.
     pub children: bool,
     /// Programs.
-    pub programs: Vec<LastPart>,
+    pub programs: Vec<BaseName>,
     /// Units, or other cgroups.
-    pub units: Vec<LastPart>,
+    pub units: Vec<BaseName>,
     /// Whether to wait for users who do not exist yet.
     pub later_users: bool,
     /// Whether to wait for units that do not exist yet.
@@ -161,7 +161,7 @@ pub struct Overrides {
     /// `--by`; empty if it is not given.
     pub by: Vec<Dimension>,
     /// `--owner`
-    pub owner: Option<Belonging>,
+    pub owner: Option<CreditTo>,
     /// `--user`, `--pid`, `--children`, `--program`, `--unit`, `--later`
     pub only: Only,
 }

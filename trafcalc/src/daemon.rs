@@ -209,7 +209,7 @@ impl Daemon {
                 Flow::Continue(())
             }
             Event::Stop | Event::ReaderGone => Flow::Break(self.stop(now)),
-            Event::BackendDied(error) => Flow::Break(self.bury(error, now)),
+            Event::BackendDied(error) => Flow::Break(self.backend_died(error, now)),
         }
     }
 
@@ -248,7 +248,7 @@ impl Daemon {
                 self.apply(batch);
                 Flow::Continue(())
             }
-            Err(error) => Flow::Break(self.bury(error, now)),
+            Err(error) => Flow::Break(self.backend_died(error, now)),
         }
     }
 
@@ -307,7 +307,7 @@ impl Daemon {
     }
 
     /// Reports what was counted until the backend died.
-    fn bury(&mut self, error: CaptureError, now: Now) -> Result<(), Failure> {
+    fn backend_died(&mut self, error: CaptureError, now: Now) -> Result<(), Failure> {
         tracing::error!("the backend {} died: {error}", self.source.backend);
         match self.stop(now) {
             Err(lost @ Failure::LastReportLost(_)) => Err(lost),
@@ -389,7 +389,7 @@ impl Daemon {
 }
 
 fn counting(backend: &dyn Backend) -> Counting {
-    let (attach, method) = backend.way().unzip();
+    let (attach, method) = backend.attach_and_method().unzip();
     Counting {
         backend: backend.kind().name(),
         attach: attach.map(capture::Attach::name),

@@ -17,7 +17,7 @@ use crate::atomic;
 use crate::class;
 use crate::maps::{filters, offset};
 use crate::owner;
-use crate::seats;
+use crate::row_refs;
 use crate::settle;
 use crate::sock::Sock;
 use crate::task::Task;
@@ -53,7 +53,7 @@ pub(crate) fn row(sk: Sock, stream: *mut Stream, moment: Moment) -> u32 {
     }
     let uid = if acting() { Task::current().effective_user() } else { None };
     let uid = accounts::account_holder(uid.unwrap_or_else(|| owner::of(sk)));
-    if is_same && if row == PASSED_ROW { !filters(filter::USERS) } else { seats::has(row, uid) } {
+    if is_same && if row == PASSED_ROW { !filters(filter::USERS) } else { row_refs::has(row, uid) } {
         return row;
     }
     let who = u64::from(uid) | u64::from(moment == Moment::Call) << 32;
@@ -177,7 +177,7 @@ pub(crate) fn set_former(stream: *mut Stream, row: u32, number: u32) {
 #[inline(always)]
 fn enter(row: u32) {
     if row != OTHER_ROW {
-        seats::count(row, 1);
+        row_refs::count(row, 1);
     }
 }
 
@@ -185,7 +185,7 @@ fn enter(row: u32) {
 #[inline(always)]
 fn exit(row: u32) {
     if row != OTHER_ROW {
-        seats::count(row, u64::MAX);
+        row_refs::count(row, u64::MAX);
     }
 }
 
@@ -259,7 +259,7 @@ fn row_of_task(key: u64, who: u64, mark: u64) -> u32 {
     if !wanted::task(task, &program) {
         return PASSED_ROW;
     }
-    seats::row_of(&actor(Sock::of(key), task, uid, mark, &program))
+    row_refs::row_of(&actor(Sock::of(key), task, uid, mark, &program))
 }
 
 /// Whether a task owns the socket lock. The hook then runs in that task and not in an interrupt.
@@ -296,7 +296,7 @@ pub(crate) fn remembered(sk: Sock, stream: *mut Stream, uid: u32) -> u32 {
 /// do not admit the user or cannot be evaluated.
 #[inline(always)]
 pub(crate) fn still(sk: Sock, row: u32, uid: u32) -> u32 {
-    if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || seats::has(row, uid))) {
+    if row == PASSED_ROW || row == SKIPPED_ROW || (row != OTHER_ROW && (acting() || row_refs::has(row, uid))) {
         return row;
     }
     if is_unknown() || !accounts::is_wanted(uid) { PASSED_ROW } else { accounts::row_of(uid, class::of(sk)) }

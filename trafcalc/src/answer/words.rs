@@ -1,7 +1,7 @@
 //! The words on the command line for the choices of an answer.
 
 use super::{Dimension, Each};
-use crate::config::Word;
+use crate::config::Choice;
 
 /// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Format {
     Csv,
 }
 
-impl Word for Format {
+impl Choice for Format {
     const ALL: &'static [Self] = &[Self::Table, Self::Json, Self::Csv];
 
     fn word(self) -> &'static str {
@@ -26,7 +26,7 @@ impl Word for Format {
     }
 }
 
-impl Word for Dimension {
+impl Choice for Dimension {
     const ALL: &'static [Self] = &[Self::User, Self::Unit, Self::Program, Self::Class];
 
     fn word(self) -> &'static str {
@@ -34,7 +34,7 @@ impl Word for Dimension {
     }
 }
 
-impl Word for Each {
+impl Choice for Each {
     const ALL: &'static [Self] = &[Self::Hour, Self::Day, Self::Month];
 
     fn word(self) -> &'static str {

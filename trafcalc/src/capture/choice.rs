@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::ebpf;
 use super::packet::PacketBackend;
-use super::{Alarm, Attach, Backend, BackendKind, Belonging, CaptureError, Settings};
+use super::{Alarm, Attach, Backend, BackendKind, CaptureError, CreditTo, Settings};
 
 /// A running backend, and those that were tried before it.
 pub struct Started {
@@ -91,7 +91,7 @@ fn free_kept(settings: &Settings) {
 }
 
 fn start_packet(settings: &Settings, alarm: &Alarm) -> Result<PacketBackend, CaptureError> {
-    if settings.belonging == Belonging::Acting {
+    if settings.credit_to == CreditTo::Acting {
         return Err(CaptureError::CannotSeeActing);
     }
     PacketBackend::start(settings, alarm)

@@ -31,7 +31,7 @@ pub use ebpf::release;
 pub use health::Health;
 pub use packet::Endpoints;
 pub use subordinates::{SubordinateRange, owner_of};
-pub use wanted::{Belonging, Wanted};
+pub use wanted::{CreditTo, Wanted};
 
 /// A source of counted bytes.
 pub trait Backend: Send {
@@ -39,7 +39,7 @@ pub trait Backend: Send {
     fn kind(&self) -> BackendKind;
 
     /// The attach mode and method of the eBPF backend; `None` for other backends.
-    fn way(&self) -> Option<(Attach, Method)>;
+    fn attach_and_method(&self) -> Option<(Attach, Method)>;
 
     /// Returns what was counted since the last call, up to the moment of this call. May block for some 50 ms.
     fn collect(&mut self) -> Result<Batch, CaptureError>;
@@ -142,7 +142,7 @@ pub struct Settings {
     /// Whose traffic is wanted.
     pub wanted: Wanted,
     /// To which user bytes belong.
-    pub belonging: Belonging,
+    pub credit_to: CreditTo,
     /// Users whose bytes belong to another user; sorted, without overlaps. The users that are [`wanted`](Self::wanted) are owners,
     /// never subordinates.
     pub subordinates: Vec<SubordinateRange>,

@@ -35,7 +35,7 @@ impl Wanted {
 
 /// To which user bytes belong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Belonging {
+pub enum CreditTo {
     /// The user of the socket, who opened or accepted it.
     #[default]
     Socket,
@@ -43,7 +43,7 @@ pub enum Belonging {
     Acting,
 }
 
-impl Belonging {
+impl CreditTo {
     /// The word for it in options.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use crate::capture::{Attach, Belonging, Dimension};
-use crate::config::{Backend, Format, Interval, Keep, LastPart, MethodChoice, Only, Overrides, Pid, RunTime};
+use crate::capture::{Attach, CreditTo, Dimension};
+use crate::config::{Backend, BaseName, Format, Interval, Keep, MethodChoice, Only, Overrides, Pid, RunTime};
 
 /// The options of `run`.
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ pub struct RunArgs {
 
     /// Who is credited: the socket's user, or the user as whom a process acts [default: socket]
     #[arg(long, value_name = "WHOSE")]
-    owner: Option<Belonging>,
+    owner: Option<CreditTo>,
 
     #[command(flatten)]
     only: OnlyArgs,
@@ -92,11 +92,11 @@ struct OnlyArgs {
 
     /// Count only this program, or these programs
     #[arg(long = "program", value_name = "NAME", value_delimiter = ',')]
-    programs: Vec<LastPart>,
+    programs: Vec<BaseName>,
 
     /// Count only this systemd unit or container, or these
     #[arg(long = "unit", value_name = "NAME", value_delimiter = ',')]
-    units: Vec<LastPart>,
+    units: Vec<BaseName>,
 
     /// With --user and --unit: wait for users and units that do not exist yet, as for those in the configuration file
     #[arg(long)]

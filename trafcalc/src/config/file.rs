@@ -9,13 +9,13 @@ use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{
-    Backend, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_REPORTS, DEFAULT_RING_BYTES, DEFAULT_STATUS,
-    Format, Interval, Keep, LastPart, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate,
+    Backend, BaseName, ConfigError, DEFAULT_CONNECTIONS, DEFAULT_LOG, DEFAULT_REPORTS, DEFAULT_RING_BYTES,
+    DEFAULT_STATUS, Format, Interval, Keep, MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_RING_BYTES, MethodChoice, Subordinate,
     classes, quota, value,
 };
 use crate::book::{BILLING_DAYS, Quota};
 use crate::capture::packet::MIN_RING_BYTES;
-use crate::capture::{Attach, Belonging, By, EbpfSettings};
+use crate::capture::{Attach, By, CreditTo, EbpfSettings};
 use crate::near;
 use crate::sinks::is_unsafe;
 
@@ -38,7 +38,7 @@ pub(super) struct File {
     #[serde(deserialize_with = "value::by")]
     pub(super) by: By,
     #[serde(deserialize_with = "value::word")]
-    pub(super) owner: Belonging,
+    pub(super) owner: CreditTo,
     #[serde(deserialize_with = "value::word")]
     pub(super) subordinate: Subordinate,
     #[serde(deserialize_with = "classes::read")]
@@ -59,9 +59,9 @@ pub(super) struct File {
 pub(super) struct OnlySection {
     pub(super) users: Vec<String>,
     #[serde(deserialize_with = "value::texts")]
-    pub(super) programs: Vec<LastPart>,
+    pub(super) programs: Vec<BaseName>,
     #[serde(deserialize_with = "value::texts")]
-    pub(super) units: Vec<LastPart>,
+    pub(super) units: Vec<BaseName>,
     pub(super) later: bool,
 }
 

@@ -9,7 +9,7 @@ use super::file::{self, File};
 use super::{
     Backend, Book, ConfigError, DEFAULT_BOOK, Log, MethodChoice, NO_BOOK, NeedsActor, Only, Overrides, STDOUT, Settings,
 };
-use crate::capture::{self, BackendKind, Belonging, By, Dimension, EbpfSettings, Method, PacketSettings, Wanted};
+use crate::capture::{self, BackendKind, By, CreditTo, Dimension, EbpfSettings, Method, PacketSettings, Wanted};
 use crate::service::privileges::RunAs;
 
 /// Merges the command line and the file.
@@ -21,12 +21,12 @@ pub(super) fn merge(overrides: &Overrides, file: File) -> Result<Settings, Confi
         Backend::Auto => (attach.is_some() || method.is_some()).then_some(BackendKind::Ebpf),
         Backend::Only(kind) => Some(kind),
     };
-    let (by, belonging) = (by(&overrides.by, file.by)?, overrides.owner.unwrap_or(file.owner));
+    let (by, credit_to) = (by(&overrides.by, file.by)?, overrides.owner.unwrap_or(file.owner));
     let only = merge_only(&overrides.only, &file.only);
     if backend == Some(BackendKind::Packet) {
-        check_packet(overrides, belonging)?;
+        check_packet(overrides, credit_to)?;
     } else if method == Some(Method::Sweep)
-        && let Some(needs_actor) = NeedsActor::of(by, belonging, &only)
+        && let Some(needs_actor) = NeedsActor::of(by, credit_to, &only)
     {
         let is_usage = overrides.method.is_some() || needs_actor.is_typed(overrides);
         return Err(ConfigError::SweepWithoutActor { needs_actor, is_usage });
@@ -53,7 +53,7 @@ pub(super) fn merge(overrides: &Overrides, file: File) -> Result<Settings, Confi
             by,
             classes: file.class.classes,
             wanted: Wanted::default(),
-            belonging,
+            credit_to,
             subordinates: Vec::new(),
             former: None,
             open: capture::OpenNotes::default(),
@@ -111,14 +111,14 @@ fn book(typed: Option<PathBuf>, written: file::BookSection, log: &Log) -> Option
 
 /// Checks that nothing is asked of the packet backend that it cannot do. An attach mode or a method that is only in the
 /// file is meant for the other backend, and is ignored.
-fn check_packet(overrides: &Overrides, belonging: Belonging) -> Result<(), ConfigError> {
+fn check_packet(overrides: &Overrides, credit_to: CreditTo) -> Result<(), ConfigError> {
     if let Some(attach) = overrides.attach {
         return Err(ConfigError::AttachWithoutEbpf(attach));
     }
     if let Some(method) = overrides.method.and_then(MethodChoice::forced) {
         return Err(ConfigError::MethodWithoutEbpf(method));
     }
-    if belonging == Belonging::Acting {
+    if credit_to == CreditTo::Acting {
         let is_usage = overrides.owner.is_some() || overrides.backend.is_some();
         return Err(ConfigError::ActingWithoutEbpf { is_usage });
     }

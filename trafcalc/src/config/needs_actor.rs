@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Only, Overrides};
-use crate::capture::{Belonging, By};
+use crate::capture::{By, CreditTo};
 
 /// An option, or its key in the file, that depends on which process sends or receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +22,10 @@ pub enum NeedsActor {
 
 impl NeedsActor {
     /// The first such option that is set, if any.
-    pub(super) fn of(by: By, belonging: Belonging, only: &Only) -> Option<Self> {
+    pub(super) fn of(by: By, credit_to: CreditTo, only: &Only) -> Option<Self> {
         let set = [
             (by != By::USER, Self::By(by)),
-            (belonging == Belonging::Acting, Self::Owner),
+            (credit_to == CreditTo::Acting, Self::Owner),
             (!only.pids.is_empty(), Self::Pid),
             (!only.programs.is_empty(), Self::Program),
             (!only.units.is_empty(), Self::Unit),

@@ -2,8 +2,8 @@
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::LastPart;
-use super::value::{self, Word};
+use super::BaseName;
+use super::value::{self, Choice};
 use crate::book::{Direction, Quota, QuotaPeriod};
 
 /// Most quotas: each report checks all of them.
@@ -13,7 +13,7 @@ const MAX_STEPS: usize = 16;
 /// The largest step, in percent.
 const MAX_PERCENT: u32 = 1_000;
 
-impl Word for QuotaPeriod {
+impl Choice for QuotaPeriod {
     const ALL: &'static [Self] = &[Self::Month, Self::Day];
 
     fn word(self) -> &'static str {
@@ -21,7 +21,7 @@ impl Word for QuotaPeriod {
     }
 }
 
-impl Word for Direction {
+impl Choice for Direction {
     const ALL: &'static [Self] = &[Self::Sent, Self::Received, Self::Both];
 
     fn word(self) -> &'static str {
@@ -39,7 +39,7 @@ struct Section {
     #[serde(default)]
     groups: Vec<String>,
     #[serde(default, deserialize_with = "value::texts")]
-    units: Vec<LastPart>,
+    units: Vec<BaseName>,
     #[serde(default)]
     classes: Vec<String>,
     #[serde(default, deserialize_with = "value::word")]

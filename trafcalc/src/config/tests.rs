@@ -97,7 +97,7 @@ fn the_command_line_comes_before_the_file() {
         reports_socket: Some("/d".into()),
         loopback: true,
         by: vec![Dimension::Process],
-        owner: Some(Belonging::Acting),
+        owner: Some(CreditTo::Acting),
         only: Only { users: vec!["b".to_owned()], ..Only::default() },
     };
     let both = resolve_text(text, &overrides).unwrap();
@@ -115,7 +115,7 @@ fn the_command_line_comes_before_the_file() {
     assert!(no_format.log.is_for_people);
     assert!(both.capture.loopback);
     assert_eq!(both.capture.by, By::PROCESS);
-    assert_eq!(both.capture.belonging, Belonging::Acting);
+    assert_eq!(both.capture.credit_to, CreditTo::Acting);
     assert_eq!(both.only.users, ["b"]);
     assert_eq!(both.only.programs, ["nginx".parse().unwrap()]);
     assert_eq!(both.status, Some("/b".into()));
@@ -187,7 +187,7 @@ fn a_sweep_is_refused_with_everything_that_depends_on_who_acts() {
         ("--by program", Overrides { by: vec![Dimension::Program], ..Overrides::default() }),
         ("--by unit", Overrides { by: vec![Dimension::Unit], ..Overrides::default() }),
         ("--by program,unit", Overrides { by: vec![Dimension::Unit, Dimension::Program], ..Overrides::default() }),
-        ("--owner acting", Overrides { owner: Some(Belonging::Acting), ..Overrides::default() }),
+        ("--owner acting", Overrides { owner: Some(CreditTo::Acting), ..Overrides::default() }),
         ("--pid", Overrides { only: of_pid, ..Overrides::default() }),
     ];
     for (needs, overrides) in typed {

@@ -9,10 +9,10 @@ use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::{Backend, MethodChoice, Subordinate};
-use crate::capture::{Attach, BackendKind, Belonging, By, Dimension, Method};
+use crate::capture::{Attach, BackendKind, By, CreditTo, Dimension, Method};
 
 /// A choice of words.
-pub trait Word: Copy + 'static {
+pub trait Choice: Copy + 'static {
     /// All choices.
     const ALL: &'static [Self];
 
@@ -20,7 +20,7 @@ pub trait Word: Copy + 'static {
     fn word(self) -> &'static str;
 }
 
-impl Word for Backend {
+impl Choice for Backend {
     const ALL: &'static [Self] = &[Self::Auto, Self::Only(BackendKind::Ebpf), Self::Only(BackendKind::Packet)];
 
     fn word(self) -> &'static str {
@@ -31,7 +31,7 @@ impl Word for Backend {
     }
 }
 
-impl Word for Attach {
+impl Choice for Attach {
     const ALL: &'static [Self] = &[Self::Fentry, Self::Kprobe, Self::Tracepoint];
 
     fn word(self) -> &'static str {
@@ -39,7 +39,7 @@ impl Word for Attach {
     }
 }
 
-impl Word for MethodChoice {
+impl Choice for MethodChoice {
     const ALL: &'static [Self] = &[Self::Auto, Self::Only(Method::Sweep), Self::Only(Method::Events)];
 
     fn word(self) -> &'static str {
@@ -50,7 +50,7 @@ impl Word for MethodChoice {
     }
 }
 
-impl Word for Subordinate {
+impl Choice for Subordinate {
     const ALL: &'static [Self] = &[Self::User, Self::Apart];
 
     fn word(self) -> &'static str {
@@ -61,7 +61,7 @@ impl Word for Subordinate {
     }
 }
 
-impl Word for Dimension {
+impl Choice for Dimension {
     const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
@@ -69,7 +69,7 @@ impl Word for Dimension {
     }
 }
 
-impl Word for Belonging {
+impl Choice for CreditTo {
     const ALL: &'static [Self] = &[Self::Socket, Self::Acting];
 
     fn word(self) -> &'static str {
@@ -79,9 +79,9 @@ impl Word for Belonging {
 
 /// The base name of a program or cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastPart(String);
+pub struct BaseName(String);
 
-impl LastPart {
+impl BaseName {
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -89,7 +89,7 @@ impl LastPart {
     }
 }
 
-impl FromStr for LastPart {
+impl FromStr for BaseName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
@@ -157,7 +157,7 @@ pub enum Format {
     Json,
 }
 
-impl Word for Format {
+impl Choice for Format {
     const ALL: &'static [Self] = &[Self::Logfmt, Self::Json];
 
     fn word(self) -> &'static str {
@@ -269,11 +269,11 @@ pub(super) fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deseria
 }
 
 /// Parses one of the words of a choice.
-pub(super) fn word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<W, D::Error> {
+pub(super) fn word<'de, D: Deserializer<'de>, W: Choice>(deserializer: D) -> Result<W, D::Error> {
     choice(&String::deserialize(deserializer)?)
 }
 
-fn choice<W: Word, E: serde::de::Error>(text: &str) -> Result<W, E> {
+fn choice<W: Choice, E: serde::de::Error>(text: &str) -> Result<W, E> {
     let found = W::ALL.iter().copied().find(|choice| choice.word() == text);
     found.ok_or_else(|| {
         let choices: Vec<_> = W::ALL.iter().map(|choice| choice.word()).collect();
@@ -312,7 +312,7 @@ impl<'de> Visitor<'de> for ByVisitor {
 }
 
 /// Parses one of the words of an optional choice.
-pub(super) fn some_word<'de, D: Deserializer<'de>, W: Word>(deserializer: D) -> Result<Option<W>, D::Error> {
+pub(super) fn some_word<'de, D: Deserializer<'de>, W: Choice>(deserializer: D) -> Result<Option<W>, D::Error> {
     word(deserializer).map(Some)
 }
 

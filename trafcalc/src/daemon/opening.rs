@@ -60,7 +60,7 @@ pub(super) fn counted(settings: &config::Settings) -> String {
     serde_json::json!({
         "by": capture.by.dimensions().map(Dimension::name).collect::<Vec<_>>(),
         "classes": capture.classes.names().map(|name| name.to_string()).collect::<Vec<_>>(),
-        "owner": capture.belonging.name(),
+        "owner": capture.credit_to.name(),
         "loopback": capture.loopback,
         "only": format!("{only:?}"),
     })

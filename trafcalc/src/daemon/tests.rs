@@ -24,7 +24,7 @@ impl Backend for Script {
         BackendKind::Packet
     }
 
-    fn way(&self) -> Option<(Attach, Method)> {
+    fn attach_and_method(&self) -> Option<(Attach, Method)> {
         None
     }
 

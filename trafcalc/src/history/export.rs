@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{BookOf, HistoryError};
 use crate::answer;
 use crate::book::{AccountKey, AccountKind, BookedReport, Closed, Correction, FINE_S, Gap, Reader};
-use crate::config::Word;
+use crate::config::Choice;
 use crate::sinks::write_json;
 
 /// How records are written.
@@ -24,7 +24,7 @@ pub enum ExportFormat {
     Csv,
 }
 
-impl Word for ExportFormat {
+impl Choice for ExportFormat {
     const ALL: &'static [Self] = &[Self::Json, Self::Csv];
 
     fn word(self) -> &'static str {

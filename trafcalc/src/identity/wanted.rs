@@ -10,7 +10,7 @@ use super::directory::Answer;
 use super::hints;
 use super::waiting::{LookUp, Waiting};
 use crate::capture::{Hierarchy, Process, SubordinateRange, Wanted, owner_of, stat};
-use crate::config::{LastPart, Only};
+use crate::config::{BaseName, Only};
 use crate::near::question;
 
 /// How long the start waits for the directory of users. Users without an answer by then are waited for while others are
@@ -78,7 +78,7 @@ pub fn resolve(
     look_up: LookUp,
 ) -> Result<(Wanted, Waiting), WantedError> {
     warn_of_links(&only.programs);
-    let names = |parts: &[LastPart]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
+    let names = |parts: &[BaseName]| parts.iter().map(|part| part.as_str().to_owned()).collect::<Vec<_>>();
     let processes = processes(only, proc)?;
     let mounts = proc.join("mounts");
     let units = names(&only.units);
@@ -133,7 +133,7 @@ fn warn_of_absent_user(name: &str, answer: Option<Answer<u32>>) {
 }
 
 /// Warns of names that are links: the program has the name of the link's target.
-fn warn_of_links(programs: &[LastPart]) {
+fn warn_of_links(programs: &[BaseName]) {
     for name in programs {
         if let Some(program) = hints::link(name.as_str(), &hints::FOLDERS.map(Path::new)) {
             let name = name.as_str();

@@ -117,7 +117,7 @@ mod tests {
             of(|value| value["log"] = serde_json::json!({"waiting": 2, "error": "no room", "errors_total": 1}));
         assert!(failing.contains("log: 2 reports wait: no room") && !failing.contains("nothing was lost"), "{failing}");
         let stuck = of(|value| value["log"] = serde_json::json!({"waiting": 2, "waiting_s": 6.4, "errors_total": 0}));
-        assert!(stuck.contains("log: 2 reports wait, for 6 s: nobody takes them"), "{stuck}");
+        assert!(stuck.contains("log: 2 reports wait, for 6 s: not written"), "{stuck}");
         let anew = of(|value| {
             value["book"] = serde_json::json!({"waiting": 0, "note": "it was set aside", "errors_total": 0});
         });

@@ -70,7 +70,7 @@ pub(super) fn trouble(name: &str, condition: &Condition) -> Option<String> {
         return Some(format!("{name}: {waiting} reports wait: {}", printable(error)));
     }
     if let Some(waiting_s) = condition.waiting_s.filter(|time| *time > SLOW_S) {
-        return Some(format!("{name}: {waiting} reports wait, for {waiting_s:.0} s: nobody takes them"));
+        return Some(format!("{name}: {waiting} reports wait, for {waiting_s:.0} s: not written"));
     }
     condition.note.as_ref().map(|note| format!("{name}: {}", printable(note)))
 }
@@ -106,7 +106,7 @@ mod tests {
             value["log"] = json!({"waiting": 2, "error": "no room", "errors_total": 1});
             value["book"] = json!({"waiting": 2, "waiting_s": 6.4, "errors_total": 0});
         };
-        let all = "3 problems: audit_mismatch_total=1; book: 2 reports wait, for 6 s: nobody takes them; log: 2 reports wait: no room";
+        let all = "3 problems: audit_mismatch_total=1; book: 2 reports wait, for 6 s: not written; log: 2 reports wait: no room";
         assert_eq!(told(both), problem(all));
     }
 

@@ -134,7 +134,7 @@ impl Kernel {
             return Err(CaptureError::OldKernel);
         }
         require_capabilities()?;
-        let plan = Plan::of(settings.by, &settings.wanted, settings.belonging);
+        let plan = Plan::of(settings.by, &settings.wanted, settings.credit_to);
         if plan.numbers_processes() {
             require_pid_namespace()?;
         }
@@ -401,7 +401,7 @@ impl Backend for EbpfBackend {
         BackendKind::Ebpf
     }
 
-    fn way(&self) -> Option<(Attach, Method)> {
+    fn attach_and_method(&self) -> Option<(Attach, Method)> {
         Some((self.candidate.attach, self.candidate.method))
     }
 

@@ -28,10 +28,10 @@ pub(super) fn identity(candidate: &Candidate, kernel: &Kernel, settings: &Settin
     let mut hasher = DefaultHasher::new();
     object(candidate, kernel).hash(&mut hasher);
     let EbpfSettings { max_connections, max_accounts, test_leave_out_states, .. } = &settings.ebpf;
-    let Settings { loopback, by, classes, wanted, belonging, subordinates, .. } = settings;
+    let Settings { loopback, by, classes, wanted, credit_to, subordinates, .. } = settings;
     let loaded_with = (candidate, max_connections, max_accounts, test_leave_out_states);
     let subordinates = (subordinates::first(subordinates), subordinates::entries(subordinates));
-    let meant = (loopback, by, classes, wanted, belonging, subordinates, log::level());
+    let meant = (loopback, by, classes, wanted, credit_to, subordinates, log::level());
     let layout = &kernel.layout;
     let offsets = (layout.sockets.words(), layout.tasks.words(), layout.sweep.words());
     format!("{loaded_with:?} {meant:?} {offsets:?}").hash(&mut hasher);

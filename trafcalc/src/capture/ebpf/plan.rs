@@ -10,7 +10,7 @@ use super::descendants;
 use super::hooks::{self, Hook};
 use super::programs::Programs;
 use super::tables::{take, unreadable};
-use crate::capture::{Belonging, By, CaptureError, Wanted};
+use crate::capture::{By, CaptureError, CreditTo, Wanted};
 
 /// The limit of processes that a filter with children admits at once; further ones are not counted. 5 MB.
 const MAX_PROCESSES: u32 = 65_536;
@@ -30,10 +30,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(by: By, wanted: &Wanted, belonging: Belonging) -> Self {
+    pub(super) fn of(by: By, wanted: &Wanted, credit_to: CreditTo) -> Self {
         let by = by.bits();
         let filters = filters(wanted);
-        let is_acting = belonging == Belonging::Acting;
+        let is_acting = credit_to == CreditTo::Acting;
         let actors_matter = by != 0 || filters & !filter::USERS != 0 || is_acting;
         let mark_processes =
             by & (by::PROCESS | by::PROGRAM) != 0 || filters & (filter::PROCESSES | filter::PROGRAMS) != 0;
@@ -158,15 +158,15 @@ mod tests {
 
     #[test]
     fn users_cost_nothing_more() {
-        let plain = Plan::of(By::USER, &Wanted::default(), Belonging::Socket);
-        let filtered = Plan::of(By::USER, &Wanted { users: vec![7], ..Wanted::default() }, Belonging::Socket);
+        let plain = Plan::of(By::USER, &Wanted::default(), CreditTo::Socket);
+        let filtered = Plan::of(By::USER, &Wanted { users: vec![7], ..Wanted::default() }, CreditTo::Socket);
         for plan in [plain, filtered] {
             assert!(!plan.reads_tasks() && !plan.numbers_processes());
             assert_eq!(hooks(&plan), [""; 0]);
         }
         assert_eq!((plain.filters, filtered.filters), (0, filter::USERS));
         let awaiting = Wanted { users_to_come: 2, ..Wanted::default() };
-        assert_eq!(Plan::of(By::USER, &awaiting, Belonging::Socket).filters, filter::USERS, "not everybody");
+        assert_eq!(Plan::of(By::USER, &awaiting, CreditTo::Socket).filters, filter::USERS, "not everybody");
         assert_eq!(filter_entries(&awaiting)[0], ("WANTED_USERS", 2));
     }
 
@@ -175,19 +175,19 @@ mod tests {
         let unit = Wanted { units: vec!["a.service".into()], ..Wanted::default() };
         let process = Process { pid: 7, started_ns: 1 };
         let family = Wanted { processes: vec![process], children: true, ..Wanted::default() };
-        assert!(Plan::of(By::USER, &Wanted::default(), Belonging::Acting).reads_tasks());
-        assert_eq!(hooks(&Plan::of(By::USER, &unit, Belonging::Socket)), [""; 0]);
+        assert!(Plan::of(By::USER, &Wanted::default(), CreditTo::Acting).reads_tasks());
+        assert_eq!(hooks(&Plan::of(By::USER, &unit, CreditTo::Socket)), [""; 0]);
         assert_eq!(
-            hooks(&Plan::of(By::PROGRAM, &unit, Belonging::Socket)),
+            hooks(&Plan::of(By::PROGRAM, &unit, CreditTo::Socket)),
             ["sched_process_exec", "sched_process_exit", "cgroup_attach_task"]
         );
         for by in [By::PROCESS, By::PROGRAM] {
-            let plan = Plan::of(by.and(Dimension::Unit), &Wanted::default(), Belonging::Socket);
+            let plan = Plan::of(by.and(Dimension::Unit), &Wanted::default(), CreditTo::Socket);
             assert_eq!(hooks(&plan), ["sched_process_exec", "sched_process_exit", "cgroup_attach_task"]);
             assert_eq!(plan.numbers_processes(), by == By::PROCESS);
         }
-        assert_eq!(hooks(&Plan::of(By::UNIT, &Wanted::default(), Belonging::Socket)), [""; 0]);
-        let family = Plan::of(By::USER, &family, Belonging::Socket);
+        assert_eq!(hooks(&Plan::of(By::UNIT, &Wanted::default(), CreditTo::Socket)), [""; 0]);
+        let family = Plan::of(By::USER, &family, CreditTo::Socket);
         assert!(family.numbers_processes());
         assert_eq!(hooks(&family), ["sched_process_exec", "sched_process_exit", "sched_process_fork"]);
     }

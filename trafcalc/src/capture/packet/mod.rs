@@ -182,7 +182,7 @@ impl Backend for PacketBackend {
         BackendKind::Packet
     }
 
-    fn way(&self) -> Option<(Attach, Method)> {
+    fn attach_and_method(&self) -> Option<(Attach, Method)> {
         None
     }
 

@@ -9,7 +9,7 @@ use super::flows::{Flows, Sighting};
 use super::network::{AUTHENTICATION, FRAGMENT, IPV4, IPV6, PROTOCOL_TCP, ROUTING};
 use super::segment::{Direction, Endpoints, Segment};
 use super::timeline::{Event, Timeline};
-use crate::capture::{Belonging, By, Classes, EbpfSettings, OpenNotes, PacketSettings, Settings, Wanted};
+use crate::capture::{By, Classes, CreditTo, EbpfSettings, OpenNotes, PacketSettings, Settings, Wanted};
 
 /// An extension header, or another IP header, by its kind. An extension header has 8 bytes and so many times 8 more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +218,7 @@ pub(super) fn capture_settings() -> Settings {
         by: By::USER,
         classes: Classes::default(),
         wanted: Wanted::default(),
-        belonging: Belonging::Socket,
+        credit_to: CreditTo::Socket,
         subordinates: Vec::new(),
         former: None,
         open: OpenNotes::default(),
