@@ -6,6 +6,7 @@ mod alert;
 mod bad_input;
 mod book;
 mod check;
+mod dashboard;
 mod docs;
 mod exporter;
 mod help;
