@@ -108,6 +108,21 @@ const RULES: &[Rule] = &[
             "crate::capture",
         ],
     },
+    // The exporter reads only the book: nothing that it does can delay the service.
+    Rule {
+        of: &["exporter/"],
+        except: &[],
+        never: &[
+            "crate::answer",
+            "crate::history",
+            "crate::daemon",
+            "crate::status",
+            "crate::ledger",
+            "crate::sinks",
+            "crate::identity",
+        ],
+    },
+    Rule { of: &[""], except: &["exporter/", "cli/", "lib.rs"], never: &["crate::exporter"] },
     Rule { of: &["records.rs"], except: &[], never: &["std::fs", "std::io", "crate::"] },
     // What a cgroup is called follows from its name.
     Rule { of: &["container.rs"], except: &[], never: &["std::fs", "std::io", "std::time", "crate::"] },
@@ -148,7 +163,13 @@ const RULES: &[Rule] = &[
         except: &["service/privileges/write_access.rs", "service/privileges/sandbox.rs"],
         never: &["landlock::"],
     },
-    Rule { of: &[""], except: &["daemon/run.rs", "daemon/tests.rs", "service/events.rs"], never: &["tokio::"] },
+    Rule {
+        of: &[""],
+        except: &["daemon/run.rs", "daemon/tests.rs", "service/events.rs", "exporter/serve.rs"],
+        never: &["tokio::"],
+    },
+    // The service speaks no HTTP.
+    Rule { of: &[""], except: &["exporter/serve.rs"], never: &["hyper::", "hyper_util::", "http_body_util::"] },
     // Only the daemon knows everything else.
     Rule { of: &[""], except: &["daemon.rs", "daemon/", "lib.rs"], never: &["crate::daemon"] },
     // Memory of others is touched where the kernel is talked to.

@@ -49,28 +49,35 @@ fn systemd_understands_every_line_of_the_unit() {
 }
 
 #[test]
-fn the_unit_of_alerts_calls_the_program_with_options_that_it_has_and_is_understood() {
-    let unit = read("trafcalc-alert.service");
+fn the_unprivileged_units_call_the_program_with_options_that_it_has_and_are_understood() {
+    for name in ["trafcalc-alert.service", "trafcalc-exporter.service"] {
+        check_unprivileged_unit(name);
+    }
+}
+
+fn check_unprivileged_unit(name: &str) {
+    let unit = read(name);
     let command = setting(&unit, "ExecStart");
     let args: Vec<_> = command.strip_prefix(PROGRAM).unwrap().split_whitespace().chain(["--help"]).collect();
     assert!(trafcalc(&args).output().unwrap().status.success());
     assert_eq!(setting(&unit, "CapabilityBoundingSet"), "");
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("trafcalc-alert.service");
+    let path = folder.path().join(name);
     std::fs::write(&path, unit.replace(PROGRAM, env!("CARGO_BIN_EXE_trafcalc"))).unwrap();
     match Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output() {
         Ok(output) => {
             let complaints = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && !complaints.contains("trafcalc-alert.service"), "{complaints}");
+            assert!(output.status.success() && !complaints.contains(name), "{complaints}");
         }
-        Err(_) => leave_out("the_unit_of_alerts", "needs systemd-analyze"),
+        Err(_) => leave_out("the_unprivileged_units", "needs systemd-analyze"),
     }
 }
 
 /// What `systemd-analyze security` must not exceed, by unit; the last one is the first with its drop-in.
-const EXPOSURE: [(&str, &[&str], f64); 3] = [
+const EXPOSURE: [(&str, &[&str], f64); 4] = [
     ("trafcalc.service", &["trafcalc.service"], 1.8),
     ("trafcalc-alert.service", &["trafcalc-alert.service"], 1.2),
+    ("trafcalc-exporter.service", &["trafcalc-exporter.service"], 1.0),
     ("trafcalc.service", &["trafcalc.service", "trafcalc-ebpf-only.conf"], 1.2),
 ];
 
@@ -134,6 +141,7 @@ fn the_user_of_the_unit_is_made_and_owns_what_it_writes() {
     assert!(read("trafcalc.logrotate").lines().any(|line| line.trim() == "create"));
     let readers = setting(&read("trafcalc-alert.service"), "SupplementaryGroups");
     assert_eq!(readers, format!("adm {user}"), "to read the log, whichever of them has it");
+    assert_eq!(setting(&read("trafcalc-exporter.service"), "SupplementaryGroups"), user, "to read the book");
 }
 
 #[test]

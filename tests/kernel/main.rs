@@ -16,6 +16,8 @@
 mod follow;
 mod harness;
 mod hijacked;
+#[path = "../it/monitoring.rs"]
+mod monitoring;
 mod running;
 mod scenarios;
 mod service;

@@ -13,12 +13,14 @@ use crate::history::ExportFormat;
 
 mod alert;
 pub mod documents;
+mod exporter;
 mod history;
 mod report;
 mod run;
 mod selftest;
 
 pub use alert::AlertArgs;
+pub use exporter::ExporterArgs;
 pub use history::{CloseArgs, CorrectArgs, HistoryArgs, HistoryCommand};
 pub use report::ReportArgs;
 pub use run::RunArgs;
@@ -85,6 +87,12 @@ pub enum Command {
     /// The command is run without a shell, once for each record of type quota or gap. The fields of the record are in its environment, for
     /// example `TRAFCALC_QUOTA` and `TRAFCALC_PERCENT`. Needs no privilege except permission to read the log.
     Alert(AlertArgs),
+
+    /// Export the totals of the book to Prometheus, by HTTP or in a file
+    ///
+    /// Totals are those since the book was begun, so a restart does not reset them. Needs no privilege except permission to read the book,
+    /// which members of the service's group have. For TLS and authentication use a reverse proxy.
+    Exporter(ExporterArgs),
 
     /// Prove on this kernel that the counts are exact
     ///
@@ -237,8 +245,8 @@ pub fn parse() -> Result<Cli, Complaint> {
 }
 
 /// The data source of each command: the tip for a user who typed the option of another command.
-const ASKS: &str = "status and top ask the service, at --socket PATH; report, quota, correct, close and history ask the book, --book PATH; \
-                    alert follows the log, --log FILE; run has --status-socket, --reports-socket, --book and --log";
+const ASKS: &str = "status and top ask the service, at --socket PATH; report, quota, correct, close, history and exporter \
+                    ask the book, --book PATH; alert follows the log, --log FILE; run has --status-socket, --reports-socket, --book and --log";
 
 /// Adds a tip where an option is one of another command.
 fn with_hint(mut error: clap::Error) -> clap::Error {

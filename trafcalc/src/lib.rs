@@ -20,6 +20,7 @@ pub mod cli;
 pub mod config;
 mod container;
 pub mod daemon;
+pub mod exporter;
 mod figure;
 pub mod history;
 pub mod identity;
@@ -66,6 +67,7 @@ fn obey(command: cli::Command) -> Exit {
         cli::Command::History(args) => care(args.what),
         cli::Command::Quota(args) => show_quota(&args.into()),
         cli::Command::Alert(args) => run_alert(&args.into()),
+        cli::Command::Exporter(args) => run_exporter(args.into()),
         cli::Command::Release(args) => release(&args.folder),
         cli::Command::Store => store(),
         cli::Command::Documents(args) => document(&args),
@@ -188,6 +190,20 @@ fn run_alert(request: &alert::Request) -> Exit {
     let end = alert::run(request);
     drop(messages);
     end.map_or_else(|error| complain(&error, error.exit()), |()| Exit::Done)
+}
+
+fn run_exporter(request: exporter::Request) -> Exit {
+    let messages = service::logging::start();
+    let members = |names| -> std::sync::Arc<dyn book::GroupMembers> {
+        std::sync::Arc::new(identity::groups::Groups::start(
+            names,
+            identity::directory::gid,
+            identity::directory::groups,
+        ))
+    };
+    let Err(error) = exporter::run(request, members);
+    drop(messages);
+    complain(&error, error.exit())
 }
 
 fn care(what: cli::HistoryCommand) -> Exit {

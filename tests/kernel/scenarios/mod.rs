@@ -89,6 +89,7 @@ mod reset;
 mod ring_overflow;
 mod routing_header;
 mod rows_used_again;
+mod scraped;
 mod seg6_route;
 mod selftest;
 mod selftest_broken;
@@ -228,6 +229,7 @@ pub(crate) static ALL: &[Scenario] = &[
     ring_overflow::SCENARIO,
     routing_header::SCENARIO,
     rows_used_again::SCENARIO,
+    scraped::SCENARIO,
     seg6_route::SCENARIO,
     selftest::SCENARIO,
     selftest_broken::SCENARIO,

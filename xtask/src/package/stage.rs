@@ -14,6 +14,9 @@ const FOLDERS: [(&str, &str); 1] = [("usr/share/zsh/vendor-completions/", "usr/s
 /// A file that only a deb has.
 const DEB_ALONE: &str = "usr/share/doc/trafcalc/changelog.gz";
 
+/// Folders of `trafcalc/dist/` with files for monitoring systems, which usually run on other hosts.
+const MONITORING: [&str; 2] = ["grafana", "prometheus"];
+
 /// Stages everything anew, as a deb has it.
 pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &Path) -> Result<()> {
     if stage.exists() {
@@ -26,6 +29,11 @@ pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &
         let name = file_name(&file);
         let Some(path) = place_of(&name) else { bail!("nobody says where {} goes", file.display()) };
         place(&file, &path)?;
+    }
+    for folder in MONITORING {
+        for file in files(&source.join("trafcalc/dist").join(folder))? {
+            place(&file, &format!("usr/share/doc/trafcalc/{folder}/{}", file_name(&file)))?;
+        }
     }
     for file in [source.join("README.md"), source.join("CHANGELOG.md")] {
         place(&file, &format!("usr/share/doc/trafcalc/{}", file_name(&file)))?;

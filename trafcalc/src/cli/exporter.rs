@@ -1,0 +1,42 @@
+//! The options of `exporter`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exporter::{Request, To};
+
+/// The options of `exporter`.
+#[derive(Debug, Args)]
+pub struct ExporterArgs {
+    /// Answer HTTP at this address; every client that can reach it sees the totals of all users
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_ADDRESS)]
+    listen: SocketAddr,
+
+    /// Instead rewrite a file with each report, for the textfile collector of `node_exporter`; its name should end in .prom
+    #[arg(long, value_name = "FILE", conflicts_with = "listen")]
+    textfile: Option<PathBuf>,
+
+    /// Limit of accounts with series of their own; the others are added up as the user (other)
+    #[arg(long, value_name = "NUMBER", default_value = "1000")]
+    max_accounts: usize,
+
+    /// The book [default: as configured, else /var/lib/trafcalc/book.db]
+    #[arg(long, value_name = "PATH")]
+    book: Option<PathBuf>,
+
+    /// Configuration file of the service [default: /etc/trafcalc.toml if present]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The default of `--listen`.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:9469";
+
+impl From<ExporterArgs> for Request {
+    fn from(args: ExporterArgs) -> Self {
+        let ExporterArgs { listen, textfile, max_accounts, book, config } = args;
+        Self { to: textfile.map_or(To::Address(listen), To::File), max_accounts, book, config }
+    }
+}

@@ -1,0 +1,264 @@
+//! The metrics and their series. Pure.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value as Json};
+
+use super::text::{Family, Kind, Labels, Value};
+use crate::book::{AccountKey, AccountKind, LastReport};
+use crate::capture::{Bytes, Health};
+
+/// The input of all metrics, read in one transaction of the book.
+pub(super) struct Booked {
+    pub(super) last: Option<LastReport>,
+    /// The bytes of each account since the book was begun, ordered by the number of the account.
+    pub(super) totals: Vec<(i64, AccountKey, Bytes)>,
+    /// The number of gaps, and the sum of their lengths.
+    pub(super) gaps: (u64, Duration),
+    /// Each quota by name, and the part of it that is used.
+    pub(super) quotas: Vec<(String, f64)>,
+}
+
+/// All metrics. At most `limit` accounts of users have series of their own: those with the smallest numbers, so that an account in
+/// `(other)` stays there and the sum never decreases. Series of accounts in `begun` are 0.
+pub(super) fn families(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> Vec<Family> {
+    let (series, in_other) = series(booked, begun, limit);
+    let of = |direction: fn(Bytes) -> u64| {
+        series.iter().map(|(labels, bytes)| (labels.clone(), Value::Whole(direction(*bytes)))).collect()
+    };
+    let whole = |value| vec![(Vec::new(), Value::Whole(value))];
+    let count = |number: usize| whole(u64::try_from(number).unwrap_or(u64::MAX));
+    let of_kind = |kind| {
+        let accounts = booked.totals.iter().filter(|(_, key, _)| key.kind == kind);
+        whole(accounts.fold(0, |sum: u64, (_, _, bytes)| sum.saturating_add(bytes.sent).saturating_add(bytes.received)))
+    };
+    let (gaps, uncounted) = booked.gaps;
+    let mut families = vec![
+        counter("sent_bytes", "Payload that this host sent, since the book was begun.", of(|bytes| bytes.sent)),
+        counter(
+            "received_bytes",
+            "Payload that this host received, since the book was begun.",
+            of(|bytes| bytes.received),
+        ),
+        counter(
+            "unattributed_bytes",
+            "Payload of local connections whose owner could not be found, both directions, since the book was begun.",
+            of_kind(AccountKind::Unattributed),
+        ),
+        counter(
+            "overflow_bytes",
+            "Payload for which the service had no room to keep an owner, both directions, since the book was begun.",
+            of_kind(AccountKind::Other),
+        ),
+        counter("gaps", "Periods that were not counted, since the book was begun.", whole(gaps)),
+        counter(
+            "uncounted_seconds",
+            "Total length of these periods.",
+            vec![(Vec::new(), Value::Real(uncounted.as_secs_f64()))],
+        ),
+        gauge("trafcalc_accounts", "Accounts in the book that have traffic.", count(booked.totals.len())),
+        gauge(
+            "trafcalc_accounts_in_other",
+            "Accounts beyond the limit of the exporter; their payload is added to the user (other).",
+            count(in_other),
+        ),
+        gauge(
+            "trafcalc_quota_used_ratio",
+            "Used part of a quota in its current period, corrections included.",
+            quotas(booked),
+        ),
+        gauge(
+            "trafcalc_build_info",
+            "The version of the exporter.",
+            vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], Value::Whole(1))],
+        ),
+    ];
+    families.extend(booked.last.iter().flat_map(of_last));
+    families
+}
+
+/// The metrics of the last report.
+fn of_last(last: &LastReport) -> Vec<Family> {
+    let end = last.end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut families = vec![gauge(
+        "trafcalc_last_report_timestamp_seconds",
+        "When the last report in the book ended.",
+        vec![(Vec::new(), Value::Real(end.as_secs_f64()))],
+    )];
+    let health: Map<String, Json> = serde_json::from_str(&last.health).unwrap_or_default();
+    // Exported from the book, which keeps these bytes across restarts.
+    for name in Health::NAMES.iter().filter(|name| **name != "overflow_bytes_total") {
+        let value = Value::Whole(health.get(*name).and_then(Json::as_u64).unwrap_or(0));
+        let help = format!("Health field {name} of the last report, since the service was started.");
+        let series = vec![(Vec::new(), value)];
+        families.push(match name.strip_suffix("_total") {
+            Some(name) => counter(name, &help, series),
+            // `trafcalc_gaps_total` counts periods; this health field counts connections.
+            None if *name == "gaps" => counter("short_connections", &help, series),
+            None => gauge(&format!("trafcalc_{name}"), &help, series),
+        });
+    }
+    families
+}
+
+fn counter(name: &str, help: &str, series: Vec<(Labels, Value)>) -> Family {
+    Family { name: format!("trafcalc_{name}_total"), kind: Kind::Counter, help: help.to_owned(), series }
+}
+
+fn gauge(name: &str, help: &str, series: Vec<(Labels, Value)>) -> Family {
+    Family { name: name.to_owned(), kind: Kind::Gauge, help: help.to_owned(), series }
+}
+
+fn quotas(booked: &Booked) -> Vec<(Labels, Value)> {
+    let series = |(quota, ratio): &(String, f64)| (vec![("quota", quota.clone())], Value::Real(*ratio));
+    booked.quotas.iter().map(series).collect()
+}
+
+/// The series of accounts, and the number of accounts without a series of their own.
+fn series(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> (Vec<(Labels, Bytes)>, usize) {
+    // Two accounts can have the same labels: a user without a known name, and a user whose name is that number.
+    let mut series: BTreeMap<Labels, (Bytes, bool)> = BTreeMap::new();
+    let (mut users, mut in_other) = (0, 0);
+    for (id, key, bytes) in &booked.totals {
+        let is_user = key.kind == AccountKind::User;
+        let is_shown = !is_user || users < limit;
+        users += usize::from(is_user);
+        in_other += usize::from(!is_shown);
+        let labels = if is_shown { labels(key) } else { nobody("(other)") };
+        let (sum, is_begun) = series.entry(labels).or_insert((Bytes::default(), true));
+        *sum += *bytes;
+        *is_begun &= begun.contains(id);
+    }
+    let zero_if = |(labels, (sum, is_begun))| (labels, if is_begun { Bytes::default() } else { sum });
+    (series.into_iter().map(zero_if).collect(), in_other)
+}
+
+fn nobody(account: &str) -> Labels {
+    vec![("user", account.to_owned())]
+}
+
+fn labels(key: &AccountKey) -> Labels {
+    let uid = match (key.kind, key.uid) {
+        (AccountKind::Unattributed, _) => return nobody("(unattributed)"),
+        (AccountKind::Other, _) | (AccountKind::User, None) => return nobody("(other)"),
+        (AccountKind::User, Some(uid)) => uid.to_string(),
+    };
+    let user = key.user.clone().unwrap_or_else(|| uid.clone());
+    let details = [("unit", &key.unit), ("program", &key.program), ("class", &key.class)];
+    let details = details.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?.to_owned())));
+    [("uid", uid), ("user", user)].into_iter().chain(details).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(uid: u32, name: Option<&str>, class: Option<&str>) -> AccountKey {
+        AccountKey {
+            kind: AccountKind::User,
+            uid: Some(uid),
+            user: name.map(str::to_owned),
+            program: None,
+            unit: None,
+            class: class.map(Into::into),
+        }
+    }
+
+    fn of_nobody(kind: AccountKind) -> AccountKey {
+        AccountKey { kind, uid: None, user: None, program: None, unit: None, class: None }
+    }
+
+    fn booked(keys: Vec<AccountKey>) -> Booked {
+        let total = |(place, key): (usize, AccountKey)| {
+            let place = u64::try_from(place).unwrap();
+            (place.cast_signed(), key, Bytes { sent: 10_u64.pow(u32::try_from(place).unwrap()), received: place })
+        };
+        let totals = keys.into_iter().enumerate().map(total).collect();
+        Booked { last: None, totals, gaps: (2, Duration::from_millis(1500)), quotas: vec![("q".to_owned(), 0.25)] }
+    }
+
+    /// The series of sent bytes: the values of their labels, and their value.
+    fn sent(booked: &Booked, begun: &[i64], limit: usize) -> Vec<(String, u64)> {
+        let families = families(booked, &begun.iter().copied().collect(), limit);
+        let series = families.into_iter().find(|family| family.name == "trafcalc_sent_bytes_total").unwrap().series;
+        let series = series.into_iter().map(|(labels, value)| {
+            let labels: Vec<_> = labels.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let Value::Whole(value) = value else { panic!("{value:?}") };
+            (labels.join(" "), value)
+        });
+        series.collect()
+    }
+
+    fn is(series: &[(String, u64)], expected: &[(&str, u64)]) {
+        let expected: Vec<_> = expected.iter().map(|(labels, value)| ((*labels).to_owned(), *value)).collect();
+        assert_eq!(series, expected);
+    }
+
+    #[test]
+    fn every_byte_is_in_one_series_and_what_is_beyond_the_limit_stays_in_other() {
+        let accounts = [
+            user(7, Some("a"), Some("lan")),
+            of_nobody(AccountKind::Other),
+            user(8, None, None),
+            of_nobody(AccountKind::Unattributed),
+            user(9, Some("b"), None),
+            user(7, Some("a"), Some("internet")),
+        ];
+        let booked = booked(accounts.into());
+        let own = [("uid=7 user=a class=lan", 1), ("uid=8 user=8", 100)];
+        is(&sent(&booked, &[], 2), &[own[0], own[1], ("user=(other)", 110_010), ("user=(unattributed)", 1_000)]);
+        is(
+            &sent(&booked, &[], 4),
+            &[
+                ("uid=7 user=a class=internet", 100_000),
+                own[0],
+                own[1],
+                ("uid=9 user=b", 10_000),
+                ("user=(other)", 10),
+                ("user=(unattributed)", 1_000),
+            ],
+        );
+        let told = families(&booked, &HashSet::new(), 2);
+        let value = |name: &str| told.iter().find(|family| family.name == name).unwrap().series[0].1;
+        for (name, expected) in [
+            ("trafcalc_accounts", Value::Whole(6)),
+            ("trafcalc_accounts_in_other", Value::Whole(2)),
+            ("trafcalc_unattributed_bytes_total", Value::Whole(1_003)),
+            ("trafcalc_overflow_bytes_total", Value::Whole(11)),
+            ("trafcalc_gaps_total", Value::Whole(2)),
+            ("trafcalc_uncounted_seconds_total", Value::Real(1.5)),
+            ("trafcalc_quota_used_ratio", Value::Real(0.25)),
+        ] {
+            assert_eq!(value(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_series_begins_with_0_only_if_all_of_its_accounts_are_new() {
+        let booked = booked(vec![user(7, Some("7"), None), user(8, Some("b"), None), user(7, None, None)]);
+        is(&sent(&booked, &[1], 9), &[("uid=7 user=7", 101), ("uid=8 user=b", 0)]);
+        is(&sent(&booked, &[2], 9), &[("uid=7 user=7", 101), ("uid=8 user=b", 10)]);
+        is(&sent(&booked, &[0, 2], 9), &[("uid=7 user=7", 0), ("uid=8 user=b", 10)]);
+    }
+
+    #[test]
+    fn all_of_the_health_is_told_and_what_is_absent_is_0() {
+        let health = r#"{"gaps":3,"pending_bytes":4,"audit_mismatch_total":5,"overflow_bytes_total":6}"#.to_owned();
+        let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_654_860_500);
+        let told = of_last(&LastReport { epoch: 1, seq: 2, end, health });
+        let value = |name: &str| told.iter().find(|family| family.name == name).map(|family| family.series[0].1);
+        assert_eq!(value("trafcalc_last_report_timestamp_seconds"), Some(Value::Real(1_795_654_860.5)));
+        for (name, expected) in [
+            ("trafcalc_short_connections_total", Some(3)),
+            ("trafcalc_pending_bytes", Some(4)),
+            ("trafcalc_audit_mismatch_total", Some(5)),
+            ("trafcalc_late_connections_total", Some(0)),
+            // Exported from the book.
+            ("trafcalc_overflow_bytes_total", None),
+        ] {
+            assert_eq!(value(name), expected.map(Value::Whole), "{name}");
+        }
+        assert_eq!(told.len(), Health::NAMES.len());
+    }
+}

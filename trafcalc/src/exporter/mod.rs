@@ -1,0 +1,148 @@
+//! `trafcalc exporter`: the totals of the book as metrics, for Prometheus and compatible systems.
+//!
+//! It is a separate process without privileges, so the service itself never speaks HTTP. It reads only the book. All values of an answer
+//! come from one transaction of the book, so a kill or restart of either process neither resets nor repeats anything, and a scrape
+//! costs the service nothing. It must never connect to the service.
+
+mod error;
+mod metrics;
+mod serve;
+mod text;
+mod textfile;
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use error::ExporterError;
+
+use crate::book::{BookError, Gap, GroupMembers, Quota, Reader, date_of};
+use crate::config::{self, Overrides};
+use crate::figure::printable;
+use metrics::Booked;
+use text::TextFormat;
+
+/// What is exported, and where to.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where to.
+    pub to: To,
+    /// How many accounts of users have series of their own.
+    pub max_accounts: usize,
+    /// The book; the configured one where there is none.
+    pub book: Option<PathBuf>,
+    /// The configuration file of the service.
+    pub config: Option<PathBuf>,
+}
+
+/// Where metrics go.
+#[derive(Clone, Debug)]
+pub enum To {
+    /// To those who ask by HTTP.
+    Address(SocketAddr),
+    /// Into a file, anew with each report.
+    File(PathBuf),
+}
+
+/// Exports until the process is killed. `members` makes the directory of users in the groups of these names.
+///
+/// # Errors
+/// The configuration is wrong, the address cannot be listened at, or the file cannot be written.
+pub fn run(
+    request: Request,
+    members: impl FnOnce(Vec<String>) -> Arc<dyn GroupMembers>,
+) -> Result<Infallible, ExporterError> {
+    let Request { to, max_accounts, book, config } = request;
+    let settings = config::resolve(&Overrides { config, book, ..Overrides::default() })?;
+    let book = settings.book.ok_or(ExporterError::NoBookKept)?.path;
+    let groups = settings.quotas.iter().flat_map(|quota| quota.groups.iter().cloned()).collect();
+    let exporter = Exporter { book, quotas: settings.quotas, members: members(groups), max_accounts, known: None };
+    match to {
+        To::Address(address) => serve::serve(address, exporter),
+        To::File(path) => textfile::write(&path, exporter),
+    }
+}
+
+/// Converts the contents of a book to metrics.
+struct Exporter {
+    book: PathBuf,
+    quotas: Vec<Quota>,
+    members: Arc<dyn GroupMembers>,
+    max_accounts: usize,
+    /// The result of the last reading.
+    known: Option<Known>,
+}
+
+struct Known {
+    /// The last report at that time, and the version of the groups' members.
+    of: ((i64, i64), u64),
+    booked: Booked,
+    /// Accounts that the previous reading did not have, and that no answer has had yet.
+    begun: HashSet<i64>,
+}
+
+impl Exporter {
+    /// Reads the book if it has a new report. Returns true if it has.
+    fn renew(&mut self) -> Result<bool, BookError> {
+        let book = Reader::open(&self.book)?;
+        let last = book.last_report()?;
+        let of = (last.as_ref().map_or((0, 0), |last| (last.epoch, last.seq)), self.members.version());
+        if self.known.as_ref().is_some_and(|known| known.of == of) {
+            return Ok(false);
+        }
+        let (totals, gaps, quotas) = (book.totals()?, gaps(&book)?, self.used(&book)?);
+        let begun = self.known.take().map_or_else(HashSet::new, |former| {
+            let known: HashSet<i64> = former.booked.totals.iter().map(|(id, ..)| *id).collect();
+            let new = totals.iter().map(|(id, ..)| *id).filter(|id| !known.contains(id));
+            new.chain(former.begun).collect()
+        });
+        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas }, begun });
+        Ok(true)
+    }
+
+    /// The used part of each quota. Empty if the days of the book have no known time zone.
+    fn used(&self, book: &Reader) -> Result<Vec<(String, f64)>, BookError> {
+        if self.quotas.is_empty() {
+            return Ok(Vec::new());
+        }
+        let contents = book.contents()?;
+        let Some(zone) = contents.zone() else { return Ok(Vec::new()) };
+        let date = date_of(Timestamp::now().as_second(), &zone);
+        let used = book.quotas(&self.quotas, &*self.members, date, contents.billing_day)?;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+        let ratio =
+            |(quota, used): (&Quota, crate::book::Used)| (quota.name.clone(), used.bytes() as f64 / quota.limit as f64);
+        Ok(self.quotas.iter().zip(used).map(ratio).collect())
+    }
+
+    /// All metrics of the last reading; `None` before the first one. A new series is 0 in the first answer that has it, because
+    /// `increase()` ignores the first value of a series.
+    fn text(&mut self, format: TextFormat) -> Option<String> {
+        let known = self.known.as_mut()?;
+        let begun = std::mem::take(&mut known.begun);
+        Some(text::text(&metrics::families(&known.booked, &begun, self.max_accounts), format))
+    }
+}
+
+/// The number of gaps, and the sum of their lengths.
+fn gaps(book: &Reader) -> Result<(u64, Duration), BookError> {
+    let gaps = book.gaps(&(i64::MIN / 1_000_000..i64::MAX / 1_000_000))?;
+    // A gap in which the clock was set back has no length.
+    let length = |gap: &Gap| gap.to.duration_since(gap.from).unwrap_or_default();
+    let sum = gaps.iter().map(length).fold(Duration::ZERO, Duration::saturating_add);
+    Ok((u64::try_from(gaps.len()).unwrap_or(u64::MAX), sum))
+}
+
+/// Logs why the book cannot be read, unless `told` is the same reason.
+fn complain(error: &BookError, told: &mut String) {
+    let error = error.to_string();
+    if error != *told {
+        tracing::warn!("no metrics until the book can be read: {}", printable(&error));
+        *told = error;
+    }
+}

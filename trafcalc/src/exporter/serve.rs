@@ -1,0 +1,171 @@
+//! Metrics over HTTP. A client can only read them. Its memory and time are limited, so slow or hostile clients do not delay others.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use super::text::TextFormat;
+use super::{Exporter, ExporterError};
+
+/// Limit of open connections. A further one closes the oldest, which must be slow, because an answer takes milliseconds.
+const MAX_CONNECTIONS: usize = 32;
+/// Time limit for the header of a request.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Time limit for a connection.
+const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// Limit of the header's length, in bytes: the smallest that hyper allows.
+const MAX_HEADER_BYTES: usize = 8 << 10;
+/// Pause after `accept` failed, for example because no descriptors were left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const PATH: &str = "/metrics";
+
+type Answer = Response<Full<Bytes>>;
+
+/// State that connections share.
+struct Shared {
+    exporter: Exporter,
+    /// The last logged reason why the book cannot be read.
+    complaint: String,
+}
+
+/// Serves clients at `address` until the process is killed.
+pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallible, ExporterError> {
+    let unheard = |source| ExporterError::Listen { address, source };
+    // One thread is enough: readers of the book take turns anyway.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unheard)?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address).await.map_err(unheard)?;
+        tracing::info!("metrics are at http://{}{PATH}", listener.local_addr().map_err(unheard)?);
+        let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new() }));
+        let mut connections = VecDeque::<AbortHandle>::new();
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    connections.retain(|connection| !connection.is_finished());
+                    if connections.len() >= MAX_CONNECTIONS
+                        && let Some(oldest) = connections.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    connections.push_back(tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle());
+                }
+                Err(error) => {
+                    tracing::warn!("accepting a connection failed: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    })
+}
+
+/// Answers one request.
+async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
+    let service = service_fn(|request| {
+        let answer = answer(&request, &shared);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that hangs up, is too slow or does not speak HTTP is no problem of the exporter.
+    let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
+}
+
+fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
+    if request.uri().path() != PATH {
+        return plain(StatusCode::NOT_FOUND, format!("metrics are at {PATH}\n"));
+    }
+    if request.method() != Method::GET {
+        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "metrics can be read only\n".to_owned());
+        answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+        return answer;
+    }
+    let format = TextFormat::preferred(&header(request, &ACCEPT));
+    let text = {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { exporter, complaint } = &mut *shared;
+        match exporter.renew() {
+            Ok(_) => complaint.clear(),
+            Err(error) => {
+                // Not the former values: they would look like users without traffic.
+                super::complain(&error, complaint);
+                return plain(StatusCode::SERVICE_UNAVAILABLE, "the book cannot be read\n".to_owned());
+            }
+        }
+        exporter.text(format).unwrap_or_default()
+    };
+    metrics(text, format, takes_gzip(&header(request, &ACCEPT_ENCODING)))
+}
+
+/// The values of a header, joined by commas if there are several.
+fn header(request: &Request<Incoming>, name: &HeaderName) -> String {
+    let values: Vec<_> = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// Whether this `Accept-Encoding` allows gzip.
+fn takes_gzip(encodings: &str) -> bool {
+    let mut encodings = encodings.split(',').map(|encoding| encoding.split(';').map(str::trim));
+    encodings.any(|mut parts| parts.next() == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0")))
+}
+
+fn metrics(text: String, format: TextFormat, is_gzip: bool) -> Answer {
+    let answer =
+        Response::builder().header(CONTENT_TYPE, format.content_type()).header(VARY, "Accept, Accept-Encoding");
+    let (answer, body) = if is_gzip {
+        (answer.header(CONTENT_ENCODING, "gzip"), gzip(&text).expect("memory takes what is written to it"))
+    } else {
+        (answer, text.into_bytes())
+    };
+    answer.body(Full::from(body)).expect("these headers are well formed")
+}
+
+fn gzip(text: &str) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+fn plain(status: StatusCode, text: String) -> Answer {
+    let answer = Response::builder().status(status).header(CONTENT_TYPE, "text/plain; charset=utf-8");
+    answer.body(Full::from(text)).expect("these headers are well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_only_to_clients_that_accept_it() {
+        for (encodings, takes) in [
+            ("gzip", true),
+            ("deflate, gzip;q=0.5", true),
+            ("br,gzip", true),
+            ("", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0", false),
+            ("xgzip", false),
+        ] {
+            assert_eq!(takes_gzip(encodings), takes, "{encodings:?}");
+        }
+    }
+}
