@@ -115,6 +115,8 @@ pub struct Flow {
     pub(super) is_noted: bool,
     /// The number of the peer's SYN, by what the peer says.
     pub(super) peer_isn: Option<u32>,
+    /// The number of the peer's FIN, by what the peer says, if that is known before the first acknowledgement.
+    early_fin: Option<u32>,
     /// This host's SYN had data.
     pub(super) opened_with_data: bool,
     /// Where its bytes begin is in doubt.
@@ -174,6 +176,7 @@ impl Flow {
             unconfirmed_ns: None,
             is_noted: false,
             peer_isn: None,
+            early_fin: None,
             opened_with_data: false,
             doubt: None,
             disputed: false,
@@ -247,7 +250,11 @@ impl Flow {
         }
         let mut bytes = Bytes { sent: u64::from(sent.advance_to(end)), received: 0 };
         if let Some(ack) = ack {
+            let early_fin = self.early_fin.take();
             let received = self.received.get_or_insert_with(|| Cursor::at(ack));
+            if let Some(fin) = early_fin.filter(|&fin| can_end_at(received, fin)) {
+                received.ends_at(fin);
+            }
             // Behind this host's own FIN, the last of these may be the peer's, if what was said of its number was a lie. What follows
             // it in truth has it, too.
             let is_closing = sent.fin().is_some() && !segment.rst;
@@ -283,13 +290,17 @@ impl Flow {
     /// Notes where the peer's bytes end. A FIN that cannot be in the receive window is ignored.
     pub fn peer_finished(&mut self, fin: &Segment) {
         let is_complete = self.is_complete();
-        let Some(received) = &mut self.received else { return };
-        let ahead = distance(received.next(), fin.end_seq());
-        if is_complete || !(0..=FARTHEST_AHEAD).contains(&ahead) {
+        let number = fin.end_seq();
+        let Some(received) = &mut self.received else {
+            self.disputed |= self.early_fin.is_some_and(|known| known != number);
+            self.early_fin = Some(number);
+            return;
+        };
+        if is_complete || !can_end_at(received, number) {
             return;
         }
-        self.disputed |= received.fin().is_some_and(|known| known != fin.end_seq());
-        received.ends_at(fin.end_seq());
+        self.disputed |= received.fin().is_some_and(|known| known != number);
+        received.ends_at(number);
     }
 
     /// Bytes between the last acknowledgement and the peer's FIN, by what the peer says.
@@ -333,6 +344,11 @@ impl Flow {
 fn is_past_fin(cursor: Option<Cursor>, next: u32) -> bool {
     let fin = cursor.filter(Cursor::is_complete).and_then(|cursor| cursor.fin());
     fin.is_some_and(|fin| distance(fin.wrapping_add(1), next) > 0)
+}
+
+/// Whether a FIN with this number can be in the receive window.
+fn can_end_at(cursor: &Cursor, number: u32) -> bool {
+    (0..=FARTHEST_AHEAD).contains(&distance(cursor.next(), number))
 }
 
 /// Whether the cursor can have come to `next` without a leap.

@@ -292,6 +292,21 @@ fn a_connection_ends_behind_its_last_segment_however_soon_another_follows() {
 
 /// The kernel lets go of the port before it sends the RST.
 #[test]
+fn a_fin_that_is_known_before_the_first_acknowledgement_is_no_byte() {
+    let mut bench = Bench::new(8);
+    let anchors = [
+        (1_000, syn(100)),
+        (2_000, incoming(syn_ack(500, 101))),
+        (9_000, incoming(fin(segment(501, 131, 20)))),
+        (10_000, fin(segment(131, 522, 0))),
+    ];
+    let bulk = [(3_000, segment(101, 501, 30)), (9_500, segment(131, 522, 0))];
+    show_rings(&mut bench.flows, &anchors, &bulk);
+    bench.flows.conclude();
+    assert_eq!(bench.credits(), [(Owner::UNATTRIBUTED, 30, 20)]);
+}
+
+#[test]
 fn a_reset_that_passes_behind_the_syn_of_the_next_connection_is_the_former_ones() {
     let mut bench = Bench::new(16);
     bench.see(syn(100));
