@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::life::epoch;
 use super::*;
-use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Method, Owner};
+use crate::capture::{Attach, BackendKind, Bytes, CaptureError, Declined, Method, Owner, Tried};
 use crate::service::exit::Exit;
 use crate::sinks::{Destination, Json, Log, SinkError};
 

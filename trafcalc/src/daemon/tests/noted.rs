@@ -1,6 +1,7 @@
 //! What the book stores about the configuration.
 
 use super::*;
+use crate::config;
 
 #[test]
 fn the_book_knows_the_classes_that_the_service_tells_apart() {
