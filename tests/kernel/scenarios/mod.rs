@@ -123,6 +123,7 @@ mod wait_all;
 mod waiting_send;
 mod wire;
 mod workers_by_process;
+mod workers_outnumbered;
 mod writers_in_turns;
 mod zerocopy_receive;
 mod zerocopy_send;
@@ -261,6 +262,7 @@ pub(crate) static ALL: &[Scenario] = &[
     wait_all::SCENARIO,
     waiting_send::SCENARIO,
     workers_by_process::SCENARIO,
+    workers_outnumbered::SCENARIO,
     writers_in_turns::SCENARIO,
     zerocopy_receive::SCENARIO,
     zerocopy_send::SCENARIO,

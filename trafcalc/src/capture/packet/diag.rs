@@ -254,7 +254,8 @@ fn endpoints_of(socket: &InetResponseHeader) -> Endpoints {
 const fn standing_of(socket: &InetResponseHeader) -> Standing {
     match (socket.inode, socket.state) {
         (_, TCP_TIME_WAIT) => Standing::TimeWait,
-        (0, TCP_SYN_RECV | TCP_ESTABLISHED | TCP_CLOSE_WAIT) => Standing::Unaccepted,
+        (0, TCP_SYN_RECV) => Standing::HalfOpen,
+        (0, TCP_ESTABLISHED | TCP_CLOSE_WAIT) => Standing::Unaccepted,
         (0, _) => Standing::Orphaned,
         _ => Standing::Owned(socket.uid),
     }

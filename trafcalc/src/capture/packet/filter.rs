@@ -2,7 +2,7 @@
 //!
 //! Offsets count from the network header, because the sockets are `SOCK_DGRAM`. A load beyond the packet's end drops
 //! the packet (`filter.rst` of the kernel). Every TCP segment that this host sends goes to exactly one of
-//! the two rings, *bulk* or *anchors*; *openings* sees SYNs a second time, for the owner look-up. Of packets whose TCP header
+//! the two rings, *bulk* or *anchors*; *beginnings and ends* has SYN, FIN and RST a second time, for the owner look-up. Of packets whose TCP header
 //! cannot be found, bulk keeps those that this host sends: they may be segments, and user space tells of them.
 
 use libc::{
@@ -53,7 +53,6 @@ const SHORTEST_IPV4_BYTES: u32 = 20;
 const KIND: u32 = 0;
 const FIN_SYN_RST: u32 = 0x07;
 const FIN: u32 = 0x01;
-const SYN: u32 = 0x02;
 const PACKET_OUTGOING: u32 = 4;
 const HARDWARE_LOOPBACK: u32 = 772;
 
@@ -126,14 +125,14 @@ pub fn anchors(scope: &Scope) -> Vec<sock_filter> {
     program.finish()
 }
 
-/// Outgoing SYN and SYN-ACK.
+/// Outgoing SYN, SYN-ACK, FIN and RST.
 #[must_use]
-pub fn openings(scope: &Scope) -> Vec<sock_filter> {
+pub fn beginnings_and_ends(scope: &Scope) -> Vec<sock_filter> {
     let mut program = begin(scope);
     program.if_outgoing(Label::Next, Label::Drop);
     program.locate_tcp(Label::Drop);
     program.load_flags();
-    program.jump(BPF_JSET, SYN, Label::Next, Label::Drop);
+    program.jump(BPF_JSET, FIN_SYN_RST, Label::Next, Label::Drop);
     program.keep_up_to_flags();
     program.finish()
 }

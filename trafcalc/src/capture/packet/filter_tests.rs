@@ -94,7 +94,7 @@ proptest! {
         let packet = spec.bytes();
         let is_control = spec.flags & 0x07 != 0;
         prop_assert_eq!(passes(&bulk(&LOOPBACK_TOO), &packet, false), is_control && is_deep(&spec));
-        prop_assert!(!passes(&openings(&LOOPBACK_TOO), &packet, false));
+        prop_assert!(!passes(&beginnings_and_ends(&LOOPBACK_TOO), &packet, false));
         prop_assert_eq!(passes(&anchors(&LOOPBACK_TOO), &packet, false), is_control && !is_deep(&spec));
     }
 
@@ -103,12 +103,12 @@ proptest! {
         let packet = spec.bytes();
         let length = u32::try_from(packet.len()).unwrap();
         let whole = parse(&packet, length, Direction::Outgoing);
-        let [bulk, anchors, openings] =
-            [bulk, anchors, openings].map(|filter| kept(&filter(&LOOPBACK_TOO), &packet, true));
+        let [bulk, anchors, repeated] =
+            [bulk, anchors, beginnings_and_ends].map(|filter| kept(&filter(&LOOPBACK_TOO), &packet, true));
         prop_assert!(anchors <= ANCHOR_BYTES as usize);
         prop_assert_eq!(parse(&packet[..bulk.max(anchors)], length, Direction::Outgoing), whole);
-        if spec.flags & 2 != 0 {
-            prop_assert_eq!(parse(&packet[..openings], length, Direction::Outgoing), whole);
+        if spec.flags & 7 != 0 {
+            prop_assert_eq!(parse(&packet[..repeated], length, Direction::Outgoing), whole);
         }
     }
 
@@ -170,7 +170,7 @@ fn loopback_and_other_interfaces_are_left_out() {
 fn other_protocols_are_dropped() {
     let mut udp = PacketSpec::default().bytes();
     udp[9] = 17;
-    for program in [bulk(&LOOPBACK_TOO), anchors(&LOOPBACK_TOO), openings(&LOOPBACK_TOO)] {
+    for program in [bulk(&LOOPBACK_TOO), anchors(&LOOPBACK_TOO), beginnings_and_ends(&LOOPBACK_TOO)] {
         assert!(!passes(&program, &udp, true));
         let arp =
             run(&program, &[0; 28], &|field| if field == libc::SKF_AD_PROTOCOL { 0x0806 } else { PACKET_OUTGOING });
@@ -188,7 +188,7 @@ fn labels_are_stepped_over() {
             packet.extend(spec.bytes());
             let is_followed = labels <= 8;
             assert_eq!(passes(&anchors(&LOOPBACK_TOO), &packet, true), is_followed);
-            assert_eq!(passes(&openings(&LOOPBACK_TOO), &packet, true), is_followed);
+            assert_eq!(passes(&beginnings_and_ends(&LOOPBACK_TOO), &packet, true), is_followed);
             assert!(!passes(&bulk(&LOOPBACK_TOO), &packet, false));
         }
     }
@@ -197,7 +197,7 @@ fn labels_are_stepped_over() {
 #[test]
 fn the_kernel_takes_filters_of_this_length() {
     // 64 names of interfaces take 2 instructions each.
-    for filter in [bulk, anchors, openings] {
+    for filter in [bulk, anchors, beginnings_and_ends] {
         let length = filter(&LOOPBACK_TOO).len();
         assert!(length < 360, "{length}");
     }

@@ -4,7 +4,7 @@ use super::segment::Endpoints;
 use crate::capture::{Owner, SubordinateRange, owner_of};
 
 /// Asks whose a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Which connection.
     pub endpoints: Endpoints,
@@ -19,7 +19,9 @@ pub struct Question {
 pub enum Standing {
     /// Its socket belongs to the user with this id.
     Owned(u32),
-    /// It waits for accept(2), or for the end of the handshake: nobody's yet.
+    /// Its handshake is not finished: nobody's yet.
+    HalfOpen,
+    /// It waits for accept(2): nobody's yet.
     Unaccepted,
     /// Closed by its process, and not finished yet.
     Orphaned,

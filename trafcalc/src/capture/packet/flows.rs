@@ -374,7 +374,7 @@ impl Flows {
         flow.gone = matches!(finding.standing, Standing::Gone | Standing::Foreign);
         match finding.standing {
             Standing::Owned(uid) => self.learn_owner(&finding.question.endpoints, uid),
-            Standing::Unaccepted => flow.note_listener(finding.listener),
+            Standing::HalfOpen | Standing::Unaccepted => flow.note_listener(finding.listener),
             Standing::TimeWait => {
                 flow.orphan(finding.listener, now_ms);
                 self.settle_to_peer_fin(&finding.question.endpoints);

@@ -8,7 +8,7 @@
 //! and RST of both directions, and a segment every 256 MiB) or *bulk* (the rest). While bulk drops, the anchors keep every cursor
 //! right. The reader puts the segments of both in the order of their time stamps (`timeline`), so that a connection begins before its
 //! segments and ends behind them, however soon another one follows between the same endpoints. The third socket shows
-//! SYNs again, to the owner thread, which asks `sock_diag` at once and until the connection is accepted. It runs at real-time
+//! SYN, FIN and RST again, to the owner thread, which asks `sock_diag` at once and until the connection is accepted. It runs at real-time
 //! priority, within a budget that is a fraction of one processor. If more than users is told apart, it hands each connection with a
 //! user on to a third thread, which searches `/proc` for the process that holds the socket, many at a time, likely ones first, within
 //! a budget of its own. Until it has answered, bytes wait in the connection.
@@ -48,6 +48,7 @@ mod timeline;
 mod totals;
 mod unseen;
 mod urgency;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -104,8 +105,8 @@ impl PacketBackend {
         let mut interfaces = Interfaces::new(&settings.packet, settings.loopback)?;
         // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
         // the owner thread hears of it.
-        let openings = interfaces.open_socket(filter::openings)?;
-        openings.bind()?;
+        let beginnings_and_ends = interfaces.open_socket(filter::beginnings_and_ends)?;
+        beginnings_and_ends.bind()?;
         let rings = open_rings(&mut interfaces, &settings.packet)?;
         let (requests, incoming_requests) = channel();
         let (questions, incoming_questions) = sync_channel(MAX_QUESTIONS);
@@ -135,8 +136,14 @@ impl PacketBackend {
         }
         let (subordinates, changed) = channel();
         let ranges = Subordinates { ranges: settings.subordinates.clone(), changed };
-        let owners =
-            Owners::new(openings, Arc::clone(&wake_owners), incoming_questions, findings, search_line, ranges)?;
+        let owners = Owners::new(
+            beginnings_and_ends,
+            Arc::clone(&wake_owners),
+            incoming_questions,
+            findings,
+            search_line,
+            ranges,
+        )?;
         let reader = Reader {
             rings,
             flows,

@@ -1,13 +1,11 @@
 //! The thread that finds out whose a connection is. It asks the moment a SYN or SYN-ACK leaves, because a connection
 //! may last only some hundred microseconds, and again until the answer is final. Its queues are the packet socket's
-//! receive buffer, a bounded channel of questions and a bounded heap of second asks: it never holds up the reader.
+//! receive buffer, a bounded channel of questions and a bounded number of connections that are asked about again: it never holds up the reader.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::EventFd;
@@ -20,21 +18,9 @@ use super::reader::wall_ns;
 use super::segment::{Direction, parse};
 use super::socket::PacketSocket;
 use super::urgency::Budget;
+use super::waiting::{Retry, Waiting};
 use crate::capture::{CaptureError, SubordinateRange};
 
-/// Shortest pause before a connection that waits for accept is asked about again.
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// Longest pause in the first second, in which most are accepted and many are over.
-const LIVELY_PAUSE: Duration = Duration::from_millis(5);
-/// Longest pause later.
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// Asked for so long, as SYN-ACKs are repeated. After that it is the reader that asks, when there are bytes.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
-/// Each waiting connection makes the pauses longer by this, so that all of them together take a tenth of a processor.
-const PAUSE_PER_WAITING: Duration = Duration::from_micros(50);
-/// Most connections that wait for another ask (1.5 MB). A flood of SYNs fills it; the reader asks again, when and if
-/// bytes move.
-const MAX_WAITING: usize = 16_384;
 /// Room for the headers of a SYN: three extension headers of the greatest length, and others.
 const LONGEST_HEADERS_BYTES: usize = 8 << 10;
 /// Answers of each kind between two looks at the others.
@@ -43,13 +29,13 @@ const ANSWERS_PER_ROUND: usize = 64;
 /// What the thread works with.
 pub struct Owners {
     diag: SockDiag,
-    openings: Arc<PacketSocket>,
+    beginnings_and_ends: Arc<PacketSocket>,
     wake: Arc<EventFd>,
     questions: Receiver<Question>,
     findings: SyncSender<(u64, Finding)>,
     search_line: Option<SearchLine>,
     subordinates: Subordinates,
-    waiting: BinaryHeap<Reverse<Retry>>,
+    waiting: Waiting,
     budget: Budget,
 }
 
@@ -87,41 +73,11 @@ impl SearchLine {
     }
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Retry {
-    due: Instant,
-    since: Instant,
-    question: ByValue,
-}
-
-/// A question in a heap that is ordered by time alone.
-struct ByValue(Question);
-
-impl PartialEq for ByValue {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for ByValue {}
-
-impl PartialOrd for ByValue {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ByValue {
-    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
-        std::cmp::Ordering::Equal
-    }
-}
-
 impl Owners {
-    /// A thread's worth of state: SYNs come from `openings`, questions (announced by `wake`) from the reader, who
+    /// A thread's worth of state: SYN, FIN and RST come from `beginnings_and_ends`, questions (announced by `wake`) from the reader, who
     /// gets the findings, each with the wall clock's nanoseconds when it was made. Searches in the `search_line` begin with them. `subordinates` are found as their owners.
     pub fn new(
-        openings: Arc<PacketSocket>,
+        beginnings_and_ends: Arc<PacketSocket>,
         wake: Arc<EventFd>,
         questions: Receiver<Question>,
         findings: SyncSender<(u64, Finding)>,
@@ -131,13 +87,13 @@ impl Owners {
         let diag = SockDiag::open()?;
         Ok(Self {
             diag,
-            openings,
+            beginnings_and_ends,
             wake,
             questions,
             findings,
             search_line,
             subordinates,
-            waiting: BinaryHeap::new(),
+            waiting: Waiting::default(),
             budget: Budget::new(),
         })
     }
@@ -147,7 +103,7 @@ impl Owners {
         loop {
             self.wait()?;
             self.subordinates.renew();
-            self.answer_openings()?;
+            self.follow_connections()?;
             if !self.answer_questions() {
                 return Ok(());
             }
@@ -156,12 +112,10 @@ impl Owners {
     }
 
     fn wait(&self) -> Result<(), CaptureError> {
-        let timeout = self
-            .waiting
-            .peek()
-            .map(|Reverse(retry)| TimeSpec::from_duration(retry.due.saturating_duration_since(Instant::now())));
+        let due = self.waiting.next_due().map(|due| self.budget.retries_from().map_or(due, |from| due.max(from)));
+        let timeout = due.map(|due| TimeSpec::from_duration(due.saturating_duration_since(Instant::now())));
         let mut sources =
-            [PollFd::new(self.openings.as_fd(), PollFlags::POLLIN), PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+            [self.beginnings_and_ends.as_fd(), self.wake.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match ppoll(&mut sources, timeout, None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(CaptureError::System { what: "waiting for packets", source: errno.into() }),
@@ -173,17 +127,19 @@ impl Owners {
         Ok(())
     }
 
-    fn answer_openings(&mut self) -> Result<(), CaptureError> {
+    /// Asks about a connection that begins, and again about one that waits where another one ends.
+    fn follow_connections(&mut self) -> Result<(), CaptureError> {
         let mut buffer = [0; LONGEST_HEADERS_BYTES];
         for _ in 0..ANSWERS_PER_ROUND {
-            let Some(arrival) = self.openings.receive(&mut buffer)? else { break };
+            let Some(arrival) = self.beginnings_and_ends.receive(&mut buffer)? else { break };
             // The kernel tells the snapped length only; the payload, if any, is of no interest here.
             let (packet, bytes) = without_labels(arrival.ethertype, &buffer[..arrival.captured_bytes], u32::MAX);
-            if let Ok(segment) = parse(packet, bytes, Direction::Outgoing)
-                && segment.syn
-            {
+            let Ok(segment) = parse(packet, bytes, Direction::Outgoing) else { continue };
+            if segment.syn {
                 let (endpoints, birth, interface) = (segment.endpoints, segment.seq, arrival.interface);
-                self.answer(Question { endpoints, birth, interface }, Instant::now());
+                self.begin(Question { endpoints, birth, interface });
+            } else {
+                self.waiting.hurry(segment.endpoints.local_port, Instant::now());
             }
         }
         Ok(())
@@ -193,7 +149,7 @@ impl Owners {
     fn answer_questions(&mut self) -> bool {
         for _ in 0..ANSWERS_PER_ROUND {
             match self.questions.try_recv() {
-                Ok(question) => self.answer(question, Instant::now()),
+                Ok(question) => self.begin(question),
                 Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
@@ -206,18 +162,22 @@ impl Owners {
     fn answer_waiting(&mut self) {
         let now = Instant::now();
         for _ in 0..ANSWERS_PER_ROUND {
-            match self.waiting.peek() {
-                Some(Reverse(retry)) if retry.due <= now => {}
-                _ => return,
+            if self.budget.retries_from().is_some_and(|from| from > now) {
+                return;
             }
-            if let Some(Reverse(retry)) = self.waiting.pop() {
-                self.answer(retry.question.0, retry.since);
-            }
+            let Some(retry) = self.waiting.take_due(now) else { return };
+            self.answer(retry);
         }
     }
 
-    /// Asks the kernel about a connection that has been asked about `since` then.
-    fn answer(&mut self, question: Question, since: Instant) {
+    fn begin(&mut self, question: Question) {
+        let retry = self.waiting.begin(question, Instant::now());
+        self.answer(retry);
+    }
+
+    /// Asks the kernel about a connection.
+    fn answer(&mut self, retry: Retry) {
+        let question = retry.question;
         self.budget.spend();
         let finding = match self.diag.ask(&question) {
             Ok(finding) => finding.of_owners(&self.subordinates.ranges),
@@ -227,11 +187,10 @@ impl Owners {
                 return;
             }
         };
-        let now = Instant::now();
-        let age = now - since;
-        if finding.standing == Standing::Unaccepted && age < GIVE_UP_AFTER && self.waiting.len() < MAX_WAITING {
-            let due = now + pause(age, self.waiting.len());
-            self.waiting.push(Reverse(Retry { due, since, question: ByValue(question) }));
+        if matches!(finding.standing, Standing::HalfOpen | Standing::Unaccepted) {
+            self.waiting.put(retry, finding.standing == Standing::Unaccepted, Instant::now());
+        } else {
+            self.waiting.end(&retry, Instant::now());
         }
         // With a full channel the reader does not get to know, and asks again.
         if self.findings.try_send((wall_ns(), finding)).is_ok()
@@ -241,12 +200,4 @@ impl Owners {
             search_line.begin(Sought { question, uid, inode: finding.inode });
         }
     }
-}
-
-/// How long to wait before the next ask about a connection of this age. A third of the time it waited for accept is
-/// enough for its process to be found.
-fn pause(age: Duration, waiting: usize) -> Duration {
-    let longest = LIVELY_PAUSE.max(age / 8);
-    let share = PAUSE_PER_WAITING * u32::try_from(waiting).unwrap_or(u32::MAX);
-    (age / 2).clamp(FIRST_PAUSE, longest).max(share).min(LAST_PAUSE)
 }
