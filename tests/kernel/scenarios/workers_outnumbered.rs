@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow};
 
 use super::{CLIENT, Counted, Scenario, Test, run_all};
 use crate::traffic::spec::{Program, Role, Step, receive, send};
-use crate::truth::Table;
+use crate::truth::{Bytes, Table};
 use crate::world::{World, address_of, listen_at};
 
 pub(super) const SCENARIO: Scenario = Scenario::new("workers_outnumbered", run).over_both();
@@ -23,7 +23,7 @@ const TURNS: usize = 3;
 fn run(test: &Test) -> Result<()> {
     for turn in 1..=TURNS {
         let (counted, truth) = count(test)?;
-        let is_in_time = counted.table.named("(unattributed)") == Default::default();
+        let is_in_time = counted.table.named("(unattributed)") == Bytes::default();
         if is_in_time || turn == TURNS || !test.is_packet() {
             return counted.must_equal(&truth);
         }
@@ -38,9 +38,9 @@ fn run(test: &Test) -> Result<()> {
 fn count(test: &Test) -> Result<(Counted, Table)> {
     let world = World::new()?;
     let counters = test.count(&world)?;
-    let (clients, served) = test.volume((CLIENTS, SERVED_MS), (CLIENTS / 4, 3 * SERVED_MS));
+    let (clients, busy_ms) = test.volume((CLIENTS, SERVED_MS), (CLIENTS / 4, 3 * SERVED_MS));
     let role = Role::Prefork { addr: listen_at(test.family), workers: WORKERS.into() };
-    let steps = [receive(ASKED), Step::Pause(served), send(ANSWERED, 7_000)];
+    let steps = [receive(ASKED), Step::Pause(busy_ms), send(ANSWERED, 7_000)];
     let server = Program { role, ..Program::listen(0, listen_at(test.family), steps) }.times(clients, 1);
     let client = [send(ASKED, 1_000), receive(ANSWERED)];
     let client = Program::connect(CLIENT, address_of(test.family, 0, 2), client).times(clients, clients);

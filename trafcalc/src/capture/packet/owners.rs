@@ -112,7 +112,7 @@ impl Owners {
     }
 
     fn wait(&self) -> Result<(), CaptureError> {
-        let due = self.waiting.next_due().map(|due| due.max(self.budget.retries_from()));
+        let due = self.waiting.next_due().map(|due| self.budget.retries_from().map_or(due, |from| due.max(from)));
         let timeout = due.map(|due| TimeSpec::from_duration(due.saturating_duration_since(Instant::now())));
         let mut sources =
             [self.beginnings_and_ends.as_fd(), self.wake.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -135,12 +135,11 @@ impl Owners {
             // The kernel tells the snapped length only; the payload, if any, is of no interest here.
             let (packet, bytes) = without_labels(arrival.ethertype, &buffer[..arrival.captured_bytes], u32::MAX);
             let Ok(segment) = parse(packet, bytes, Direction::Outgoing) else { continue };
-            let now = Instant::now();
             if segment.syn {
                 let (endpoints, birth, interface) = (segment.endpoints, segment.seq, arrival.interface);
                 self.begin(Question { endpoints, birth, interface });
             } else {
-                self.waiting.hurry(segment.endpoints.local_port, now);
+                self.waiting.hurry(segment.endpoints.local_port, Instant::now());
             }
         }
         Ok(())
@@ -163,7 +162,7 @@ impl Owners {
     fn answer_waiting(&mut self) {
         let now = Instant::now();
         for _ in 0..ANSWERS_PER_ROUND {
-            if self.budget.retries_from() > now {
+            if self.budget.retries_from().is_some_and(|from| from > now) {
                 return;
             }
             let Some(retry) = self.waiting.take_due(now) else { return };

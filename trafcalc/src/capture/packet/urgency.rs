@@ -54,6 +54,11 @@ impl Budget {
         self.window_start + WINDOW
     }
 
+    /// When work that was done before may be done again; `None` if at once.
+    pub fn retries_from(&self) -> Option<Instant> {
+        (self.left <= RESERVED_WORK).then_some(self.window_end)
+    }
+
     /// One piece of work is about to be done: sleeps until it may be.
     pub fn spend(&mut self) {
         if self.left == 0 {
