@@ -35,23 +35,14 @@ pub fn prefer() {
 
 /// Counts pieces of work, and makes the thread sleep when there are too many.
 pub struct Budget {
-    window_start: Instant,
+    window_end: Instant,
     left: u32,
 }
 
 impl Budget {
     /// A full window from now on.
     pub fn new() -> Self {
-        Self { window_start: Instant::now(), left: WORK_PER_WINDOW }
-    }
-
-    /// When work that was done before may be done again.
-    pub fn retries_from(&self) -> Instant {
-        if self.left > RESERVED_WORK { self.window_start } else { self.window_end() }
-    }
-
-    fn window_end(&self) -> Instant {
-        self.window_start + WINDOW
+        Self { window_end: Instant::now() + WINDOW, left: WORK_PER_WINDOW }
     }
 
     /// When work that was done before may be done again; `None` if at once.
@@ -62,9 +53,9 @@ impl Budget {
     /// One piece of work is about to be done: sleeps until it may be.
     pub fn spend(&mut self) {
         if self.left == 0 {
-            thread::sleep(self.window_end().saturating_duration_since(Instant::now()));
+            thread::sleep(self.window_end.saturating_duration_since(Instant::now()));
         }
-        if self.left == 0 || Instant::now() >= self.window_end() {
+        if self.left == 0 || Instant::now() >= self.window_end {
             *self = Self::new();
         }
         self.left -= 1;
