@@ -357,6 +357,11 @@ impl Flows {
     pub fn take(&mut self, event: &Event, now_ms: u64) {
         match event {
             Event::Anchor(sighting) => self.observe(sighting, now_ms),
+            Event::PeerFin(Sighting { segment, .. }) => {
+                if let Some(flow) = self.table.get_mut(&segment.endpoints) {
+                    flow.peer_finished(segment);
+                }
+            }
             Event::Finding(finding) => self.learn(finding, now_ms),
             Event::Found(found) => self.learn_more(found),
             Event::Totals { question, totals, told_ns } => self.learn_totals(question, totals, *told_ns),

@@ -5,19 +5,21 @@
 //! ring. So anchors and answers are held until the bulk ring was read past their time. A connection then ends behind its last segment,
 //! however soon another one follows between the same endpoints. What is held is in order already, because each source is a queue.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use super::finding::{Finding, Found, Question};
 use super::flows::Sighting;
-use super::segment::Direction;
+use super::segment::{Direction, Endpoints, Segment};
 use super::totals::Totals;
 
 /// Anchors and answers that are held at most, each, before their sources have to wait: as many as come in 0.05 s if 1,300,000 come in
 /// a second. Some 15 MB in all.
 const MAX_HELD: usize = 65_536;
 
-/// Clocks of two processors may differ, so the acknowledgement of a peer's FIN may have an earlier time stamp than that FIN. It is known
-/// so much before its time, which costs nothing: it only says which number is no byte.
+/// Clocks of two processors may differ, so the acknowledgement of a peer's FIN may have an earlier time stamp than that FIN. Its number is
+/// known so much before its time, whatever else is held, but not before its connection begins. This costs nothing: the number only says
+/// what is no byte.
 const FIN_AHEAD_NS: u64 = 1_000_000;
 
 /// What is held back.
@@ -25,6 +27,8 @@ const FIN_AHEAD_NS: u64 = 1_000_000;
 pub enum Event {
     /// A segment of the anchor ring.
     Anchor(Sighting),
+    /// A FIN of a peer, which will be an anchor when its time comes.
+    PeerFin(Sighting),
     /// An answer of the owner thread.
     Finding(Finding),
     /// An answer of the searching thread.
@@ -45,6 +49,10 @@ pub enum Event {
 pub struct Timeline {
     anchors: VecDeque<Sighting>,
     answers: VecDeque<(u64, Event)>,
+    /// Held FINs of peers that are not known yet.
+    fins: VecDeque<Sighting>,
+    /// How many SYNs of each connection are held.
+    openings: HashMap<Endpoints, usize>,
 }
 
 impl Timeline {
@@ -62,6 +70,13 @@ impl Timeline {
 
     /// Holds an anchor.
     pub fn hold(&mut self, anchor: Sighting) {
+        let Segment { endpoints, syn, fin, direction, .. } = anchor.segment;
+        if syn {
+            *self.openings.entry(endpoints).or_default() += 1;
+        }
+        if fin && direction == Direction::Incoming {
+            self.fins.push_back(anchor);
+        }
         self.anchors.push_back(anchor);
     }
 
@@ -72,31 +87,56 @@ impl Timeline {
 
     /// Lets go of what is not later than `until_ns`, up to which the bulk ring was read.
     pub fn release(&mut self, until_ns: u64, mut take: impl FnMut(Event)) {
-        while let Some(event) = self.next(|time_ns, ahead_ns| time_ns <= until_ns.saturating_add(ahead_ns)) {
+        while let Some(event) = self.next(|time_ns| time_ns <= until_ns) {
             take(event);
+        }
+        let known_until_ns = until_ns.saturating_add(FIN_AHEAD_NS);
+        while let Some(&fin) = self.fins.front().filter(|fin| fin.time_ns <= known_until_ns) {
+            if fin.time_ns > until_ns {
+                if self.openings.contains_key(&fin.segment.endpoints) {
+                    break;
+                }
+                take(Event::PeerFin(fin));
+            }
+            self.fins.pop_front();
         }
     }
 
     /// The same, and of what is later than the present, `now_ns`: the wall clock was set back, and nobody knows what came before.
     pub fn release_at(&mut self, now_ns: u64, until_ns: u64, mut take: impl FnMut(Event)) {
-        while let Some(event) = self.next(|time_ns, _| time_ns <= until_ns || time_ns > now_ns) {
+        let is_due = |time_ns| time_ns <= until_ns || time_ns > now_ns;
+        while let Some(event) = self.next(is_due) {
             take(event);
+        }
+        while self.fins.front().is_some_and(|fin| is_due(fin.time_ns)) {
+            self.fins.pop_front();
         }
     }
 
-    /// Takes the earlier one of the first of each kind, if it is due: by its time, and by how much before that it may be known.
-    fn next(&mut self, is_due: impl Fn(u64, u64) -> bool) -> Option<Event> {
+    /// Takes the earlier one of the first of each kind, if it is due.
+    fn next(&mut self, is_due: impl Fn(u64) -> bool) -> Option<Event> {
         let anchor_ns = self.anchors.front().map(|anchor| anchor.time_ns);
-        let is_peer_fin = |anchor: &Sighting| anchor.segment.fin && anchor.segment.direction == Direction::Incoming;
-        let ahead_ns = if self.anchors.front().is_some_and(is_peer_fin) { FIN_AHEAD_NS } else { 0 };
         let answer_ns = self.answers.front().map(|(time_ns, _)| *time_ns);
         match (anchor_ns, answer_ns) {
             (Some(anchor_ns), answer_ns) if answer_ns.is_none_or(|answer_ns| anchor_ns <= answer_ns) => {
-                if is_due(anchor_ns, ahead_ns) { self.anchors.pop_front().map(Event::Anchor) } else { None }
+                if is_due(anchor_ns) { self.pop_anchor().map(Event::Anchor) } else { None }
             }
-            (_, Some(answer_ns)) if is_due(answer_ns, 0) => self.answers.pop_front().map(|(_, answer)| answer),
+            (_, Some(answer_ns)) if is_due(answer_ns) => self.answers.pop_front().map(|(_, answer)| answer),
             _ => None,
         }
+    }
+
+    fn pop_anchor(&mut self) -> Option<Sighting> {
+        let anchor = self.anchors.pop_front()?;
+        if anchor.segment.syn
+            && let Entry::Occupied(mut held) = self.openings.entry(anchor.segment.endpoints)
+        {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+        Some(anchor)
     }
 }
 

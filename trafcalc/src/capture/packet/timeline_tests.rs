@@ -54,8 +54,28 @@ fn a_fin_of_the_peer_is_known_a_moment_before_its_time() {
         let mut timeline = Timeline::default();
         timeline.hold(fin(direction));
         let early = released(&mut timeline, 0);
-        assert_eq!(early.len(), usize::from(is_early), "{direction:?}");
-        assert_eq!(early.len() + released(&mut timeline, FIN_AHEAD_NS).len(), 1);
+        assert_eq!(early, [Event::PeerFin(fin(direction))][..usize::from(is_early)], "{direction:?}");
+        assert_eq!(released(&mut timeline, FIN_AHEAD_NS), [Event::Anchor(fin(direction))]);
+    }
+}
+
+#[test]
+fn nothing_but_the_beginning_of_its_connection_holds_a_fin_up() {
+    let fin = sighting((FIN_AHEAD_NS, Segment { fin: true, direction: Direction::Incoming, ..segment(7, 7, 7) }));
+    let own = sighting((100, Segment { syn: true, ..segment(6, 6, 6) }));
+    let mut other = own;
+    other.segment.endpoints.remote_port += 1;
+    for (syn, is_own) in [(own, true), (other, false)] {
+        let mut timeline = Timeline::default();
+        timeline.hold(syn);
+        timeline.hold_answer(200, finding(1));
+        timeline.hold(fin);
+        let early = Event::PeerFin(fin);
+        assert_eq!(released(&mut timeline, 0), [early.clone()][..usize::from(!is_own)]);
+        let begun = [Event::Anchor(syn), early];
+        assert_eq!(released(&mut timeline, 100), begun[..=usize::from(is_own)]);
+        assert_eq!(released(&mut timeline, FIN_AHEAD_NS), [finding(1), Event::Anchor(fin)]);
+        assert_eq!(released(&mut timeline, u64::MAX), []);
     }
 }
 
@@ -117,7 +137,7 @@ proptest! {
         let time = |event: &Event| match event {
             Event::Anchor(sighting) => sighting.time_ns,
             Event::Finding(finding) => u64::from(finding.question.birth),
-            Event::Found(_) | Event::Totals { .. } => unreachable!(),
+            Event::PeerFin(_) | Event::Found(_) | Event::Totals { .. } => unreachable!(),
         };
         let mut all = Vec::new();
         for until_ns in looks.into_iter().chain([u64::MAX]) {
