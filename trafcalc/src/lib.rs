@@ -179,7 +179,14 @@ fn draw(path: &Path, drawing: &str) -> Result<(), Exit> {
 
 fn show_quota(request: &answer::QuotaRequest) -> Exit {
     let members = identity::groups::Directory::new(identity::directory::gid, identity::directory::groups);
-    match answer::quotas(request, &members, jiff::Timestamp::now()) {
+    let answer = answer::quotas(request, &members, jiff::Timestamp::now());
+    for name in members.unanswered() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "trafcalc: the directory of users gave no answer for {name:?}: quotas of groups may have used more"
+        );
+    }
+    match answer {
         Ok((shown, is_passed)) => print(&shown, if is_passed { Exit::Heed } else { Exit::Done }),
         Err(error) => complain(&error, error.exit()),
     }

@@ -86,7 +86,7 @@ fn free_kept(settings: &Settings) {
     if let Some(folder) = &settings.ebpf.keep
         && let Err(error) = ebpf::release(folder)
     {
-        tracing::debug!("{error}");
+        tracing::warn!("programs that a former process kept stay in the kernel: {error}");
     }
 }
 

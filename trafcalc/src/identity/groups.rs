@@ -1,7 +1,7 @@
 //! The groups of users, for quotas of groups. A thread of its own asks the directory, which may be a server, and asks
 //! again every few minutes. Callers get what is known at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -144,23 +144,42 @@ pub struct Directory {
     groups_of: GroupsOf,
     users: Mutex<HashMap<String, Vec<u32>>>,
     groups: Mutex<HashMap<String, Option<u32>>>,
+    unanswered: Mutex<BTreeSet<String>>,
 }
 
 impl Directory {
     /// Uses these functions to ask.
     #[must_use]
     pub fn new(gid: Gid, groups_of: GroupsOf) -> Self {
-        Self { gid, groups_of, users: Mutex::default(), groups: Mutex::default() }
+        Self { gid, groups_of, users: Mutex::default(), groups: Mutex::default(), unanswered: Mutex::default() }
+    }
+
+    /// Users and groups for which the directory gave no answer. They count as if they were in no group, or had no members.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<String> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// What is known; `None` if there is none, or if the directory fails, which is remembered for `name`.
+    fn known<T>(&self, answer: Answer<T>, name: &str) -> Option<T> {
+        match answer {
+            Answer::Known(known) => Some(known),
+            Answer::NoSuchUser | Answer::Unclear(_) => None,
+            Answer::Failed(_) => {
+                self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+                None
+            }
+        }
     }
 }
 
 impl GroupMembers for Directory {
     fn is_member(&self, user: &str, group: &str) -> bool {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let ask_group = || if let Answer::Known(gid) = (self.gid)(group) { Some(gid) } else { None };
+        let ask_group = || self.known((self.gid)(group), group);
         let Some(gid) = *groups.entry(group.to_owned()).or_insert_with(ask_group) else { return false };
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let ask_user = || if let Answer::Known(groups) = (self.groups_of)(user) { groups } else { Vec::new() };
+        let ask_user = || self.known((self.groups_of)(user), user).unwrap_or_default();
         users.entry(user.to_owned()).or_insert_with(ask_user).contains(&gid)
     }
 
@@ -212,11 +231,16 @@ mod tests {
         asker.ask(false);
         assert!(groups.is_member("ada", "students"));
         assert_eq!(groups.version(), version);
+        let silent = Directory::new(gid, groups_of);
+        assert!(!silent.is_member("ada", "students"));
+        assert_eq!(silent.unanswered(), ["ada"]);
         IS_DOWN.store(false, Ordering::Relaxed);
         let directory = Directory::new(gid, groups_of);
         assert!(directory.is_member("ada", "students") && !directory.is_member("bob", "students"));
         assert!(!directory.is_member("ada", "none") && !directory.is_member("eve", "students"));
+        assert_eq!(directory.unanswered(), [""; 0]);
     }
+
     #[test]
     fn a_group_of_which_nothing_is_known_keeps_its_members_and_no_other_group_from_being_known() {
         let names = ["staff", "students"].map(str::to_owned).to_vec();

@@ -195,8 +195,13 @@ impl Timers {
     fn align(&mut self, is_behind_report: bool) {
         let now = Zoned::now().with_time_zone(self.zone.clone());
         let left = until_next(&now, self.interval);
-        let is_the_same = is_behind_report && left < (self.interval / 16).min(A_MOMENT);
-        self.tick = Instant::now() + if is_the_same { left + self.interval } else { left };
+        let a_moment = (self.interval / 16).min(A_MOMENT);
+        let is_the_same = is_behind_report && left < a_moment;
+        // A report that is due now stays: the wall clock may show its time already, and the next multiple is an interval away.
+        let is_due = !is_behind_report && self.tick < Instant::now() + a_moment;
+        if !is_due {
+            self.tick = Instant::now() + if is_the_same { left + self.interval } else { left };
+        }
         if let Some((borders, next)) = &mut self.borders {
             *next = Instant::now() + until_border(borders);
         }
@@ -326,8 +331,13 @@ mod tests {
             for _ in 0..5 {
                 timers.align(false);
                 let moved = timers.tick.max(first) - timers.tick.min(first);
-                assert!(moved < A_MOMENT || moved > interval.saturating_sub(A_MOMENT), "{interval:?}: {moved:?}");
+                assert!(moved < A_MOMENT, "{interval:?}: {moved:?}");
             }
+            // The wall clock shows the time of the report, and its timer is a little later.
+            timers.tick = Instant::now() + Duration::from_micros(200);
+            let due = timers.tick;
+            timers.align(false);
+            assert_eq!(timers.tick, due, "{interval:?}: the report is put off");
             timers.align(true);
             let left = timers.tick.saturating_duration_since(Instant::now());
             assert!(!left.is_zero() && left <= interval + A_MOMENT, "{interval:?}: {left:?}");

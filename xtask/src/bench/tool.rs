@@ -152,7 +152,7 @@ impl Watcher {
 /// A configuration without the host's settings, and without the default status socket of a service that runs there.
 fn plain_config() -> Result<String> {
     let path = shell::workspace().join("target/bench/trafcalc.toml");
-    fs::write(&path, "[status]\nsocket = \"\"\n")?;
+    fs::write(&path, "[status]\nsocket = \"\"\nreports = \"\"\n")?;
     Ok(path.display().to_string())
 }
 

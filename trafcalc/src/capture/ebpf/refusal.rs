@@ -30,7 +30,7 @@ fn why(attach: Attach, is_forbidden: bool, lockdown: &str, paranoid: &str) -> Op
     let is_paranoid = paranoid.trim().parse().is_ok_and(|level: i32| level >= PARANOID);
     let is_by_perf = attach == Attach::Kprobe && is_forbidden && is_paranoid;
     is_by_perf.then_some(
-        "the sysctl kernel.perf_event_paranoid is 3 or more, which takes 2; other attach modes do without perf",
+        "the sysctl kernel.perf_event_paranoid is 3 or higher, and kprobes need 2 or lower; the other attach modes do not use perf",
     )
 }
 
