@@ -105,7 +105,7 @@ fn quotas_are_told_and_those_that_cannot_be_kept() {
     assert!(text.contains("  class     \"lan\": 10.0.0.0/8, fd00::/8; not billed\n"), "{text}");
     let none = told("[book]\npath = 'none'\n[[quota]]\nname = 'host'\nlimit = '1GB'\n");
     assert!(
-        none.contains(", of everybody; told at") && none.contains("but quotas are not kept without a book\n"),
+        none.contains(", of everybody; reported at") && none.contains("but quotas are not kept without a book\n"),
         "{none}"
     );
 }

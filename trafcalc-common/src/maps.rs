@@ -131,8 +131,10 @@ pub mod table {
     pub const ROWS: u32 = 2;
     /// Not 0 while connections older than the programs are adopted.
     pub const ADOPTING: u32 = 3;
+    /// Exchanged only to order what is before and after that.
+    pub const ORDER: u32 = 4;
     /// Number of indices.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
 }
 
 /// Arguments and return values of the program that adopts connections older than the programs. Any other return value is the chain of
@@ -144,6 +146,8 @@ pub mod adoption {
     pub const BEGIN: u32 = 1;
     /// Argument: stop noting ends.
     pub const END: u32 = 2;
+    /// Argument: return 1 if adopting was begun and not ended, else 0.
+    pub const ASK: u32 = 3;
     /// Return value: the whole table was walked.
     pub const DONE: u32 = u32::MAX;
     /// Return value: the table cannot be read.

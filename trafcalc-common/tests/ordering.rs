@@ -72,6 +72,8 @@ struct Table {
     received: AtomicU64,
     base: AtomicU64,
     owner: AtomicU64,
+    /// `table::order`.
+    order: AtomicU64,
 }
 
 fn exchange(place: &AtomicU64, new: u64, is_ordered: bool) -> u64 {
@@ -99,7 +101,16 @@ impl Table {
     fn new(rules: Rules, word: u64) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
         let word = AtomicU64::new(word);
-        Arc::new(Self { rules, word, key: zero(), sent: zero(), received: zero(), base: zero(), owner: zero() })
+        Arc::new(Self {
+            rules,
+            word,
+            key: zero(),
+            sent: zero(),
+            received: zero(),
+            base: zero(),
+            owner: zero(),
+            order: zero(),
+        })
     }
 
     /// `table::insert`.
@@ -254,7 +265,7 @@ fn an_end_beside_an_adoption(rules: Rules) {
             if table.key.load(Relaxed) == 0 && rules.notes_ends {
                 noted.store(FIRST.base, Relaxed);
                 if rules.orders_noting {
-                    fence(SeqCst);
+                    exchange(&table.order, 0, true);
                 }
             }
             if table.key.load(Relaxed) != 0 {
@@ -263,7 +274,7 @@ fn an_end_beside_an_adoption(rules: Rules) {
             state.store(1, Relaxed);
         });
         if is_closed.load(Relaxed) == 0 && table.insert(FIRST) {
-            fence(SeqCst);
+            exchange(&table.order, 0, true);
             if is_closed.load(Relaxed) != 0 || note.load(Relaxed) == FIRST.base {
                 table.leave();
             }

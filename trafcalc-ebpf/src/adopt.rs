@@ -14,7 +14,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use aya_ebpf::programs::RawTracePointContext;
-use trafcalc_common::maps::adoption::{BEGIN, DONE, FAILED, WALK};
+use trafcalc_common::maps::adoption::{ASK, BEGIN, DONE, FAILED, WALK};
 use trafcalc_common::maps::table as words;
 use trafcalc_common::tcp::state;
 
@@ -25,19 +25,21 @@ use crate::sock::{Sock, read_kernel};
 use crate::table;
 
 /// Walks some chains of the table to which the service's socket with descriptor `arg(0)` leads, from number `arg(1)` on. Returns the
-/// chain to continue with, or a value of `trafcalc_common::maps::adoption`. Unless `arg(2)` is `WALK`, it only begins or ends adopting.
+/// chain to continue with, or a value of `trafcalc_common::maps::adoption`. Unless `arg(2)` is `WALK`, it walks nothing.
 ///
 /// Written without aya's macro, which would discard the return value.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn adopt(context: *mut c_void) -> u32 {
     let context = RawTracePointContext::new(context);
-    let task: u32 = context.arg(2);
-    if task != WALK {
-        table::set_word(words::ADOPTING, (task == BEGIN).into());
-        return DONE;
+    match context.arg(2) {
+        WALK => begin(context.arg(0), context.arg(1)).map_or(FAILED, walk),
+        ASK => u32::from(table::word(words::ADOPTING) != 0),
+        task => {
+            table::set_word(words::ADOPTING, (task == BEGIN).into());
+            DONE
+        }
     }
-    begin(context.arg(0), context.arg(1)).map_or(FAILED, walk)
 }
 
 /// Where the walk through the table stands.

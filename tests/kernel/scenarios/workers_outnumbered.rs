@@ -27,7 +27,9 @@ fn run(test: &Test) -> Result<()> {
         if is_in_time || turn == TURNS || !test.is_packet() {
             return counted.must_equal(&truth);
         }
-        let is_right = counted.table.total() == truth.total() && counted.table.user(CLIENT) == truth.user(CLIENT);
+        let is_most = counted.table.named("(unattributed)").received <= truth.total().received / 10;
+        let is_right =
+            is_most && counted.table.total() == truth.total() && counted.table.user(CLIENT) == truth.user(CLIENT);
         let beside = || counted.table.beside(&truth);
         println!("{}", beside());
         counted.explain(if is_right { Ok(()) } else { Err(anyhow!("the totals differ\n{}", beside())) })?;

@@ -66,6 +66,10 @@ pub(super) fn begin_kept(
     let place = Place { kept, folder: kept.begin()?, number: kept.next_number()?, former };
     let (mut beginning, processes) = attach(candidate, kernel, settings, Some(&place))?;
     let bits = sizes::Sizes::new(&settings.ebpf, kernel.plan.reads_tasks()).bucket_bits;
+    if adopts(&place, settings) {
+        // Before this generation acts: the next process finishes what this one may not come to.
+        sweep::begin_adopting(&mut beginning.programs)?;
+    }
     let generation = kept.complete(place.number, identity, (settings.by, bits, settings.loopback))?;
     let took_over = take_over(&mut beginning.programs, settings, &place, &generation);
     // Two active generations would count twice.
@@ -78,9 +82,10 @@ pub(super) fn begin_kept(
 fn take_over(
     programs: &mut Programs,
     settings: &Settings,
-    Place { kept, former, .. }: &Place<'_>,
+    place: &Place<'_>,
     generation: &Generation,
 ) -> Result<(), CaptureError> {
+    let Place { kept, former, .. } = place;
     kept.act(generation)?;
     if let Some(acting) = &kept.acting {
         acting.detach()?;
@@ -96,11 +101,13 @@ fn take_over(
         }
         (None, None) => {}
     }
-    // Connections that the former generation counted are taken over; those that it left out (loopback) may be wanted now.
-    if former.is_none_or(|former| settings.loopback && !former.loopback) {
-        sweep::adopt(programs)?;
-    }
-    Ok(())
+    if adopts(place, settings) { sweep::adopt(programs) } else { Ok(()) }
+}
+
+/// Whether the new generation adopts older connections. Those that the former generation counted are taken over; those that it left out
+/// (loopback) may be wanted now.
+fn adopts(place: &Place<'_>, settings: &Settings) -> bool {
+    place.former.as_ref().is_none_or(|former| settings.loopback && !former.loopback)
 }
 
 /// Continues with the programs that a former process attached.
@@ -112,6 +119,7 @@ pub(super) fn go_on(
 ) -> Result<Beginning, CaptureError> {
     let hooks = candidate.hooks().chain(kernel.plan.hooks());
     let mut programs = Programs::of_former(acting, hooks)?;
+    sweep::finish_adopting(&mut programs)?;
     let actors = kernel
         .plan
         .reads_tasks()

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use trafcalc_common::maps::adoption::{BEGIN, DONE, END, FAILED, WALK};
+use trafcalc_common::maps::adoption::{ASK, BEGIN, DONE, END, FAILED, WALK};
 use trafcalc_common::maps::{NOT_ACTING, STEPS_A_RUN};
 
 use super::hooks::{ADOPT, SWEEP, TAKE_OVER};
@@ -26,6 +26,16 @@ pub(super) fn run(programs: &mut Programs, settings: &EbpfSettings, is_last: boo
     })
 }
 
+/// Has the programs note the ends that they see until older connections are adopted.
+pub(super) fn begin_adopting(programs: &mut Programs) -> Result<(), CaptureError> {
+    programs.run(ADOPT, [0, 0, BEGIN.into()]).map(drop)
+}
+
+/// Adopts older connections if a former process was killed before it had adopted all.
+pub(super) fn finish_adopting(programs: &mut Programs) -> Result<(), CaptureError> {
+    if programs.run(ADOPT, [0, 0, ASK.into()])? == 0 { Ok(()) } else { adopt(programs) }
+}
+
 /// Adopts the connections that are older than the programs, which must be attached.
 ///
 /// # Errors
@@ -36,7 +46,7 @@ pub(super) fn adopt(programs: &mut Programs) -> Result<(), CaptureError> {
     let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|error| unreadable(error.into()))?;
     let descriptor = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
-    programs.run(ADOPT, [0, 0, BEGIN.into()])?;
+    begin_adopting(programs)?;
     let_events_end();
     let mut list = 0;
     loop {

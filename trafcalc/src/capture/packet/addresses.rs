@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv6Addr;
 
 use libc::{AF_INET, AF_INET6, NLM_F_REQUEST, NLMSG_ERROR, RTA_DST, RTA_OIF, RTM_GETROUTE, RTM_NEWROUTE, RTN_LOCAL};
+use libc::{EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
@@ -54,7 +55,7 @@ impl Addresses {
                 let mut reply = Vec::with_capacity(REPLY_BYTES);
                 self.socket.recv(&mut reply, 0)?;
                 if let Some(answer) = answer(&reply, self.sequence) {
-                    return Ok(answer);
+                    return answer;
                 }
             }
         };
@@ -92,14 +93,18 @@ fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 /// Whether the kernel would keep the packet; `None` if this answers another question.
-fn answer(reply: &[u8], sequence: u32) -> Option<bool> {
+fn answer(reply: &[u8], sequence: u32) -> Option<io::Result<bool>> {
     let kind = u16::from_ne_bytes(reply.get(4..6)?.try_into().ok()?);
     let is_meant = reply.get(8..12)? == sequence.to_ne_bytes();
     match kind {
         _ if !is_meant => None,
-        RTM_NEWROUTE => reply.get(HEADER + ROUTE_TYPE).map(|&kind| kind == RTN_LOCAL),
-        // There is no way to it.
-        kind if i32::from(kind) == NLMSG_ERROR => Some(false),
+        RTM_NEWROUTE => reply.get(HEADER + ROUTE_TYPE).map(|&kind| Ok(kind == RTN_LOCAL)),
+        kind if i32::from(kind) == NLMSG_ERROR => {
+            let errno = i32::from_ne_bytes(reply.get(HEADER..HEADER + 4)?.try_into().ok()?).wrapping_neg();
+            // The kernel has no route to it, or one that refuses. Any other error tells nothing, such as a lack of memory.
+            let has_no_route = [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV].contains(&errno);
+            Some(if has_no_route { Ok(false) } else { Err(io::Error::from_raw_os_error(errno)) })
+        }
         _ => None,
     }
 }
@@ -127,8 +132,21 @@ mod tests {
         let mut reply = question("::1".parse().unwrap(), LOOPBACK, 7);
         reply[4..6].copy_from_slice(&RTM_NEWROUTE.to_ne_bytes());
         reply[HEADER + ROUTE_TYPE] = RTN_LOCAL;
-        assert_eq!((answer(&reply, 7), answer(&reply, 8)), (Some(true), None));
-        assert_eq!(answer(&reply[..HEADER + ROUTE_TYPE], 7), None);
-        assert_eq!(answer(&reply[..9], 7), None);
+        assert!(answer(&reply, 7).unwrap().unwrap());
+        for (part, sequence) in [(&reply[..], 8), (&reply[..HEADER + ROUTE_TYPE], 7), (&reply[..9], 7)] {
+            assert!(answer(part, sequence).is_none());
+        }
+    }
+
+    #[test]
+    fn an_error_tells_that_an_address_is_not_local_only_where_there_is_no_route() {
+        let mut reply = question("::1".parse().unwrap(), LOOPBACK, 7);
+        reply[4..6].copy_from_slice(&u16::try_from(NLMSG_ERROR).unwrap().to_ne_bytes());
+        let mut told = |errno: i32| {
+            reply[HEADER..HEADER + 4].copy_from_slice(&(-errno).to_ne_bytes());
+            answer(&reply, 7).unwrap()
+        };
+        assert!(!told(ENETUNREACH).unwrap() && !told(EACCES).unwrap());
+        assert_eq!(told(libc::ENOMEM).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
     }
 }

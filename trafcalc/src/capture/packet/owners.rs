@@ -15,7 +15,7 @@ use super::diag::SockDiag;
 use super::finding::{Finding, Found, Outcome, Question, Sought, Standing};
 use super::network::without_labels;
 use super::reader::wall_ns;
-use super::segment::{Direction, parse};
+use super::segment::{Direction, Segment, parse};
 use super::socket::PacketSocket;
 use super::urgency::Budget;
 use super::waiting::{Retry, Waiting};
@@ -138,7 +138,7 @@ impl Owners {
             if segment.syn {
                 let (endpoints, birth, interface) = (segment.endpoints, segment.seq, arrival.interface);
                 self.begin(Question { endpoints, birth, interface });
-            } else {
+            } else if segment.fin || is_reset_of_a_connection(&segment) {
                 self.waiting.hurry(segment.endpoints.local_port, Instant::now());
             }
         }
@@ -182,8 +182,9 @@ impl Owners {
         let finding = match self.diag.ask(&question) {
             Ok(finding) => finding.of_owners(&self.subordinates.ranges),
             Err(error) => {
-                // Short of memory, say. The reader does not get to know, and asks again.
+                // Short of memory, say.
                 tracing::debug!("{error}");
+                self.waiting.put_back(retry, Instant::now());
                 return;
             }
         };
@@ -200,4 +201,10 @@ impl Owners {
             search_line.begin(Sought { question, uid, inode: finding.inode });
         }
     }
+}
+
+/// Whether a socket sent this RST. The kernel also sends one for a segment that belongs to no connection, so anybody can have it do that;
+/// such an RST has no ACK, or the sequence number 0 (RFC 9293, section 3.5.2).
+const fn is_reset_of_a_connection(segment: &Segment) -> bool {
+    segment.rst && segment.ack.is_some() && segment.seq != 0
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const PREFERRED_NICENESS: libc::c_int = -10;
 /// Length of the windows in which work is counted.
 const WINDOW: Duration = Duration::from_millis(100);
-/// Pieces of work allowed in a window. One takes 3 to 10 µs (a netlink question and its answer), so that a flood takes
+/// Pieces of work allowed in a window. One takes 3 to 10 µs: a netlink question and its answer, for some connections two. So a flood takes
 /// at most a fifth or so of one processor from everybody else.
 const WORK_PER_WINDOW: u32 = 4_000;
 

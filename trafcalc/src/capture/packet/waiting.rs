@@ -114,6 +114,12 @@ impl Waiting {
         self.all.insert(retry.id, Entry { retry, due });
     }
 
+    /// Nothing was answered about it: it is asked about again later.
+    pub fn put_back(&mut self, retry: Retry, now: Instant) {
+        let is_complete = retry.is_complete;
+        self.put(retry, is_complete, now);
+    }
+
     /// It was asked about, and waits no more: who accepted it may have accepted more.
     pub fn end(&mut self, retry: &Retry, now: Instant) {
         if retry.is_complete {
