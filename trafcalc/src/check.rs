@@ -73,9 +73,7 @@ fn meanings(settings: &Settings) -> Vec<(&'static str, String)> {
         lines.push((
             "restarts",
             match &settings.keep {
-                None => {
-                    "the count ends with the process, but for one that is run with --keep, as the unit is".to_owned()
-                }
+                None => "counting stops when the process ends; the unit uses --keep, so it continues there".to_owned(),
                 Some(Keep::Systemd) => "the count goes on, kept by systemd until the unit is stopped".to_owned(),
                 Some(Keep::Folder(folder)) => {
                     format!("the count goes on, kept in {} until it is released", folder.display())
