@@ -277,6 +277,11 @@ impl Daemon {
         if now.monotonic.saturating_duration_since(self.cut_at) < SHORT {
             return Flow::Continue(());
         }
+        self.book_now(now)
+    }
+
+    /// Books what moved until now, and the counters in the kernel that it was read from, without a report.
+    fn book_now(&mut self, now: Now) -> Flow {
         self.collect(now)?;
         self.seq += 1;
         self.keep(None, false, now);

@@ -43,6 +43,7 @@ mod io_uring;
 mod killed_and_followed;
 mod killed_and_followed_by_another;
 mod killed_and_followed_by_process;
+mod killed_before_its_first_report;
 mod killed_book;
 mod ktls;
 mod looked_at;
@@ -173,6 +174,7 @@ pub(crate) static ALL: &[Scenario] = &[
     forked_workers::SCENARIO,
     forwarded::SCENARIO,
     full_disk::SCENARIO,
+    killed_before_its_first_report::SCENARIO,
     killed_book::SCENARIO,
     gone_5000::SCENARIO,
     half_close::SCENARIO,

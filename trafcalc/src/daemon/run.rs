@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use super::days::Days;
 use super::life::epoch;
 use super::serving::serve;
-use super::{Daemon, Failure, Now, Writing, counting, opening};
+use super::{Daemon, Failure, Flow, Now, Writing, counting, opening};
 use crate::book;
-use crate::capture::{self, Alarm, Backend, Started, Tried};
+use crate::capture::{self, Alarm, Backend, Baseline, Started, Tried};
 use crate::config::{self, Settings, Subordinate};
 use crate::identity::subordinate::Subordinates;
 use crate::identity::{directory, subordinate, wanted};
@@ -98,10 +98,21 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         daemon.days = settings.book.as_ref().filter(|_| daemon.writing.has_book()).map(Days::new);
         daemon.shows_totals = opening::shows_tables(&settings.log);
         let _names = serve(sockets, (audience.clone(), privileges), &daemon, &events, settings);
-        let end = turn(daemon, events, settings).await;
+        let end = if has_counted_elsewhere(&capture) { daemon.book_now(Now::read()) } else { Flow::Continue(()) };
+        let end = match end {
+            Flow::Continue(()) => turn(daemon, events, settings).await,
+            Flow::Break(end) => end,
+        };
         audience.finish(LAST_TOLD);
         end
     })
+}
+
+/// Whether the book's last report was not taken from counters in the kernel, and this service keeps such counters: the next process would
+/// discard them as counted by another.
+fn has_counted_elsewhere(capture: &capture::Settings) -> bool {
+    let is_elsewhere = capture.former.as_ref().is_some_and(|former| &*former.map == Baseline::ELSEWHERE);
+    is_elsewhere && capture.ebpf.keep.is_some()
 }
 
 /// How long the end waits until clients have the last report.
