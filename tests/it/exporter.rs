@@ -87,7 +87,7 @@ impl Case {
         let mut command = bounded(env!("CARGO_BIN_EXE_trafcalc"));
         command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]).arg(self.path("trafcalc.toml"));
         command.arg("--book").arg(self.path("book.db")).args(arguments).env_remove("TRAFCALC_LOG");
-        Server::start(&mut command, "metrics are at http://").unwrap()
+        Server::start(&mut command, "metrics are at", "http://").unwrap()
     }
 }
 
@@ -266,7 +266,7 @@ fn check_collector(folder: &tempfile::TempDir) {
     let mut command = bounded(programs.join(PROGRAM));
     command.args(["--collector.disable-defaults", "--collector.textfile", "--web.listen-address=127.0.0.1:0"]);
     command.arg("--collector.textfile.directory").arg(folder.path());
-    let collector = Server::start(&mut command, "msg=\"Listening on\" address=").unwrap();
+    let collector = Server::start(&mut command, "Listening on", "address=").unwrap();
     let text = text(&collector);
     is(&text, ADA, "505");
     is(&text, "node_textfile_scrape_error", "0");
