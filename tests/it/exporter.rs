@@ -83,6 +83,22 @@ impl Case {
         self.book.as_mut().unwrap().commit(&commit).unwrap();
     }
 
+    /// Imports a log with one report of this user, of the year before.
+    fn import(&self, uid: u32, name: &str) {
+        let record = |kind: &str, of: &str| {
+            format!(
+                "{{\"type\":\"{kind}\",\"time\":\"2025-09-20T00:00:10.000Z\",\"epoch\":1758300000000,\"seq\":1,\
+                 \"interval_s\":10.0{of},\"sent_bytes\":100,\"received_bytes\":0}}\n"
+            )
+        };
+        let log = self.path("traffic.1");
+        let account = record("account", &format!(",\"uid\":{uid},\"user\":\"{name}\""));
+        fs::write(&log, account + &record("summary", "")).unwrap();
+        let mut import = trafcalc(&["history", "import-log", log.to_str().unwrap(), "--book"]);
+        let output = import.arg(self.path("book.db")).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"1 reports imported"), "{output:?}");
+    }
+
     pub(super) fn exporter(&self, arguments: &[&str]) -> Server {
         let mut command = bounded(env!("CARGO_BIN_EXE_trafcalc"));
         command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]).arg(self.path("trafcalc.toml"));
@@ -161,14 +177,53 @@ fn restarts_of_the_service_and_of_the_exporter_reset_no_total() {
 }
 
 #[test]
-fn accounts_beyond_the_limit_are_added_up_and_their_number_is_shown() {
+fn users_beyond_the_limit_are_added_up_and_stay_there() {
     let mut case = Case::new();
-    case.report(&[(user(1000, "ada"), 1, 0), (user(1001, "bob"), 20, 0), (user(1002, "eve"), 300, 0)]);
-    let text = text(&case.exporter(&["--max-accounts=1"]));
-    is(&text, ADA, "1");
-    is(&text, r#"trafcalc_sent_bytes_total{user="(other)"}"#, "320");
-    is(&text, "trafcalc_accounts_in_other", "2");
-    assert!(!text.contains("bob"), "{text}");
+    case.report(&[(user(1000, "ada"), 1, 0)]);
+    // An account that has no total yet.
+    case.import(1005, "old");
+    case.report(&[(user(1001, "bob"), 20, 0), (user(1002, "eve"), 300, 0)]);
+    let exporter = case.exporter(&["--max-users=2"]);
+    let other = r#"trafcalc_sent_bytes_total{user="(other)"}"#;
+    let first = text(&exporter);
+    is(&first, ADA, "1");
+    is(&first, other, "320");
+    case.report(&[(user(1005, "old"), 4_000, 0)]);
+    let next = text(&exporter);
+    is(&next, other, "320");
+    assert!(next.contains("old"), "{next}");
+    for text in [first, next] {
+        is(&text, "trafcalc_accounts_folded", "2");
+        assert!(!text.contains("bob"), "{text}");
+    }
+}
+
+#[test]
+fn a_user_with_many_programs_takes_no_series_from_others() {
+    let mut case = Case::new();
+    let program = |number: u32| AccountKey { program: Some(format!("p{number}").into()), ..user(1000, "ada") };
+    case.report(&(0..1_100).map(|number| (program(number), 1, 0)).collect::<Vec<_>>());
+    case.report(&[(user(1001, "bob"), 20, 0)]);
+    let text = text(&case.exporter(&[]));
+    is(&text, BOB, "20");
+    is(&text, ADA, "1000");
+    is(&text, "trafcalc_accounts_folded", "1000");
+    is(&text, r#"trafcalc_sent_bytes_total{uid="1000",user="ada",program="p99"}"#, "1");
+    assert!(!text.contains("p100") && !text.contains("user=\"(other)\""), "{text}");
+}
+
+#[test]
+fn an_imported_log_changes_no_counter() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    text(&exporter);
+    case.import(1000, "ada");
+    case.report(&[]);
+    let text = text(&exporter);
+    is(&text, ADA, "500");
+    is(&text, "trafcalc_gaps_total", "2");
+    is(&text, "trafcalc_uncounted_seconds_total", "4");
 }
 
 #[test]

@@ -15,13 +15,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use error::ExporterError;
 
-use crate::book::{BookError, Gap, GroupMembers, Quota, Reader, date_of};
+use crate::book::{BookError, GroupMembers, Quota, Reader, date_of};
 use crate::config::{self, Overrides};
 use crate::figure::printable;
 use metrics::Booked;
@@ -32,12 +31,21 @@ use text::TextFormat;
 pub struct Request {
     /// Where to.
     pub to: To,
-    /// How many accounts of users have series of their own.
-    pub max_accounts: usize,
+    /// How many series there are at most.
+    pub limits: Limits,
     /// The book; the configured one where there is none.
     pub book: Option<PathBuf>,
     /// The configuration file of the service.
     pub config: Option<PathBuf>,
+}
+
+/// How many series there are at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Users who have series of their own.
+    pub users: usize,
+    /// Accounts of one user whose series show their unit and program.
+    pub accounts: usize,
 }
 
 /// Where metrics go.
@@ -57,11 +65,11 @@ pub fn run(
     request: Request,
     members: impl FnOnce(Vec<String>) -> Arc<dyn GroupMembers>,
 ) -> Result<Infallible, ExporterError> {
-    let Request { to, max_accounts, book, config } = request;
+    let Request { to, limits, book, config } = request;
     let settings = config::resolve(&Overrides { config, book, ..Overrides::default() })?;
     let book = settings.book.ok_or(ExporterError::NoBookKept)?.path;
     let groups = settings.quotas.iter().flat_map(|quota| quota.groups.iter().cloned()).collect();
-    let exporter = Exporter { book, quotas: settings.quotas, members: members(groups), max_accounts, known: None };
+    let exporter = Exporter { book, quotas: settings.quotas, members: members(groups), limits, known: None };
     match to {
         To::Address(address) => serve::serve(address, exporter),
         To::File(path) => textfile::write(&path, exporter),
@@ -73,7 +81,7 @@ struct Exporter {
     book: PathBuf,
     quotas: Vec<Quota>,
     members: Arc<dyn GroupMembers>,
-    max_accounts: usize,
+    limits: Limits,
     /// The result of the last reading.
     known: Option<Known>,
 }
@@ -95,7 +103,7 @@ impl Exporter {
         if self.known.as_ref().is_some_and(|known| known.of == of) {
             return Ok(false);
         }
-        let (totals, gaps, quotas) = (book.totals()?, gaps(&book)?, self.used(&book)?);
+        let (totals, gaps, quotas) = (book.totals()?, book.uncounted()?, self.used(&book)?);
         let begun = self.known.take().map_or_else(HashSet::new, |former| {
             let known: HashSet<i64> = former.booked.totals.iter().map(|(id, ..)| *id).collect();
             let new = totals.iter().map(|(id, ..)| *id).filter(|id| !known.contains(id));
@@ -125,17 +133,8 @@ impl Exporter {
     fn text(&mut self, format: TextFormat) -> Option<String> {
         let known = self.known.as_mut()?;
         let begun = std::mem::take(&mut known.begun);
-        Some(text::text(&metrics::families(&known.booked, &begun, self.max_accounts), format))
+        Some(text::text(&metrics::families(&known.booked, &begun, self.limits), format))
     }
-}
-
-/// The number of gaps, and the sum of their lengths.
-fn gaps(book: &Reader) -> Result<(u64, Duration), BookError> {
-    let gaps = book.gaps(&(i64::MIN / 1_000_000..i64::MAX / 1_000_000))?;
-    // A gap in which the clock was set back has no length.
-    let length = |gap: &Gap| gap.to.duration_since(gap.from).unwrap_or_default();
-    let sum = gaps.iter().map(length).fold(Duration::ZERO, Duration::saturating_add);
-    Ok((u64::try_from(gaps.len()).unwrap_or(u64::MAX), sum))
 }
 
 /// Logs why the book cannot be read, unless `told` is the same reason.
