@@ -1,12 +1,13 @@
 //! The metrics and their series. Pure.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value as Json};
 
 use super::Limits;
+use super::begun::Begun;
 use super::text::{Family, Kind, Labels, Value};
 use crate::book::{AccountKey, AccountKind, LastReport};
 use crate::capture::{Bytes, Health};
@@ -23,7 +24,7 @@ pub(super) struct Booked {
 }
 
 /// All metrics. Series of accounts in `begun` are 0.
-pub(super) fn families(booked: &Booked, begun: &HashSet<i64>, limits: Limits) -> Vec<Family> {
+pub(super) fn families(booked: &Booked, begun: &Begun, limits: Limits) -> Vec<Family> {
     let (series, folded) = series(booked, begun, limits);
     let of = |direction: fn(Bytes) -> u64| {
         series.iter().map(|(labels, bytes)| (labels.clone(), Value::Whole(direction(*bytes)))).collect()
@@ -117,7 +118,7 @@ fn quotas(booked: &Booked) -> Vec<(Labels, Value)> {
 }
 
 /// The series of accounts, and the number of accounts without a series of their own.
-fn series(booked: &Booked, begun: &HashSet<i64>, limits: Limits) -> (Vec<(Labels, Bytes)>, usize) {
+fn series(booked: &Booked, begun: &Begun, limits: Limits) -> (Vec<(Labels, Bytes)>, usize) {
     // Two accounts can have the same labels: a user without a known name, and a user whose name is that number.
     let mut series: BTreeMap<Labels, (Bytes, bool)> = BTreeMap::new();
     let (mut selection, mut folded) = (Selection { limits, detailed: HashMap::new() }, 0);
@@ -131,7 +132,7 @@ fn series(booked: &Booked, begun: &HashSet<i64>, limits: Limits) -> (Vec<(Labels
         };
         let (sum, is_begun) = series.entry(labels).or_insert((Bytes::default(), true));
         *sum += *bytes;
-        *is_begun &= begun.contains(id);
+        *is_begun &= begun.contains(*id);
     }
     let zero_if = |(labels, (sum, is_begun))| (labels, if is_begun { Bytes::default() } else { sum });
     (series.into_iter().map(zero_if).collect(), folded)
@@ -191,6 +192,8 @@ fn labels(key: &AccountKey) -> Labels {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn user(uid: u32, name: Option<&str>, class: Option<&str>) -> AccountKey {
@@ -217,9 +220,17 @@ mod tests {
         Booked { last: None, totals, gaps: (2, Duration::from_millis(1500)), quotas: vec![("q".to_owned(), 0.25)] }
     }
 
+    /// The account with each of these numbers is new.
+    fn of(new: &[i64]) -> Begun {
+        let mut begun = Begun::default();
+        begun.report(std::iter::once(-1), Instant::now());
+        begun.report(new.iter().copied(), Instant::now());
+        begun
+    }
+
     /// The series of sent bytes: the values of their labels, and their value.
     fn sent(booked: &Booked, begun: &[i64], users: usize) -> Vec<(String, u64)> {
-        let families = families(booked, &begun.iter().copied().collect(), Limits { users, accounts: 1 });
+        let families = families(booked, &of(begun), Limits { users, accounts: 1 });
         let series = families.into_iter().find(|family| family.name == "trafcalc_sent_bytes_total").unwrap().series;
         let series = series.into_iter().map(|(labels, value)| {
             let labels: Vec<_> = labels.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -255,7 +266,7 @@ mod tests {
             &sent(&booked, &[], 3),
             &[internet, own[0], own[1], ("uid=9 user=b", 10_000), ("user=(other)", 10), ("user=(unattributed)", 1_000)],
         );
-        let told = families(&booked, &HashSet::new(), Limits { users: 2, accounts: 1 });
+        let told = families(&booked, &Begun::default(), Limits { users: 2, accounts: 1 });
         let value = |name: &str| told.iter().find(|family| family.name == name).unwrap().series[0].1;
         for (name, expected) in [
             ("trafcalc_accounts", Value::Whole(6)),

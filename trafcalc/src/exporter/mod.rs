@@ -4,17 +4,18 @@
 //! come from one transaction of the book, so a kill or restart of either process neither resets nor repeats anything, and a scrape
 //! costs the service nothing. It must never connect to the service.
 
+mod begun;
 mod error;
 mod metrics;
 mod serve;
 mod text;
 mod textfile;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -23,6 +24,7 @@ pub use error::ExporterError;
 use crate::book::{BookError, GroupMembers, Quota, Reader, date_of};
 use crate::config::{self, Overrides};
 use crate::figure::printable;
+use begun::Begun;
 use metrics::Booked;
 use text::TextFormat;
 
@@ -69,7 +71,8 @@ pub fn run(
     let settings = config::resolve(&Overrides { config, book, ..Overrides::default() })?;
     let book = settings.book.ok_or(ExporterError::NoBookKept)?.path;
     let groups = settings.quotas.iter().flat_map(|quota| quota.groups.iter().cloned()).collect();
-    let exporter = Exporter { book, quotas: settings.quotas, members: members(groups), limits, known: None };
+    let (quotas, members, begun) = (settings.quotas, members(groups), Begun::default());
+    let exporter = Exporter { book, quotas, members, limits, begun, known: None };
     match to {
         To::Address(address) => serve::serve(address, exporter),
         To::File(path) => textfile::write(&path, exporter),
@@ -82,6 +85,7 @@ struct Exporter {
     quotas: Vec<Quota>,
     members: Arc<dyn GroupMembers>,
     limits: Limits,
+    begun: Begun,
     /// The result of the last reading.
     known: Option<Known>,
 }
@@ -90,8 +94,6 @@ struct Known {
     /// The last report at that time, and the version of the groups' members.
     of: ((i64, i64), u64),
     booked: Booked,
-    /// Accounts that the previous reading did not have, and that no answer has had yet.
-    begun: HashSet<i64>,
 }
 
 impl Exporter {
@@ -104,12 +106,11 @@ impl Exporter {
             return Ok(false);
         }
         let (totals, gaps, quotas) = (book.totals()?, book.uncounted()?, self.used(&book)?);
-        let begun = self.known.take().map_or_else(HashSet::new, |former| {
-            let known: HashSet<i64> = former.booked.totals.iter().map(|(id, ..)| *id).collect();
-            let new = totals.iter().map(|(id, ..)| *id).filter(|id| !known.contains(id));
-            new.chain(former.begun).collect()
-        });
-        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas }, begun });
+        // New members of a group are no new report.
+        if self.known.as_ref().is_none_or(|known| known.of.0 != of.0) {
+            self.begun.report(totals.iter().map(|(id, ..)| *id), Instant::now());
+        }
+        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas } });
         Ok(true)
     }
 
@@ -128,12 +129,10 @@ impl Exporter {
         Ok(self.quotas.iter().zip(used).map(ratio).collect())
     }
 
-    /// All metrics of the last reading; `None` before the first one. A new series is 0 in the first answer that has it, because
-    /// `increase()` ignores the first value of a series.
-    fn text(&mut self, format: TextFormat) -> Option<String> {
-        let known = self.known.as_mut()?;
-        let begun = std::mem::take(&mut known.begun);
-        Some(text::text(&metrics::families(&known.booked, &begun, self.limits), format))
+    /// All metrics of the last reading; `None` before the first one. They change only if [`Self::renew`] returns true.
+    fn text(&self, format: TextFormat) -> Option<String> {
+        let known = self.known.as_ref()?;
+        Some(text::text(&metrics::families(&known.booked, &self.begun, self.limits), format))
     }
 }
 
