@@ -60,6 +60,10 @@ impl Case {
 
     /// The next report.
     pub(super) fn report(&mut self, moved: &[(AccountKey, u64, u64)]) {
+        self.report_with(r#"{"audit_mismatch_total":3}"#, moved);
+    }
+
+    fn report_with(&mut self, health: &str, moved: &[(AccountKey, u64, u64)]) {
         let minute = Duration::from_mins(1);
         let start = UNIX_EPOCH + BEGIN + self.minutes * minute;
         self.minutes += 1;
@@ -74,7 +78,7 @@ impl Case {
             monotonic: minute,
             moved: moved.collect(),
             baseline: None,
-            health: r#"{"audit_mismatch_total":3}"#.to_owned(),
+            health: health.to_owned(),
             records: None,
             gaps: vec![Gap { from: start, to: start + Duration::from_secs(2), cause: "test".to_owned() }],
             open: OpenNotes::default(),
@@ -283,6 +287,22 @@ fn slow_and_hostile_clients_do_not_delay_others() {
         assert!(header.starts_with(&format!("HTTP/1.1 {status} ")), "{header}");
     }
     is(&text(&exporter), ADA, "500");
+}
+
+#[test]
+fn health_that_is_not_readable_is_no_zeros() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    text(&exporter);
+    for health in ["{\"late_connections_total\":", "{\"late_connections_total\":-1}"] {
+        case.report_with(health, &[(user(1000, "ada"), 1, 0)]);
+        let (header, body) = get(exporter.address, "");
+        let body = String::from_utf8(body).unwrap();
+        assert!(header.starts_with("HTTP/1.1 503 ") && body.contains("health"), "{header}{body}");
+    }
+    case.report(&[]);
+    is(&text(&exporter), ADA, "502");
 }
 
 #[test]

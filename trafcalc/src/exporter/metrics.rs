@@ -4,8 +4,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value as Json};
-
 use super::Limits;
 use super::begun::Begun;
 use super::text::{Family, Kind, Labels, Value};
@@ -14,13 +12,28 @@ use crate::capture::{Bytes, Health};
 
 /// The input of all metrics, read in one transaction of the book.
 pub(super) struct Booked {
-    pub(super) last: Option<LastReport>,
+    pub(super) last: Option<Last>,
     /// The bytes of each account since the book was begun, ordered by the number of the account.
     pub(super) totals: Vec<(i64, AccountKey, Bytes)>,
     /// The number of gaps, and the sum of their lengths.
     pub(super) gaps: (u64, Duration),
     /// Each quota by name, and the part of it that is used.
     pub(super) quotas: Vec<(String, f64)>,
+}
+
+/// The last report.
+pub(super) struct Last {
+    end: SystemTime,
+    /// Health fields by name; those that are 0 are left out.
+    health: BTreeMap<String, u64>,
+}
+
+impl TryFrom<LastReport> for Last {
+    type Error = serde_json::Error;
+
+    fn try_from(last: LastReport) -> serde_json::Result<Self> {
+        Ok(Self { end: last.end, health: serde_json::from_str(&last.health)? })
+    }
 }
 
 /// All metrics. Series of accounts in `begun` are 0.
@@ -81,17 +94,16 @@ pub(super) fn families(booked: &Booked, begun: &Begun, limits: Limits) -> Vec<Fa
 }
 
 /// The metrics of the last report.
-fn of_last(last: &LastReport) -> Vec<Family> {
+fn of_last(last: &Last) -> Vec<Family> {
     let end = last.end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut families = vec![gauge(
         "trafcalc_last_report_timestamp_seconds",
         "When the last report in the book ended.",
         vec![(Vec::new(), Value::Real(end.as_secs_f64()))],
     )];
-    let health: Map<String, Json> = serde_json::from_str(&last.health).unwrap_or_default();
     // Exported from the book, which keeps these bytes across restarts.
     for name in Health::NAMES.iter().filter(|name| **name != "overflow_bytes_total") {
-        let value = Value::Whole(health.get(*name).and_then(Json::as_u64).unwrap_or(0));
+        let value = Value::Whole(last.health.get(*name).copied().unwrap_or(0));
         let help = format!("Health field {name} of the last report, since the service was started.");
         let series = vec![(Vec::new(), value)];
         families.push(match name.strip_suffix("_total") {
@@ -317,7 +329,7 @@ mod tests {
     fn all_of_the_health_is_told_and_what_is_absent_is_0() {
         let health = r#"{"gaps":3,"pending_bytes":4,"audit_mismatch_total":5,"overflow_bytes_total":6}"#.to_owned();
         let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_654_860_500);
-        let told = of_last(&LastReport { epoch: 1, seq: 2, end, health });
+        let told = of_last(&LastReport { epoch: 1, seq: 2, end, health }.try_into().unwrap());
         let value = |name: &str| told.iter().find(|family| family.name == name).map(|family| family.series[0].1);
         assert_eq!(value("trafcalc_last_report_timestamp_seconds"), Some(Value::Real(1_795_654_860.5)));
         for (name, expected) in [

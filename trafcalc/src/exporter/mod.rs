@@ -25,7 +25,8 @@ use crate::book::{BookError, GroupMembers, Quota, Reader, date_of};
 use crate::config::{self, Overrides};
 use crate::figure::printable;
 use begun::Begun;
-use metrics::Booked;
+use error::NoMetrics;
+use metrics::{Booked, Last};
 use text::TextFormat;
 
 /// What is exported, and where to.
@@ -98,13 +99,14 @@ struct Known {
 
 impl Exporter {
     /// Reads the book if it has a new report. Returns true if it has.
-    fn renew(&mut self) -> Result<bool, BookError> {
+    fn renew(&mut self) -> Result<bool, NoMetrics> {
         let book = Reader::open(&self.book)?;
         let last = book.last_report()?;
         let of = (last.as_ref().map_or((0, 0), |last| (last.epoch, last.seq)), self.members.version());
         if self.known.as_ref().is_some_and(|known| known.of == of) {
             return Ok(false);
         }
+        let last = last.map(Last::try_from).transpose()?;
         let (totals, gaps, quotas) = (book.totals()?, book.uncounted()?, self.used(&book)?);
         // New members of a group are no new report.
         if self.known.as_ref().is_none_or(|known| known.of.0 != of.0) {
@@ -136,11 +138,15 @@ impl Exporter {
     }
 }
 
-/// Logs why the book cannot be read, unless `told` is the same reason.
-fn complain(error: &BookError, told: &mut String) {
-    let error = error.to_string();
-    if error != *told {
-        tracing::warn!("no metrics until the book can be read: {}", printable(&error));
-        *told = error;
+/// Logs why there are no metrics, unless `told` is the same reason.
+fn complain(error: &NoMetrics, told: &mut String) {
+    log_once("no metrics", &error.to_string(), told);
+}
+
+/// Logs why something fails, unless `told` is the same reason.
+fn log_once(what: &str, why: &str, told: &mut String) {
+    if why != told {
+        tracing::warn!("{what}: {}", printable(why));
+        why.clone_into(told);
     }
 }

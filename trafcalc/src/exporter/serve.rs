@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::text::TextFormat;
 use super::{Exporter, ExporterError};
+use crate::figure::printable;
 
 /// Limit of open connections. A further one closes the oldest, which must be slow, because an answer takes milliseconds.
 const MAX_CONNECTIONS: usize = 32;
@@ -40,7 +41,7 @@ type Answer = Response<Full<Bytes>>;
 /// State that connections share.
 struct Shared {
     exporter: Exporter,
-    /// The last logged reason why the book cannot be read.
+    /// The last logged reason why there are no metrics.
     complaint: String,
 }
 
@@ -108,7 +109,7 @@ fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
             Err(error) => {
                 // Not the former values: they would look like users without traffic.
                 super::complain(&error, complaint);
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "the book cannot be read\n".to_owned());
+                return plain(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&error.to_string())));
             }
         }
         exporter.text(format).unwrap_or_default()
