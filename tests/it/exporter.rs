@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
@@ -290,6 +292,42 @@ fn slow_and_hostile_clients_do_not_delay_others() {
 }
 
 #[test]
+fn a_burst_of_clients_gets_all_of_its_answers() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    let (address, start) = (exporter.address, Arc::new(Barrier::new(100)));
+    let ask = |_| {
+        let start = Arc::clone(&start);
+        thread::spawn(move || {
+            start.wait();
+            let (header, body) = get(address, "");
+            header.starts_with("HTTP/1.1 200 OK\r\n") && String::from_utf8(body).unwrap().contains(ADA)
+        })
+    };
+    let clients: Vec<_> = (0..100).map(ask).collect();
+    for client in clients {
+        assert!(client.join().unwrap());
+    }
+}
+
+#[test]
+fn a_client_has_a_second_for_its_request_even_if_others_wait() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    let mut first = TcpStream::connect(exporter.address).unwrap();
+    first.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    let _idle: Vec<_> = (0..100).map(|_| TcpStream::connect(exporter.address).unwrap()).collect();
+    // Long enough for others to be accepted.
+    thread::sleep(Duration::from_millis(100));
+    first.write_all(b"Host: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    is(&answer, ADA, "500");
+}
+
+#[test]
 fn health_that_is_not_readable_is_no_zeros() {
     let mut case = Case::new();
     case.report(&[(user(1000, "ada"), 500, 7)]);
@@ -303,6 +341,27 @@ fn health_that_is_not_readable_is_no_zeros() {
     }
     case.report(&[]);
     is(&text(&exporter), ADA, "502");
+}
+
+#[test]
+fn a_lack_of_descriptors_is_logged_once() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let log = case.path("log");
+    let mut command = bounded("sh");
+    // The limit leaves room for some connections.
+    let script = r#"log=$1; shift; ulimit -n 24; "$@" 2>&1 >/dev/null | tee "$log" >&2"#;
+    command.args(["-c", script, "sh"]).arg(&log).arg(env!("CARGO_BIN_EXE_trafcalc"));
+    command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]).arg(case.path("trafcalc.toml"));
+    command.arg("--book").arg(case.path("book.db")).env_remove("TRAFCALC_LOG");
+    let exporter = Server::start(&mut command, "metrics are at", "http://").unwrap();
+    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(exporter.address).unwrap()).collect();
+    // It tries again several times in a second.
+    thread::sleep(Duration::from_millis(600));
+    drop(idle);
+    is(&text(&exporter), ADA, "500");
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("accepting").count(), 1, "{text}");
 }
 
 #[test]
@@ -366,7 +425,7 @@ fn a_file_is_rewritten_with_each_report() {
                 Err(_) => {}
             }
             assert!(start.elapsed() < PATIENCE, "no {line}");
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     };
     wait_for("500");
@@ -444,7 +503,7 @@ fn hostile_names_are_read_back_by_prometheus_and_its_counters_have_every_byte() 
         let [first, last] = [values.first(), values.last()].map(|value| value.unwrap().parse::<u64>().unwrap());
         ((label("uid"), label("user"), label("unit"), label("program"), label("class")), last - first)
     });
-    let text = |part: &Option<std::sync::Arc<str>>| part.as_deref().unwrap_or_default().to_owned();
+    let text = |part: &Option<Arc<str>>| part.as_deref().unwrap_or_default().to_owned();
     let truth = more.iter().map(|(key, sent, _)| {
         let (uid, user) = (key.uid.unwrap().to_string(), key.user.clone().unwrap());
         ((uid, user, text(&key.unit), text(&key.program), text(&key.class)), *sent)

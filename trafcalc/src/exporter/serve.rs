@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -23,8 +23,12 @@ use super::text::TextFormat;
 use super::{Exporter, ExporterError};
 use crate::figure::printable;
 
-/// Limit of open connections. A further one closes the oldest, which must be slow, because an answer takes milliseconds.
+/// Limit of open connections. A further one waits until one ends, or the oldest is [`SLOW`].
 const MAX_CONNECTIONS: usize = 32;
+/// A connection of this age is closed if others wait: an answer takes milliseconds.
+const SLOW: Duration = Duration::from_secs(1);
+/// Time between two looks whether a connection has ended.
+const LOOK: Duration = Duration::from_millis(10);
 /// Time limit for the header of a request.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 /// Time limit for a connection.
@@ -54,25 +58,41 @@ pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallibl
         let listener = TcpListener::bind(address).await.map_err(unheard)?;
         tracing::info!("metrics are at http://{}{PATH}", listener.local_addr().map_err(unheard)?);
         let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new() }));
-        let mut connections = VecDeque::<AbortHandle>::new();
+        let (mut connections, mut complaint) = (VecDeque::new(), String::new());
         loop {
+            make_room(&mut connections).await;
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    connections.retain(|connection| !connection.is_finished());
-                    if connections.len() >= MAX_CONNECTIONS
-                        && let Some(oldest) = connections.pop_front()
-                    {
-                        oldest.abort();
-                    }
-                    connections.push_back(tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle());
+                    let connection = tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle();
+                    connections.push_back((Instant::now(), connection));
+                    // Lets it answer a request that is there already.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
-                    tracing::warn!("accepting a connection failed: {error}");
+                    super::log_once("accepting a connection failed", &error.to_string(), &mut complaint);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     })
+}
+
+/// Waits until there is room for another connection.
+async fn make_room(connections: &mut VecDeque<(Instant, AbortHandle)>) {
+    loop {
+        connections.retain(|(_, connection)| !connection.is_finished());
+        match connections.front() {
+            Some((since, oldest)) if connections.len() >= MAX_CONNECTIONS => {
+                if since.elapsed() >= SLOW {
+                    oldest.abort();
+                    connections.pop_front();
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            _ => return,
+        }
+    }
 }
 
 /// Answers one request.
