@@ -281,8 +281,10 @@ fn slow_and_hostile_clients_do_not_delay_others() {
     assert!(held <= 32 + 1, "{held} connections are held");
     drop(idle);
     for (request, status) in [
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "404"),
-        ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".to_owned(), "405"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "404"),
+        // What a browser sends whose user looks at a page of attacker.example, after that name was given this address.
+        ("GET /metrics HTTP/1.1\r\nHost: attacker.example:9469\r\n\r\n".to_owned(), "421"),
+        ("POST /metrics HTTP/1.1\r\nHost: [::1]:9469\r\nContent-Length: 0\r\n\r\n".to_owned(), "405"),
         (format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "431"),
     ] {
         let (header, _) = ask(exporter.address, &request).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, VARY};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -112,6 +112,10 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
+    let host = header(request, &HOST);
+    if !host.is_empty() && !is_own(&host) {
+        return plain(StatusCode::MISDIRECTED_REQUEST, "address this host by number or as localhost\n".to_owned());
+    }
     if request.uri().path() != PATH {
         return plain(StatusCode::NOT_FOUND, format!("metrics are at {PATH}\n"));
     }
@@ -135,6 +139,15 @@ fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
         exporter.text(format).unwrap_or_default()
     };
     metrics(text, format, takes_gzip(&header(request, &ACCEPT_ENCODING)))
+}
+
+/// Whether a `Host` is an address or localhost. A page of another host can give its own name the address of the exporter, and would then
+/// be allowed to read the answers that a browser gets.
+fn is_own(host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// The values of a header, joined by commas if there are several.
@@ -174,6 +187,25 @@ fn plain(status: StatusCode, text: String) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_hosts_of_the_exporter() {
+        for (host, is) in [
+            ("127.0.0.1:9469", true),
+            ("192.0.2.7", true),
+            ("[::1]:9469", true),
+            ("[2001:db8::7]", true),
+            ("LocalHost:9469", true),
+            ("attacker.example:9469", false),
+            ("localhost.attacker.example", false),
+            ("127.0.0.1.attacker.example", false),
+            ("127.0.0.1:9469,attacker.example", false),
+            ("[127.0.0.1", false),
+            ("127.0.0.1:9469:x", false),
+        ] {
+            assert_eq!(is_own(host), is, "{host}");
+        }
+    }
 
     #[test]
     fn gzip_is_sent_only_to_clients_that_accept_it() {
