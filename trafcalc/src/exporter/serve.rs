@@ -1,6 +1,6 @@
 //! Metrics over HTTP. A client can only read them. Its memory and time are limited, so slow or hostile clients do not delay others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+use super::error::NoMetrics;
 use super::text::TextFormat;
 use super::{Exporter, ExporterError};
 use crate::figure::printable;
@@ -47,6 +48,8 @@ struct Shared {
     exporter: Exporter,
     /// The last logged reason why there are no metrics.
     complaint: String,
+    /// Bodies of answers, until there is a new report. The second part of the key says whether it is compressed.
+    kept: HashMap<(TextFormat, bool), Bytes>,
 }
 
 /// Serves clients at `address` until the process is killed.
@@ -57,7 +60,7 @@ pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallibl
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await.map_err(unheard)?;
         tracing::info!("metrics are at http://{}{PATH}", listener.local_addr().map_err(unheard)?);
-        let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new() }));
+        let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new(), kept: HashMap::new() }));
         let (mut connections, mut complaint) = (VecDeque::new(), String::new());
         loop {
             make_room(&mut connections).await;
@@ -125,20 +128,35 @@ fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
         return answer;
     }
     let format = TextFormat::preferred(&header(request, &ACCEPT));
-    let text = {
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { exporter, complaint } = &mut *shared;
-        match exporter.renew() {
-            Ok(_) => complaint.clear(),
-            Err(error) => {
-                // Not the former values: they would look like users without traffic.
-                super::complain(&error, complaint);
-                return plain(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&error.to_string())));
-            }
+    let is_gzip = takes_gzip(&header(request, &ACCEPT_ENCODING));
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    match shared.body(format, is_gzip) {
+        Ok(body) => {
+            shared.complaint.clear();
+            metrics(body, format, is_gzip)
         }
-        exporter.text(format).unwrap_or_default()
-    };
-    metrics(text, format, takes_gzip(&header(request, &ACCEPT_ENCODING)))
+        Err(error) => {
+            super::complain(&error, &mut shared.complaint);
+            plain(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&error.to_string())))
+        }
+    }
+}
+
+impl Shared {
+    /// The body of an answer. Never former values if the book cannot be read: they would look like users without traffic.
+    fn body(&mut self, format: TextFormat, is_gzip: bool) -> Result<Bytes, NoMetrics> {
+        if self.exporter.renew()? {
+            self.kept.clear();
+        }
+        if let Some(body) = self.kept.get(&(format, is_gzip)) {
+            return Ok(body.clone());
+        }
+        let text = self.exporter.text(format).unwrap_or_default();
+        let body = if is_gzip { gzip(&text).expect("memory takes what is written to it") } else { text.into_bytes() };
+        let body = Bytes::from(body);
+        self.kept.insert((format, is_gzip), body.clone());
+        Ok(body)
+    }
 }
 
 /// Whether a `Host` is an address or localhost. A page of another host can give its own name the address of the exporter, and would then
@@ -162,14 +180,10 @@ fn takes_gzip(encodings: &str) -> bool {
     encodings.any(|mut parts| parts.next() == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0")))
 }
 
-fn metrics(text: String, format: TextFormat, is_gzip: bool) -> Answer {
+fn metrics(body: Bytes, format: TextFormat, is_gzip: bool) -> Answer {
     let answer =
         Response::builder().header(CONTENT_TYPE, format.content_type()).header(VARY, "Accept, Accept-Encoding");
-    let (answer, body) = if is_gzip {
-        (answer.header(CONTENT_ENCODING, "gzip"), gzip(&text).expect("memory takes what is written to it"))
-    } else {
-        (answer, text.into_bytes())
-    };
+    let answer = if is_gzip { answer.header(CONTENT_ENCODING, "gzip") } else { answer };
     answer.body(Full::from(body)).expect("these headers are well formed")
 }
 
