@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Barrier};
@@ -414,6 +414,10 @@ fn a_file_is_rewritten_with_each_report() {
     let mut case = Case::new();
     case.report(&[(user(1000, "ada"), 500, 7)]);
     let file = case.path("trafcalc.prom");
+    // Another process that may write to the folder has put a link there.
+    let victim = case.path("victim");
+    fs::write(&victim, "theirs").unwrap();
+    symlink(&victim, case.path("trafcalc.prom.part")).unwrap();
     let mut command = bounded(env!("CARGO_BIN_EXE_trafcalc"));
     command.arg("exporter").arg("--textfile").arg(&file).arg("--config").arg(case.path("trafcalc.toml"));
     let running = Running(command.arg("--book").arg(case.path("book.db")).spawn().unwrap());
@@ -433,6 +437,7 @@ fn a_file_is_rewritten_with_each_report() {
     wait_for("500");
     case.report(&[(user(1000, "ada"), 5, 0)]);
     let text = wait_for("505");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644, "another user reads it");
     drop(running);
     check_collector(&case.folder);
