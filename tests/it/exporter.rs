@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
@@ -60,6 +62,10 @@ impl Case {
 
     /// The next report.
     pub(super) fn report(&mut self, moved: &[(AccountKey, u64, u64)]) {
+        self.report_with(r#"{"audit_mismatch_total":3}"#, moved);
+    }
+
+    fn report_with(&mut self, health: &str, moved: &[(AccountKey, u64, u64)]) {
         let minute = Duration::from_mins(1);
         let start = UNIX_EPOCH + BEGIN + self.minutes * minute;
         self.minutes += 1;
@@ -74,7 +80,7 @@ impl Case {
             monotonic: minute,
             moved: moved.collect(),
             baseline: None,
-            health: r#"{"audit_mismatch_total":3}"#.to_owned(),
+            health: health.to_owned(),
             records: None,
             gaps: vec![Gap { from: start, to: start + Duration::from_secs(2), cause: "test".to_owned() }],
             open: OpenNotes::default(),
@@ -83,11 +89,27 @@ impl Case {
         self.book.as_mut().unwrap().commit(&commit).unwrap();
     }
 
+    /// Imports a log with one report of this user, of the year before.
+    fn import(&self, uid: u32, name: &str) {
+        let record = |kind: &str, of: &str| {
+            format!(
+                "{{\"type\":\"{kind}\",\"time\":\"2025-09-20T00:00:10.000Z\",\"epoch\":1758300000000,\"seq\":1,\
+                 \"interval_s\":10.0{of},\"sent_bytes\":100,\"received_bytes\":0}}\n"
+            )
+        };
+        let log = self.path("traffic.1");
+        let account = record("account", &format!(",\"uid\":{uid},\"user\":\"{name}\""));
+        fs::write(&log, account + &record("summary", "")).unwrap();
+        let mut import = trafcalc(&["history", "import-log", log.to_str().unwrap(), "--book"]);
+        let output = import.arg(self.path("book.db")).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"1 reports imported"), "{output:?}");
+    }
+
     pub(super) fn exporter(&self, arguments: &[&str]) -> Server {
         let mut command = bounded(env!("CARGO_BIN_EXE_trafcalc"));
         command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]).arg(self.path("trafcalc.toml"));
         command.arg("--book").arg(self.path("book.db")).args(arguments).env_remove("TRAFCALC_LOG");
-        Server::start(&mut command, "metrics are at http://").unwrap()
+        Server::start(&mut command, "metrics are at", "http://").unwrap()
     }
 }
 
@@ -146,7 +168,8 @@ fn restarts_of_the_service_and_of_the_exporter_reset_no_total() {
     is(&begun, ADA, "500");
     is(&begun, BOB, "34");
     is(&begun, eve, "0");
-    is(&text(&exporter), eve, "9");
+    // The first client has not taken the beginning from the others.
+    is(&text(&exporter), eve, "0");
     // A correction must not change a counter.
     let mut correct = trafcalc(&["correct", "--user=ada", "--day=2026-11-26", "--sent=-100", "--reason=test"]);
     let output = correct.arg("--book").arg(case.path("book.db")).output().unwrap();
@@ -161,14 +184,53 @@ fn restarts_of_the_service_and_of_the_exporter_reset_no_total() {
 }
 
 #[test]
-fn accounts_beyond_the_limit_are_added_up_and_their_number_is_shown() {
+fn users_beyond_the_limit_are_added_up_and_stay_there() {
     let mut case = Case::new();
-    case.report(&[(user(1000, "ada"), 1, 0), (user(1001, "bob"), 20, 0), (user(1002, "eve"), 300, 0)]);
-    let text = text(&case.exporter(&["--max-accounts=1"]));
-    is(&text, ADA, "1");
-    is(&text, r#"trafcalc_sent_bytes_total{user="(other)"}"#, "320");
-    is(&text, "trafcalc_accounts_in_other", "2");
-    assert!(!text.contains("bob"), "{text}");
+    case.report(&[(user(1000, "ada"), 1, 0)]);
+    // An account that has no total yet.
+    case.import(1005, "old");
+    case.report(&[(user(1001, "bob"), 20, 0), (user(1002, "eve"), 300, 0)]);
+    let exporter = case.exporter(&["--max-users=2"]);
+    let other = r#"trafcalc_sent_bytes_total{user="(other)"}"#;
+    let first = text(&exporter);
+    is(&first, ADA, "1");
+    is(&first, other, "320");
+    case.report(&[(user(1005, "old"), 4_000, 0)]);
+    let next = text(&exporter);
+    is(&next, other, "320");
+    assert!(next.contains("old"), "{next}");
+    for text in [first, next] {
+        is(&text, "trafcalc_accounts_folded", "2");
+        assert!(!text.contains("bob"), "{text}");
+    }
+}
+
+#[test]
+fn a_user_with_many_programs_takes_no_series_from_others() {
+    let mut case = Case::new();
+    let program = |number: u32| AccountKey { program: Some(format!("p{number}").into()), ..user(1000, "ada") };
+    case.report(&(0..1_100).map(|number| (program(number), 1, 0)).collect::<Vec<_>>());
+    case.report(&[(user(1001, "bob"), 20, 0)]);
+    let text = text(&case.exporter(&[]));
+    is(&text, BOB, "20");
+    is(&text, ADA, "1000");
+    is(&text, "trafcalc_accounts_folded", "1000");
+    is(&text, r#"trafcalc_sent_bytes_total{uid="1000",user="ada",program="p99"}"#, "1");
+    assert!(!text.contains("p100") && !text.contains("user=\"(other)\""), "{text}");
+}
+
+#[test]
+fn an_imported_log_changes_no_counter() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    text(&exporter);
+    case.import(1000, "ada");
+    case.report(&[]);
+    let text = text(&exporter);
+    is(&text, ADA, "500");
+    is(&text, "trafcalc_gaps_total", "2");
+    is(&text, "trafcalc_uncounted_seconds_total", "4");
 }
 
 #[test]
@@ -219,14 +281,89 @@ fn slow_and_hostile_clients_do_not_delay_others() {
     assert!(held <= 32 + 1, "{held} connections are held");
     drop(idle);
     for (request, status) in [
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "404"),
-        ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".to_owned(), "405"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "404"),
+        // What a browser sends whose user looks at a page of attacker.example, after that name was given this address.
+        ("GET /metrics HTTP/1.1\r\nHost: attacker.example:9469\r\n\r\n".to_owned(), "421"),
+        ("POST /metrics HTTP/1.1\r\nHost: [::1]:9469\r\nContent-Length: 0\r\n\r\n".to_owned(), "405"),
         (format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "431"),
     ] {
         let (header, _) = ask(exporter.address, &request).unwrap();
         assert!(header.starts_with(&format!("HTTP/1.1 {status} ")), "{header}");
     }
     is(&text(&exporter), ADA, "500");
+}
+
+#[test]
+fn a_burst_of_clients_gets_all_of_its_answers() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    let (address, start) = (exporter.address, Arc::new(Barrier::new(100)));
+    let ask = |_| {
+        let start = Arc::clone(&start);
+        thread::spawn(move || {
+            start.wait();
+            let (header, body) = get(address, "");
+            header.starts_with("HTTP/1.1 200 OK\r\n") && String::from_utf8(body).unwrap().contains(ADA)
+        })
+    };
+    let clients: Vec<_> = (0..100).map(ask).collect();
+    for client in clients {
+        assert!(client.join().unwrap());
+    }
+}
+
+#[test]
+fn a_client_has_a_second_for_its_request_even_if_others_wait() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    let mut first = TcpStream::connect(exporter.address).unwrap();
+    first.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    let _idle: Vec<_> = (0..100).map(|_| TcpStream::connect(exporter.address).unwrap()).collect();
+    // Long enough for others to be accepted.
+    thread::sleep(Duration::from_millis(100));
+    first.write_all(b"Host: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    is(&answer, ADA, "500");
+}
+
+#[test]
+fn health_that_is_not_readable_is_no_zeros() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let exporter = case.exporter(&[]);
+    text(&exporter);
+    for health in ["{\"late_connections_total\":", "{\"late_connections_total\":-1}"] {
+        case.report_with(health, &[(user(1000, "ada"), 1, 0)]);
+        let (header, body) = get(exporter.address, "");
+        let body = String::from_utf8(body).unwrap();
+        assert!(header.starts_with("HTTP/1.1 503 ") && body.contains("health"), "{header}{body}");
+    }
+    case.report(&[]);
+    is(&text(&exporter), ADA, "502");
+}
+
+#[test]
+fn a_lack_of_descriptors_is_logged_once() {
+    let mut case = Case::new();
+    case.report(&[(user(1000, "ada"), 500, 7)]);
+    let log = case.path("log");
+    let mut command = bounded("sh");
+    // The limit leaves room for some connections.
+    let script = r#"log=$1; shift; ulimit -n 24; "$@" 2>&1 >/dev/null | tee "$log" >&2"#;
+    command.args(["-c", script, "sh"]).arg(&log).arg(env!("CARGO_BIN_EXE_trafcalc"));
+    command.args(["exporter", "--listen", "127.0.0.1:0", "--config"]).arg(case.path("trafcalc.toml"));
+    command.arg("--book").arg(case.path("book.db")).env_remove("TRAFCALC_LOG");
+    let exporter = Server::start(&mut command, "metrics are at", "http://").unwrap();
+    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(exporter.address).unwrap()).collect();
+    // It tries again several times in a second.
+    thread::sleep(Duration::from_millis(600));
+    drop(idle);
+    is(&text(&exporter), ADA, "500");
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("accepting").count(), 1, "{text}");
 }
 
 #[test]
@@ -266,7 +403,7 @@ fn check_collector(folder: &tempfile::TempDir) {
     let mut command = bounded(programs.join(PROGRAM));
     command.args(["--collector.disable-defaults", "--collector.textfile", "--web.listen-address=127.0.0.1:0"]);
     command.arg("--collector.textfile.directory").arg(folder.path());
-    let collector = Server::start(&mut command, "msg=\"Listening on\" address=").unwrap();
+    let collector = Server::start(&mut command, "Listening on", "address=").unwrap();
     let text = text(&collector);
     is(&text, ADA, "505");
     is(&text, "node_textfile_scrape_error", "0");
@@ -277,6 +414,10 @@ fn a_file_is_rewritten_with_each_report() {
     let mut case = Case::new();
     case.report(&[(user(1000, "ada"), 500, 7)]);
     let file = case.path("trafcalc.prom");
+    // Another process that may write to the folder has put a link there.
+    let victim = case.path("victim");
+    fs::write(&victim, "theirs").unwrap();
+    symlink(&victim, case.path("trafcalc.prom.part")).unwrap();
     let mut command = bounded(env!("CARGO_BIN_EXE_trafcalc"));
     command.arg("exporter").arg("--textfile").arg(&file).arg("--config").arg(case.path("trafcalc.toml"));
     let running = Running(command.arg("--book").arg(case.path("book.db")).spawn().unwrap());
@@ -290,12 +431,13 @@ fn a_file_is_rewritten_with_each_report() {
                 Err(_) => {}
             }
             assert!(start.elapsed() < PATIENCE, "no {line}");
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     };
     wait_for("500");
     case.report(&[(user(1000, "ada"), 5, 0)]);
     let text = wait_for("505");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644, "another user reads it");
     drop(running);
     check_collector(&case.folder);
@@ -368,7 +510,7 @@ fn hostile_names_are_read_back_by_prometheus_and_its_counters_have_every_byte() 
         let [first, last] = [values.first(), values.last()].map(|value| value.unwrap().parse::<u64>().unwrap());
         ((label("uid"), label("user"), label("unit"), label("program"), label("class")), last - first)
     });
-    let text = |part: &Option<std::sync::Arc<str>>| part.as_deref().unwrap_or_default().to_owned();
+    let text = |part: &Option<Arc<str>>| part.as_deref().unwrap_or_default().to_owned();
     let truth = more.iter().map(|(key, sent, _)| {
         let (uid, user) = (key.uid.unwrap().to_string(), key.user.clone().unwrap());
         ((uid, user, text(&key.unit), text(&key.program), text(&key.class)), *sent)

@@ -81,8 +81,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a [`bounded`] command on this thread, and waits until it has written `before` followed by the address.
-    pub(crate) fn start(command: &mut Command, before: &str) -> Result<Self> {
+    /// Starts a [`bounded`] command on this thread, and waits until it has written a line with `text` and, at any place of that line,
+    /// the address after `before`.
+    pub(crate) fn start(command: &mut Command, text: &str, before: &str) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         // From now on it is stopped even if this function fails.
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
@@ -90,9 +91,8 @@ impl Server {
         let mut told = String::new();
         server.address = loop {
             let line = lines.next().with_context(|| format!("it has ended: {told}"))??;
-            if let Some((_, rest)) = line.split_once(before) {
-                let end = rest.find(|letter: char| !letter.is_ascii_digit() && !".:[]".contains(letter));
-                break rest[..end.unwrap_or(rest.len())].parse().with_context(|| line.clone())?;
+            if let Some(address) = address(&line, text, before) {
+                break address.parse().with_context(|| line.clone())?;
             }
             told += &line;
         };
@@ -100,6 +100,24 @@ impl Server {
         std::thread::spawn(move || lines.for_each(drop));
         Ok(server)
     }
+}
+
+/// The address after `before` in a line that contains `text`.
+fn address<'a>(line: &'a str, text: &str, before: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(before).filter(|_| line.contains(text))?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && !".:[]".contains(letter));
+    Some(&rest[..end.unwrap_or(rest.len())])
+}
+
+#[test]
+fn the_address_is_found_in_lines_of_prometheus_2_and_3() {
+    for line in [
+        r#"ts=2026-11-26T01:00:00.000Z caller=web.go:566 level=info component=web msg="Listening on" address=127.0.0.1:9090"#,
+        r#"time=2026-11-26T01:00:00.000Z level=INFO source=web.go:654 msg="Listening on" component=web address=127.0.0.1:9090"#,
+    ] {
+        assert_eq!(address(line, "Listening on", "address="), Some("127.0.0.1:9090"));
+    }
+    assert_eq!(address("msg=\"Start listening\" address=0.0.0.0:9090", "Listening on", "address="), None);
 }
 
 impl Drop for Server {
@@ -135,7 +153,7 @@ impl Prometheus {
         let mut command = bounded(programs.join("prometheus"));
         command.args(["--config.file=config.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"]);
         command.args(["--web.console.templates=none", "--web.console.libraries=none"]).current_dir(folder.path());
-        let server = Server::start(&mut command, "msg=\"Listening on\" address=")?;
+        let server = Server::start(&mut command, "Listening on", "address=")?;
         Ok(Self { server, _folder: folder })
     }
 

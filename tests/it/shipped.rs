@@ -141,7 +141,12 @@ fn the_user_of_the_unit_is_made_and_owns_what_it_writes() {
     assert!(read("trafcalc.logrotate").lines().any(|line| line.trim() == "create"));
     let readers = setting(&read("trafcalc-alert.service"), "SupplementaryGroups");
     assert_eq!(readers, format!("adm {user}"), "to read the log, whichever of them has it");
-    assert_eq!(setting(&read("trafcalc-exporter.service"), "SupplementaryGroups"), user, "to read the book");
+    let exporter = read("trafcalc-exporter.service");
+    assert_eq!(setting(&exporter, "SupplementaryGroups"), user, "to read the book");
+    // As fleet.md says.
+    for (limit, value) in [("CPUQuota", "50%"), ("MemoryMax", "512M"), ("TasksMax", "16")] {
+        assert_eq!(setting(&exporter, limit), value, "its clients are strangers");
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn export(namespace: &Namespace, folder: &Path, place: usize) -> Result<Server> 
     std::fs::write(&config, "")?;
     let mut command = bounded(program());
     command.args(["exporter", "--listen", "127.0.0.1:0", "--book"]).arg(book).arg("--config").arg(config);
-    namespace.enter(|| Server::start(&mut command, "metrics are at http://"))?
+    namespace.enter(|| Server::start(&mut command, "metrics are at", "http://"))?
 }
 
 /// Starts a Prometheus, and waits until it has scraped all jobs.

@@ -1,7 +1,7 @@
 //! The totals of all accounts since the book was begun. The exporter publishes them as counters that a restart does not reset.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::accounts::AccountKey;
 use super::borders::time;
@@ -32,8 +32,17 @@ impl Reader {
         Ok(last?.pop())
     }
 
-    /// The measured bytes of each account since the book was begun, without corrections. Ordered by the number of the account: accounts are
-    /// numbered as they appear, and keep their number.
+    /// The number of periods that were not counted since the book was begun, and the sum of their lengths. Neither decreases. The times
+    /// between imported logs, which are in [`Reader::gaps`], are left out: an import changes them.
+    pub fn uncounted(&self) -> Result<(u64, Duration), BookError> {
+        // A gap in which the clock was set back has no length.
+        let sql = "SELECT count(*), total(max(to_us - from_us, 0)) / 1e6 FROM gap";
+        let (number, seconds) = self.ask(|book| book.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
+        Ok((number, Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+    }
+
+    /// The measured bytes of each account since the book was begun, without corrections. Accounts that have only imported or corrected bytes
+    /// have 0. Ordered by the number of the account: accounts are numbered as they appear, and keep their number.
     pub fn totals(&self) -> Result<Vec<(i64, AccountKey, Bytes)>, BookError> {
         // The view has two rows for an account with recent traffic. SQLite fails if a sum overflows.
         let mut sums: BTreeMap<i64, Bytes> = BTreeMap::new();
@@ -43,7 +52,8 @@ impl Reader {
             let sum = sums.entry(account).or_default();
             *sum = Bytes { sent: sum.sent.saturating_add(sent), received: sum.received.saturating_add(received) };
         }
-        let mut accounts: BTreeMap<i64, AccountKey> = self.accounts()?.into_iter().collect();
-        Ok(sums.into_iter().filter_map(|(id, bytes)| Some((id, accounts.remove(&id)?, bytes))).collect())
+        let mut accounts = self.accounts()?;
+        accounts.sort_unstable_by_key(|(id, _)| *id);
+        Ok(accounts.into_iter().map(|(id, key)| (id, key, sums.remove(&id).unwrap_or_default())).collect())
     }
 }

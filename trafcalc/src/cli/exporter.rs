@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::exporter::{Request, To};
+use crate::exporter::{Limits, Request, To};
 
 /// The options of `exporter`.
 #[derive(Debug, Args)]
@@ -18,8 +18,12 @@ pub struct ExporterArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "listen")]
     textfile: Option<PathBuf>,
 
-    /// Limit of accounts with series of their own; the others are added up as the user (other)
+    /// Limit of users with series of their own; the others are added up as the user (other)
     #[arg(long, value_name = "NUMBER", default_value = "1000")]
+    max_users: usize,
+
+    /// Limit, for each user, of accounts that show their unit and program; the others are added up as the user
+    #[arg(long, value_name = "NUMBER", default_value = "100")]
     max_accounts: usize,
 
     /// The book [default: as configured, else /var/lib/trafcalc/book.db]
@@ -36,7 +40,8 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9469";
 
 impl From<ExporterArgs> for Request {
     fn from(args: ExporterArgs) -> Self {
-        let ExporterArgs { listen, textfile, max_accounts, book, config } = args;
-        Self { to: textfile.map_or(To::Address(listen), To::File), max_accounts, book, config }
+        let ExporterArgs { listen, textfile, max_users, max_accounts, book, config } = args;
+        let limits = Limits { users: max_users, accounts: max_accounts };
+        Self { to: textfile.map_or(To::Address(listen), To::File), limits, book, config }
     }
 }

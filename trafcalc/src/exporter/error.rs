@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::book::BookError;
 use crate::config::ConfigError;
 use crate::service::exit::Exit;
 
@@ -49,4 +50,15 @@ impl ExporterError {
             Self::Write { .. } => Exit::OutputLost,
         }
     }
+}
+
+/// Why there are no metrics now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoMetrics {
+    /// The book cannot be read, or does not exist yet.
+    #[error("the book cannot be read: {0}")]
+    Book(#[from] BookError),
+    /// Without its health, zeros would say that all is well.
+    #[error("the health of the last report in the book cannot be read: {0}")]
+    Health(#[from] serde_json::Error),
 }

@@ -1,17 +1,18 @@
 //! The metrics and their series. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value as Json};
-
+use super::Limits;
+use super::begun::Begun;
 use super::text::{Family, Kind, Labels, Value};
 use crate::book::{AccountKey, AccountKind, LastReport};
 use crate::capture::{Bytes, Health};
 
 /// The input of all metrics, read in one transaction of the book.
 pub(super) struct Booked {
-    pub(super) last: Option<LastReport>,
+    pub(super) last: Option<Last>,
     /// The bytes of each account since the book was begun, ordered by the number of the account.
     pub(super) totals: Vec<(i64, AccountKey, Bytes)>,
     /// The number of gaps, and the sum of their lengths.
@@ -20,10 +21,24 @@ pub(super) struct Booked {
     pub(super) quotas: Vec<(String, f64)>,
 }
 
-/// All metrics. At most `limit` accounts of users have series of their own: those with the smallest numbers, so that an account in
-/// `(other)` stays there and the sum never decreases. Series of accounts in `begun` are 0.
-pub(super) fn families(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> Vec<Family> {
-    let (series, in_other) = series(booked, begun, limit);
+/// The last report.
+pub(super) struct Last {
+    end: SystemTime,
+    /// Health fields by name; those that are 0 are left out.
+    health: BTreeMap<String, u64>,
+}
+
+impl TryFrom<LastReport> for Last {
+    type Error = serde_json::Error;
+
+    fn try_from(last: LastReport) -> serde_json::Result<Self> {
+        Ok(Self { end: last.end, health: serde_json::from_str(&last.health)? })
+    }
+}
+
+/// All metrics. Series of accounts in `begun` are 0.
+pub(super) fn families(booked: &Booked, begun: &Begun, limits: Limits) -> Vec<Family> {
+    let (series, folded) = series(booked, begun, limits);
     let of = |direction: fn(Bytes) -> u64| {
         series.iter().map(|(labels, bytes)| (labels.clone(), Value::Whole(direction(*bytes)))).collect()
     };
@@ -57,11 +72,11 @@ pub(super) fn families(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> V
             "Total length of these periods.",
             vec![(Vec::new(), Value::Real(uncounted.as_secs_f64()))],
         ),
-        gauge("trafcalc_accounts", "Accounts in the book that have traffic.", count(booked.totals.len())),
+        gauge("trafcalc_accounts", "Accounts in the book.", count(booked.totals.len())),
         gauge(
-            "trafcalc_accounts_in_other",
-            "Accounts beyond the limit of the exporter; their payload is added to the user (other).",
-            count(in_other),
+            "trafcalc_accounts_folded",
+            "Accounts beyond the limits of the exporter; their payload is added to their user, or to the user (other).",
+            count(folded),
         ),
         gauge(
             "trafcalc_quota_used_ratio",
@@ -79,17 +94,16 @@ pub(super) fn families(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> V
 }
 
 /// The metrics of the last report.
-fn of_last(last: &LastReport) -> Vec<Family> {
+fn of_last(last: &Last) -> Vec<Family> {
     let end = last.end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut families = vec![gauge(
         "trafcalc_last_report_timestamp_seconds",
         "When the last report in the book ended.",
         vec![(Vec::new(), Value::Real(end.as_secs_f64()))],
     )];
-    let health: Map<String, Json> = serde_json::from_str(&last.health).unwrap_or_default();
     // Exported from the book, which keeps these bytes across restarts.
     for name in Health::NAMES.iter().filter(|name| **name != "overflow_bytes_total") {
-        let value = Value::Whole(health.get(*name).and_then(Json::as_u64).unwrap_or(0));
+        let value = Value::Whole(last.health.get(*name).copied().unwrap_or(0));
         let help = format!("Health field {name} of the last report, since the service was started.");
         let series = vec![(Vec::new(), value)];
         families.push(match name.strip_suffix("_total") {
@@ -116,22 +130,60 @@ fn quotas(booked: &Booked) -> Vec<(Labels, Value)> {
 }
 
 /// The series of accounts, and the number of accounts without a series of their own.
-fn series(booked: &Booked, begun: &HashSet<i64>, limit: usize) -> (Vec<(Labels, Bytes)>, usize) {
+fn series(booked: &Booked, begun: &Begun, limits: Limits) -> (Vec<(Labels, Bytes)>, usize) {
     // Two accounts can have the same labels: a user without a known name, and a user whose name is that number.
     let mut series: BTreeMap<Labels, (Bytes, bool)> = BTreeMap::new();
-    let (mut users, mut in_other) = (0, 0);
+    let (mut selection, mut folded) = (Selection { limits, detailed: HashMap::new() }, 0);
     for (id, key, bytes) in &booked.totals {
-        let is_user = key.kind == AccountKind::User;
-        let is_shown = !is_user || users < limit;
-        users += usize::from(is_user);
-        in_other += usize::from(!is_shown);
-        let labels = if is_shown { labels(key) } else { nobody("(other)") };
+        let place = selection.next(key);
+        folded += usize::from(place != Place::Own);
+        let labels = match place {
+            Place::Own => labels(key),
+            Place::User => labels(&AccountKey { unit: None, program: None, ..key.clone() }),
+            Place::Other => nobody("(other)"),
+        };
         let (sum, is_begun) = series.entry(labels).or_insert((Bytes::default(), true));
         *sum += *bytes;
-        *is_begun &= begun.contains(id);
+        *is_begun &= begun.contains(*id);
     }
     let zero_if = |(labels, (sum, is_begun))| (labels, if is_begun { Bytes::default() } else { sum });
-    (series.into_iter().map(zero_if).collect(), in_other)
+    (series.into_iter().map(zero_if).collect(), folded)
+}
+
+/// Which series has the bytes of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Its own.
+    Own,
+    /// That of its user and class, without unit and program.
+    User,
+    /// That of the user (other).
+    Other,
+}
+
+/// Selects the series of each account by the order of all accounts alone. Accounts keep their order, so no series loses an account to
+/// another one and no sum decreases. The accounts of a user take no places from other users.
+struct Selection {
+    limits: Limits,
+    /// The number of accounts with a unit or program, by user. Users beyond the limit are not in it.
+    detailed: HashMap<u32, usize>,
+}
+
+impl Selection {
+    /// The place of the next account in the order of the book.
+    fn next(&mut self, key: &AccountKey) -> Place {
+        let (AccountKind::User, Some(uid)) = (key.kind, key.uid) else { return Place::Own };
+        let is_full = self.detailed.len() >= self.limits.users;
+        let detailed = match self.detailed.entry(uid) {
+            Entry::Vacant(_) if is_full => return Place::Other,
+            entry => entry.or_default(),
+        };
+        if key.unit.is_none() && key.program.is_none() {
+            return Place::Own;
+        }
+        *detailed += 1;
+        if *detailed > self.limits.accounts { Place::User } else { Place::Own }
+    }
 }
 
 fn nobody(account: &str) -> Labels {
@@ -152,6 +204,8 @@ fn labels(key: &AccountKey) -> Labels {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn user(uid: u32, name: Option<&str>, class: Option<&str>) -> AccountKey {
@@ -178,9 +232,17 @@ mod tests {
         Booked { last: None, totals, gaps: (2, Duration::from_millis(1500)), quotas: vec![("q".to_owned(), 0.25)] }
     }
 
+    /// The account with each of these numbers is new.
+    fn of(new: &[i64]) -> Begun {
+        let mut begun = Begun::default();
+        begun.report(std::iter::once(-1), Instant::now());
+        begun.report(new.iter().copied(), Instant::now());
+        begun
+    }
+
     /// The series of sent bytes: the values of their labels, and their value.
-    fn sent(booked: &Booked, begun: &[i64], limit: usize) -> Vec<(String, u64)> {
-        let families = families(booked, &begun.iter().copied().collect(), limit);
+    fn sent(booked: &Booked, begun: &[i64], users: usize) -> Vec<(String, u64)> {
+        let families = families(booked, &of(begun), Limits { users, accounts: 1 });
         let series = families.into_iter().find(|family| family.name == "trafcalc_sent_bytes_total").unwrap().series;
         let series = series.into_iter().map(|(labels, value)| {
             let labels: Vec<_> = labels.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -207,23 +269,20 @@ mod tests {
         ];
         let booked = booked(accounts.into());
         let own = [("uid=7 user=a class=lan", 1), ("uid=8 user=8", 100)];
-        is(&sent(&booked, &[], 2), &[own[0], own[1], ("user=(other)", 110_010), ("user=(unattributed)", 1_000)]);
+        let internet = ("uid=7 user=a class=internet", 100_000);
         is(
-            &sent(&booked, &[], 4),
-            &[
-                ("uid=7 user=a class=internet", 100_000),
-                own[0],
-                own[1],
-                ("uid=9 user=b", 10_000),
-                ("user=(other)", 10),
-                ("user=(unattributed)", 1_000),
-            ],
+            &sent(&booked, &[], 2),
+            &[internet, own[0], own[1], ("user=(other)", 10_010), ("user=(unattributed)", 1_000)],
         );
-        let told = families(&booked, &HashSet::new(), 2);
+        is(
+            &sent(&booked, &[], 3),
+            &[internet, own[0], own[1], ("uid=9 user=b", 10_000), ("user=(other)", 10), ("user=(unattributed)", 1_000)],
+        );
+        let told = families(&booked, &Begun::default(), Limits { users: 2, accounts: 1 });
         let value = |name: &str| told.iter().find(|family| family.name == name).unwrap().series[0].1;
         for (name, expected) in [
             ("trafcalc_accounts", Value::Whole(6)),
-            ("trafcalc_accounts_in_other", Value::Whole(2)),
+            ("trafcalc_accounts_folded", Value::Whole(1)),
             ("trafcalc_unattributed_bytes_total", Value::Whole(1_003)),
             ("trafcalc_overflow_bytes_total", Value::Whole(11)),
             ("trafcalc_gaps_total", Value::Whole(2)),
@@ -232,6 +291,30 @@ mod tests {
         ] {
             assert_eq!(value(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn surplus_accounts_of_a_user_are_added_to_the_user_and_class() {
+        let account = |uid, program: Option<&str>, class| AccountKey {
+            program: program.map(Into::into),
+            ..user(uid, Some("a"), class)
+        };
+        let accounts = vec![
+            account(7, Some("x"), Some("lan")),
+            account(7, None, None),
+            account(7, Some("x"), Some("internet")),
+            account(7, Some("y"), Some("lan")),
+            account(7, Some("z"), None),
+            account(8, Some("x"), None),
+        ];
+        let expected = [
+            ("uid=7 user=a", 10_010),
+            ("uid=7 user=a class=internet", 100),
+            ("uid=7 user=a class=lan", 1_000),
+            ("uid=7 user=a program=x class=lan", 1),
+            ("uid=8 user=a program=x", 100_000),
+        ];
+        is(&sent(&booked(accounts), &[], 9), &expected);
     }
 
     #[test]
@@ -246,7 +329,7 @@ mod tests {
     fn all_of_the_health_is_told_and_what_is_absent_is_0() {
         let health = r#"{"gaps":3,"pending_bytes":4,"audit_mismatch_total":5,"overflow_bytes_total":6}"#.to_owned();
         let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_654_860_500);
-        let told = of_last(&LastReport { epoch: 1, seq: 2, end, health });
+        let told = of_last(&LastReport { epoch: 1, seq: 2, end, health }.try_into().unwrap());
         let value = |name: &str| told.iter().find(|family| family.name == name).map(|family| family.series[0].1);
         assert_eq!(value("trafcalc_last_report_timestamp_seconds"), Some(Value::Real(1_795_654_860.5)));
         for (name, expected) in [

@@ -4,27 +4,29 @@
 //! come from one transaction of the book, so a kill or restart of either process neither resets nor repeats anything, and a scrape
 //! costs the service nothing. It must never connect to the service.
 
+mod begun;
 mod error;
 mod metrics;
 mod serve;
 mod text;
 mod textfile;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
 pub use error::ExporterError;
 
-use crate::book::{BookError, Gap, GroupMembers, Quota, Reader, date_of};
+use crate::book::{BookError, GroupMembers, Quota, Reader, date_of};
 use crate::config::{self, Overrides};
 use crate::figure::printable;
-use metrics::Booked;
+use begun::Begun;
+use error::NoMetrics;
+use metrics::{Booked, Last};
 use text::TextFormat;
 
 /// What is exported, and where to.
@@ -32,12 +34,21 @@ use text::TextFormat;
 pub struct Request {
     /// Where to.
     pub to: To,
-    /// How many accounts of users have series of their own.
-    pub max_accounts: usize,
+    /// How many series there are at most.
+    pub limits: Limits,
     /// The book; the configured one where there is none.
     pub book: Option<PathBuf>,
     /// The configuration file of the service.
     pub config: Option<PathBuf>,
+}
+
+/// How many series there are at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Users who have series of their own.
+    pub users: usize,
+    /// Accounts of one user whose series show their unit and program.
+    pub accounts: usize,
 }
 
 /// Where metrics go.
@@ -57,11 +68,12 @@ pub fn run(
     request: Request,
     members: impl FnOnce(Vec<String>) -> Arc<dyn GroupMembers>,
 ) -> Result<Infallible, ExporterError> {
-    let Request { to, max_accounts, book, config } = request;
+    let Request { to, limits, book, config } = request;
     let settings = config::resolve(&Overrides { config, book, ..Overrides::default() })?;
     let book = settings.book.ok_or(ExporterError::NoBookKept)?.path;
     let groups = settings.quotas.iter().flat_map(|quota| quota.groups.iter().cloned()).collect();
-    let exporter = Exporter { book, quotas: settings.quotas, members: members(groups), max_accounts, known: None };
+    let (quotas, members, begun) = (settings.quotas, members(groups), Begun::default());
+    let exporter = Exporter { book, quotas, members, limits, begun, known: None };
     match to {
         To::Address(address) => serve::serve(address, exporter),
         To::File(path) => textfile::write(&path, exporter),
@@ -73,7 +85,8 @@ struct Exporter {
     book: PathBuf,
     quotas: Vec<Quota>,
     members: Arc<dyn GroupMembers>,
-    max_accounts: usize,
+    limits: Limits,
+    begun: Begun,
     /// The result of the last reading.
     known: Option<Known>,
 }
@@ -82,26 +95,24 @@ struct Known {
     /// The last report at that time, and the version of the groups' members.
     of: ((i64, i64), u64),
     booked: Booked,
-    /// Accounts that the previous reading did not have, and that no answer has had yet.
-    begun: HashSet<i64>,
 }
 
 impl Exporter {
     /// Reads the book if it has a new report. Returns true if it has.
-    fn renew(&mut self) -> Result<bool, BookError> {
+    fn renew(&mut self) -> Result<bool, NoMetrics> {
         let book = Reader::open(&self.book)?;
         let last = book.last_report()?;
         let of = (last.as_ref().map_or((0, 0), |last| (last.epoch, last.seq)), self.members.version());
         if self.known.as_ref().is_some_and(|known| known.of == of) {
             return Ok(false);
         }
-        let (totals, gaps, quotas) = (book.totals()?, gaps(&book)?, self.used(&book)?);
-        let begun = self.known.take().map_or_else(HashSet::new, |former| {
-            let known: HashSet<i64> = former.booked.totals.iter().map(|(id, ..)| *id).collect();
-            let new = totals.iter().map(|(id, ..)| *id).filter(|id| !known.contains(id));
-            new.chain(former.begun).collect()
-        });
-        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas }, begun });
+        let last = last.map(Last::try_from).transpose()?;
+        let (totals, gaps, quotas) = (book.totals()?, book.uncounted()?, self.used(&book)?);
+        // New members of a group are no new report.
+        if self.known.as_ref().is_none_or(|known| known.of.0 != of.0) {
+            self.begun.report(totals.iter().map(|(id, ..)| *id), Instant::now());
+        }
+        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas } });
         Ok(true)
     }
 
@@ -120,29 +131,22 @@ impl Exporter {
         Ok(self.quotas.iter().zip(used).map(ratio).collect())
     }
 
-    /// All metrics of the last reading; `None` before the first one. A new series is 0 in the first answer that has it, because
-    /// `increase()` ignores the first value of a series.
-    fn text(&mut self, format: TextFormat) -> Option<String> {
-        let known = self.known.as_mut()?;
-        let begun = std::mem::take(&mut known.begun);
-        Some(text::text(&metrics::families(&known.booked, &begun, self.max_accounts), format))
+    /// All metrics of the last reading; `None` before the first one. They change only if [`Self::renew`] returns true.
+    fn text(&self, format: TextFormat) -> Option<String> {
+        let known = self.known.as_ref()?;
+        Some(text::text(&metrics::families(&known.booked, &self.begun, self.limits), format))
     }
 }
 
-/// The number of gaps, and the sum of their lengths.
-fn gaps(book: &Reader) -> Result<(u64, Duration), BookError> {
-    let gaps = book.gaps(&(i64::MIN / 1_000_000..i64::MAX / 1_000_000))?;
-    // A gap in which the clock was set back has no length.
-    let length = |gap: &Gap| gap.to.duration_since(gap.from).unwrap_or_default();
-    let sum = gaps.iter().map(length).fold(Duration::ZERO, Duration::saturating_add);
-    Ok((u64::try_from(gaps.len()).unwrap_or(u64::MAX), sum))
+/// Logs why there are no metrics, unless `told` is the same reason.
+fn complain(error: &NoMetrics, told: &mut String) {
+    log_once("no metrics", &error.to_string(), told);
 }
 
-/// Logs why the book cannot be read, unless `told` is the same reason.
-fn complain(error: &BookError, told: &mut String) {
-    let error = error.to_string();
-    if error != *told {
-        tracing::warn!("no metrics until the book can be read: {}", printable(&error));
-        *told = error;
+/// Logs why something fails, unless `told` is the same reason.
+fn log_once(what: &str, why: &str, told: &mut String) {
+    if why != told {
+        tracing::warn!("{what}: {}", printable(why));
+        why.clone_into(told);
     }
 }

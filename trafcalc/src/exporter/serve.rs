@@ -1,17 +1,17 @@
 //! Metrics over HTTP. A client can only read them. Its memory and time are limited, so slow or hostile clients do not delay others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, VARY};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -19,11 +19,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+use super::error::NoMetrics;
 use super::text::TextFormat;
 use super::{Exporter, ExporterError};
+use crate::figure::printable;
 
-/// Limit of open connections. A further one closes the oldest, which must be slow, because an answer takes milliseconds.
+/// Limit of open connections. A further one waits until one ends, or the oldest is [`SLOW`].
 const MAX_CONNECTIONS: usize = 32;
+/// A connection of this age is closed if others wait: an answer takes milliseconds.
+const SLOW: Duration = Duration::from_secs(1);
+/// Time between two looks whether a connection has ended.
+const LOOK: Duration = Duration::from_millis(10);
 /// Time limit for the header of a request.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 /// Time limit for a connection.
@@ -40,8 +46,10 @@ type Answer = Response<Full<Bytes>>;
 /// State that connections share.
 struct Shared {
     exporter: Exporter,
-    /// The last logged reason why the book cannot be read.
+    /// The last logged reason why there are no metrics.
     complaint: String,
+    /// Bodies of answers, until there is a new report. The second part of the key says whether it is compressed.
+    kept: HashMap<(TextFormat, bool), Bytes>,
 }
 
 /// Serves clients at `address` until the process is killed.
@@ -52,26 +60,42 @@ pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallibl
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await.map_err(unheard)?;
         tracing::info!("metrics are at http://{}{PATH}", listener.local_addr().map_err(unheard)?);
-        let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new() }));
-        let mut connections = VecDeque::<AbortHandle>::new();
+        let shared = Arc::new(Mutex::new(Shared { exporter, complaint: String::new(), kept: HashMap::new() }));
+        let (mut connections, mut complaint) = (VecDeque::new(), String::new());
         loop {
+            make_room(&mut connections).await;
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    connections.retain(|connection| !connection.is_finished());
-                    if connections.len() >= MAX_CONNECTIONS
-                        && let Some(oldest) = connections.pop_front()
-                    {
-                        oldest.abort();
-                    }
-                    connections.push_back(tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle());
+                    let connection = tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle();
+                    connections.push_back((Instant::now(), connection));
+                    // Lets it answer a request that is there already.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
-                    tracing::warn!("accepting a connection failed: {error}");
+                    super::log_once("accepting a connection failed", &error.to_string(), &mut complaint);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     })
+}
+
+/// Waits until there is room for another connection.
+async fn make_room(connections: &mut VecDeque<(Instant, AbortHandle)>) {
+    loop {
+        connections.retain(|(_, connection)| !connection.is_finished());
+        match connections.front() {
+            Some((since, oldest)) if connections.len() >= MAX_CONNECTIONS => {
+                if since.elapsed() >= SLOW {
+                    oldest.abort();
+                    connections.pop_front();
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            _ => return,
+        }
+    }
 }
 
 /// Answers one request.
@@ -91,6 +115,10 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
+    let host = header(request, &HOST);
+    if !host.is_empty() && !is_own(&host) {
+        return plain(StatusCode::MISDIRECTED_REQUEST, "address this host by number or as localhost\n".to_owned());
+    }
     if request.uri().path() != PATH {
         return plain(StatusCode::NOT_FOUND, format!("metrics are at {PATH}\n"));
     }
@@ -100,20 +128,44 @@ fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
         return answer;
     }
     let format = TextFormat::preferred(&header(request, &ACCEPT));
-    let text = {
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { exporter, complaint } = &mut *shared;
-        match exporter.renew() {
-            Ok(_) => complaint.clear(),
-            Err(error) => {
-                // Not the former values: they would look like users without traffic.
-                super::complain(&error, complaint);
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "the book cannot be read\n".to_owned());
-            }
+    let is_gzip = takes_gzip(&header(request, &ACCEPT_ENCODING));
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    match shared.body(format, is_gzip) {
+        Ok(body) => {
+            shared.complaint.clear();
+            metrics(body, format, is_gzip)
         }
-        exporter.text(format).unwrap_or_default()
-    };
-    metrics(text, format, takes_gzip(&header(request, &ACCEPT_ENCODING)))
+        Err(error) => {
+            super::complain(&error, &mut shared.complaint);
+            plain(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", printable(&error.to_string())))
+        }
+    }
+}
+
+impl Shared {
+    /// The body of an answer. Never former values if the book cannot be read: they would look like users without traffic.
+    fn body(&mut self, format: TextFormat, is_gzip: bool) -> Result<Bytes, NoMetrics> {
+        if self.exporter.renew()? {
+            self.kept.clear();
+        }
+        if let Some(body) = self.kept.get(&(format, is_gzip)) {
+            return Ok(body.clone());
+        }
+        let text = self.exporter.text(format).unwrap_or_default();
+        let body = if is_gzip { gzip(&text).expect("memory takes what is written to it") } else { text.into_bytes() };
+        let body = Bytes::from(body);
+        self.kept.insert((format, is_gzip), body.clone());
+        Ok(body)
+    }
+}
+
+/// Whether a `Host` is an address or localhost. A page of another host can give its own name the address of the exporter, and would then
+/// be allowed to read the answers that a browser gets.
+fn is_own(host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// The values of a header, joined by commas if there are several.
@@ -128,14 +180,10 @@ fn takes_gzip(encodings: &str) -> bool {
     encodings.any(|mut parts| parts.next() == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0")))
 }
 
-fn metrics(text: String, format: TextFormat, is_gzip: bool) -> Answer {
+fn metrics(body: Bytes, format: TextFormat, is_gzip: bool) -> Answer {
     let answer =
         Response::builder().header(CONTENT_TYPE, format.content_type()).header(VARY, "Accept, Accept-Encoding");
-    let (answer, body) = if is_gzip {
-        (answer.header(CONTENT_ENCODING, "gzip"), gzip(&text).expect("memory takes what is written to it"))
-    } else {
-        (answer, text.into_bytes())
-    };
+    let answer = if is_gzip { answer.header(CONTENT_ENCODING, "gzip") } else { answer };
     answer.body(Full::from(body)).expect("these headers are well formed")
 }
 
@@ -153,6 +201,25 @@ fn plain(status: StatusCode, text: String) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_hosts_of_the_exporter() {
+        for (host, is) in [
+            ("127.0.0.1:9469", true),
+            ("192.0.2.7", true),
+            ("[::1]:9469", true),
+            ("[2001:db8::7]", true),
+            ("LocalHost:9469", true),
+            ("attacker.example:9469", false),
+            ("localhost.attacker.example", false),
+            ("127.0.0.1.attacker.example", false),
+            ("127.0.0.1:9469,attacker.example", false),
+            ("[127.0.0.1", false),
+            ("127.0.0.1:9469:x", false),
+        ] {
+            assert_eq!(is_own(host), is, "{host}");
+        }
+    }
 
     #[test]
     fn gzip_is_sent_only_to_clients_that_accept_it() {

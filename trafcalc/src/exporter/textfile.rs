@@ -1,8 +1,8 @@
 //! Metrics in a file, for the textfile collector of `node_exporter`.
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
@@ -36,8 +36,14 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     // The collector ignores files with this ending.
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    fs::write(&part, text)?;
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Fails if there is a file or a link of this name again, and so never writes to a file of another folder.
+    let mut file = File::create_new(&part)?;
+    file.write_all(text.as_bytes())?;
     // The collector runs as another user.
-    fs::set_permissions(&part, Permissions::from_mode(0o644))?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
     fs::rename(&part, path)
 }

@@ -40,3 +40,22 @@ fn a_report_that_is_missing_in_one_log_is_taken_from_another() {
     assert_eq!(sums(&book, "past_day"), bytes(4, 0));
     assert_eq!(number(&book, "SELECT count(*) FROM imported"), 3, "reports that follow one another are one run");
 }
+
+#[test]
+fn an_import_changes_nothing_that_was_counted_since_the_book_was_begun() {
+    let (_folder, path) = folder();
+    let (mut book, _) = open(&path);
+    let end = at(BEGIN_S + 60);
+    let mut commit = commit(1, end, &[(user(2, Some("bob")), bytes(5, 6))]);
+    let gap = |from, to| Gap { from, to, cause: "test".to_owned() };
+    // In the second one the clock was set back.
+    commit.gaps = vec![gap(at(BEGIN_S), end), gap(end, at(BEGIN_S + 50))];
+    book.commit(&commit).unwrap();
+    let counted = Reader::open(&path).unwrap().uncounted().unwrap();
+    assert_eq!(counted, (2, Duration::from_mins(1)));
+    import(&path, &[1, 3]);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.uncounted().unwrap(), counted);
+    let totals: Vec<_> = reader.totals().unwrap().into_iter().map(|(_, key, bytes)| (key.uid, bytes)).collect();
+    assert_eq!(totals, [(Some(2), bytes(5, 6)), (Some(1), Bytes::default())]);
+}
