@@ -25,7 +25,23 @@ fn no_statistics() -> Option<&'static str> {
     if fs::exists(SWITCH).unwrap_or(false) { None } else { Some("this kernel counts no runs of programs") }
 }
 
+/// Others of this machine may write many files meanwhile, as a compiler does.
+const TURNS: usize = 3;
+
 fn run(test: &Test) -> Result<()> {
+    for turn in 1..=TURNS {
+        let (runs, writes, is_swept) = count(test)?;
+        let is_rare = runs * PER_RUN < writes;
+        if is_rare == is_swept {
+            return Ok(());
+        }
+        ensure!(turn < TURNS, "{runs} runs of programs for {writes} writes, and swept is {is_swept}");
+    }
+    Ok(())
+}
+
+/// Runs of programs, writes, and whether connections are swept.
+fn count(test: &Test) -> Result<(u64, u64, bool)> {
     let world = World::new()?;
     let options = Options { interval: "1d", ..Options::default() };
     let services = test.start(&world, &options)?;
@@ -38,10 +54,7 @@ fn run(test: &Test) -> Result<()> {
     drop(statistics);
     let counted = Counters::Own(services).stop()?;
     counted.must_equal(&truth)?;
-    let is_rare = runs * PER_RUN < writes;
-    let is_swept = counted.is_swept();
-    ensure!(is_rare == is_swept, "{runs} runs of programs for {writes} writes, and swept is {is_swept}");
-    Ok(())
+    Ok((runs, writes, counted.is_swept()))
 }
 
 /// How often programs of the services ran while the statistics were on.
