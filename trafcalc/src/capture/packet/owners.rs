@@ -179,7 +179,10 @@ impl Owners {
     fn answer(&mut self, retry: Retry) {
         let question = retry.question;
         self.budget.spend();
-        let finding = match self.diag.ask(&question) {
+        let start = Instant::now();
+        let answer = self.diag.ask(&question);
+        self.budget.add(start.elapsed());
+        let finding = match answer {
             Ok(finding) => finding.of_owners(&self.subordinates.ranges),
             Err(error) => {
                 // Short of memory, say.

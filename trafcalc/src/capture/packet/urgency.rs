@@ -12,6 +12,10 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// at most a fifth or so of one processor from everybody else.
 const WORK_PER_WINDOW: u32 = 4_000;
 
+/// How long the work of a window may take. On a slow machine this is less than the number allows; a thread that runs before all others
+/// would leave it no time for anything else.
+const LONGEST_WORK: Duration = Duration::from_millis(50);
+
 /// What is left of it for those who have not asked yet; others wait for the next window.
 const RESERVED_WORK: u32 = WORK_PER_WINDOW / 4;
 
@@ -37,27 +41,35 @@ pub fn prefer() {
 pub struct Budget {
     window_end: Instant,
     left: u32,
+    /// How long the work of this window took.
+    took: Duration,
 }
 
 impl Budget {
     /// A full window from now on.
     pub fn new() -> Self {
-        Self { window_end: Instant::now() + WINDOW, left: WORK_PER_WINDOW }
+        Self { window_end: Instant::now() + WINDOW, left: WORK_PER_WINDOW, took: Duration::ZERO }
     }
 
     /// When work that was done before may be done again; `None` if at once.
     pub fn retries_from(&self) -> Option<Instant> {
-        (self.left <= RESERVED_WORK).then_some(self.window_end)
+        (self.left <= RESERVED_WORK || self.took >= LONGEST_WORK).then_some(self.window_end)
     }
 
     /// One piece of work is about to be done: sleeps until it may be.
     pub fn spend(&mut self) {
-        if self.left == 0 {
+        let is_spent = self.left == 0 || self.took >= LONGEST_WORK;
+        if is_spent {
             thread::sleep(self.window_end.saturating_duration_since(Instant::now()));
         }
-        if self.left == 0 || Instant::now() >= self.window_end {
+        if is_spent || Instant::now() >= self.window_end {
             *self = Self::new();
         }
         self.left -= 1;
+    }
+
+    /// The piece of work is done, and took so long.
+    pub fn add(&mut self, took: Duration) {
+        self.took += took;
     }
 }
