@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// at most a fifth or so of one processor from everybody else.
 const WORK_PER_WINDOW: u32 = 4_000;
 
-/// How long the work of a window may take. On a slow machine this is less than the number allows; a thread that runs before all others
+/// Processor time that the work of a window may take. On a slow machine this is less than the number allows; a thread that runs before all others
 /// would leave it no time for anything else.
 const LONGEST_WORK: Duration = Duration::from_millis(50);
 
@@ -41,7 +41,7 @@ pub fn prefer() {
 pub struct Budget {
     window_end: Instant,
     left: u32,
-    /// How long the work of this window took.
+    /// Processor time that the work of this window took.
     took: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Budget {
         self.left -= 1;
     }
 
-    /// The piece of work is done, and took so long.
+    /// The piece of work is done, and took so much processor time.
     pub fn add(&mut self, took: Duration) {
         self.took += took;
     }
