@@ -11,6 +11,8 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -36,6 +38,12 @@ const ANCHOR_RING_BYTES: usize = 4 << 20;
 const FRAME_BYTES: usize = 256;
 const _: () = assert!(FRAME_BYTES >= 80 + ANCHOR_BYTES as usize && ANCHOR_BYTES >= SNAP_BYTES);
 const PAGE_BYTES: usize = 4096;
+/// Frames of the anchor ring.
+const FRAMES: usize = ANCHOR_RING_BYTES / FRAME_BYTES;
+/// A frame is filled in less than a microsecond, unless the processor is taken away from a virtual machine.
+const LONGEST_FILL: Duration = Duration::from_millis(20);
+/// So many frames are looked at behind one that is not full: as many as there may be processors that fill one at the same moment.
+const FRAMES_AHEAD: usize = 16;
 
 /// A packet as it lies in a ring.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +207,7 @@ impl AnchorRing {
             tp_block_size: to_u32(MAX_BLOCK_BYTES),
             tp_block_nr: to_u32(ANCHOR_RING_BYTES / MAX_BLOCK_BYTES),
             tp_frame_size: to_u32(FRAME_BYTES),
-            tp_frame_nr: to_u32(ANCHOR_RING_BYTES / FRAME_BYTES),
+            tp_frame_nr: to_u32(FRAMES),
         };
         socket.set_option(libc::SOL_PACKET, libc::PACKET_RX_RING, &request, "making the packet ring")?;
         Ok(Self { mapping: Mapping::new(socket, ANCHOR_RING_BYTES)?, next_frame: 0 })
@@ -208,9 +216,9 @@ impl AnchorRing {
     /// Shows every waiting packet to `visit` and hands its room back.
     pub fn drain(&mut self, mut visit: impl FnMut(Packet<'_>)) {
         // One round at most, so that a flood cannot hold the reader here.
-        for _ in 0..ANCHOR_RING_BYTES / FRAME_BYTES {
+        for _ in 0..FRAMES {
             let at = self.next_frame * FRAME_BYTES;
-            if self.mapping.status(at).load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+            if !self.is_filled(self.next_frame) && !self.is_filled_late() {
                 return;
             }
             let packet: libc::tpacket2_hdr = self.mapping.header(at);
@@ -218,8 +226,26 @@ impl AnchorRing {
             let time_ns = nanoseconds(packet.tp_sec, packet.tp_nsec);
             visit(self.mapping.packet(at + libc::TPACKET2_HDRLEN, bytes, packet.tp_len, time_ns));
             self.mapping.status(at).store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.next_frame = (self.next_frame + 1) % (ANCHOR_RING_BYTES / FRAME_BYTES);
+            self.next_frame = (self.next_frame + 1) % FRAMES;
         }
+    }
+
+    fn is_filled(&self, frame: usize) -> bool {
+        self.mapping.status(frame * FRAME_BYTES).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Whether the next frame is filled in a moment. A processor takes its frame first and fills it then; where another one came in between,
+    /// a later frame is full already, and what answers that packet may be in the bulk ring.
+    fn is_filled_late(&self) -> bool {
+        let are_others_filled = (1..=FRAMES_AHEAD).any(|ahead| self.is_filled((self.next_frame + ahead) % FRAMES));
+        let deadline = Instant::now() + LONGEST_FILL;
+        while are_others_filled && Instant::now() < deadline {
+            if self.is_filled(self.next_frame) {
+                return true;
+            }
+            thread::yield_now();
+        }
+        false
     }
 }
 
@@ -233,4 +259,61 @@ fn nanoseconds(seconds: u32, nanoseconds: u32) -> u64 {
 
 fn to_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("rings are smaller than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::mman::mmap_anonymous;
+
+    use super::*;
+
+    fn ring() -> AnchorRing {
+        let bytes = NonZeroUsize::new(ANCHOR_RING_BYTES).unwrap();
+        // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
+        let start =
+            unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) };
+        let mapping = Mapping { start: start.unwrap().cast(), bytes: ANCHOR_RING_BYTES };
+        AnchorRing { mapping, next_frame: FRAMES - 2 }
+    }
+
+    fn fill(ring: &AnchorRing, frame: usize) {
+        ring.mapping.status(frame * FRAME_BYTES).store(libc::TP_STATUS_USER, Ordering::Release);
+    }
+
+    fn drained(ring: &mut AnchorRing) -> u32 {
+        let mut packets = 0;
+        ring.drain(|_| packets += 1);
+        packets
+    }
+
+    #[test]
+    fn a_frame_that_is_filled_late_holds_up_the_reader_and_not_those_behind_it() {
+        let mut ring = ring();
+        assert_eq!(drained(&mut ring), 0);
+        fill(&ring, FRAMES - 2);
+        fill(&ring, 0);
+        let late = &AtomicU32::new(0);
+        thread::scope(|scope| {
+            let status = ring.mapping.status((FRAMES - 1) * FRAME_BYTES);
+            // SAFETY: the frame's status word outlives the scope; the kernel writes it from another processor, too.
+            let status = unsafe { AtomicU32::from_ptr(status.as_ptr()) };
+            scope.spawn(move || {
+                thread::sleep(LONGEST_FILL / 4);
+                late.store(1, Ordering::Relaxed);
+                status.store(libc::TP_STATUS_USER, Ordering::Release);
+            });
+            assert_eq!(drained(&mut ring), 3);
+        });
+        assert_eq!(late.load(Ordering::Relaxed), 1);
+        assert_eq!(drained(&mut ring), 0);
+    }
+
+    #[test]
+    fn a_frame_that_nobody_fills_does_not_stop_the_reader() {
+        let mut ring = ring();
+        fill(&ring, FRAMES - 1);
+        assert_eq!(drained(&mut ring), 0);
+        fill(&ring, FRAMES - 2);
+        assert_eq!(drained(&mut ring), 2);
+    }
 }

@@ -68,8 +68,14 @@ impl Timeline {
         MAX_HELD.saturating_sub(self.answers.len())
     }
 
-    /// Holds an anchor.
+    /// Holds an anchor. Those held before it had their places in the ring before it passed, whatever their time stamps say: a processor can be
+    /// held up before it looks at the clock.
     pub fn hold(&mut self, anchor: Sighting) {
+        for queue in [&mut self.anchors, &mut self.fins] {
+            for earlier in queue.iter_mut().rev().take_while(|earlier| earlier.time_ns > anchor.time_ns) {
+                earlier.time_ns = anchor.time_ns;
+            }
+        }
         let Segment { endpoints, syn, fin, direction, .. } = anchor.segment;
         if syn {
             *self.openings.entry(endpoints).or_default() += 1;
