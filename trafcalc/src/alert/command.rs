@@ -1,4 +1,4 @@
-//! The command that is run: without a shell, with the fields of the record in its environment.
+//! Runs the command without a shell, with the fields of the record in its environment.
 
 use std::fmt;
 use std::io;
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 use super::AlertError;
 use crate::records::Record;
 
-/// A command that takes longer is killed: others wait for it.
+/// A command that takes longer is killed, so that others need not wait.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How often it is looked at whether it has ended.
+/// How often to check whether it has ended.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The program, looked for in `PATH` where it has no slash.
+    /// The program, looked up in `PATH` if it has no slash.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
 }
 
-/// What came of a command.
+/// How a command ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Done,
@@ -52,7 +52,7 @@ impl fmt::Display for Command {
 }
 
 impl Command {
-    /// Whether there is such a program. One that is to be found by `PATH` is looked for when it is run.
+    /// Checks that the program exists. One without a slash is looked up in `PATH` only when it is run.
     pub(super) fn check(&self) -> Result<(), AlertError> {
         if self.program.components().count() < 2 {
             return Ok(());
@@ -62,12 +62,12 @@ impl Command {
         if is_program { Ok(()) } else { Err(AlertError::Command(self.program.clone())) }
     }
 
-    /// Runs it to its end.
+    /// Runs it and waits for its end.
     pub(super) fn run(&self, record: &Record) -> Outcome {
         let mut command = process::Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null());
         for (name, text) in record.fields() {
-            // No variable can have it.
+            // No variable can contain NUL.
             command.env(format!("TRAFCALC_{}", name.to_uppercase()), text.replace('\0', "\u{fffd}"));
         }
         match command.spawn() {

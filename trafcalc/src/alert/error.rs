@@ -1,4 +1,4 @@
-//! Why nothing can be told.
+//! Why `alert` fails.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::config::ConfigError;
 use crate::service::exit::Exit;
 
-/// Why nothing can be told.
+/// Why `alert` fails.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertError {
-    /// The configuration, which says where the log is, is wrong or may not be read.
+    /// The configuration, which names the log, is wrong or unreadable.
     #[error("{0}; --log FILE needs no configuration")]
     Config(#[from] ConfigError),
     /// The service writes to standard output.
@@ -26,10 +26,10 @@ pub enum AlertError {
     /// Standard input cannot be read.
     #[error("standard input cannot be read: {0}")]
     Input(io::Error),
-    /// The place cannot be kept.
+    /// The state file cannot be used.
     #[error("{}: {doing}: {source}", path.display())]
     State {
-        /// Where it is kept.
+        /// The state file.
         path: PathBuf,
         /// What was tried.
         doing: &'static str,

@@ -1,4 +1,4 @@
-//! Reads a log that grows, is renamed and begun anew (logrotate), or cut back.
+//! Reads a log that grows, is rotated (logrotate), or is truncated.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -7,25 +7,26 @@ use std::path::{Path, PathBuf};
 
 use super::state::Place;
 
-/// Longest line: records have some hundred bytes, and names some more. Of a longer one each part is a line, and none of them a record.
+/// Longest line: records have some hundred bytes, and names some more. A longer line is read in parts, none of them a
+/// record.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// So many bytes tell one log from another: each record has its time, life and number.
+/// This many bytes tell logs apart, because each record has its time, epoch and number.
 const BEGIN_BYTES: usize = 128;
 
 /// A log, and how far it was read.
 pub(super) struct Follower {
     path: PathBuf,
     open: Option<Open>,
-    /// Where it was left, until there is a file to go on with.
+    /// Where to resume, until there is a file.
     left: Option<Place>,
 }
 
-/// What comes after the end of a file.
+/// What follows the end of a file.
 enum Turn {
     /// Nothing yet.
     Nothing,
-    /// This, which was written to it in the meantime.
+    /// A line that was written to it in the meantime.
     Line(Vec<u8>),
     /// Another file.
     Other,
@@ -56,7 +57,7 @@ impl Open {
         let line = line(&mut self.file)?.filter(is_whole);
         match &line {
             Some(line) => self.place.offset += line.len() as u64,
-            // Half a line is read again when there is more of it.
+            // An incomplete line is read again later.
             None => drop(self.file.seek(SeekFrom::Start(self.place.offset))?),
         }
         Ok(line)
@@ -64,7 +65,7 @@ impl Open {
 }
 
 impl Follower {
-    /// Goes on from `place`, also if the log was renamed meanwhile, as logrotate does it; without one, from the end of what is there.
+    /// Resumes at `place`, even if logrotate renamed the log meanwhile; without a place, starts at the log's end.
     pub fn start(path: &Path, place: Option<&Place>) -> io::Result<Self> {
         let found = match place {
             Some(place) => resume(path, place)?,
@@ -76,7 +77,7 @@ impl Follower {
         Ok(Self { path: path.to_owned(), open: found, left: place.cloned() })
     }
 
-    /// How far it was read, by this process or the former one.
+    /// How far the log was read, by this process or the former one.
     pub fn place(&self) -> io::Result<Option<Place>> {
         let place = |open: &Open| {
             let begins = begin(open.file.get_ref(), open.place.offset)?;
@@ -85,7 +86,7 @@ impl Follower {
         self.open.as_ref().map_or_else(|| Ok(self.left.clone()), |open| place(open).map(Some))
     }
 
-    /// The next line that is whole, if there is one by now.
+    /// The next complete line, if there is one by now.
     pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(open) = &mut self.open
@@ -101,7 +102,7 @@ impl Follower {
         }
     }
 
-    /// Looks whether there is another file now, or the same was cut back: what is read goes on there.
+    /// Checks whether there is another file now, or the same was truncated; if so, goes on there.
     fn turn(&mut self) -> io::Result<Turn> {
         let Some(former) = &mut self.open else {
             self.open = match &self.left {
@@ -117,17 +118,17 @@ impl Follower {
                 return Ok(Turn::Nothing);
             }
         } else if let Some(line) = former.next()? {
-            // It was written between the former look and the renaming.
+            // It was written between the last read and the renaming.
             return Ok(Turn::Line(line));
         }
-        // Where it was cut is not known; what was told is not told again.
+        // Where it was cut is unknown, but no record is told twice.
         self.open = Some(Open::at(file, 0)?);
         Ok(Turn::Other)
     }
 }
 
-/// The log that was left at `place`, under its name or renamed; another log that has its name from the beginning; nothing if there is
-/// neither.
+/// The log that was left at `place`, under its name or renamed; otherwise the log that has its name now, from its
+/// beginning; `None` if there is neither.
 fn resume(path: &Path, place: &Place) -> io::Result<Option<Open>> {
     let is_it = |file: &File| {
         file.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (place.device, place.inode))
@@ -157,7 +158,7 @@ fn begin(file: &File, read: u64) -> io::Result<Vec<u8>> {
     Ok(begins)
 }
 
-/// A line with its end, if that is there; nothing at the end of `input`.
+/// A line with its newline, if that is there; `None` at the end of `input`.
 pub(super) fn line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     input.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(read(&mut follower), "a\n");
         log.append("c\n");
         assert_eq!(read(&mut follower), "bc\n");
-        // Who begins later begins with what comes later.
+        // A follower that starts later reads only later lines.
         let mut later = Follower::start(&log.path(), None).unwrap();
         log.append("d\n");
         assert_eq!((read(&mut follower), read(&mut later)), ("d\n".to_owned(), "d\n".to_owned()));
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(read(&mut next), "c\nd\n");
         log.rotate();
         log.append("e\n");
-        // Two later nothing has its place any more.
+        // After two rotations, the file of its place is gone.
         let mut next = Follower::start(&log.path(), place.as_ref()).unwrap();
         assert_eq!(read(&mut next), "e\n");
     }
@@ -272,7 +273,7 @@ mod tests {
         let place = follower.place().unwrap();
         log.append("c\n");
         log.rotate();
-        // The service has not begun the next one.
+        // The service has not created the next one yet.
         let mut next = Follower::start(&log.path(), place.as_ref()).unwrap();
         assert_eq!(read(&mut next), "c\n");
         log.append("d\n");
@@ -307,7 +308,7 @@ mod tests {
         log.append("a\n");
         log.rotate();
         log.append("b\n");
-        // As if that came after the end of the former was reached.
+        // As if the line came after the end of the former log was reached.
         assert!(matches!(follower.turn().unwrap(), Turn::Line(line) if line == b"a\n"));
         assert_eq!(read(&mut follower), "b\n");
     }

@@ -1,7 +1,7 @@
-//! `trafcalc alert`: follows a log, and runs a command once for each record of a quota or a gap. It needs no privilege but to read the
-//! log, so that the service itself runs no command.
+//! `trafcalc alert`: follows a log, and runs a command once for each record of a quota or a gap. It needs no privilege
+//! except to read the log, and spares the service from running commands.
 //!
-//! Its place is kept in a file. It knows the log alone, never the book or the service.
+//! Its position is saved in a file. It uses only the log, never the book or the service.
 
 mod command;
 mod error;
@@ -22,34 +22,34 @@ use command::Outcome;
 use follow::Follower;
 use state::State;
 
-/// How often the log is looked at.
+/// How often the log is checked.
 const POLL: Duration = Duration::from_secs(1);
-/// How often the place is kept where nothing was to be told; what is read again is not told again.
+/// How often the position is saved if nothing is told; records that are read again are not told again.
 const KEEP: Duration = Duration::from_mins(1);
-/// How often a command that fails is run for one record.
+/// How often a failing command is run for one record.
 const TRIES: u32 = 5;
-/// How long is waited before it is run again; twice as long each time.
+/// Pause before it is run again; doubled each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is followed, and what is run.
+/// What to follow, and what to run.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The log, `-` for standard input; the configured one where there is none.
+    /// The log, or `-` for standard input; the configured one if `None`.
     pub log: Option<PathBuf>,
     /// The configuration file of the service.
     pub config: Option<PathBuf>,
-    /// Where the place is kept.
+    /// Where the position is saved.
     pub state: PathBuf,
-    /// Ends with what is there, instead of waiting for more.
+    /// Ends at the end of the log, instead of waiting for more.
     pub is_once: bool,
-    /// What is run.
+    /// What to run.
     pub command: Command,
 }
 
-/// Follows the log for ever, or to the end of what is there.
+/// Follows the log forever, or to its present end.
 ///
 /// # Errors
-/// The log cannot be read, or the place cannot be kept.
+/// The log cannot be read, or the position cannot be saved.
 pub fn run(request: &Request) -> Result<(), AlertError> {
     request.command.check()?;
     let log = if let Some(log) = &request.log {
@@ -67,7 +67,7 @@ pub fn run(request: &Request) -> Result<(), AlertError> {
     follow(&log, request)
 }
 
-/// Tells what is told by a stream, which nobody tells again.
+/// Handles a stream. It cannot be read again, so no state is saved.
 fn read_through(input: &mut dyn BufRead, command: &Command) -> Result<(), AlertError> {
     let mut state = State::default();
     while let Some(line) = follow::line(input).map_err(AlertError::Input)? {
@@ -103,7 +103,7 @@ fn follow(log: &Path, request: &Request) -> Result<(), AlertError> {
     }
 }
 
-/// Runs the command if a line is a record to tell that was not told yet; gives whether it was one.
+/// Runs the command if the line is a quota or gap record that was not told yet; returns whether it was.
 fn heed(line: &[u8], state: &mut State, command: &Command) -> bool {
     let record = std::str::from_utf8(line).ok().and_then(Record::read);
     let Some(record) = record.filter(|record| matches!(record.kind().as_str(), "quota" | "gap")) else { return false };
@@ -127,7 +127,7 @@ fn heed(line: &[u8], state: &mut State, command: &Command) -> bool {
     true
 }
 
-/// What no two records have in common, in whichever format.
+/// What identifies a record, the same in each format.
 fn key(record: &Record) -> String {
     let parts = ["type", "host", "epoch", "seq", "quota", "percent", "from", "to"];
     let parts = parts.iter().filter_map(|name| Some(format!("{name}={}", record.text(name)?)));

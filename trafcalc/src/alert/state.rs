@@ -1,4 +1,4 @@
-//! How far the log was read, and what was told: kept in a file, which is replaced as a whole.
+//! How far the log was read, and what was told. It is kept in a file that is replaced as a whole.
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::AlertError;
 
-/// So many of the last records that were told are remembered, so that a log that is read again, because it was cut back or copied, tells
-/// nothing twice.
+/// This many of the last told records are remembered, so that a log that is read again, because it was truncated or
+/// copied, causes no second alert.
 const MAX_TOLD: usize = 1_000;
 
-/// A place in a file, which may have been renamed since. When a file is gone, another one may be given its number, so it is known by its
-/// beginning, too.
+/// A position in a file, which may have been renamed since. A deleted file's inode number may be given to another one,
+/// so the file is also known by its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub device: u64,
@@ -32,7 +32,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// As it was kept; empty where it never was.
+    /// Reads the saved state; empty if there is none.
     pub fn read(path: &Path) -> Result<Self, AlertError> {
         let read = fs::read(path).map(|text| serde_json::from_slice(&text).map_err(io::Error::from));
         match read {
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Keeps it: it is on the disk when this returns.
+    /// Saves it: it is on the disk when this returns.
     pub fn keep(&self, path: &Path) -> Result<(), AlertError> {
         write(path, &serde_json::to_vec(self).expect("plain data can be written"))
             .map_err(|source| error(path, "keeping the place in the log", source))
@@ -63,12 +63,12 @@ impl State {
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
-    // What is there is of a process that was killed, or was put there by somebody else: a link is removed, never followed.
+    // An existing file was left by a killed process, or put there by somebody else. A link is removed, never followed.
     match fs::remove_file(&name) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // It has the first bytes of the log, which not everybody may read.
+    // It has the first bytes of the log, which not every user may read.
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name)?;
     new.write_all(text)?;
     new.sync_all()?;
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(State::read(&path).unwrap(), state);
         let metadata = fs::symlink_metadata(&path).unwrap();
         assert!(metadata.is_file() && metadata.mode() & 0o777 == 0o600, "{metadata:?}");
-        // A half that a killed process left is no reason to fail.
+        // A partial file of a killed process is no reason to fail.
         fs::write(folder.path().join("state.new"), "{").unwrap();
         state.note("b".to_owned());
         state.keep(&path).unwrap();

@@ -50,7 +50,7 @@ impl<'a> Usable<'a> {
     /// The hour that contains `second` in the book's zone of that time, or in `zone` if there is none; and whether its
     /// row has bytes of that zone alone.
     fn hour(&self, second: i64, zone: &TimeZone) -> (Range<i64>, bool) {
-        // Before the first epoch there are at most bytes of its first report.
+        // Before the first epoch, only its first report can have bytes.
         let life = self.lives.iter().find(|life| life.seconds.contains(&second)).or(self.lives.first());
         let zone = life.map_or(zone, |life| &life.zone);
         let hour = hour_row(second, zone);
@@ -64,7 +64,7 @@ fn around(seconds: &Range<i64>) -> Range<i64> {
     seconds.start.saturating_sub(MARGIN_S)..seconds.end.saturating_add(MARGIN_S)
 }
 
-/// The days of `zone` whose dates the epochs of another zone wrote rows for, and the days in which these epochs were.
+/// The days of `zone` that epochs of another zone fall into, or whose dates these epochs wrote rows for.
 fn days(foreign: &Zoned, zone: &TimeZone) -> Range<i64> {
     let seconds = around(&foreign.seconds);
     // An unknown zone may be any zone, so its dates may be those of any zone.
@@ -94,7 +94,7 @@ pub(super) fn foreign<'a>(lives: &'a [Zoned], zone: &TimeZone) -> impl Iterator<
     lives.iter().filter(move |life| !is_same(&life.zone, zone))
 }
 
-/// Whether two zones are the same, under whichever of their names. An unknown zone equals none, not even itself.
+/// Whether two zones are the same, under any of their names. An unknown zone equals none, not even itself.
 fn is_same(one: &TimeZone, other: &TimeZone) -> bool {
     let (name, other_name) = (one.primary_iana_name(), other.primary_iana_name());
     let is_known = !one.is_unknown() && !other.is_unknown();

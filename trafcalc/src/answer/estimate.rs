@@ -44,7 +44,7 @@ const fn corrected(bytes: Bytes, change: Change) -> Bytes {
     Bytes { sent: add(bytes.sent, change.sent), received: add(bytes.received, change.received) }
 }
 
-/// The same for one number.
+/// Like `grown`, for one number.
 pub(super) fn grow(bytes: u64, counted_s: u64, left_s: u64) -> u64 {
     let all = u128::from(bytes) * (u128::from(counted_s) + u128::from(left_s)) / u128::from(counted_s);
     u64::try_from(all).unwrap_or(u64::MAX)

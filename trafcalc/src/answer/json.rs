@@ -67,7 +67,7 @@ struct LabelFields<'a> {
 
 #[derive(Serialize)]
 struct FigureFields {
-    /// With corrections; negative if a correction is of an account that moved less.
+    /// With corrections; negative if they take away more than moved.
     sent_bytes: i128,
     received_bytes: i128,
     total_bytes: i128,

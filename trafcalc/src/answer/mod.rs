@@ -180,7 +180,7 @@ fn unbilled(request: &Request) -> Result<Vec<String>, AnswerError> {
     if unbilled.is_empty() { Err(AnswerError::AllBilled) } else { Ok(unbilled) }
 }
 
-/// The path of the book. If it is given, the configuration is not read, which this user may not be allowed to.
+/// The book's path. If only that is given, the configuration is not read, as this user may lack permission.
 pub(crate) fn book_path(book: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<PathBuf, AnswerError> {
     if let (Some(path), None) = (book, config) {
         return Ok(path.clone());

@@ -69,8 +69,8 @@ impl Samples {
     }
 }
 
-/// The highest of many samples, as far as they may be needed. A month has nine thousand samples, of which one in twenty
-/// is needed.
+/// The highest of many samples, only as many as may be needed. A month has nine thousand samples, and one in twenty is
+/// needed.
 #[derive(Default)]
 struct Highest {
     /// How many may be needed.

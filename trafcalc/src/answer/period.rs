@@ -79,7 +79,7 @@ pub enum PeriodError {
          2026-11-03T22:00), or a time with an offset (2026-11-03T22:00+01:00)"
     )]
     Moment(String),
-    /// A day with a time of day that has more than a time.
+    /// A time of day with more than a time, such as an offset.
     #[error(
         "{0:?}: a time of day has digits, ':' and '.' alone, as in \"yesterday 22:00\"; it is of the zone that is asked in \
          (--zone), and another offset needs a date: 2026-11-03T22:00+01:00"
@@ -177,7 +177,7 @@ impl Day {
 }
 
 impl Moment {
-    /// In seconds since 1970, rounded down. Of a time that occurs twice in the zone, the first. A time that the zone
+    /// In seconds since 1970, rounded down. A time that occurs twice in the zone is the first one. A time that the zone
     /// skips is taken as if the clock had not been changed.
     fn second(self, now: Timestamp, zone: &TimeZone) -> i64 {
         match self {

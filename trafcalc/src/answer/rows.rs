@@ -26,7 +26,7 @@ pub struct Row {
 pub enum Label {
     /// One owner.
     One(Whose),
-    /// All others, and how many they are.
+    /// All others, and their number.
     Others(usize),
 }
 
@@ -44,7 +44,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// What was sent, corrected. Negative if a correction is of an account that moved less.
+    /// What was sent, corrected. Negative if corrections take away more than moved.
     #[must_use]
     pub fn sent(&self) -> i128 {
         i128::from(self.bytes.sent) + i128::from(self.change.sent)
@@ -81,7 +81,7 @@ pub const fn volume(bytes: Bytes) -> u64 {
 
 /// What moved, by part and owner.
 pub(super) struct Sums {
-    /// The finished parts: beginning, index in [`Groups`], and bytes, of all that moved something.
+    /// The finished parts: beginning, index in [`Groups`], and bytes, for all that moved something.
     cells: Vec<(i64, usize, Bytes)>,
     /// The beginning of the current part. Calls come in order of time.
     part_s: i64,

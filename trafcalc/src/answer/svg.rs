@@ -29,7 +29,7 @@ const RECEIVED: RGBColor = RGBColor(230, 150, 70);
 
 /// The height of a row of the list, in pixels.
 const ROW: i32 = 24;
-/// Most rows; of the rest only the number is shown.
+/// Most rows; of the rest, only their number is shown.
 const MAX_ROWS: usize = 50;
 /// Where the bars of a list begin and end.
 const BARS: Range<i32> = 260..760;

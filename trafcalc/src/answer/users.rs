@@ -46,7 +46,7 @@ pub(super) fn of_host(
     Ok(known)
 }
 
-/// Whether an account is that of a user by name or number.
+/// Whether an account belongs to the user with this name or number.
 pub(super) fn is_of(key: &AccountKey, text: &str) -> bool {
     key.user.as_deref() == Some(text) || is_uid(key, text)
 }

@@ -65,7 +65,7 @@ fn visible() -> clap::Command {
         .subcommands(shown)
 }
 
-/// The page of a command, and those of the commands below it.
+/// The page of a command, and those of its subcommands.
 fn write_page(command: &clap::Command, folder: &Path, date: &str) -> io::Result<()> {
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
         write_page(below, folder, date)?;
@@ -127,7 +127,7 @@ fn see_also(page: &mut Roff, name: &str) {
     page.control("SH", ["SEE ALSO"]).text([roman(names.join(", "))]);
 }
 
-/// A list of terms, each with what it means.
+/// A list of terms, each with its meaning.
 fn terms<'a>(page: &mut Roff, terms: impl Iterator<Item = (String, &'a str)>) {
     for (term, meaning) in terms {
         page.control("TP", []).text([bold(term)]).text([roman(meaning)]);

@@ -170,7 +170,7 @@ mod tests {
         assert!(only.children);
     }
 
-    /// Of all commands, so that none takes for one name what another takes for two.
+    /// For all commands, so that none takes as one name what another takes as two.
     #[test]
     fn every_option_that_is_a_list_is_split_at_commas() {
         fn lists(command: &clap::Command, found: &mut Vec<String>) {

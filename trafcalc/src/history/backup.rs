@@ -8,19 +8,19 @@ use std::path::Path;
 use super::{BookOf, HistoryError};
 use crate::book;
 
-/// Makes the copy, a file of mode 0640 that must not be there yet; gives what to tell the user.
+/// Makes the copy, a file of mode 0640 that must not exist yet; returns the text for the user.
 pub fn backup(book: &BookOf, file: &Path) -> Result<String, HistoryError> {
     let path = book.path()?;
     make(file).map_err(|source| HistoryError::File { path: file.to_owned(), doing: "making the copy", source })?;
     let copied = book::backup(&path, file);
     if copied.is_err() {
-        // Half a copy is none.
+        // A partial copy is useless.
         let _ = fs::remove_file(file);
     }
     Ok(format!("{}: {} bytes\n", file.display(), copied?))
 }
 
-/// `SQLite` would make it with another mode.
+/// `SQLite` would create it with another mode.
 fn make(file: &Path) -> io::Result<()> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o640).open(file)?;
     made.set_permissions(Permissions::from_mode(0o640))

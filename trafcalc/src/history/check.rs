@@ -1,4 +1,4 @@
-//! `trafcalc history check`: whether the book is sound, and each closed month is what was closed.
+//! `trafcalc history check`: whether the book is sound, and each closed month is unchanged.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::close::said;
 use super::{BookOf, HistoryError};
 use crate::book::{Closed, Reader};
 
-/// What to tell the user, and whether all is well. Reads all of the book, which takes seconds for a large one.
+/// The text for the user, and whether all is well. Reads the whole book, which takes seconds for a large one.
 pub fn check(book: &BookOf) -> Result<(String, bool), HistoryError> {
     let path = book.path()?;
     let reader = Reader::open(&path)?;

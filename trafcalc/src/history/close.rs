@@ -1,4 +1,4 @@
-//! `trafcalc close`: nothing is added to a month any more.
+//! `trafcalc close`: from then on, nothing is added to a month.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use super::{BookOf, HistoryError};
 use crate::answer::{Month, days};
 use crate::book::{Closed, Editor, Reader, billing_month, date_of, day_row, month_name};
 
-/// After this much time nobody waits for the last report of a month, in seconds.
+/// How long after its end a month waits for its last report, in seconds.
 const LONG_OVER_S: i64 = 3_600;
 
-/// Closes it, or the rest of it where days of it were closed with another billing day; gives what to tell the user.
+/// Closes it, or the rest of it if some days were closed with another billing day; returns the text for the user.
 pub fn close(book: &BookOf, month: Month, by_uid: u32, now: Timestamp) -> Result<String, HistoryError> {
     let path = book.path()?;
     let reader = Reader::open(&path)?;
@@ -46,7 +46,7 @@ pub fn close(book: &BookOf, month: Month, by_uid: u32, now: Timestamp) -> Result
     Ok(told)
 }
 
-/// That days are closed already, and by what.
+/// The error that days are closed already, and by what.
 fn already_closed(reader: &Reader, name: &str, dates: &Range<Date>) -> Result<HistoryError, HistoryError> {
     let mut closed = reader.closed()?;
     closed.retain(|closed| closed.dates.start < dates.end && dates.start < closed.dates.end);
@@ -60,7 +60,7 @@ fn already_closed(reader: &Reader, name: &str, dates: &Range<Date>) -> Result<Hi
     Ok(HistoryError::AlreadyClosed { month: said(name, dates), by })
 }
 
-/// The name of a month, with its days where they are not those of the calendar's month.
+/// The name of a month, with its days if they differ from the calendar month's.
 pub(super) fn said(name: &str, dates: &Range<Date>) -> String {
     let is_calendar = *dates == billing_month(dates.start, 1) && month_name(dates.start) == name;
     if is_calendar { name.to_owned() } else { format!("{name} ({})", days(dates)) }

@@ -1,4 +1,4 @@
-//! `trafcalc correct`: notes that a user's day was counted wrongly, and why. What was measured stays as it is.
+//! `trafcalc correct`: records that a user's day was counted wrongly, and why. Measured figures stay as they are.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::figure::printable;
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1_000;
 
-/// Stands for what was counted without a class, as in answers by class.
+/// Means what was counted without a class, as in answers by class.
 const NO_CLASS: &str = "-";
 
 /// A correction, as it was typed.
@@ -25,7 +25,7 @@ pub struct Correct {
     pub book: BookOf,
     /// Name or number.
     pub user: String,
-    /// The class of networks, or `-` for what has none; nothing where none was typed.
+    /// The class of networks, or `-` for traffic without one; `None` if not given.
     pub class: Option<String>,
     /// The day.
     pub day: Day,
@@ -35,7 +35,7 @@ pub struct Correct {
     pub reason: String,
 }
 
-/// Notes it; gives what to tell the user.
+/// Records it; returns the text for the user.
 pub fn correct(asked: &Correct, by_uid: u32, now: Timestamp) -> Result<String, HistoryError> {
     let Correct { book, user, class, day, change, reason } = asked;
     if *change == Change::default() {
@@ -71,8 +71,8 @@ pub fn correct(asked: &Correct, by_uid: u32, now: Timestamp) -> Result<String, H
     Ok(told)
 }
 
-/// The class that is meant. Where the traffic of the day has classes it must be named: a correction of no class would be billed in any
-/// case, and could make the figures of those that are billed less than 0.
+/// The class that is meant. It must be named if the day's traffic has classes: a correction without a class would
+/// always be billed, and could make the billed figures negative.
 fn class_of(
     reader: &Reader,
     accounts: &[(i64, AccountKey)],
@@ -93,7 +93,7 @@ fn class_of(
     }
 }
 
-/// The one user of this name, or else of this number: his account of what is told of no unit or program.
+/// The account without unit and program of the one user with this name, or else this number.
 fn account(accounts: &[(i64, AccountKey)], text: &str) -> Result<AccountKey, HistoryError> {
     let only = Only { users: vec![text.to_owned()], ..Only::default() };
     only.check(accounts, &[]).map_err(AnswerError::from)?;
@@ -118,14 +118,14 @@ fn account(accounts: &[(i64, AccountKey)], text: &str) -> Result<AccountKey, His
     }
 }
 
-/// What more than there is was to be taken away.
+/// The error that more would be taken away than there is.
 fn too_much(reader: &Reader, new: &NewCorrection) -> Result<HistoryError, HistoryError> {
     let NewCorrection { account, date, change, .. } = new;
     let counted = reader.of_day(account, *date)?;
     let is_sent = Change { received: 0, ..*change }.is_too_much(counted);
     let (what, counted, change) =
         if is_sent { ("sent", counted.sent, change.sent) } else { ("received", counted.received, change.received) };
-    // Without a class nothing is said of classes, unless the day has some.
+    // Without a class, classes are mentioned only if the day has some.
     let class = match account.class.as_deref() {
         Some(class) => format!(" ({class})"),
         None if reader.classes_of_day(*date)?.is_empty() => String::new(),

@@ -1,4 +1,4 @@
-//! Why the book was not taken care of.
+//! Why a command on the book failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use crate::book::{BookError, Trouble};
 use crate::figure::printable;
 use crate::service::exit::Exit;
 
-/// Why the book was not taken care of.
+/// Why a command on the book failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// The book cannot be found or read, or has not what is named.
+    /// The book cannot be found or read, or lacks what is named.
     #[error(transparent)]
     Answer(#[from] AnswerError),
     /// The book cannot be written.
@@ -22,10 +22,10 @@ pub enum HistoryError {
     Ambiguous {
         /// What was typed.
         text: String,
-        /// What can be typed instead, and whose it is.
+        /// The accounts that may be meant.
         accounts: Vec<String>,
     },
-    /// A correction without a class of a day that has some.
+    /// A correction without a class, of a day with classes.
     #[error(
         "the traffic of {date} was counted by class: name the class to correct, as in --class {}, or --class - for what has none",
         printed(classes).join(" or --class ")
@@ -33,16 +33,16 @@ pub enum HistoryError {
     NoClass {
         /// The day.
         date: jiff::civil::Date,
-        /// The classes in which something moved on it.
+        /// The classes with traffic on that day.
         classes: Vec<String>,
     },
-    /// A correction by nothing.
+    /// A correction of 0 bytes.
     #[error("a correction of nothing: give --sent or --received, as in --sent=-5GB")]
     NoChange,
     /// A correction without a reason.
     #[error("a correction needs a --reason of 1 to {0} characters, for the readers of the bill")]
     Reason(usize),
-    /// A correction of what is yet to come.
+    /// A correction of a day to come.
     #[error("{0} has not begun yet")]
     Future(jiff::civil::Date),
     /// A correction takes away more than there is.
@@ -51,15 +51,15 @@ pub enum HistoryError {
         printable(user)
     )]
     TooMuch {
-        /// Whose.
+        /// The user.
         user: String,
         /// Sent or received.
         what: &'static str,
-        /// When.
+        /// The day.
         date: jiff::civil::Date,
-        /// What there is.
+        /// What was counted, with all corrections.
         counted: i64,
-        /// What should be taken away.
+        /// What to take away.
         change: u64,
     },
     /// The days of the book have no zone.
@@ -75,32 +75,32 @@ pub enum HistoryError {
         /// The zone of the book's days.
         zone: String,
     },
-    /// The last report of a month may be still to come.
+    /// The last report of a month may still come.
     #[error(
         "the end of {0} is not in the book yet: wait for the next report; if no service runs any more, the month can be closed an hour \
          after its end"
     )]
     NotBooked(String),
-    /// A month of which all days are closed.
+    /// A month whose days are all closed.
     #[error("{month} is closed already: {by}")]
     AlreadyClosed {
         /// The month.
         month: String,
-        /// The hash of the month; those of the days that were closed, where these were others.
+        /// The hash of the month, or those of the closed months that have its days.
         by: String,
     },
-    /// Reports behind this one are no longer in the book one by one.
+    /// Reports after this one are no longer kept one by one.
     #[error(
         "reports are kept for 35 days, and the first one that is left is {first}: some after {after} are gone; export without \
          --after, and ask trafcalc report for the days before"
     )]
     Removed {
-        /// What was asked for.
+        /// The report that was asked for.
         after: String,
-        /// What is left.
+        /// The first report that is left.
         first: String,
     },
-    /// What was asked for could not be written.
+    /// Standard output could not be written.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
     /// A file could not be written or read.
@@ -115,7 +115,7 @@ pub enum HistoryError {
     },
 }
 
-/// Names as a terminal may show them.
+/// Names that are safe for a terminal.
 fn printed(names: &[String]) -> Vec<String> {
     names.iter().map(|name| printable(name)).collect()
 }

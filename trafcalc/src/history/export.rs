@@ -1,4 +1,4 @@
-//! `trafcalc history export`: what is new in the book since a report, for those who keep a copy of it elsewhere.
+//! `trafcalc history export`: what is new in the book since a report, to keep a copy of it elsewhere.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -35,7 +35,7 @@ impl Choice for ExportFormat {
     }
 }
 
-/// A report, by the life of the service and its number in that: `1795470551001/7`.
+/// A report, by its epoch and its number in that: `1795470551001/7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct After(i64, i64);
 
@@ -49,7 +49,7 @@ impl FromStr for After {
     }
 }
 
-/// A record, with the columns of CSV in their order.
+/// A record, with fields in the order of the CSV columns.
 #[derive(Default, Serialize)]
 struct Fields<'a> {
     r#type: &'static str,
@@ -61,7 +61,7 @@ struct Fields<'a> {
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
-    /// The number of the account in the book, which stays when its user gets a name.
+    /// The number of the account in the book, which stays the same if its user gets a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ struct Fields<'a> {
     sent_bytes: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     received_bytes: Option<i64>,
-    /// Of a gap or a correction; the hash of a closed month.
+    /// The cause of a gap, the reason of a correction, or a closed month's hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ const COLUMNS: [&str; 15] = [
     "cause",
 ];
 
-/// Where records go.
+/// Writes records in a format.
 struct Writer<'a> {
     out: &'a mut dyn Write,
     format: ExportFormat,
@@ -166,7 +166,7 @@ fn signed(bytes: u64) -> Option<i64> {
     i64::try_from(bytes).ok()
 }
 
-/// Writes what is new since the report `after`, or all that the book has of reports.
+/// Writes what is new since the report `after`; without it, all reports in the book.
 pub fn export(
     book: &BookOf,
     after: Option<After>,
@@ -214,7 +214,8 @@ fn write_all(reader: &Reader, after: After, writer: &mut Writer<'_>) -> Result<(
             flow(writer.write(&fields))
         })?)?;
     }
-    // What a person did behind the last report belongs to no report yet, and is told with each export until one has come.
+    // What a person changed after the last report belongs to no report yet, and is exported each time until one has
+    // come.
     let until_s = reader.contents()?.until_s;
     let until = Timestamp::from_second(until_s - 1).ok().and_then(|until| until.try_into().ok());
     by_hand(reader, since.or(until).unwrap_or(SystemTime::UNIX_EPOCH), writer)?;
@@ -222,7 +223,7 @@ fn write_all(reader: &Reader, after: After, writer: &mut Writer<'_>) -> Result<(
     writer.write(&next).map_err(HistoryError::Output)
 }
 
-/// Gaps that are not over by then, and what a person did since. A correction has its number as `seq`.
+/// Gaps that end after `since`, and what a person changed since. A correction has its number as `seq`.
 fn by_hand(reader: &Reader, since: SystemTime, writer: &mut Writer<'_>) -> Result<(), HistoryError> {
     let since_s = Timestamp::try_from(since).map_or(0, Timestamp::as_second);
     for Gap { from, to, cause } in &reader.gaps(&(since_s..i64::MAX / 1_000_000))? {

@@ -1,6 +1,6 @@
-//! `trafcalc history import-log`: a log of the time before the book was begun becomes history.
+//! `trafcalc history import-log`: imports a log of the time before the book was begun.
 //!
-//! The log is read twice, because a user's name may come after bytes that it has by number.
+//! The log is read twice, because a user's name may come after bytes under the user's number.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _};
@@ -20,7 +20,7 @@ use crate::records::Record;
 
 mod later_names;
 
-/// So many accounts of reports are booked at once, so that the service does not wait for long.
+/// Accounts of reports that are booked at once, so that the service does not wait for long.
 const ACCOUNTS_AT_ONCE: usize = 2_000;
 
 /// Longest line that is read: a record has some hundred bytes, and names some more.
@@ -29,18 +29,18 @@ const MAX_LINE_BYTES: u64 = 1 << 20;
 /// Most accounts of a report: twice as many as the service tells one by one.
 const MAX_ACCOUNTS: usize = 131_072;
 
-/// What a log has beside its reports.
+/// What is wrong with a log.
 #[derive(Default)]
 struct Trouble {
     /// Lines that are too long.
     long: u64,
     /// Lines that are no record.
     lines: u64,
-    /// Reports that are not whole, or do not add up.
+    /// Reports that are incomplete or do not add up.
     reports: u64,
 }
 
-/// Imports `file`; gives what to tell the user.
+/// Imports `file`; returns the text for the user.
 pub fn import_log(book: &BookOf, file: &Path, by_uid: u32, now: Timestamp) -> Result<String, HistoryError> {
     let path = book.path()?;
     let zone = Reader::open(&path)?.contents()?.zone().ok_or(HistoryError::NoZone)?;
@@ -79,7 +79,7 @@ pub fn import_log(book: &BookOf, file: &Path, by_uid: u32, now: Timestamp) -> Re
     Ok(told(&all, &reading.trouble))
 }
 
-/// Opens a file that can be read twice: what comes through a pipe, as from zcat, is copied to a file without a name first.
+/// Opens a file that can be read twice: a pipe, as from zcat, is first copied to a file without a name.
 fn open(path: &Path) -> io::Result<File> {
     let mut log = File::open(path)?;
     if log.metadata()?.is_file() {
@@ -118,14 +118,14 @@ enum Found {
     End,
 }
 
-/// Reads a line. Of one that is too long no more is kept than may be long.
+/// Reads a line. Of one that is too long, nothing is kept.
 fn next_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Found> {
     line.clear();
     log.take(MAX_LINE_BYTES).read_until(b'\n', line)?;
     if line.is_empty() {
         return Ok(Found::End);
     }
-    // The last line of a file may have no end.
+    // The last line of a file may lack its newline.
     if line.ends_with(b"\n") || (line.len() as u64) < MAX_LINE_BYTES {
         return Ok(Found::Line);
     }
@@ -153,10 +153,10 @@ fn told(all: &Imported, trouble: &Trouble) -> String {
     told
 }
 
-/// Puts records together to reports: accounts come first, a summary last.
+/// Assembles reports from records: accounts come first, a summary last.
 #[derive(Default)]
 struct Reading {
-    /// Of which report the accounts are.
+    /// The report of these accounts.
     of: Option<(i64, u64)>,
     moved: Vec<Moved>,
     trouble: Trouble,
@@ -166,7 +166,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes a line; gives the report that it ends.
+    /// Takes a line; returns the report that it ends.
     fn line(&mut self, line: &[u8]) -> Option<LoggedReport> {
         let record = std::str::from_utf8(line).ok().and_then(Record::read);
         let Some(record) = record else {
@@ -179,7 +179,7 @@ impl Reading {
                 self.begin(of);
                 match moved(&record, self.later.of(self.at, &record)).filter(|_| self.moved.len() < MAX_ACCOUNTS) {
                     Some(moved) => self.moved.push(moved),
-                    // Then its sum is another one.
+                    // Then the report does not add up.
                     None => self.trouble.lines += 1,
                 }
                 None
@@ -207,14 +207,14 @@ impl Reading {
         }
     }
 
-    /// What has no summary is not whole.
+    /// A report without a summary is incomplete.
     fn end(&mut self) {
         self.trouble.reports += u64::from(self.of.is_some());
         (self.of, self.moved) = (None, Vec::new());
     }
 }
 
-/// The bytes of an account. `later` is the name that the log tells of its user afterwards.
+/// The bytes of an account. `later` is its user's name, if the log has that only later.
 fn moved(record: &Record, later: Option<&str>) -> Option<Moved> {
     let bytes = Bytes { sent: record.number("sent_bytes")?, received: record.number("received_bytes")? };
     let kind = match record.text("account").as_deref() {
@@ -230,7 +230,7 @@ fn moved(record: &Record, later: Option<&str>) -> Option<Moved> {
         return None;
     }
     let (uid, user) = if is_user { (uid, user) } else { (None, None) };
-    // Where nothing tells the name, the number stays: another user may have been given it since.
+    // Without a name the number stays, because another user may have been given it since.
     let is_nameless = uid.zip(user.as_deref()).is_some_and(|(uid, user)| is_number(user, uid));
     let user = later.filter(|_| is_nameless).map(str::to_owned).or(user);
     let (program, unit, class) = (program.map(Into::into), unit.map(Into::into), record.text("class").map(Into::into));

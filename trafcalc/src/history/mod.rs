@@ -1,7 +1,7 @@
-//! The commands of a person who takes care of the book: `trafcalc correct`, `close` and `history`. They read it as `answer` does; what they
-//! add is one short transaction each, beside a service that writes the same book.
+//! The commands that maintain the book: `trafcalc correct`, `close` and `history`. They read it as `answer` does, and
+//! write in short transactions, because a service may be writing the same book.
 //!
-//! The present, and who acts, are arguments.
+//! The present time and the acting user are arguments.
 
 mod backup;
 mod check;
@@ -26,7 +26,7 @@ use crate::answer::{self, AnswerError};
 /// Which book is meant.
 #[derive(Clone, Debug, Default)]
 pub struct BookOf {
-    /// The book; the configured one where there is none.
+    /// The book; the configured one if `None`.
     pub book: Option<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,

@@ -1,11 +1,11 @@
-//! Which classes of networks are shown, and how they are called. Pure.
+//! Which classes of networks are shown, and what they are called. Pure.
 
 use crate::figure::printable;
 use crate::status::ClassOf;
 
-/// What a word of the filter begins with that is about classes.
+/// Prefix of the words in a filter that select classes.
 const WORD: &str = "class:";
-/// Stands behind the name of a class that is billed.
+/// Follows the name of a billed class.
 pub const BILLED: &str = "$";
 
 /// Which classes are shown, and whether rows are told apart by them.
@@ -16,14 +16,14 @@ pub enum Shown {
     Together,
     /// All, each in rows of its own.
     Apart,
-    /// Only that of this place among those of the service.
+    /// Only the class at this place in the service's list.
     Only(usize),
     /// Only those that are billed, added up.
     Billed,
 }
 
 impl Shown {
-    /// What the next press of the key makes of it, if the service has these classes.
+    /// The choice after the next press of the key, if the service has these classes.
     #[must_use]
     pub fn next(self, classes: &[ClassOf]) -> Self {
         let only = |place: usize| (place < classes.len()).then_some(Self::Only(place));
@@ -37,7 +37,7 @@ impl Shown {
         }
     }
 
-    /// Whether what is in `class` is shown; nothing: it is not known. As in `trafcalc report`, that is billed.
+    /// Whether bytes of `class` are shown. As in `trafcalc report`, an unknown class (`None`) is billed.
     #[must_use]
     pub fn shows(self, class: Option<&str>, classes: &[ClassOf]) -> bool {
         let is = |known: &ClassOf| class == Some(known.name.as_str());
@@ -48,7 +48,7 @@ impl Shown {
         }
     }
 
-    /// What is said of it beside the order of rows.
+    /// What is shown of it beside the order of rows.
     #[must_use]
     pub fn text(self, classes: &[ClassOf]) -> Option<String> {
         match self {
@@ -79,7 +79,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Words that begin with `class:` are about classes, the others are one text. Capitals mean nothing.
+    /// Words that begin with `class:` select classes, the others form one text. Case is ignored.
     #[must_use]
     pub fn new(typed: &str) -> Self {
         let typed = typed.to_lowercase();
@@ -88,17 +88,17 @@ impl Filter {
         Self { text: text.join(" "), classes }
     }
 
-    /// Whether the name of a class has what was typed about classes.
+    /// Whether the name of a class contains all words about classes.
     #[must_use]
     pub fn shows_class(&self, class: Option<&str>) -> bool {
         let class = class.unwrap_or_default().to_lowercase();
         self.classes.iter().all(|word| class.contains(word))
     }
 
-    /// Whether a row of this name has the text.
+    /// Whether the name of a row contains the text.
     #[must_use]
     pub fn shows_name(&self, name: &str) -> bool {
-        // A blank before or behind words of classes is none of the text.
+        // Blanks around the words about classes are not part of the text.
         let text = if self.classes.is_empty() { &self.text[..] } else { self.text.trim() };
         name.to_lowercase().contains(text)
     }

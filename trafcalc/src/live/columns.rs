@@ -1,4 +1,4 @@
-//! One row of the screen: which columns there is room for, and what stands in them. Pure.
+//! One row of the screen: which columns there is room for, and what they contain. Pure.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,9 +13,9 @@ use crate::figure::scaled;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     name: u16,
-    /// 0 if rows are not told apart by classes, or there is room in the name only.
+    /// 0 if rows are not told apart by classes, or only the name column has room for them.
     class: u16,
-    /// Both directions as one, where there is no room for two.
+    /// Both directions in one column, if there is no room for two.
     is_one_rate: bool,
     has_today: bool,
     has_month: bool,
@@ -138,12 +138,12 @@ pub(super) fn text_width(text: &str) -> u16 {
     u16::try_from(text.chars().count()).unwrap_or(u16::MAX)
 }
 
-/// Bytes a second as people read them.
+/// Bytes per second for people.
 pub fn rate_text(rate: u64, is_bits: bool) -> String {
     if is_bits { scaled(rate.saturating_mul(8), "bit/s", false) } else { scaled(rate, "B/s", false) }
 }
 
-/// A minute in so many bars, the tallest of which is the greatest rate.
+/// A minute in `count` bars; the tallest is the greatest rate.
 fn bars(minute: &[u64; MINUTE], count: u16) -> String {
     const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     if count == 0 {

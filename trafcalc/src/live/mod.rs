@@ -1,7 +1,7 @@
-//! `trafcalc top`: who moves what, now. Reads along with a running service, and needs no privilege: what one may see the service
-//! decides.
+//! `trafcalc top`: who moves what, now. Follows a running service and needs no privilege, because the service decides
+//! what a client sees.
 //!
-//! The only place that knows ratatui. It must never ask anything but the service: no book, no names, no files.
+//! The only module that uses ratatui. It must never read anything but the service: no book, no names, no files.
 
 mod classes;
 mod columns;
@@ -24,23 +24,23 @@ use state::State;
 use crate::service::exit::Exit;
 use crate::status::{AskError, Following, Hello, MIN_EVERY_MS, Message};
 
-/// What is wanted.
+/// What to show, and how.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Where the service tells its reports.
+    /// The service's reports socket.
     pub socket: PathBuf,
     /// Print one table and end.
     pub is_once: bool,
     /// Print JSON instead of showing anything.
     pub is_json: bool,
-    /// Rates are in bits.
+    /// Show rates in bits.
     pub is_bits: bool,
 }
 
-/// Why there is nothing to see.
+/// Why nothing can be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
-    /// The service tells nothing.
+    /// The service cannot be followed.
     #[error(transparent)]
     Ask(#[from] AskError),
     /// The terminal cannot be used.
@@ -59,13 +59,13 @@ impl LiveError {
     }
 }
 
-/// A book is read within the first samples.
+/// A service reads its book within this many samples.
 const MOST_SAMPLES: u64 = 4;
 
-/// Shows who moves what until the user has enough, or once.
+/// Shows who moves what, once or until the user quits.
 ///
 /// # Errors
-/// The service tells nothing, or the terminal cannot be used.
+/// The service cannot be followed, or the terminal cannot be used.
 pub fn top(request: &Request) -> Result<(), LiveError> {
     let (following, hello) = connect(&request.socket)?;
     let model = Model::new(hello);
@@ -73,13 +73,13 @@ pub fn top(request: &Request) -> Result<(), LiveError> {
         return Ok(terminal::show(request, following, model)?);
     }
     match print(request, following, model) {
-        // Who has closed the other end wants no more of it.
+        // A reader that closed the pipe wants no more.
         Err(LiveError::Terminal(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
 }
 
-/// Connects to a service, which greets.
+/// Connects to a service and reads its greeting.
 fn connect(socket: &Path) -> Result<(Following, Hello), AskError> {
     let mut following = Following::start(socket, MIN_EVERY_MS)?;
     match following.message()? {
@@ -88,7 +88,7 @@ fn connect(socket: &Path) -> Result<(Following, Hello), AskError> {
     }
 }
 
-/// Prints what is known from the second sample on, which has rates: once, or with each.
+/// Prints from the second sample on, because rates need two: once, or with each sample.
 fn print(request: &Request, mut following: Following, mut model: Model) -> Result<(), LiveError> {
     let is_once = request.is_once || !request.is_json;
     loop {

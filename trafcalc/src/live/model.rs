@@ -6,15 +6,15 @@ use std::time::SystemTime;
 use crate::report::{AccountTotals, Summary, Who};
 use crate::status::{Booked, Hello, Sample};
 
-/// So many samples are kept of each account: a minute.
+/// The number of samples kept of each account: a minute.
 pub const MINUTE: usize = 60;
-/// Most accounts that are remembered. Twice as many as a service has at once; of processes there is no end.
+/// Most accounts that are kept, twice as many as a service has at once: there are always new processes.
 const MAX_FLOWS: usize = 131_072;
 
 /// Sent and received, in bytes or bytes per second.
 pub type Pair = [u64; 2];
 
-/// A user, or an account of no user.
+/// A user, or an account that belongs to no user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Whose {
     /// The user of this number.
@@ -38,41 +38,41 @@ pub struct Flow {
     pub unit: Option<String>,
     /// Its program, if it is known.
     pub program: Option<String>,
-    /// Its process, if it is known: number and start.
+    /// Its process, if it is known: pid and start.
     pub process: Option<(u32, Option<SystemTime>)>,
-    /// The name of the container that its unit is, if it is known.
+    /// The name of its unit's container, if it is known.
     pub container: Option<String>,
     /// The class of its networks, if it is known.
     pub class: Option<String>,
-    /// What the service told of it last.
+    /// The last totals that the service sent.
     pub account: AccountTotals,
-    /// Its rates of those of the last samples in which it moved, with their numbers.
+    /// Its rates in the last samples in which it moved, with their numbers.
     history: VecDeque<(u64, Pair)>,
 }
 
 /// What is known.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Who tells.
+    /// The service's greeting.
     pub hello: Hello,
     /// The last sums and health.
     pub summary: Option<Summary>,
     /// All accounts.
     pub flows: HashMap<Who, Flow>,
-    /// What the book has of this day and month.
+    /// The book's rows of this day and month.
     pub booked: Vec<Booked>,
     /// This day, if the book is known.
     pub date: Option<String>,
     /// Samples that were dropped because this client was slow.
     pub dropped: u64,
-    /// How many samples, those that were dropped included, were told since the first.
+    /// The number of samples since the first one, including dropped ones.
     pub count: u64,
     names: HashMap<Whose, String>,
     at_s: Option<f64>,
 }
 
 impl Model {
-    /// Of a service that has said no more.
+    /// Knows only the greeting.
     #[must_use]
     pub fn new(hello: Hello) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Model {
         let known = std::mem::replace(&mut flow.account, account);
         let known = [known.sent_bytes, known.received_bytes];
         let Some(length_s) = length_s else { return };
-        // An account that ended and came again begins with 0.
+        // An account that ended and came again starts at 0.
         let moved: Pair = std::array::from_fn(|place| bytes[place].checked_sub(known[place]).unwrap_or(bytes[place]));
         let rate = moved.map(|bytes| per_second(bytes, length_s));
         if moved != [0; 2] {
@@ -165,7 +165,7 @@ impl Model {
         self.at_s
     }
 
-    /// The name of a user, or of what is no user.
+    /// The name of a user or of another account.
     #[must_use]
     pub fn name(&self, whose: &Whose) -> String {
         match (self.names.get(whose), whose) {
@@ -182,13 +182,13 @@ impl Model {
 }
 
 impl Flow {
-    /// What it moves a second, by the last of `count` samples.
+    /// Its bytes per second in the last of `count` samples.
     #[must_use]
     pub fn rate(&self, count: u64) -> Pair {
         self.history.back().filter(|last| last.0 == count).map_or([0; 2], |last| last.1)
     }
 
-    /// Adds what it moved a second in each of the last samples, the newest last.
+    /// Adds its bytes per second in each of the last samples, the newest last.
     pub fn add_minute(&self, count: u64, minute: &mut [u64; MINUTE]) {
         for (number, [sent, received]) in &self.history {
             let age = count.checked_sub(*number).expect("what moved is no later than the last sample");
@@ -200,7 +200,7 @@ impl Flow {
     }
 }
 
-/// How many samples a time is worth: at least the one that was told, and those that were dropped.
+/// How many samples a time stands for: the one that came, and those that were dropped.
 fn seconds(length_s: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within 1 and 60")]
     let seconds = length_s.round().clamp(1.0, 60.0) as u64;

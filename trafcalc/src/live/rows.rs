@@ -13,15 +13,15 @@ use crate::status::Booked;
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What it is of.
+    /// What the row stands for.
     pub key: RowKey,
-    /// What it is called; nothing in it can move the cursor of a terminal.
+    /// Its name, without characters that move a terminal's cursor.
     pub name: String,
-    /// The same of its class; empty if rows are not told apart by classes.
+    /// The same for its class; empty if rows are not told apart by classes.
     pub class: String,
-    /// Bytes a second, by the last sample.
+    /// Bytes per second in the last sample.
     pub rate: Pair,
-    /// What was sent and received a second in each of the last samples, the newest last.
+    /// Bytes per second, both directions, in each of the last samples, the newest last.
     pub minute: [u64; MINUTE],
     /// Bytes of this day, if they are known.
     pub today: Option<Pair>,
@@ -38,7 +38,7 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Their sums.
     pub total: Row,
-    /// What was entered, as it is called.
+    /// The names of the rows that were entered.
     pub path: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ impl Row {
     }
 }
 
-/// The row of `key` to which what is in `class` belongs.
+/// The row of `key` that bytes of `class` belong to.
 fn row_key(key: Key, class: Option<&str>, state: &State) -> RowKey {
     RowKey { key, class: (state.classes == Shown::Apart).then(|| class.unwrap_or_default().to_owned()) }
 }
@@ -91,11 +91,11 @@ fn is_shown(class: Option<&str>, model: &Model, state: &State, filter: &Filter) 
     state.classes.shows(class, &model.hello.classes) && filter.shows_class(class)
 }
 
-/// Rows that ended stay for a minute, and for the day where their bytes of the day are known.
+/// An ended row stays for a minute, or as long as it has bytes of today or this month.
 fn is_over(row: &Row, level: Level) -> bool {
     let is_idle = row.minute.iter().all(|rate| *rate == 0);
     let none_today = row.today.is_none_or(|today| today == [0; 2]);
-    // Users and units are few, and stay with what they moved this month.
+    // Other rows are few, and stay with what they moved this month.
     is_idle && none_today && (level == Level::Process || row.month.is_none_or(|month| month == [0; 2]))
 }
 
@@ -144,7 +144,7 @@ fn booked_key(row: &Booked, level: Level) -> Key {
     }
 }
 
-/// What a key is called; of a process its program is told, too, and of a container its name, if that of `flow` is known.
+/// The name of a key. A process has its program's name too; a container has its own, if that of `flow` is known.
 fn key_name(key: &Key, flow: Option<&Flow>, model: &Model) -> String {
     let program = flow.and_then(|flow| flow.program.as_deref());
     let name = match key {
@@ -193,7 +193,7 @@ fn total(rows: &[Row]) -> Row {
     total
 }
 
-/// Puts the greatest first; what is the same is in the order of the minute, of the day, and of names.
+/// Puts the greatest first; equal rows are ordered by today's bytes, then by name.
 fn order(rows: &mut [Row], state: &State) {
     rows.sort_by(|one, other| {
         let order = compare(one, other, state.sort);
@@ -202,7 +202,7 @@ fn order(rows: &mut [Row], state: &State) {
     });
     if let Some(frozen) = &state.frozen {
         let places: HashMap<_, _> = frozen.iter().zip(0..).collect();
-        // Those that came later are behind the others, in order.
+        // Rows that came later are behind the others, in order.
         rows.sort_by_key(|row| places.get(&row.key).copied().unwrap_or(usize::MAX));
     }
 }

@@ -1,4 +1,4 @@
-//! The screen, of whatever size. Pure: what is drawn follows from its arguments.
+//! The screen at any size. Pure: what is drawn follows from its arguments.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -16,7 +16,7 @@ use crate::status;
 /// How it looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// In colours; if not, in bold and reversed text alone.
+    /// Use colours; otherwise only bold, dim and reversed text.
     pub has_colour: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct View<'a> {
     pub state: &'a State,
     /// What follows from both.
     pub table: &'a Table,
-    /// Why the service is not heard, if it is not.
+    /// Why the service cannot be followed, if so.
     pub lost: Option<&'a str>,
 }
 
@@ -64,7 +64,7 @@ const KEYS: &str = "q quit  ? help  Enter into  Backspace out  / filter  s sort 
 const KEYS_WITH_CLASSES: &str =
     "q quit  ? help  c classes  Enter into  Backspace out  / filter  s sort  r reverse  p pause  f freeze  b bits";
 
-/// Below so many lines there is no room for anything but rows.
+/// With fewer lines, only the head and rows have room.
 const SMALL_HEIGHT: u16 = 8;
 
 /// How many rows there is room for.
@@ -73,7 +73,7 @@ pub fn page(height: u16) -> usize {
     usize::from(height.saturating_sub(if height < SMALL_HEIGHT { 1 } else { 6 }).max(1))
 }
 
-/// Draws all of it.
+/// Draws the screen.
 pub fn draw(frame: &mut Frame<'_>, view: View<'_>, look: Look) {
     let area = frame.area();
     if area.is_empty() {
@@ -116,7 +116,7 @@ pub fn draw(frame: &mut Frame<'_>, view: View<'_>, look: Look) {
     }
 }
 
-/// Who tells, and the sums of all.
+/// The service, and the total rates.
 fn head(buffer: &mut Buffer, area: Rect, view: View<'_>, look: Look) {
     let summary = view.model.summary.as_ref();
     let backend = summary.map_or_else(|| printable(&view.model.hello.backend), status::backend);
@@ -128,7 +128,7 @@ fn head(buffer: &mut Buffer, area: Rect, view: View<'_>, look: Look) {
     put(buffer, Rect { x: area.x + area.width - width, width, ..area }, 0, &rates, Style::new());
 }
 
-/// How far the figures can be trusted, and what is not as usual.
+/// How far the figures can be trusted, and what is unusual.
 fn notes(buffer: &mut Buffer, area: Rect, view: View<'_>, look: Look) {
     let State { is_paused, frozen, .. } = view.state;
     let mut words: Vec<String> = view.lost.map(|why| format!("not heard: {}", printable(why))).into_iter().collect();
@@ -153,7 +153,7 @@ fn notes(buffer: &mut Buffer, area: Rect, view: View<'_>, look: Look) {
     put(buffer, area, 1, &words.join("  "), style);
 }
 
-/// Where one is, and in what order.
+/// The rows' path, order and filter.
 fn place(view: View<'_>) -> String {
     let State { sort, is_reversed, filter, is_typing, classes, .. } = view.state;
     let mut words: Vec<String> = view.table.path.clone();

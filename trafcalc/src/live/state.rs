@@ -1,4 +1,4 @@
-//! What the user chose to see, and what each key makes of it. Pure.
+//! What the user chose to see, and how each key changes it. Pure.
 
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The levels of a service that tells accounts apart by these words.
+    /// The levels of a service that tells accounts apart by `by`.
     #[must_use]
     pub fn of(by: &[impl AsRef<str>]) -> Vec<Self> {
         let tells = |word| by.iter().any(|known| known.as_ref() == word);
@@ -33,7 +33,7 @@ impl Level {
         levels.into_iter().filter(|level| level.1).map(|level| level.0).collect()
     }
 
-    /// What one of its rows is, in a word.
+    /// The word for one of its rows.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Level {
         }
     }
 
-    /// What its rows are, in a word.
+    /// The word for its rows.
     #[must_use]
     pub const fn plural(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Level {
     }
 }
 
-/// What a row is of; nothing: what is not known.
+/// What a row stands for; `None` means unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     /// A user.
@@ -72,27 +72,27 @@ pub enum Key {
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
-    /// What it is of.
+    /// What the row stands for.
     pub key: Key,
-    /// The only class whose bytes it has, if rows are told apart by classes; empty: that is not known.
+    /// The only class whose bytes it has, if rows are told apart by classes; empty if unknown.
     pub class: Option<String>,
 }
 
 /// The order of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// By what is sent and received now.
+    /// By bytes sent and received now.
     #[default]
     Rate,
-    /// By what is sent now.
+    /// By bytes sent now.
     Sent,
-    /// By what is received now.
+    /// By bytes received now.
     Received,
-    /// By this day.
+    /// By today's bytes.
     Today,
-    /// By this month.
+    /// By this month's bytes.
     Month,
-    /// By the alphabet.
+    /// By name, from A to Z.
     Name,
 }
 
@@ -108,7 +108,7 @@ impl Sort {
         }
     }
 
-    /// What it is, in a word.
+    /// The word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -128,13 +128,13 @@ impl Sort {
 pub struct State {
     /// The order.
     pub sort: Sort,
-    /// The other way round.
+    /// The order is reversed.
     pub is_reversed: bool,
     /// Rows stay in this order.
     pub frozen: Option<Vec<RowKey>>,
-    /// Nothing is renewed.
+    /// The screen is not updated.
     pub is_paused: bool,
-    /// Rows have this text in their names.
+    /// The text that selects rows.
     pub filter: String,
     /// The filter is being typed.
     pub is_typing: bool,
@@ -142,13 +142,13 @@ pub struct State {
     pub path: Vec<RowKey>,
     /// The row that is chosen.
     pub cursor: Option<RowKey>,
-    /// Of which classes.
+    /// Which classes are shown.
     pub classes: Shown,
-    /// Rates are told in bits.
+    /// Rates are shown in bits.
     pub is_bits: bool,
-    /// The keys are explained.
+    /// The help is shown.
     pub is_help: bool,
-    /// It is over.
+    /// The user wants to quit.
     pub is_over: bool,
 }
 
@@ -169,9 +169,9 @@ pub enum Press {
     End,
     /// Into the row.
     Enter,
-    /// Out of it; the last character away.
+    /// Out of it; while typing, deletes a character.
     Back,
-    /// Away from whatever it is.
+    /// Clears the filter, or out of the row.
     Escape,
     /// A character.
     Char(char),
@@ -193,12 +193,12 @@ pub struct Seen<'a> {
 }
 
 impl State {
-    /// What a key makes of it.
+    /// The state after a key was pressed.
     #[must_use]
     pub fn press(mut self, press: Press, seen: Seen<'_>) -> Self {
         match press {
             Press::Interrupt => self.is_over = true,
-            // Whatever is pressed closes the help.
+            // Any key closes the help.
             _ if self.is_help => self.is_help = false,
             Press::Up => self.step(-1, seen),
             Press::Down => self.step(1, seen),
@@ -248,7 +248,7 @@ impl State {
         }
     }
 
-    /// Chooses a row so many further down.
+    /// Moves the cursor down by this many rows.
     fn step(&mut self, rows: isize, seen: Seen<'_>) {
         let place = self.cursor.as_ref().and_then(|cursor| seen.rows.iter().position(|row| row == cursor));
         let place = match place {

@@ -26,11 +26,11 @@ use super::state::{Level, Press, RowKey, Seen, State};
 use super::{Request, connect};
 use crate::status::{AskError, Following, Message};
 
-/// How long a key waits at most until what the service told is shown.
+/// Longest wait until what the service sent is shown.
 const TURN_MS: u8 = 50;
-/// Pause before a service that has gone is looked for again.
+/// Pause before connecting again to a service that has gone.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
-/// Most lines that wait to be shown. Then the service drops samples.
+/// Most lines that wait to be shown. Beyond that the service drops samples.
 const MAX_WAITING: usize = 4;
 
 /// Whether there is a terminal to show it on.
@@ -38,13 +38,13 @@ pub(super) fn is_there() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
-/// What the thread that listens has heard.
+/// What the listening thread received.
 enum Heard {
     Message(Message),
     Lost(String),
 }
 
-/// Shows what `following` tells until the user has enough.
+/// Shows what `following` receives until the user quits.
 pub(super) fn show(request: &Request, following: Following, first: Model) -> io::Result<()> {
     let path = request.socket.clone();
     let listening = move |tell: SyncSender<Heard>| {
@@ -55,13 +55,13 @@ pub(super) fn show(request: &Request, following: Following, first: Model) -> io:
     show_what(app, listening)
 }
 
-/// Shows what `listening` hears, in a thread of its own.
+/// Shows what `listening` receives in a thread of its own.
 fn show_what(app: App, listening: impl FnOnce(SyncSender<Heard>) + Send + 'static) -> io::Result<()> {
     let (tell, heard) = mpsc::sync_channel(MAX_WAITING);
     let endings = Endings::catch()?;
     let screen = Screen::open()?;
     thread::Builder::new().name("listen".to_owned()).spawn(move || listening(tell))?;
-    // The terminal is given back when it returns.
+    // `run` restores the terminal when it returns.
     match app.run(screen, &heard, &endings)? {
         Ended::ByUser => Ok(()),
         Ended::By(signal) => end_by(signal),
@@ -76,7 +76,7 @@ enum Ended {
     By(Signal),
 }
 
-/// Waits for the next line, or finds the service again.
+/// Waits for the next line, or connects to the service again.
 fn listen(path: &Path, following: &mut Option<Following>) -> Heard {
     let heard = if let Some(known) = following {
         known.message()
@@ -96,13 +96,13 @@ fn listen(path: &Path, following: &mut Option<Following>) -> Heard {
     )
 }
 
-/// The terminal, in the mode for screens; given back when dropped.
+/// The terminal in screen mode; restored when dropped.
 struct Screen(Terminal<CrosstermBackend<io::Stdout>>);
 
 impl Screen {
     fn open() -> io::Result<Self> {
         let former = std::panic::take_hook();
-        // A panic has to be readable.
+        // A panic must be readable.
         std::panic::set_hook(Box::new(move |panic| {
             give_back();
             former(panic);
@@ -121,18 +121,18 @@ impl Drop for Screen {
 }
 
 fn give_back() {
-    // There is nobody left to tell when that fails.
+    // Nothing can be done if this fails.
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
 
-/// Waits for a key or the end, for a while; gives whether the terminal is still there. One that was closed is readable for ever, which
-/// crossterm would take for keys that are yet to come.
+/// Waits a while for a key or a signal; returns whether the terminal is still there. A closed terminal is readable
+/// forever, which crossterm would take for keys that are yet to come.
 fn wait(endings: &Endings) -> io::Result<bool> {
     let stdin = io::stdin();
     let mut asked = [stdin.as_fd(), endings.as_fd()].map(|file| PollFd::new(file, PollFlags::POLLIN));
     match poll(&mut asked, PollTimeout::from(TURN_MS)) {
-        // A new size.
+        // The window was resized.
         Err(Errno::EINTR) => Ok(true),
         Err(error) => Err(error.into()),
         Ok(_) => {
@@ -178,7 +178,7 @@ impl App {
                 match heard.try_recv() {
                     Ok(heard) => self.hear(heard),
                     Err(TryRecvError::Empty) => break,
-                    // What is shown would never be renewed.
+                    // The screen would never be updated.
                     Err(TryRecvError::Disconnected) => panic!("the thread that listens to the service has panicked"),
                 }
                 is_new = true;
@@ -227,7 +227,7 @@ impl App {
     }
 }
 
-/// The key that an event is.
+/// The key of an event, if it is one.
 fn press(event: &Event) -> Option<Press> {
     let Event::Key(KeyEvent { code, modifiers, kind, .. }) = event else { return None };
     if *kind == KeyEventKind::Release {

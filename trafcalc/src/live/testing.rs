@@ -1,11 +1,11 @@
-//! What a service tells, for tests.
+//! Messages of a service, for tests.
 
 use serde_json::{Value, json};
 
 use super::model::Model;
 use crate::status::{ClassOf, Hello, Sample};
 
-/// The greeting of a service that tells accounts apart by these.
+/// The greeting of a service that tells accounts apart by `by`.
 pub(super) fn hello(by: &[&str]) -> Hello {
     let hello = json!({
         "schema": 1, "version": "0.1.0", "epoch": 7, "interval_s": 60.0, "zone": "UTC", "by": by, "backend": "ebpf",
@@ -14,12 +14,12 @@ pub(super) fn hello(by: &[&str]) -> Hello {
     serde_json::from_value(hello).unwrap()
 }
 
-/// Two classes, of which one is billed.
+/// Two classes, one of them billed.
 pub(super) fn classes() -> Vec<ClassOf> {
     [("lan", false), ("internet", true)].map(|(name, billed)| ClassOf { name: name.to_owned(), billed }).to_vec()
 }
 
-/// Alice and bob in both classes: alice moves 300 kB/s in the network, and 20 kB/s outside, bob 1 kB/s outside.
+/// Alice moves 300 kB/s in the LAN and 20 kB/s outside; bob moves 1 kB/s outside.
 pub(super) fn in_classes() -> Model {
     let mut model = Model::new(Hello { classes: classes(), ..hello(&["user"]) });
     let account = |uid: u32, name: &str, class: Option<&str>, sent: u64| json!({"uid": uid, "user": name, "class": class, "sent_bytes": sent, "received_bytes": 0});
@@ -60,7 +60,7 @@ pub(super) fn sample(at_s: f64, accounts: Value, booked: Value) -> Sample {
     serde_json::from_value(sample).unwrap()
 }
 
-/// An account of a user alone.
+/// An account that has only a user.
 pub(super) fn user(uid: u32, user: &str, sent: u64, received: u64) -> Value {
     json!({"uid": uid, "user": user, "sent_bytes": sent, "received_bytes": received})
 }
@@ -73,7 +73,7 @@ pub(super) fn booked(uid: u32, user: &str, today: u64, month: u64) -> Value {
     })
 }
 
-/// Three users, of whom alice sends 2 MB/s and bob receives 500 kB/s; carol has moved something today.
+/// Three users: alice sends 2 MB/s, bob receives 500 kB/s, and carol has moved something today.
 pub(super) fn three() -> Model {
     let mut model = Model::new(hello(&["user"]));
     let days = json!([

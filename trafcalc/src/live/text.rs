@@ -12,7 +12,7 @@ use crate::report::{AccountTotals, Summary};
 use crate::sinks::write_json;
 use crate::status::Booked;
 
-/// The table of a moment, and what speaks against it.
+/// The table of one moment, and what puts it in doubt.
 #[must_use]
 pub fn once(model: &Model, table: &Table, is_bits: bool) -> String {
     let mut cells = vec![["user", "sent/s", "received/s", "today", "month"].map(str::to_owned)];
@@ -64,7 +64,7 @@ struct Rated<'a> {
     received_bytes_per_s: u64,
 }
 
-/// One line with what is known of all accounts.
+/// One line of JSON with everything known of all accounts.
 #[must_use]
 pub fn json(model: &Model) -> String {
     let Some((at_s, summary)) = model.at_s().zip(model.summary.as_ref()) else { return String::new() };

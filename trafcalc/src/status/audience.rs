@@ -1,4 +1,4 @@
-//! What the service's loop and its book hand to the thread that serves clients. They never wait for it.
+//! What the service's loop and book hand to the thread that serves clients, without waiting for it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,10 +11,10 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::changes::Look;
 use crate::report::{Beside, Report};
 
-/// Most reports that wait for the thread, which waits for nobody: it is behind only while others have the processor.
+/// Limit of queued reports. The thread never blocks on a client, so it lags only while it gets no processor.
 const MAX_REPORTS: usize = 16;
 
-/// Called with how often samples are wanted whenever that changes; nothing: never.
+/// Called when the wanted period of samples changes; `None`: none are wanted.
 pub type SetEvery = Box<dyn Fn(Option<Duration>) + Send>;
 
 /// The clients of the reports socket, as the service sees them.
@@ -23,48 +23,48 @@ pub struct Audience(Arc<Shared>);
 
 struct Shared {
     inbox: Mutex<Inbox>,
-    /// The inbox was emptied, and what was in it was told.
+    /// Signalled once the inbox's contents were sent.
     told: Condvar,
-    /// Readable when there is something in the inbox.
+    /// Readable while the inbox is not empty.
     wake: EventFd,
 }
 
-/// A report, and what is told before it.
+/// A report, and the lines sent before it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) beside: Beside,
     pub(crate) report: Option<Report>,
 }
 
-/// What is to be told.
+/// What is to be sent.
 #[derive(Default)]
 pub(crate) struct Inbox {
     pub(crate) reports: VecDeque<Told>,
-    /// Reports for which there was no room.
+    /// Reports dropped for lack of room.
     pub(crate) missed: u64,
-    /// The last look; one that came before and was not told yet is in its totals.
+    /// The last look; its totals include any earlier look that was not sent.
     pub(crate) look: Option<Look>,
     is_there: bool,
     is_busy: bool,
 }
 
 impl Audience {
-    /// Nobody yet.
+    /// Has no clients yet.
     ///
     /// # Errors
-    /// There is no descriptor left.
+    /// No file descriptor is left.
     pub fn new() -> io::Result<Self> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self(Arc::new(Shared { inbox: Mutex::default(), told: Condvar::new(), wake })))
     }
 
-    /// Whether there is any client. One who comes now is told of the next report.
+    /// Whether there is any client. One that connects now gets the next report.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.lock().is_there
     }
 
-    /// Has a report told, and what is `beside` it.
+    /// Queues a report, and the lines `beside` it.
     pub fn report(&self, beside: &Beside, report: Option<&Report>) {
         let mut inbox = self.lock();
         if !inbox.is_there {
@@ -79,20 +79,20 @@ impl Audience {
         self.wake();
     }
 
-    /// Has a look told, to those who asked for samples.
+    /// Queues a look for clients that want samples.
     pub fn look(&self, look: Look) {
         self.lock().look = Some(look);
         self.wake();
     }
 
-    /// Waits until all of it was told to those who read, but no longer than `time`.
+    /// Waits until all clients that read were sent everything, at most for `time`.
     pub fn finish(&self, time: Duration) {
         let untold = |inbox: &mut Inbox| inbox.is_busy || !inbox.reports.is_empty();
-        // Who is not told by then can read the log.
+        // Clients that miss it can read the log.
         drop(self.0.told.wait_timeout_while(self.lock(), time, untold));
     }
 
-    /// The thread's: what there is to tell.
+    /// For the thread: takes what to send.
     pub(crate) fn take(&self) -> Inbox {
         let _ = self.0.wake.read();
         let mut inbox = self.lock();
@@ -101,12 +101,12 @@ impl Audience {
         std::mem::replace(&mut *inbox, Inbox { is_busy: true, is_there, ..Inbox::default() })
     }
 
-    /// The thread's: a client is about to be greeted, who is told of every report from then on.
+    /// For the thread: a client is about to be greeted, and gets every report from then on.
     pub(super) fn expect(&self) {
         self.lock().is_there = true;
     }
 
-    /// The thread's: what was taken is told, and there are clients or not.
+    /// For the thread: what it took was sent; sets whether clients remain.
     pub(super) fn told(&self, is_there: bool) {
         let mut inbox = self.lock();
         (inbox.is_there, inbox.is_busy) = (is_there, false);
@@ -114,13 +114,13 @@ impl Audience {
         self.0.told.notify_all();
     }
 
-    /// The thread's: what becomes readable when there is something to tell.
+    /// For the thread: readable when there is something to send.
     pub(super) fn descriptor(&self) -> &EventFd {
         &self.0.wake
     }
 
     fn wake(&self) {
-        // It fails only when it is readable already.
+        // Fails only if it is readable already.
         let _ = self.0.wake.write(1);
     }
 

@@ -1,7 +1,7 @@
-//! What the last look has that a reader was not told of yet. Pure.
+//! What a reader does not know yet of the last look. Pure.
 //!
-//! Each look has a number, and each row that of the look in which it changed last; so a reader who missed some is told of all of them
-//! with the next one, and readers who know the same are told the same text.
+//! Each look has a number, and each row has the number of the look in which it last changed. So a reader that missed
+//! looks gets all their changes with the next one, and readers that know the same get the same text.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,11 +15,11 @@ use crate::report::{AccountTotals, Summary, Who};
 pub struct Look {
     /// When, in seconds since the host was started.
     pub at_s: f64,
-    /// Sums and health of all.
+    /// The sums and the health.
     pub summary: Summary,
-    /// All accounts; of each what was not reported yet, and all there is: sent and received bytes.
+    /// All accounts, each with its bytes sent and received since the last report, and in all.
     pub accounts: Vec<(AccountTotals, [u64; 4])>,
-    /// Today, and what the book has of it and of this month; nothing while that is not known.
+    /// Today's date, and the book's rows of today and this month; `None` while they are unknown.
     pub booked: Option<(String, Vec<Booked>)>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Changes {
     booked: Rows<Key, Booked>,
 }
 
-/// Whose a row of [`Booked`] is.
+/// The account of a [`Booked`] row.
 type Key = (Option<u32>, [Option<String>; 4]);
 
 struct Rows<K, T>(HashMap<K, (T, u64)>);
@@ -57,14 +57,14 @@ impl<K: Eq + Hash, T: PartialEq> Rows<K, T> {
             .collect();
     }
 
-    /// Those that changed after look `known`.
+    /// The rows that changed after look `known`.
     fn after(&self, known: u64) -> impl Iterator<Item = &T> {
         self.0.values().filter(move |(_, changed)| *changed > known).map(|(row, _)| row)
     }
 }
 
 impl Changes {
-    /// Takes the next look.
+    /// Takes in the next look.
     pub(super) fn take(&mut self, look: Look) {
         self.look += 1;
         let Look { at_s, summary, accounts, booked } = look;
@@ -84,13 +84,13 @@ impl Changes {
         self.look
     }
 
-    /// Forgets all rows: nobody asks for samples any more.
+    /// Forgets all rows, once no client wants samples.
     pub(super) fn clear(&mut self) {
         let look = self.look;
         *self = Self { look, ..Self::default() };
     }
 
-    /// What one who sees `view` and was told of look `known` is told now; nothing if there was no look.
+    /// The sample for a client with `view` that knows look `known`; `None` if there was no look.
     pub(super) fn sample(&self, view: View, known: u64) -> Option<Sample> {
         let (at_s, summary) = self.last.as_ref()?;
         let shown = |row: &&(AccountTotals, [u64; 4])| view.shows(row.0.uid);

@@ -11,7 +11,7 @@ use crate::service::exit::Exit;
 
 /// The service answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Many times what a service tells.
+/// Many times the size of an answer.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Why there is no answer.
@@ -25,7 +25,7 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
-    /// The answer did not come, or not as a whole.
+    /// The answer did not come, or was incomplete.
     #[error("{}: the service did not answer: {source}", path.display())]
     Read {
         /// Where.
@@ -33,7 +33,7 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
-    /// It is the answer of another version, or of something else.
+    /// The answer is from another version, or from another program.
     #[error(
         "{}: the answer is not understood ({source}): {}, and this is trafcalc {}; ask with the service's own version",
         path.display(),
@@ -43,12 +43,12 @@ pub enum AskError {
     Unreadable {
         /// Where.
         path: PathBuf,
-        /// What the service says that it is.
+        /// The version in the answer.
         version: Option<String>,
         /// What is not understood.
         source: serde_json::Error,
     },
-    /// The service has sent this client away.
+    /// The service refused this client.
     #[error("{}: the service says: {why}", path.display())]
     Refused {
         /// Where.
@@ -89,7 +89,7 @@ impl AskError {
     }
 }
 
-/// What the service that listens at `path` tells, as it tells it and as a value.
+/// Asks the service that listens at `path`; returns its answer as text and as a value.
 pub fn ask(path: &Path) -> Result<(String, Status), AskError> {
     let unread = |source| AskError::Read { path: path.to_owned(), source };
     let socket = UnixStream::connect(path).map_err(|source| AskError::Connect { path: path.to_owned(), source })?;
@@ -102,10 +102,10 @@ pub fn ask(path: &Path) -> Result<(String, Status), AskError> {
     Ok((text, status))
 }
 
-/// Reads an answer, of this version of the program or an older one.
+/// Parses an answer of this version of the program or an older one.
 fn read(path: &Path, text: &str) -> Result<Status, AskError> {
     serde_json::from_str(text).map_err(|source| {
-        // An answer that breaks off says nothing of its version.
+        // An incomplete answer does not tell its version.
         if source.is_eof() {
             return AskError::Read { path: path.to_owned(), source: source.into() };
         }
@@ -119,7 +119,7 @@ fn read(path: &Path, text: &str) -> Result<Status, AskError> {
 mod tests {
     use super::*;
 
-    /// What a service told before there were `privileges`, `loop_longest_wait_ms` and `report_interval_s`.
+    /// The answer of a service without `privileges`, `loop_longest_wait_ms` and `report_interval_s`.
     const OLDER: &str = r#"{"version":"0.0.9","pid":7,"cpu_s":0.5,"resident_bytes":1024,"age_s":3.2,"log":{"waiting":0,"errors_total":0},
         "summary":{"type":"summary","time":"2026-11-23T07:55:48.000Z","epoch":7,"seq":3,"since":"2026-11-23T07:55:36.412Z",
         "interval_s":10.0,"backend":"ebpf","attach":"fentry","accounts":1,"sent_bytes":1,"received_bytes":2,"sent_bytes_total":3,

@@ -1,4 +1,4 @@
-//! What the service itself takes from the host.
+//! What the service itself costs the host.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 /// Numbers that cannot be read are left out.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Cost {
-    /// Processor time of the process since its start, in seconds. What runs in the kernel at the expense of those who
-    /// send and receive is not in it.
+    /// Processor time of the process since its start, in seconds. Kernel work that is charged to the sending and
+    /// receiving processes is not included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_s: Option<f64>,
-    /// Resident memory in bytes. Tables in the kernel are not in it.
+    /// Resident memory in bytes, without tables in the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resident_bytes: Option<u64>,
-    /// What an event of the eBPF backend took on average, in nanoseconds, while the kernel's statistics of its programs
-    /// were on (`kernel.bpf_stats_enabled`).
+    /// Average time of an event of the eBPF backend, in nanoseconds, while the kernel kept statistics of its programs
+    /// (`kernel.bpf_stats_enabled`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_ns: Option<f64>,
 }
 
 impl Cost {
-    /// Of this process, now.
+    /// This process's cost so far.
     #[must_use]
     pub fn read() -> Self {
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
@@ -47,13 +47,13 @@ fn resident_bytes(status: &str) -> Option<u64> {
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What the kernel tells of each file that this process has open, eBPF programs among them.
+/// The kernel's information on each open file of this process, including eBPF programs.
 fn descriptors() -> Vec<String> {
     let infos = std::fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten();
     infos.filter_map(|info| std::fs::read_to_string(info.path()).ok()).collect()
 }
 
-/// The time of all runs of all programs that events run, divided by their number, to the tenth; `None` if there were none.
+/// The average run time of the programs that events run, rounded to a tenth; `None` if there were no runs.
 fn event_ns(descriptors: &[String]) -> Option<f64> {
     let linked: Vec<_> = descriptors.iter().filter(|info| field(info, "link_type").is_some()).map(program).collect();
     let runs = descriptors.iter().filter(|info| is_run_by_events(info, &linked)).map(|info| {
@@ -64,14 +64,14 @@ fn event_ns(descriptors: &[String]) -> Option<f64> {
     (events > 0.0).then(|| (time_ns / events * 10.0_f64).round() / 10.0)
 }
 
-/// Whether it is a program, and none that the service runs by itself: those are of this kind, and have no link.
+/// Whether this is a program that events run. Those that the service runs are raw tracepoints without a link.
 fn is_run_by_events(info: &str, linked: &[Option<&str>]) -> bool {
     /// `BPF_PROG_TYPE_RAW_TRACEPOINT`.
     const RAW_TRACEPOINT: &str = "17";
     field(info, "prog_type").is_some_and(|kind| kind != RAW_TRACEPOINT || linked.contains(&program(info)))
 }
 
-/// The number of a program, or of a link's.
+/// The id of a program, or of a link's program.
 fn program(info: &(impl AsRef<str> + ?Sized)) -> Option<&str> {
     field(info.as_ref(), "prog_id")
 }

@@ -1,4 +1,4 @@
-//! Reading along with a running service.
+//! Follows a running service line by line.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,10 +10,10 @@ use super::stream::{Message, Request};
 
 /// Samples come every second, unless the service is held up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest line of a service with as many accounts as there can be.
+/// Longest line that a service with the most accounts sends.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// The lines of a service.
+/// A connection to a service.
 #[derive(Debug)]
 pub struct Following {
     path: PathBuf,
@@ -28,7 +28,7 @@ impl Following {
         let request = serde_json::to_string(&Request { every_ms }).expect("plain data can be written") + "\n";
         let asked = socket.set_read_timeout(Some(PATIENCE)).and_then(|()| socket.write_all(request.as_bytes()));
         match asked {
-            // One that was sent away may find why.
+            // A refused client may still read why.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(connect(error)),
             _ => Ok(Self { path: path.to_owned(), lines: BufReader::new(socket) }),
         }
@@ -37,7 +37,7 @@ impl Following {
     /// Waits for the next line.
     ///
     /// # Errors
-    /// The service has ended, does not answer, or has sent this client away.
+    /// The service has ended, does not answer, or refused this client.
     pub fn message(&mut self) -> Result<Message, AskError> {
         let path = self.path.clone();
         let mut line = String::new();

@@ -1,11 +1,11 @@
-//! The summary that whoever asks for the status is told.
+//! The summary that answers a request for the status.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::report::Summary;
 
-/// The latest summary, which the service renews and whoever asks is told.
+/// The latest summary, which the service renews and sends to status clients.
 #[derive(Clone, Debug)]
 pub struct Latest(Arc<Mutex<Kept>>);
 
@@ -17,7 +17,7 @@ struct Kept {
 }
 
 impl Latest {
-    /// With a first one.
+    /// Starts with `summary`.
     #[must_use]
     pub fn new(summary: Summary) -> Self {
         Self(Arc::new(Mutex::new(Kept { summary, at: Instant::now(), longest_wait: Duration::ZERO })))
@@ -29,7 +29,7 @@ impl Latest {
         (kept.summary, kept.at) = (summary, Instant::now());
     }
 
-    /// What is told now.
+    /// The current summary.
     #[must_use]
     pub fn get(&self) -> Summary {
         self.lock().summary.clone()
@@ -41,13 +41,13 @@ impl Latest {
         self.lock().at.elapsed()
     }
 
-    /// How long the loop kept an event waiting at most, without what the backend took.
+    /// The longest time that the loop kept an event waiting, without the backend's time.
     #[must_use]
     pub fn longest_wait(&self) -> Duration {
         self.lock().longest_wait
     }
 
-    /// Notes that it was so long.
+    /// Replaces the longest wait.
     pub fn set_longest_wait(&self, time: Duration) {
         self.lock().longest_wait = time;
     }

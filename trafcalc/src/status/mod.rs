@@ -1,13 +1,14 @@
-//! What a running service tells those who connect to its two sockets, and their ends of them.
+//! What a running service sends to the clients of its two sockets, and the code of both ends.
 //!
-//! At the status socket it writes one JSON object about itself to each connection and closes it: `trafcalc status`. At the reports
-//! socket it writes lines: what it is, the records of each report, and samples in between for those who ask for them: `trafcalc top`.
-//! One thread serves both. It never waits for a client, and tells nobody of accounts that he may not see.
+//! On the status socket it writes one JSON object about itself to each connection and closes it (`trafcalc status`). On
+//! the reports socket it writes lines: a greeting, the records of each report, and, on request, samples in between
+//! (`trafcalc top`). One thread serves both. It never waits for a client, nor sends it accounts that it may not see.
 //!
-//! The status is far shorter than a new connection's buffer, so it is one write that cannot block. Clients of the reports socket have a
-//! bounded queue each; a client that has not read what came before has the next sample dropped, which loses nothing because samples are
-//! totals. Who may see what is decided once, when a client connects, from what the kernel says of it (`SO_PEERCRED`, `SO_PEERGROUPS`), and
-//! each record passes through that view. Nothing that a client sends is compared with anything but the period that it asks for.
+//! The status is far shorter than a new connection's buffer, so it is one write that cannot block. Each client of the
+//! reports socket has a bounded queue. While a client has not read what came before, its samples are dropped, which
+//! loses nothing because samples are totals. What a client may see is decided once, when it connects, by its
+//! credentials in the kernel (`SO_PEERCRED`, `SO_PEERGROUPS`), and each record passes through that view. A client's
+//! input decides nothing but the period of its samples.
 
 mod audience;
 mod changes;
@@ -42,38 +43,39 @@ pub use socket::{For, Socket, SocketError, SocketName};
 pub use stream::{Booked, ClassOf, Dropped, Hello, MIN_EVERY_MS, Message, Refusal, Request, SCHEMA, Sample};
 pub use table::{backend, table};
 
-/// What the service tells. Fields that came after the first release have a default, so that this program can ask an older service.
+/// The status of a service. Fields added after the first release have a default, so that this program understands an
+/// older service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// Of the program.
+    /// The program's version.
     pub version: Cow<'static, str>,
     /// Process id of the service.
     pub pid: u32,
-    /// What the service itself takes from the host.
+    /// What the service itself costs the host.
     #[serde(flatten)]
     pub cost: Cost,
-    /// What the service may still do: capabilities, its user, what else restricts it.
+    /// What the service may still do: capabilities, user, other restrictions.
     #[serde(default)]
     pub privileges: String,
     /// How old the summary is, in seconds.
     pub age_s: f64,
-    /// Time between two reports, in seconds: the summary is never much older in a service that counts.
+    /// Time between two reports, in seconds. While the service counts, the summary is never much older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_interval_s: Option<f64>,
-    /// How long the service's loop kept an event waiting at most, in milliseconds, without what the backend took.
+    /// The longest time that the loop kept an event waiting, in milliseconds, without the backend's time.
     #[serde(default)]
     pub loop_longest_wait_ms: f64,
-    /// How the log does.
+    /// The condition of the log.
     pub log: Condition,
-    /// How the book does, if there is one.
+    /// The condition of the book, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub book: Option<Condition>,
-    /// Totals and health as in the log's summary, or later ones; the bytes of its period are those since a report.
+    /// Totals and health as in the log's last summary, or newer; the bytes of its period are those since a report.
     pub summary: Summary,
 }
 
 impl Status {
-    /// Of this process, now. It reports every `report_interval_s` seconds.
+    /// The status of this process now. It reports every `report_interval_s` seconds.
     #[must_use]
     pub fn new(
         latest: &Latest,

@@ -1,6 +1,6 @@
-//! One client of the reports socket: what he asked for, and what waits until he reads it.
+//! One client of the reports socket: its request, and the lines that wait until it reads them.
 //!
-//! Nothing here waits. What does not fit is dropped and counted, so a client takes a bounded room whatever he does.
+//! Nothing here blocks. What does not fit is dropped and counted, so a client's memory is bounded whatever it does.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -17,13 +17,13 @@ use crate::sinks::write_json;
 
 /// Longest line that a client may send, in bytes.
 pub(super) const MAX_REQUEST_BYTES: usize = 256;
-/// Most that waits for a client, in bytes, unless it is a single report or sample that is longer. The kernel has room for some hundred
+/// Most bytes that wait for a client, unless a single report or sample is longer. The kernel buffers some hundred
 /// thousand more.
 pub(super) const MAX_WAITING_BYTES: usize = 256 << 10;
-/// By so much a look may be early.
+/// How early a look may be.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
-/// Lines, shared among all clients who are told the same.
+/// Lines, shared by all clients that get the same.
 pub(super) type Lines = Arc<[u8]>;
 
 /// One line of JSON.
@@ -40,38 +40,38 @@ pub(super) struct Reader {
     pub(super) view: View,
     asked: Asked,
     waiting: VecDeque<Lines>,
-    /// How much of the first of them is written.
+    /// Bytes of the first of them already written.
     written: usize,
     dropped: Dropped,
     /// How often samples are wanted, and when the next one is due.
     every: Option<(Duration, Instant)>,
-    /// He is told no oftener, whatever he asks for.
+    /// Samples come no more often than this.
     least: Duration,
-    /// The last look that he was told of.
+    /// The last look that was sent.
     pub(super) known: u64,
     state: State,
 }
 
-/// What he has sent so far.
+/// What the client has sent so far.
 enum Asked {
     /// A part of a line, or nothing.
     Part(Vec<u8>),
-    /// His line.
+    /// A whole line.
     Line,
-    /// He sends no more.
+    /// Nothing more is read.
     End,
 }
 
 #[derive(PartialEq, Eq)]
 enum State {
     Open,
-    /// Once what waits is written, it is over.
+    /// It is closed once the queue is written.
     Closing,
     Gone,
 }
 
 impl Reader {
-    /// Who is told `hello`, and samples no oftener than after `least`. The stream must not block.
+    /// Greets with `hello`; samples are at least `least` apart. The stream must not block.
     pub(super) fn new(stream: UnixStream, view: View, hello: Lines, least: Duration) -> Self {
         Self {
             stream,
@@ -91,12 +91,12 @@ impl Reader {
         self.state == State::Gone
     }
 
-    /// Whether what he sends is of interest.
+    /// Whether its input is still read.
     pub(super) const fn listens(&self) -> bool {
         !matches!(self.asked, Asked::End)
     }
 
-    /// Whether something waits for him to read.
+    /// Whether something waits to be written.
     pub(super) fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -110,12 +110,12 @@ impl Reader {
         self.every.map(|every| every.0)
     }
 
-    /// Reads what he sent.
+    /// Reads what the client sent.
     pub(super) fn hear(&mut self, now: Instant) {
-        // One more than fits tells that it is too long.
+        // One byte too many shows that it is too long.
         let mut bytes = [0; MAX_REQUEST_BYTES + 1];
         match self.stream.read(&mut bytes) {
-            // He may go on reading.
+            // The client may go on reading.
             Ok(0) => self.asked = Asked::End,
             Ok(length) => {
                 if let Err(why) = self.heard(&bytes[..length], now) {
@@ -151,13 +151,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Tells why it is over; further samples and reports are not told.
+    /// Queues the reason and closes; no sample or report follows.
     pub(super) fn refuse(&mut self, why: Cow<'static, str>) {
         self.waiting.push_back(line(&Refusal { error: why }));
         (self.asked, self.every, self.state) = (Asked::End, None, State::Closing);
     }
 
-    /// Whether a look at `now` is to be told to him.
+    /// Whether a look at `now` is due for this client.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let Some((every, due)) = &mut self.every else { return false };
         let is_due = now + TOLERANCE >= *due;
@@ -167,7 +167,7 @@ impl Reader {
         is_due
     }
 
-    /// Tells a sample of look `number`, if he has read everything before it.
+    /// Queues the sample of look `number`, unless earlier lines still wait.
     pub(super) fn tell_sample(&mut self, number: u64, lines: impl FnOnce() -> Lines) {
         match self.state {
             State::Open if self.waits() => self.dropped.samples += 1,
@@ -179,7 +179,7 @@ impl Reader {
         }
     }
 
-    /// Tells a report, if there is room for it.
+    /// Queues a report, if there is room for it.
     pub(super) fn tell_report(&mut self, lines: impl FnOnce() -> Lines) {
         if self.state != State::Open {
             return;
@@ -192,12 +192,12 @@ impl Reader {
         }
     }
 
-    /// Counts reports that there was no room for elsewhere.
+    /// Counts reports that were dropped before they came here.
     pub(super) fn missed_reports(&mut self, count: u64) {
         self.dropped.reports += count;
     }
 
-    /// Writes what he takes now. Once he has taken all of it, he is told what was dropped meanwhile.
+    /// Writes what the socket takes now. Once all is written, adds what was dropped meanwhile.
     pub(super) fn write(&mut self) {
         while self.state != State::Gone {
             let Some(lines) = self.waiting.front() else {

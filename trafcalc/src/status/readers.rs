@@ -14,13 +14,14 @@ use crate::sinks::{Format as _, Json};
 
 /// Most clients at once.
 pub(super) const MAX_READERS: usize = 16;
-/// Most of them who see only themselves: nobody can keep out those who see everything.
+/// Most clients that see only themselves; the rest is for those that see everything.
 pub(super) const MAX_ORDINARY: usize = 12;
-/// Most clients of one such uid: a user needs three, as subordinate ones, to keep out the others.
+/// Most clients of one such uid: to keep out others, a user needs three uids (subordinate ones).
 pub(super) const MAX_OF_USER: usize = 4;
 
-/// Where processes or units are told apart a look costs more, and is the time in which a server may come to act on a connection that it
-/// has accepted. So a user who sees only himself cannot order one oftener than the service looks by itself.
+/// Where processes or units are told apart, a look costs more, and the time between looks is what a server has to act
+/// on a connection that it accepted. So a client that sees only itself cannot order looks more often than the service
+/// looks by itself.
 const ORDINARY_LOOKS: Duration = Duration::from_secs(10);
 
 /// The clients.
@@ -35,7 +36,7 @@ impl Readers {
         Self { readers: Vec::new(), hello, changes: Changes::default() }
     }
 
-    /// Takes in a client who sees `view`, or tells him why not.
+    /// Admits a client with `view`, or tells it why not.
     pub(super) fn admit(&mut self, stream: UnixStream, view: View) {
         if stream.set_nonblocking(true).is_err() {
             return;
@@ -53,7 +54,7 @@ impl Readers {
         self.readers.push(reader);
     }
 
-    /// Why there is no room for one more who sees `view`.
+    /// Why there is no room for another client with `view`.
     fn full_for(&self, view: View) -> Option<String> {
         let count = |is_counted: &dyn Fn(View) -> bool| {
             let counted = self.readers.iter().filter(|reader| is_counted(reader.view));
@@ -68,12 +69,12 @@ impl Readers {
         full.map(|(_, most, whose)| format!("there are {most} {whose} already"))
     }
 
-    /// Each of them, to ask the kernel about.
+    /// All clients, to poll their sockets.
     pub(super) fn all(&mut self) -> &mut Vec<Reader> {
         &mut self.readers
     }
 
-    /// Lets go of those who have gone.
+    /// Removes clients that are gone.
     pub(super) fn sweep(&mut self) {
         self.readers.retain(|reader| !reader.is_gone());
         if self.every().is_none() {
@@ -85,12 +86,12 @@ impl Readers {
         self.readers.len()
     }
 
-    /// The shortest time between samples that is asked for.
+    /// The shortest period of samples that a client asks for.
     pub(super) fn every(&self) -> Option<Duration> {
         self.readers.iter().filter_map(Reader::every).min()
     }
 
-    /// Tells everybody what he may see of a report.
+    /// Sends each client what it may see of a report.
     pub(super) fn report(&mut self, what: &Told) {
         let mut told: HashMap<View, Lines> = HashMap::new();
         for reader in &mut self.readers {
@@ -100,12 +101,12 @@ impl Readers {
         }
     }
 
-    /// Tells everybody that there was no room for so many reports.
+    /// Tells each client that `count` reports were dropped.
     pub(super) fn missed_reports(&mut self, count: u64) {
         self.readers.iter_mut().for_each(|reader| reader.missed_reports(count));
     }
 
-    /// Tells what moved to those who asked for it and have not been told for long enough.
+    /// Sends what moved to each client whose sample is due.
     pub(super) fn look(&mut self, look: Look, now: Instant) {
         self.changes.take(look);
         let mut told: HashMap<(View, u64), Lines> = HashMap::new();

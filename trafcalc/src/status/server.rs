@@ -1,7 +1,7 @@
-//! The thread that serves both sockets: the service's loop may be waiting for its backend, and nobody who only wants to look should
+//! The thread that serves both sockets. The service's loop may wait for its backend, and clients should not have to
 //! wait with it.
 //!
-//! It waits for whatever comes first and for no client.
+//! It polls all its files and never blocks on a client.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -24,25 +24,25 @@ use super::view::View;
 use crate::service::peer::Peer;
 use crate::sinks::Watch;
 
-/// Pause after a client could not be accepted, which is for want of descriptors or memory and would fail again at once.
+/// Pause after an accept failed for lack of descriptors or memory: it would fail again at once.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// Most clients of one socket that are served in a [`WINDOW`]; others wait in the kernel's queue. Each takes some 0.3 ms, so a flood
-/// of them takes a sixth of a processor.
+/// Most clients of one socket served in a [`WINDOW`]; others wait in the kernel's queue. Each takes some 0.3 ms, so a
+/// flood takes a sixth of a processor.
 const MAX_SERVED: usize = 50;
-/// Most of them of one user, if that is neither root nor the service's. The connections of further ones are closed at once, so that
-/// they do not hold up other users in the queue.
+/// Most of them of one user, except root and the service's user. Further connections are closed at once, so that they
+/// do not delay other users in the queue.
 const MAX_OF_A_USER: usize = 10;
-/// Most clients that are taken from the queue in a window, served or not. One that is not takes some 10 µs.
+/// Most clients taken from the queue in a window, served or not. An unserved one takes some 10 µs.
 const MAX_TAKEN: usize = 500;
 /// The length of the windows in which clients are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// Where clients come from.
+/// Where clients connect.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// Those who are told the status.
+    /// For clients of the status.
     pub status: Option<Socket>,
-    /// Those who are told of reports.
+    /// For clients that follow reports.
     pub reports: Option<Socket>,
 }
 
@@ -52,17 +52,17 @@ pub struct Told {
     pub latest: Latest,
     /// What the service may still do, in a few words.
     pub privileges: String,
-    /// How the log and the book do.
+    /// The condition of log and book.
     pub watches: (Watch, Option<Watch>),
-    /// The first line for those who are told of reports.
+    /// The first line for clients of the reports socket.
     pub hello: Hello,
     /// Reports and samples.
     pub audience: Audience,
-    /// Called when somebody wants samples.
+    /// Called when the wanted period changes.
     pub set_every: SetEvery,
 }
 
-/// Serves clients until the process ends. As long as the names live, they find the sockets.
+/// Serves clients until the process ends. The sockets exist as long as the returned names.
 ///
 /// # Errors
 /// No thread can be started.
@@ -91,11 +91,11 @@ struct Server {
     every: Option<Duration>,
 }
 
-/// What the kernel said.
+/// What `poll` returned.
 struct Ready {
     status: bool,
     reports: bool,
-    /// Of each reader: something can be read, something can be written, the other end is closed.
+    /// For each reader: whether it can be read, can be written, and is closed at the other end.
     readers: Vec<[bool; 3]>,
 }
 
@@ -158,7 +158,7 @@ impl Server {
         let timeout = pause.map_or(PollTimeout::NONE, |pause| {
             PollTimeout::try_from(pause + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
-        // Interrupted, it has nothing to do.
+        // If it is interrupted, nothing is ready.
         let _ = poll(&mut asked, timeout);
         let has = |place: usize, flags| asked[place].revents().is_some_and(|events| events.intersects(flags));
         let mut place = 0;
@@ -205,7 +205,7 @@ impl Turns {
         self.taken >= MAX_TAKEN || self.served >= MAX_SERVED
     }
 
-    /// Takes a client of this user; gives whether it is served.
+    /// Counts a client of this user; returns whether it is served.
     fn take(&mut self, uid: u32, service: u32) -> bool {
         self.taken += 1;
         let of_user = self.of_users.entry(uid).or_default();
@@ -216,12 +216,12 @@ impl Turns {
     }
 }
 
-/// Where clients come in, no more of them in a window than it takes to be fair to the rest of the host.
+/// Accepts clients of one socket, in each window only as many as is fair to the rest of the host.
 struct Door {
     listener: Option<UnixListener>,
     window_end: Instant,
     turns: Turns,
-    /// Until then no client is accepted.
+    /// No client is accepted before this.
     closed_until: Option<Instant>,
 }
 
@@ -230,13 +230,13 @@ impl Door {
         Self { listener, window_end: Instant::now() + WINDOW, turns: Turns::default(), closed_until: None }
     }
 
-    /// How long no client is accepted from now on, if that is so.
+    /// How long no client is accepted from `now` on, if at all.
     fn pause(&mut self, now: Instant) -> Option<Duration> {
         self.closed_until = self.closed_until.filter(|until| *until > now);
         self.closed_until.map(|until| until - now)
     }
 
-    /// Those who have connected, and whose turn it is.
+    /// Accepts waiting clients; returns those to serve.
     fn accepted(&mut self, now: Instant) -> Vec<UnixStream> {
         if now >= self.window_end {
             (self.window_end, self.turns) = (now + WINDOW, Turns::default());

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
-/// Who may connect to a socket. To connect is to write.
+/// Who may connect to a socket, which takes write permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
-    /// The user and the group of the service, who are told its status.
+    /// The user and the group of the service: the status socket.
     Service,
-    /// Everybody, who is told of reports what he may see.
+    /// All users: reports, filtered by what each may see.
     Everybody,
 }
 
@@ -35,10 +35,10 @@ impl For {
     }
 }
 
-/// Why the service cannot tell anything.
+/// Why the service has no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// It cannot be made.
+    /// It cannot be created.
     #[error("{}: the {} socket cannot be created: {source}", path.display(), whom.name())]
     Make {
         /// For whom.
@@ -48,7 +48,7 @@ pub enum SocketError {
         /// Why.
         source: io::Error,
     },
-    /// Somebody listens there already.
+    /// A service listens there already.
     #[error("{}: another trafcalc serves its {} there", path.display(), whom.name())]
     InUse {
         /// For whom.
@@ -58,20 +58,20 @@ pub enum SocketError {
     },
 }
 
-/// Where clients come from.
+/// A socket for clients.
 #[derive(Debug)]
 pub struct Socket {
     /// Where they connect.
     pub listener: UnixListener,
-    /// As long as this lives, clients find it.
+    /// Clients find it as long as this lives.
     pub name: SocketName,
 }
 
-/// The file that the socket is in the tree of files; removed when dropped, unless another socket has its place by then.
+/// The socket's file. It is removed when this is dropped, unless another socket has taken its place by then.
 #[derive(Debug)]
 pub struct SocketName {
     path: PathBuf,
-    /// Which file it is: its device and its number there.
+    /// The file's device and inode number.
     file: Option<(u64, u64)>,
 }
 
@@ -132,8 +132,8 @@ fn is_dead_socket(path: &Path) -> bool {
 
 /// Hands `text` to `client` and closes the connection.
 ///
-/// It is far less than a new connection's buffer holds, so the kernel takes it at once, whether or not anyone reads;
-/// a client for whom it does not fit gets a part of it.
+/// It is far smaller than a new connection's buffer, so the kernel takes it at once, whether or not the client reads.
+/// If it does not fit, the client gets a part of it.
 pub(super) fn send(mut client: UnixStream, text: &str) {
     // A client that has gone needs no answer.
     let _ = client.set_nonblocking(true).and_then(|()| client.write_all(text.as_bytes()));
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn one_who_does_not_read_is_not_waited_for() {
         let (_asker, client) = UnixStream::pair().unwrap();
-        // Nothing more fits.
+        // Fills the buffer.
         client.set_nonblocking(true).unwrap();
         while (&client).write(&[0; 4096]).is_ok() {}
         client.set_nonblocking(false).unwrap();

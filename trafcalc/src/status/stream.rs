@@ -1,4 +1,4 @@
-//! The lines of the reports socket, as they are written by the service and read by its clients.
+//! The lines of the reports socket, as the service writes and its clients read them.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{AccountRecord, AccountTotals, ClockStep, GapRecord, Summary};
 
-/// Version of what is told. A change by which a reader of the former version would err makes it another.
+/// Version of the format. It changes whenever a reader of the former version would err.
 pub const SCHEMA: u32 = 1;
 
 /// The shortest time between two samples that a client may ask for, in milliseconds.
@@ -20,29 +20,29 @@ pub const MAX_EVERY_MS: u64 = 86_400_000;
 pub struct Hello {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Of the program.
+    /// The program's version.
     pub version: Cow<'static, str>,
-    /// One life of the counting, as in its records.
+    /// The epoch, as in the records.
     pub epoch: u64,
     /// Time between two reports, in seconds.
     pub interval_s: f64,
-    /// What days and months are reckoned in, where it has a name; nothing if there is no book.
+    /// The time zone of days and months, if it has a name; `None` without a book.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// What accounts are told apart by.
     pub by: Vec<Cow<'static, str>>,
-    /// The classes of networks that accounts are told apart by; none if they are not.
+    /// The classes of networks that accounts are told apart by, if they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassOf>,
-    /// Who counts.
+    /// The backend.
     pub backend: Cow<'static, str>,
-    /// How the eBPF program is hooked in.
+    /// The attach mode of the eBPF programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<Cow<'static, str>>,
-    /// How the eBPF program comes to look at connections.
+    /// The method by which they look at connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Cow<'static, str>>,
-    /// The only user whose accounts this client is told of; nothing: all.
+    /// The only user whose accounts this client sees; `None` means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_uid: Option<u32>,
 }
@@ -60,58 +60,59 @@ pub struct ClassOf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Samples are wanted, at least so many milliseconds apart: [`MIN_EVERY_MS`] to `MAX_EVERY_MS`.
+    /// Asks for samples at least this many milliseconds apart: [`MIN_EVERY_MS`] to `MAX_EVERY_MS`.
     pub every_ms: u64,
 }
 
-/// A look at the counters between reports. The first one tells of all accounts, a later one of those that moved since the one before it.
+/// A look at the counters between reports. The first has all accounts, a later one those that moved since the previous
+/// sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "sample")]
 pub struct Sample {
     /// When, in seconds since the host was started, by a clock that is never set.
     pub at_s: f64,
-    /// The sums and the health at this moment; its bytes of a period are those since the last report.
+    /// The sums and the health now; the bytes of its period are those since the last report.
     pub summary: Summary,
     /// What accounts moved since the service was started.
     pub accounts: Vec<AccountTotals>,
-    /// Today, `YYYY-MM-DD`, where there is a book. A sample of another day than the one before it tells of all that is [`booked`](Self::booked).
+    /// Today, `YYYY-MM-DD`, if there is a book. The first sample of another day has all [`booked`](Self::booked) rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// What moved today and in this month, also in former lives of the service; those that moved since the sample before.
+    /// Bytes of today and this month, earlier epochs included; only of accounts that moved since the previous sample.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub booked: Vec<Booked>,
 }
 
-/// What an account of the book moved. Of processes it knows the programs.
+/// What an account of the book moved. The book knows programs, not processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booked {
     /// The user's number.
     pub uid: Option<u32>,
-    /// The user's name; the number where there is no name, or none is known yet.
+    /// The user's name; the number if there is none, or it is not known yet.
     pub user: Option<String>,
     /// The name of an account that belongs to no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Cow<'static, str>>,
-    /// The program, where it is told apart and known.
+    /// The program, if it is told apart and known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// The systemd unit or container, where it is told apart and known.
+    /// The systemd unit or container, if it is told apart and known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// The class of networks, where it is told apart and known.
+    /// The class of networks, if it is told apart and known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// Bytes sent today.
     pub sent_bytes_today: u64,
     /// Bytes received today.
     pub received_bytes_today: u64,
-    /// Bytes sent in this month.
+    /// Bytes sent this month.
     pub sent_bytes_month: u64,
-    /// Bytes received in this month.
+    /// Bytes received this month.
     pub received_bytes_month: u64,
 }
 
-/// What a client that did not read was not told.
+/// What a client missed because it did not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "dropped")]
 pub struct Dropped {
@@ -144,7 +145,7 @@ pub enum Message {
     Gap(GapRecord),
     /// A record of a report.
     Clock(ClockStep),
-    /// Something was not told.
+    /// Samples or reports were dropped.
     Dropped(Dropped),
     /// The connection ends.
     Refusal(Refusal),
@@ -162,7 +163,7 @@ impl Message {
     /// Reads a line.
     ///
     /// # Errors
-    /// It is none of a service.
+    /// It is no line of a service.
     pub fn parse(line: &str) -> serde_json::Result<Self> {
         fn of<T: serde::de::DeserializeOwned>(line: &str) -> serde_json::Result<T> {
             serde_json::from_str(line)

@@ -1,4 +1,4 @@
-//! A service's answer for people. Pure.
+//! The status as a table for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::{Cost, Status};
 use crate::report::{Summary, rfc3339};
 use crate::sinks::is_unsafe;
 
-/// A verdict, and one line for each thing that was told.
+/// The verdict, and one line for each fact of the status.
 #[must_use]
 pub fn table(status: &Status) -> String {
     let summary = &status.summary;
@@ -38,7 +38,7 @@ pub fn table(status: &Status) -> String {
     text
 }
 
-/// Who counts, and how.
+/// The backend, and how it counts.
 #[must_use]
 pub fn backend(summary: &Summary) -> String {
     let details: Vec<_> =
@@ -47,7 +47,7 @@ pub fn backend(summary: &Summary) -> String {
     if details.is_empty() { backend } else { format!("{backend} ({})", details.join(", ")) }
 }
 
-/// The numbers that are not 0, and what keeps the log from being written.
+/// Health numbers that are not 0, and problems of the book and the log.
 fn health(status: &Status) -> String {
     let mut told = status.summary.remarks();
     told.extend(status.book.as_ref().and_then(|book| trouble("book", book)));
@@ -64,7 +64,7 @@ fn cost(cost: &Cost) -> String {
     told.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// A text in which nothing can move the cursor of a terminal or the direction of its text.
+/// A text without characters that move a terminal's cursor or change the text's direction.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect()
 }

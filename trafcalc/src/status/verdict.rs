@@ -1,4 +1,4 @@
-//! Whether a service counts all that it should: what a person or a script wants to know first. Pure.
+//! Whether a service counts all that it should, which people and scripts want to know first. Pure.
 
 use super::Status;
 use super::table::printable;
@@ -6,26 +6,27 @@ use crate::capture::Health;
 use crate::report::Summary;
 use crate::sinks::Condition;
 
-/// A log or book that has waited for longer is in trouble, in seconds.
+/// Seconds after which a log or book that waits is in trouble.
 const SLOW_S: f64 = 5.0;
 
-/// A summary that is older than the time between two reports and this, in seconds, is of a service that has stopped counting. A report
+/// A service whose summary is older than the report interval plus this, in seconds, has stopped counting. A report
 /// takes milliseconds; the backend and a busy host may take seconds.
 const LATE_S: f64 = 30.0;
 
-/// Longest time between two reports that can be configured, in seconds: that of an older service, which does not tell its own.
+/// Longest report interval that can be configured, in seconds. It is assumed for an older service, which does not tell
+/// its own.
 const LONGEST_INTERVAL_S: f64 = 86_400.0;
 
-/// More than one byte in so many without an owner is a problem. The packet backend has a few always: of connections that end before
-/// their socket is found.
+/// More than one byte without an owner in this many is a problem. The packet backend always has a few, of connections
+/// that end before their socket is found.
 const FEW_UNATTRIBUTED: u64 = 100;
 
-/// Fewer bytes without an owner are no problem, whatever their share: a service that has just started has counted little.
+/// Fewer bytes without an owner are never a problem, because a service that has just started has counted little.
 const LITTLE_BYTES: u64 = 1_000_000;
 
 impl Status {
-    /// What was not counted, or counted for another account than it should, since the service was started; what is configured and not
-    /// there; and what the log or the book refuses now. Nothing where all is well.
+    /// What was not counted, or counted for the wrong account, since the service was started; what is configured but
+    /// missing; and what the log or the book refuses now. Empty if all is well.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let summary = &self.summary;
@@ -83,7 +84,7 @@ mod tests {
     use crate::report::samples;
     use crate::status::{Latest, table};
 
-    /// What is told where this is changed in a service that is well: whether it has problems, and the first line.
+    /// Changes the status of a healthy service: whether it has no problems then, and its first line.
     fn told(change: impl FnOnce(&mut Value)) -> (bool, String) {
         let mut summary = samples::report().summary;
         (summary.health, summary.waiting_for, summary.unattributed_bytes_total) = (Health::default(), Vec::new(), 0);

@@ -1,26 +1,26 @@
-//! Who is told of which accounts. Pure.
+//! Which accounts a client may see. Pure.
 
 use crate::capture::Health;
 use crate::report::{AccountRecord, Report, Summary};
 use crate::service::peer::Peer;
 
-/// Whose accounts a client sees.
+/// The accounts that a client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
-    /// Everybody's.
+    /// All accounts.
     All,
     /// Those of this user.
     Only(u32),
 }
 
 impl View {
-    /// What the kernel's word on a client entitles him to.
+    /// What a client may see, by its kernel credentials.
     #[must_use]
     pub fn of(peer: &Peer) -> Self {
         if peer.is_of_the_service() { Self::All } else { Self::Only(peer.uid) }
     }
 
-    /// Whether an account of this user is seen.
+    /// Whether accounts of this user are seen.
     #[must_use]
     pub fn shows(self, uid: Option<u32>) -> bool {
         match self {
@@ -29,7 +29,7 @@ impl View {
         }
     }
 
-    /// The user, if there is only one.
+    /// The user, if only one is seen.
     #[must_use]
     pub const fn only_uid(self) -> Option<u32> {
         match self {
@@ -38,7 +38,7 @@ impl View {
         }
     }
 
-    /// What is seen of a report. The sums of a single user are those of the records that there are.
+    /// The visible part of a report. For a single user, the sums are those of the visible records.
     #[must_use]
     pub fn report(self, report: &Report) -> Report {
         let accounts: Vec<_> = report.accounts.iter().filter(|account| self.shows(account.uid)).cloned().collect();
@@ -50,14 +50,15 @@ impl View {
         Report { accounts, summary, steps: report.steps.clone() }
     }
 
-    /// What is seen of a summary, if `accounts` are, and their bytes in the period and in all are `sums`: sent and received.
+    /// The visible part of a summary, if `accounts` are visible with these `sums`: sent and received in the period, and
+    /// in all.
     #[must_use]
     pub fn summary(self, summary: &Summary, accounts: usize, sums: [u64; 4]) -> Summary {
         let mut seen = summary.clone();
         if self != Self::All {
             seen.accounts = accounts;
             [seen.sent_bytes, seen.received_bytes, seen.sent_bytes_total, seen.received_bytes_total] = sums;
-            // These are about others, too.
+            // These are about other users, too.
             seen.unattributed_bytes_total = 0;
             seen.health = Health::default();
             (seen.log_errors_total, seen.book_errors_total) = (0, 0);
@@ -67,7 +68,7 @@ impl View {
     }
 }
 
-/// Sums of sums.
+/// Adds sums one by one.
 pub(super) fn add(sums: [u64; 4], more: [u64; 4]) -> [u64; 4] {
     std::array::from_fn(|place| sums[place].saturating_add(more[place]))
 }

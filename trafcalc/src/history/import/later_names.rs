@@ -1,15 +1,15 @@
-//! The names that a log tells later than the bytes. The service writes the number of a user whose name it does not know yet. Only what the
-//! same log says of the same life of the service tells whose number that was: it may be given to another user afterwards. Pure.
+//! Names that a log has only after the bytes. The service writes the number of a user whose name it does not know yet.
+//! Only the same log and epoch tell whose number that was, because another user may be given it afterwards. Pure.
 
 use std::collections::HashMap;
 
 use crate::records::Record;
 
-/// Most names kept, some 100 bytes each. A service learns a user's name once, unless its directory server fails for long; users whose
-/// names are beyond the limit keep their numbers.
+/// Most names kept, some 100 bytes each. A service learns a user's name once, unless its directory server fails for
+/// long. Users beyond the limit keep their numbers.
 const MAX_NAMES: usize = 1 << 20;
 
-/// The names of users whom a log had by number before.
+/// The names of users that a log first has by number.
 #[derive(Default)]
 pub(super) struct LaterNames {
     users: HashMap<(u64, u32), User>,
@@ -19,12 +19,12 @@ pub(super) struct LaterNames {
 #[derive(Default)]
 struct User {
     is_nameless: bool,
-    /// In their order: the lines with a name that have none before them, and the names.
+    /// In order: the lines that name the user after lines with the number, and the names.
     named: Vec<(u64, String)>,
 }
 
 impl LaterNames {
-    /// Notes whom the record in line number `line` names. Lines come in their order.
+    /// Notes which user the record in line number `line` names. Lines come in order.
     pub fn note(&mut self, line: u64, record: &Record) {
         let Some((epoch, uid)) = whose(record).filter(|_| self.names < MAX_NAMES) else { return };
         let Some(name) = record.text("user") else { return };
@@ -38,7 +38,7 @@ impl LaterNames {
         }
     }
 
-    /// The first name behind line number `line` of the user whom the record there has by number.
+    /// The first name after line number `line` of the user that the record there has by number.
     pub fn of(&self, line: u64, record: &Record) -> Option<&str> {
         let named = &self.users.get(&whose(record)?)?.named;
         let next = named.partition_point(|(named_at, _)| *named_at <= line);
@@ -46,12 +46,12 @@ impl LaterNames {
     }
 }
 
-/// Whether a user has the number for a name.
+/// Whether a user's name is only the number.
 pub(super) fn is_number(name: &str, uid: u32) -> bool {
     name.parse() == Ok(uid)
 }
 
-/// The life of the service and the user's number.
+/// The epoch and the user's number.
 fn whose(record: &Record) -> Option<(u64, u32)> {
     record.number("epoch").zip(record.text("uid")?.parse().ok())
 }

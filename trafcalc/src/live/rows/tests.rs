@@ -121,7 +121,7 @@ fn each_level_has_what_belongs_to_the_row_that_was_entered() {
     assert_eq!((processes.0, processes.1), (Level::Process, vec![row("10 curl", 1, None), row("11 curl", 2, None)]));
 }
 
-/// Name, class, what is sent a second, and what moved today.
+/// Name, class, bytes sent per second, and bytes moved today.
 fn shown(state: &State) -> Vec<(String, String, u64, u64)> {
     let rows = table(&in_classes(), state).rows.into_iter();
     rows.map(|row| (row.name, row.class, row.rate[0], row.today.map_or(0, sum))).collect()
@@ -187,7 +187,7 @@ fn a_container_is_told_by_its_runtime_and_by_its_name_where_that_is_known() {
         account
     };
     model.take(sample(0.0, json!([]), json!([])));
-    // A name comes with a later sample than the first bytes.
+    // The name comes with a later sample than the first bytes.
     model.take(sample(1.0, json!([account(0, None, 1), account(1000, None, 1)]), json!([])));
     model.take(sample(2.0, json!([account(0, Some("web\u{1b}"), 2), account(1000, None, 2)]), json!([])));
     let within = |uid: u32| {

@@ -5,7 +5,7 @@ fn key(uid: u32) -> RowKey {
     RowKey { key: Key::User(Whose::User(uid)), class: None }
 }
 
-/// What a user sees who can go two levels deep: three rows, two on a page.
+/// Presses keys on a screen of three rows, two on a page, with two levels.
 fn press(state: State, presses: &[Press]) -> State {
     let rows = [key(1), key(2), key(3)];
     let seen = Seen { rows: &rows, levels: 2, classes: &classes(), page: 2 };

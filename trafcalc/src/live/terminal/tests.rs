@@ -11,7 +11,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 use super::super::testing::three;
 use super::*;
 
-/// Longest that a process may take to break.
+/// Longest time that a process may take to panic.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn broken(model: Model, listening: impl FnOnce(SyncSender<Heard>) + Send + 'static) {
@@ -29,7 +29,7 @@ fn breaks_where_it_listens() {
 #[test]
 #[ignore = "breaks; the test of its terminal runs it in a process of its own"]
 fn breaks_where_it_draws() {
-    // What moved later than the last sample has an age less than 0.
+    // Bytes that moved after the last sample have a negative age.
     let mut model = three();
     model.count = 0;
     broken(model, |tell| {
@@ -55,7 +55,7 @@ fn a_panic_gives_the_terminal_back_wherever_it_comes() {
         drop(command);
         let reading = thread::spawn(move || {
             let mut shown = Vec::new();
-            // It ends with an error when the last one has closed the terminal.
+            // It ends with an error once no process has the terminal open.
             let _ = File::from(master).read_to_end(&mut shown);
             String::from_utf8_lossy(&shown).into_owned()
         });

@@ -14,7 +14,7 @@ const ALICE: u32 = 1000;
 const BOB: u32 = 1001;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Each user has his number in his name.
+/// Each user's name contains its number.
 struct Numbered;
 
 impl Names for Numbered {
@@ -62,7 +62,7 @@ fn period() -> Period {
     Period { seq: 1, end: samples::start(), length: SECOND, step_s: None }
 }
 
-/// A report in which users sent so much.
+/// A report in which users sent these bytes.
 fn report(accounts: &[(u32, u64)]) -> Report {
     let source = samples::source();
     Report::new(&snapshot(accounts), Scope::All, period(), &source, Errors::default(), &mut Numbered)
@@ -72,7 +72,7 @@ fn told_of(report: &Report) -> Told {
     Told { report: Some(report.clone()), ..Told::default() }
 }
 
-/// A look at the same, of a service with a book.
+/// A look at these accounts, of a service with a book.
 fn look(date: &str, accounts: &[(u32, u64)]) -> Look {
     let (snapshot, source) = (snapshot(accounts), samples::source());
     let totals = |account: &Account| {
@@ -109,7 +109,7 @@ impl Bench {
         Self { readers: Readers::new(hello()), now: Instant::now() }
     }
 
-    /// A client, who waits for no line.
+    /// A client whose socket does not block.
     fn connect(&mut self, view: View) -> UnixStream {
         let (client, server) = UnixStream::pair().unwrap();
         client.set_nonblocking(true).unwrap();
@@ -117,7 +117,7 @@ impl Bench {
         client
     }
 
-    /// The same, who has asked for samples.
+    /// A client that has asked for samples.
     fn sampling(&mut self, view: View, request: &str) -> UnixStream {
         let client = self.connect(view);
         self.send(&client, request.as_bytes());
@@ -125,12 +125,12 @@ impl Bench {
     }
 
     fn send(&mut self, mut client: &UnixStream, bytes: &[u8]) {
-        // He may have been sent away already.
+        // It may have been refused already.
         let _ = client.write_all(bytes);
         self.serve();
     }
 
-    /// What the thread does with what the kernel says.
+    /// Does what the thread does after `poll`.
     fn serve(&mut self) {
         for reader in self.readers.all() {
             if reader.listens() {
@@ -141,7 +141,7 @@ impl Bench {
         self.readers.sweep();
     }
 
-    /// Reads and serves by turns until nothing more comes.
+    /// Reads and serves in turn until nothing more comes.
     fn reads_all(&mut self, client: &UnixStream) -> Vec<Message> {
         let mut lines = String::new();
         loop {
@@ -160,14 +160,14 @@ impl Bench {
     }
 }
 
-/// What a client has been sent since he looked last.
+/// What a client was sent since it last read.
 fn told(client: &UnixStream) -> Vec<Message> {
     text(client).lines().map(|line| Message::parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
 }
 
 fn text(mut client: &UnixStream) -> String {
     let mut bytes = Vec::new();
-    // It ends with an error where more may come.
+    // It ends with an error while more may come.
     let _ = client.read_to_end(&mut bytes);
     String::from_utf8(bytes).unwrap()
 }
@@ -291,7 +291,7 @@ fn a_user_outside_the_group_is_told_of_himself_alone() {
 fn who_does_not_read_has_samples_dropped_and_is_told_how_many() {
     let mut bench = Bench::new();
     let client = bench.sampling(View::All, EVERY);
-    // Enough for the kernel's buffer to be full with the first few.
+    // Large enough that the first few fill the kernel's buffer.
     let crowd: Vec<_> = (0..2_000).map(|uid| (uid, 1)).collect();
     let moved = |look: u64| crowd.iter().map(|(uid, _)| (*uid, look)).collect::<Vec<_>>();
     for look in 1..=20 {
@@ -470,7 +470,7 @@ fn processor_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
-/// Prints what telling a sample takes, of 1,000 accounts that all moved, to one client and to sixteen.
+/// Prints what sending a sample costs, of 1,000 accounts that all moved, to one client and to sixteen.
 #[test]
 #[ignore = "measures; run it optimised, with --nocapture"]
 fn figures() {

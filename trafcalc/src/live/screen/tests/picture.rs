@@ -1,6 +1,6 @@
-//! The picture of `trafcalc top` in the documents is what the code draws: of a made-up busy host, and the same on every machine.
+//! The picture of `trafcalc top` in the documents is drawn by the code: a made-up busy host, the same on every machine.
 //!
-//! After a change of the screen, write it anew: `TRAFCALC_WRITE_PICTURE=1 cargo test -p trafcalc --lib picture`.
+//! After a change of the screen, regenerate it: `TRAFCALC_WRITE_PICTURE=1 cargo test -p trafcalc --lib picture`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,7 +20,7 @@ const MARGIN: u16 = 12;
 const BACKGROUND: &str = "#16191d";
 const TEXT: &str = "#d8dee9";
 
-/// A user of the made-up host: name, what is sent and received each second at most, and what moved today and in the month.
+/// A user of the made-up host: name, most bytes sent and received per second, bytes of today and of the month.
 struct Busy(&'static str, u64, u64, u64, u64);
 
 const HOST: [Busy; 9] = [
@@ -68,7 +68,7 @@ fn busy_host() -> Model {
     for second in 0..=MINUTE as u64 {
         let accounts =
             HOST.iter().zip(&mut totals).zip(0..).map(|((Busy(name, sent, received, ..), total), number)| {
-                // The last second is at its height, so that the figures are those above.
+                // The last second is at 100 %, so that the rates are those above.
                 let share = if second == MINUTE as u64 { 100 } else { share(number, second) };
                 *total = [total[0] + sent * share / 100, total[1] + received * share / 100];
                 user(1000 + u32::try_from(number).unwrap(), name, total[0], total[1])
@@ -82,7 +82,7 @@ fn busy_host() -> Model {
     model
 }
 
-/// A screen as a drawing.
+/// A screen as SVG.
 fn svg(buffer: &Buffer) -> String {
     let (width, height) = SIZE;
     let (cell_width, cell_height) = CELL;
