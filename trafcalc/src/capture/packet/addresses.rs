@@ -1,5 +1,5 @@
-//! Which addresses are this host's own. The kernel is asked how it would route a packet to one (`rtnetlink(7)`), which needs no
-//! privilege and no socket of the internet. What a socket may be bound to says less: with `ip_nonlocal_bind` that is everything.
+//! Which addresses are this host's own. The kernel is asked how it would route a packet to an address (`rtnetlink(7)`), which needs no
+//! privilege and no internet socket. Binding a socket to it says less: with `ip_nonlocal_bind`, all can be bound.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -13,11 +13,11 @@ use nix::sys::socket::sockopt::ReceiveTimeout;
 use super::diag::LONGEST_REPLY;
 use crate::capture::CaptureError;
 
-/// Bytes of the header of a message (`struct nlmsghdr`).
+/// Length of a message header (`struct nlmsghdr`).
 const HEADER: usize = 16;
-/// Where the type of a route is behind it (`struct rtmsg`).
+/// Offset of a route's type after it (`struct rtmsg`).
 const ROUTE_TYPE: usize = 7;
-/// A route takes less, and what does not fit is not read anyway.
+/// A route takes less, and what does not fit is not needed.
 const REPLY_BYTES: usize = 1 << 10;
 
 /// A netlink socket for questions about addresses of its network namespace.
@@ -44,8 +44,8 @@ impl Addresses {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// Whether an address is one of this host's. An address of a link is one of the link of this interface. A host that cannot tell
-    /// is taken for the one that has it.
+    /// Whether `address` is one of this host's; a link-local one has to be on the link of `interface`. If the kernel cannot say, it is
+    /// taken for one of this host's.
     pub fn is_local(&mut self, address: Ipv6Addr, interface: u32) -> bool {
         self.sequence = self.sequence.wrapping_add(1);
         let question = question(address, interface, self.sequence);
@@ -63,7 +63,7 @@ impl Addresses {
     }
 }
 
-/// How the kernel would send a packet to `address`.
+/// How the kernel would route a packet to `address`.
 fn question(address: Ipv6Addr, interface: u32, sequence: u32) -> Vec<u8> {
     let (family, bytes) = match address.to_ipv4_mapped() {
         Some(address) => (AF_INET, address.octets().to_vec()),
@@ -92,7 +92,7 @@ fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     message.extend(value);
 }
 
-/// Whether the kernel would keep the packet; `None` if this answers another question.
+/// Whether this host would get the packet; `None` if this answers another question.
 fn answer(reply: &[u8], sequence: u32) -> Option<io::Result<bool>> {
     let kind = u16::from_ne_bytes(reply.get(4..6)?.try_into().ok()?);
     let is_meant = reply.get(8..12)? == sequence.to_ne_bytes();
@@ -101,7 +101,7 @@ fn answer(reply: &[u8], sequence: u32) -> Option<io::Result<bool>> {
         RTM_NEWROUTE => reply.get(HEADER + ROUTE_TYPE).map(|&kind| Ok(kind == RTN_LOCAL)),
         kind if i32::from(kind) == NLMSG_ERROR => {
             let errno = i32::from_ne_bytes(reply.get(HEADER..HEADER + 4)?.try_into().ok()?).wrapping_neg();
-            // The kernel has no route to it, or one that refuses. Any other error tells nothing, such as a lack of memory.
+            // No route, or one that rejects packets. Any other error, such as a lack of memory, says nothing.
             let has_no_route = [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV].contains(&errno);
             Some(if has_no_route { Ok(false) } else { Err(io::Error::from_raw_os_error(errno)) })
         }

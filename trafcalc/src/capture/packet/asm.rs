@@ -1,4 +1,4 @@
-//! Assembles classic BPF: jumps name where they go. Jumps only go forward. Pure.
+//! Assembles classic BPF with jumps to labels. Jumps only go forward. Pure.
 
 use libc::{BPF_JA, BPF_JMP, BPF_K, BPF_RET, sock_filter};
 
@@ -9,9 +9,9 @@ pub enum Label {
     Next,
     /// To the end: the packet is dropped.
     Drop,
-    /// To the only place of this name.
+    /// To the one place of this name.
     Named(&'static str),
-    /// The same, of a part that there is several times.
+    /// The same, in a part that occurs several times.
     Numbered(&'static str, u32),
 }
 
@@ -25,7 +25,7 @@ impl From<&'static str> for Label {
 enum Op {
     Plain(sock_filter),
     Goto(Label),
-    /// A `far` one jumps by way of two others.
+    /// A `far` one needs two more jumps.
     Branch {
         code: u32,
         k: u32,
@@ -46,7 +46,7 @@ impl Op {
     }
 }
 
-/// A program as it is written.
+/// A program being written.
 #[derive(Debug, Default)]
 pub struct Program(Vec<Op>);
 
@@ -61,17 +61,16 @@ impl Program {
         self.0.push(Op::Branch { code: BPF_JMP | condition, k, yes: yes.into(), no: no.into(), far: false });
     }
 
-    /// Goes to `label`.
     pub fn goto(&mut self, label: impl Into<Label>) {
         self.0.push(Op::Goto(label.into()));
     }
 
-    /// This is where jumps to `label` go.
+    /// Marks where jumps to `label` go.
     pub fn here(&mut self, label: impl Into<Label>) {
         self.0.push(Op::Here(label.into()));
     }
 
-    /// The finished program. What comes to its end is dropped.
+    /// The finished program. A packet at its end is dropped.
     pub fn finish(mut self) -> Vec<sock_filter> {
         self.lengthen_far_branches();
         let mut finished = Vec::with_capacity(self.distance(0, Label::Drop) + 1);
@@ -96,7 +95,7 @@ impl Program {
         finished
     }
 
-    /// A branch has 8 bits for each distance. Each that becomes longer may put others out of reach.
+    /// A branch has 8 bits for each distance. Lengthening one may put targets of others out of reach.
     fn lengthen_far_branches(&mut self) {
         let is_out_of_reach = |program: &Self, index: usize| match program.0[index] {
             Op::Branch { yes, no, far: false, .. } => {
@@ -111,7 +110,7 @@ impl Program {
         }
     }
 
-    /// Instructions to skip to come to `label` from before the operation `index`.
+    /// Instructions between the beginning of operation `index` and `label`.
     fn distance(&self, index: usize, label: Label) -> usize {
         let rest = &self.0[index..];
         let end = match label {

@@ -1,8 +1,8 @@
-//! Before each report the kernel is asked of the connections that moved most whether it has counted the same. Pure.
+//! Before each report, compares the connections that moved most with the kernel's totals. Pure.
 //!
-//! It is asked between two segments of a connection: what the first one told must not be more than the kernel's totals, and what both
-//! told not less. Bytes that are missing are credited. Bytes that are too many, which only somebody can cause who puts frames on this
-//! host's way out, are not taken back: the cursor stands too far ahead, and credits nothing until the connection has come there.
+//! The kernel is asked between two segments of a connection. The count after the first one must not exceed the kernel's totals, and the
+//! count after both must not be less. Missing bytes are credited. Surplus bytes, which only a sender of frames on this host's outgoing path
+//! can cause, are not taken back: the cursor is too far ahead, and credits nothing until the connection has caught up.
 
 use super::booking::book;
 use super::claims::IN_QUEUE_NS;
@@ -12,20 +12,20 @@ use super::segment::Segment;
 use super::totals::Totals;
 use crate::capture::Bytes;
 
-/// Connections about which the kernel is asked before a report, for some 20 us each.
+/// Connections about which the kernel is asked before a report; each takes some 20 us.
 const MOST_AUDITS: usize = 32;
-/// Those that moved less since they were compared last are left out.
+/// Connections that moved less since their last audit are left out.
 const LEAST_MOVED_BYTES: u64 = 1 << 20;
 /// A SYN and a FIN may be among what the peer acknowledged.
 const SYN_AND_FIN: u64 = 2;
 
-/// What the kernel said, to be compared with the next segment.
+/// The kernel's totals, to be compared with a later segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Audit {
     totals: Totals,
     /// What was counted when it was asked.
     before: Bytes,
-    /// When it had said it, in nanoseconds of the wall clock.
+    /// When it answered, in nanoseconds of the wall clock.
     told_ns: u64,
 }
 
@@ -34,7 +34,7 @@ impl Audit {
         Self { totals, before, told_ns }
     }
 
-    /// What is missing in `after`, and what was too much before.
+    /// The bytes missing in `after`, and the surplus in `before`.
     const fn differences(&self, after: Bytes) -> (Bytes, Bytes) {
         let Self { totals: Totals { acked, queued, received, has_received_fin, .. }, before, .. } = *self;
         let missing = Bytes {
@@ -50,19 +50,19 @@ impl Audit {
 }
 
 impl Flow {
-    /// Bytes that it moved since it was compared last.
+    /// Bytes that it moved since its last audit.
     const fn unaudited_bytes(&self) -> u64 {
         (self.moved.sent + self.moved.received).saturating_sub(self.audited_bytes)
     }
 
-    /// Whether all its bytes are known from the first on.
+    /// Whether its bytes are known from the first one on.
     fn can_be_audited(&self) -> bool {
         !self.is_from_midstream() && !self.is_over() && !self.is_nobodys() && self.doubt.is_none()
     }
 }
 
 impl Flows {
-    /// Has the kernel asked about the connections that moved most.
+    /// Queues questions about the connections that moved most.
     pub fn begin_audits(&mut self) {
         let is_wanted = |flow: &Flow| flow.unaudited_bytes() >= LEAST_MOVED_BYTES && flow.can_be_audited();
         let mut wanted: Vec<_> = self.table.iter_mut().filter(|(_, flow)| is_wanted(flow)).collect();
@@ -76,7 +76,7 @@ impl Flows {
         }
     }
 
-    /// A segment was settled that this host may have written after the kernel told.
+    /// Ends the audit if this host wrote the segment after the kernel answered.
     pub(super) fn finish_audit(&mut self, segment: &Segment, time_ns: u64) {
         let Some(flow) = self.table.get_mut(&segment.endpoints) else { return };
         let Some(audit) = flow.audit.take_if(|audit| time_ns > audit.told_ns + IN_QUEUE_NS) else { return };

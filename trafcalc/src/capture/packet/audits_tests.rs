@@ -33,7 +33,7 @@ impl Bench {
         self.flows.observe(&Sighting { segment, time_ns: self.time_ns, interface: 2 }, 0);
     }
 
-    /// Of so many bytes that the peer acknowledged, wrote and received.
+    /// The kernel answers with these totals between two segments.
     fn tell(&mut self, acked: u64, queued: u32, received: u64) {
         self.flows.begin_audits();
         let questions = self.flows.take_doubts(64);
@@ -76,7 +76,7 @@ fn what_is_missing_is_credited_once() {
     let mib = u64::from(MIB);
     let mut bench = Bench::new();
     bench.tell(2 * mib + 4_001, 0, mib + 500);
-    // A retransmission, and an acknowledgement of what the kernel had received beside what was missed.
+    // A retransmission that acknowledges all received bytes except those that were missed.
     bench.see(segment(101, 501 + MIB, 10));
     assert_eq!(bench.credits(), Bytes { sent: 3_999, received: 500 });
     bench.see(segment(101 + 2 * MIB + 4_000, 501 + MIB + 30, 7));

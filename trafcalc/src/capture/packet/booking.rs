@@ -1,4 +1,4 @@
-//! Where a connection's bytes go: to its owner, to wait for one, or to whoever most likely owns them. Pure.
+//! Credits a connection's bytes: to its owner, to a waiting sum, or to the most likely owner. Pure.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::searches::Searches;
 use super::segment::Endpoints;
 use crate::capture::{Bytes, Owner};
 
-/// Bytes that `flow` moved go to its owner, or wait for one.
+/// Credits bytes of `flow` to its owner, or lets them wait.
 pub fn book(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
     flow.moved += bytes;
     credit(booked, flow, bytes);
@@ -30,7 +30,7 @@ fn credit(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, bytes: Bytes) {
     }
 }
 
-/// The owner of `flow` is known: what waited for it is booked.
+/// Sets the owner of `flow`, and books what waited for it.
 pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder: Holder) {
     let holder = if flow.overflow { Holder::Overflow } else { holder };
     let before = std::mem::replace(&mut flow.holder, holder);
@@ -39,8 +39,8 @@ pub fn settle_holder(booked: &mut HashMap<Owner, Bytes>, flow: &mut Flow, holder
     }
 }
 
-/// Decides about a connection whose search was not answered: its user; and about one that has no owner: whoever served its port so far, or else the listener's user, or else
-/// nobody. Gives the bytes that were booked on the word of the port.
+/// Decides an open owner. An unanswered search leaves the user. Otherwise it is the port's user so far, else the listener's; nobody if the
+/// port had several users or this host opened the connection. Returns the bytes booked by the port.
 pub fn guess(
     booked: &mut HashMap<Owner, Bytes>,
     ports: &PortHistory,

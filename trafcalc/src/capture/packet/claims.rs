@@ -1,10 +1,10 @@
-//! Numbers that come from a peer's segments, and who confirms them. Pure.
+//! Sequence numbers from a peer's segments, and what confirms them. Pure.
 //!
-//! Anybody can send a SYN-ACK or a FIN with any number, and the kernel throws away what has a wrong checksum or is outside its window. So
-//! such a number moves no cursor. Where the peer's bytes begin, the first segment tells that this host sends behind its SYN. If the
-//! capture lost segments, that may not be the first one, and the kernel is asked how much it has received (`tcp_info`). Where they end,
-//! an acknowledgement tells; if the capture lost segments, the kernel has to say that it received the FIN. What nobody confirms is not
-//! credited, and counted as refused.
+//! Anybody can send a SYN-ACK or a FIN with any number, and the kernel drops what has a wrong checksum or is outside its window. So such a
+//! number moves no cursor. The first segment that this host sends after its SYN shows where the peer's bytes begin. If the capture lost
+//! segments, the first one seen may be a later one, and the kernel is asked how much it has received (`tcp_info`). An acknowledgement shows
+//! where they end; if the capture lost segments, the kernel has to confirm the FIN. What nothing confirms is not credited, and counted as
+//! refused.
 
 use trafcalc_common::distance;
 
@@ -17,42 +17,42 @@ use super::segment::{Endpoints, Segment};
 use super::totals::Totals;
 use crate::capture::Bytes;
 
-/// A peer sends no more behind its SYN before it hears from this host again: windows in SYNs are not scaled (RFC 7323, section 2.2).
-/// It sends anything at all only if data may come with SYNs (TCP fast open).
+/// A peer sends no more after its SYN until it hears from this host again: windows in SYNs are not scaled (RFC 7323, section 2.2). It sends
+/// any data at all only if SYNs may carry data (TCP fast open).
 const MOST_EARLY_BYTES: u32 = u16::MAX as u32;
-/// Farthest that a FIN is believed to be beyond the last acknowledgement that was not lost: more than receive windows have by default.
+/// A FIN is believed up to this distance after the last acknowledgement seen: more than receive windows have by default.
 const FARTHEST_FIN: i32 = 1 << 26;
-/// A segment may wait so long in this host's queues, behind the moment at which its acknowledgement was written and before it is
-/// captured. So what passed that much later than the kernel told acknowledges all that it told.
+/// A segment may wait this long in this host's queues after its acknowledgement was written and before it is captured. So a segment
+/// captured this much later than the kernel's answer acknowledges everything in that answer.
 pub(super) const IN_QUEUE_NS: u64 = 1_000_000_000;
-/// Connections about whose beginning the kernel is to be asked at most; further ones count from their first acknowledgement.
+/// Most questions about beginnings that wait to be asked; further connections count from their first acknowledgement.
 const MAX_DOUBTS: usize = 4096;
 
-/// A beginning that is in doubt: bytes that this host acknowledged before the first segment that was seen.
+/// A beginning that is in doubt: bytes that this host acknowledged before the first segment seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Doubt {
-    /// What the first segment that was seen acknowledged.
+    /// The acknowledgement number of that segment.
     first_ack: u32,
-    /// How many bytes the peer's SYN-ACK says it were.
+    /// The number of these bytes, by the peer's SYN-ACK.
     claim: Option<u32>,
     told: Option<Told>,
 }
 
-/// What the kernel told.
+/// The kernel's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
-    /// Bytes that it had received in all.
+    /// All bytes that it had received.
     received: u64,
-    /// They were not more than this before the first acknowledgement.
+    /// At most this many came before the first acknowledgement.
     most: u64,
-    /// The peer's FIN was among what it had received.
+    /// It had received the peer's FIN.
     has_fin: bool,
-    /// When it had told, in nanoseconds of the wall clock.
+    /// When it answered, in nanoseconds of the wall clock.
     told_ns: u64,
 }
 
 impl Doubt {
-    /// Bytes before the first acknowledgement of which, by what is known when this host acknowledges `ack`, nobody can doubt.
+    /// Bytes before the first acknowledgement that are certain once this host acknowledges `ack`.
     fn certain_bytes(&self, ack: Option<u32>) -> u64 {
         let Some(Told { received, most, has_fin, .. }) = self.told else { return 0 };
         let least = ack.map_or(0, |ack| received.saturating_sub(ack.wrapping_sub(self.first_ack).into()));
@@ -62,36 +62,36 @@ impl Doubt {
         claims.flatten().find(|claim| (least..=most).contains(claim)).unwrap_or(least.min(most))
     }
 
-    /// Whether the peer's word is not what is credited. Its FIN may have been acknowledged, too.
+    /// Whether the peer's claim is not what is credited. Its FIN may have been acknowledged, too.
     fn refuses(&self, credited: u64) -> bool {
         self.claim.is_some_and(|claim| !(credited..=credited + 1).contains(&claim.into()))
     }
 }
 
 impl Flow {
-    /// How far the first acknowledgement is beyond the peer's SYN, by what the peer says.
+    /// How far the first acknowledgement is after the peer's SYN, by the peer's own number.
     fn early_bytes(&self) -> Option<i32> {
         Some(distance(self.peer_isn?.wrapping_add(1), self.received?.next()))
     }
 
-    /// Whether bytes came before the first acknowledgement that was seen, or nobody knows.
+    /// Whether bytes came before the first acknowledgement seen, or may have come.
     pub(super) fn lacks_beginning(&self) -> bool {
         self.origin == Origin::Active && self.received.is_some() && self.early_bytes() != Some(0)
     }
 
-    /// Notes what the kernel told of it between two moments: `totals`, not before what was settled, and not after `told_ns`.
+    /// Notes the kernel's `totals`, which were read after the last settled segment and before `told_ns`.
     fn note_totals(&mut self, totals: &Totals, told_ns: u64) {
         let (Some(doubt), Some(received)) = (&mut self.doubt, self.received) else { return };
         let total = totals.received.saturating_sub(totals.has_received_fin.into());
         let since: u64 = received.next().wrapping_sub(doubt.first_ack).into();
-        // Else it is another connection's.
+        // Otherwise another connection's.
         let has_fin = totals.has_received_fin;
         doubt.told = total.checked_sub(since).map(|most| Told { received: total, most, has_fin, told_ns });
     }
 }
 
 impl Flows {
-    /// The first segment behind this host's SYN was settled: where do the peer's bytes begin?
+    /// The first segment after this host's SYN was settled: finds where the peer's bytes begin.
     pub(super) fn check_beginning(&mut self, endpoints: &Endpoints) {
         let Some(flow) = self.table.get_mut(endpoints) else { return };
         let Some(first_ack) = flow.received.map(|received| received.next()).filter(|_| flow.origin == Origin::Active)
@@ -118,13 +118,13 @@ impl Flows {
         }
     }
 
-    /// Connections of which the kernel's totals are wanted, at most so many; the others wait.
+    /// Takes up to `most` connections whose totals are wanted from the kernel; others wait.
     pub fn take_doubts(&mut self, most: usize) -> Vec<Question> {
         let rest = self.doubts.split_off(self.doubts.len().min(most));
         std::mem::replace(&mut self.doubts, rest)
     }
 
-    /// Takes notice of the totals of a connection, which the kernel had told by `told_ns`.
+    /// Notes the totals of a connection, which the kernel had reported by `told_ns`.
     pub fn learn_totals(&mut self, question: &Question, totals: &Totals, told_ns: u64) {
         if let Some(flow) = self.table.get_mut(&question.endpoints)
             && flow.birth == question.birth
@@ -136,7 +136,7 @@ impl Flows {
         }
     }
 
-    /// A segment was settled that this host wrote after the kernel had told: what came before the first acknowledgement is known.
+    /// If this host wrote the settled segment after the kernel's answer, credits what came before the first acknowledgement.
     pub(super) fn settle_beginning(&mut self, segment: &Segment, time_ns: u64) {
         let Some(flow) = self.table.get_mut(&segment.endpoints) else { return };
         if let Some(doubt) = flow.doubt
@@ -151,7 +151,7 @@ impl Flows {
         }
     }
 
-    /// The same at the end of a connection, whose next segment does not come; a beginning that the kernel told nothing of is a gap.
+    /// The same at the end of a connection, which has no next segment. A beginning without the kernel's answer is a gap.
     pub(super) fn settle_doubt(&mut self, flow: &mut Flow) {
         let Some(doubt) = flow.doubt.take() else { return };
         let bytes = doubt.certain_bytes(None);
@@ -162,8 +162,8 @@ impl Flows {
         book(&mut self.booked, flow, Bytes { sent: 0, received: bytes });
     }
 
-    /// The kernel has received the peer's FIN in order. If all of this host's segments were seen, they have acknowledged what came
-    /// before; else it is as far away as the FIN that was seen says.
+    /// The kernel has received the peer's FIN in order. If all of this host's segments were seen, they acknowledged what came before;
+    /// otherwise the number of the FIN that was seen decides.
     pub(super) fn settle_to_peer_fin(&mut self, endpoints: &Endpoints) {
         let Some(flow) = self.table.get_mut(endpoints).filter(|flow| flow.awaits_last_ack()) else { return };
         let is_believed = self.losses.may_have_hit(flow) && flow.unacknowledged_bytes() <= FARTHEST_FIN;
@@ -180,9 +180,9 @@ impl Flows {
 /// Packets that the capture lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
-    /// When it was last noticed that there are more, in nanoseconds of the wall clock.
+    /// When a loss was last noticed, in nanoseconds of the wall clock.
     pub(super) noticed_ns: u64,
-    /// Some are lost of which nobody says so: in tests.
+    /// In tests: some are lost without a report.
     pub(super) are_silent: bool,
 }
 

@@ -10,7 +10,7 @@ use crate::capture::Owner;
 
 const UID: u32 = 1000;
 
-/// A connection that this host opens, of which all own segments are seen unless they are said to be lost.
+/// A connection that this host opens. All its own segments are seen, unless `are_lost` says otherwise.
 struct Bench {
     flows: Flows,
     time_ns: u64,
@@ -34,7 +34,7 @@ impl Bench {
         self.flows.learn(&Finding { question, standing, inode: 0, listener: None, forwards: false }, 0);
     }
 
-    /// The kernel tells between the last segment seen and the next.
+    /// The kernel answers between the last segment seen and the next.
     fn tell(&mut self, received: u64) {
         for question in self.flows.take_doubts(64) {
             let (cookie, acked, queued, is_closed, has_sent_fin, has_received_fin) = (1, 0, 0, false, false, false);
@@ -111,7 +111,7 @@ fn a_connection_goes_on_behind_a_forged_fin() {
 
 #[test]
 fn what_came_before_the_first_acknowledgement_that_was_seen_counts_if_the_kernel_agrees() {
-    // When it told of 1,010 bytes, the segment seen before had acknowledged 1,000 and the next one 1,040, counted from 500.
+    // The kernel reports 1,010 bytes. Counted from 500, the segment before acknowledged 1,000 and the next one 1,040.
     let told = [(500, 1_000, 0), (490, 1_010, 0), (530, 970, 0), (480, 970, 1), (600, 970, 1), (1_600, 970, 0)];
     for (claimed, credited, refused) in told {
         let mut bench = Bench::new(true);
@@ -120,7 +120,7 @@ fn what_came_before_the_first_acknowledgement_that_was_seen_counts_if_the_kernel
         bench.tell(1_010);
         bench.see(segment(101, 1_541, 0));
         assert_eq!((bench.received(), bench.refused()), (credited + 40, refused), "{claimed}");
-        // What the audit compares with the kernel's totals.
+        // The audit compares this with the kernel's totals.
         let moved: Vec<_> = bench.flows.table.values().map(|flow| flow.moved.received).collect();
         assert_eq!(moved, [credited + 40], "{claimed}");
     }
@@ -162,7 +162,7 @@ fn a_loss_that_was_noticed_after_a_connection_began_may_have_hit_it() {
 }
 
 proptest! {
-    /// Whatever comes from the net, and whenever: only what this host acknowledges counts, and all of it.
+    /// Whatever arrives from the network, and when: exactly what this host acknowledges is counted.
     #[test]
     fn forged_segments_neither_add_nor_hide(
         steps in prop::collection::vec(prop_oneof![
@@ -193,7 +193,7 @@ proptest! {
                 }
             }
         }
-        // The last number is left to the next segment where a FIN may be.
+        // If the last number may be a FIN, it is left to the next segment.
         bench.see(Segment { rst: true, ..segment(seq, ack, 0) });
         prop_assert_eq!(bench.received(), u64::from(ack - 501));
     }

@@ -1,4 +1,4 @@
-//! Asks the kernel about one connection by its endpoints (`sock_diag(7)`). Knows nothing of packets.
+//! Asks the kernel about one connection or lists all (`sock_diag(7)`). Knows nothing of packets.
 
 pub mod replies;
 
@@ -31,19 +31,19 @@ use crate::capture::CaptureError;
 
 /// `INET_DIAG_NOCOOKIE` (`linux/inet_diag.h`): any socket with these endpoints.
 const ANY_COOKIE: [u8; 8] = [0xff; 8];
-/// What the kernel also says where it knows no user.
+/// Also reported if the kernel knows no user.
 const ROOT: u32 = 0;
 /// The kernel answers at once, or not at all.
 pub const LONGEST_REPLY: TimeVal = TimeVal::new(1, 0);
-/// A reply about one socket takes 92 bytes and what newer kernels always add.
+/// A reply about one socket takes 92 bytes, and what newer kernels always add.
 const REPLY_BYTES: usize = 1 << 10;
-/// The kernel fills at most so much at a time when it lists sockets (`netlink_dump`).
+/// The kernel sends at most this much at a time when it lists sockets (`netlink_dump`).
 const LIST_BYTES: usize = 32 << 10;
 
 /// A netlink socket for questions about connections of its network namespace.
 pub struct SockDiag {
     socket: Socket,
-    /// What it asked last.
+    /// Its last question.
     asked: Asked,
     addresses: Addresses,
 }
@@ -77,7 +77,7 @@ impl SockDiag {
         Ok(Finding { question: *question, standing, inode, listener, forwards })
     }
 
-    /// The user of the socket that listens where the connection came in.
+    /// The user of the socket that listens on the connection's local port.
     fn listener(&mut self, question: &Question) -> Result<Option<u32>, CaptureError> {
         let unspecified = match question.endpoints.remote.to_ipv4_mapped() {
             Some(_) => std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(),
@@ -88,8 +88,8 @@ impl SockDiag {
         Ok(found.filter(|socket| socket.state == TCP_LISTEN).map(|socket| socket.uid))
     }
 
-    /// The same, but root is believed only when it is said twice: of a connection that is accepted while the kernel answers
-    /// it tells the user before (0, as nobody has it yet) and the inode after (`inet_diag_msg_attrs_fill`).
+    /// Like `look_up`, but believes root only if reported twice: for a connection that is accepted meanwhile, the kernel reports the uid
+    /// from before (0, as no process holds it) and the inode from after (`inet_diag_msg_attrs_fill`).
     fn look_up_surely(
         &mut self,
         endpoints: &Endpoints,
@@ -129,7 +129,7 @@ impl SockDiag {
         }
     }
 
-    /// All connections but those in `TIME_WAIT`; with the kernel's totals, if they are wanted.
+    /// All connections except in `SYN_RECV` and `TIME_WAIT`; with the kernel's totals if wanted.
     pub fn connections(&mut self, wants_totals: bool) -> Result<Vec<Connection>, CaptureError> {
         let extensions = if wants_totals { ExtensionFlags::INFO } else { ExtensionFlags::empty() };
         let mut found = self.list(&extensions)?;
@@ -147,7 +147,7 @@ impl SockDiag {
         Ok(found.into_iter().filter_map(|Connection { endpoints, totals, .. }| Some((endpoints, totals?))))
     }
 
-    /// Whether anybody holds it, and if so who.
+    /// Whether a process holds it, and whose.
     fn ask_once_more(&mut self, connection: &mut Connection) {
         let again = self.look_up(&connection.endpoints, connection.interface).ok().flatten();
         let again = again.filter(|socket| socket.inode != 0 && socket.state != TCP_LISTEN);
@@ -197,7 +197,7 @@ impl SockDiag {
         let mut reply = Vec::with_capacity(most_bytes);
         loop {
             match self.socket.recv(&mut reply, 0) {
-                // A call with a time limit is not begun anew by the kernel, whatever handlers say.
+                // The kernel does not restart calls with a timeout, even with `SA_RESTART`.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(|_| reply),
             }
@@ -209,13 +209,13 @@ impl SockDiag {
 pub struct Connection {
     /// Its two ends.
     pub endpoints: Endpoints,
-    /// Index of the interface to which its socket is bound; 0 if to none.
+    /// Index of the interface that its socket is bound to; 0 if to none.
     pub interface: u32,
     /// The user of the socket, if a process holds it.
     pub owner: Option<u32>,
     /// The inode of the socket; 0 if no process holds it.
     pub inode: u32,
-    /// The kernel's totals, where they were wanted and are known.
+    /// The kernel's totals, if they were wanted and are known.
     pub totals: Option<Totals>,
 }
 
@@ -249,8 +249,8 @@ fn endpoints_of(socket: &InetResponseHeader) -> Endpoints {
     }
 }
 
-/// A socket has an owner while a process holds it. The kernel reports inode 0 for one that was not accepted yet or was
-/// closed already, and then the user id means nothing (`inet_sk_diag_fill`, `inet_twsk_diag_fill`).
+/// A socket has an owner while a process holds it. The kernel reports inode 0 for a socket that is not accepted yet or already closed, and
+/// its uid then means nothing (`inet_sk_diag_fill`, `inet_twsk_diag_fill`).
 const fn standing_of(socket: &InetResponseHeader) -> Standing {
     match (socket.inode, socket.state) {
         (_, TCP_TIME_WAIT) => Standing::TimeWait,
@@ -261,8 +261,7 @@ const fn standing_of(socket: &InetResponseHeader) -> Standing {
     }
 }
 
-/// Whether it may have to be told by its listener whose the connection is. That one is not asked again while the
-/// connection waits for accept.
+/// Whether the owner may have to be guessed from the listener. The listener is not looked up again while the connection waits for accept.
 const fn is_passive_or_over(socket: &InetResponseHeader) -> bool {
     socket.inode == 0 && !matches!(socket.state, TCP_ESTABLISHED | TCP_CLOSE_WAIT)
 }

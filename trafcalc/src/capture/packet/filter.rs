@@ -1,9 +1,9 @@
 //! The kernel-side filters: which packets reach which socket, as classic BPF. Pure: makes programs, attaches none.
 //!
-//! Offsets count from the network header, because the sockets are `SOCK_DGRAM`. A load beyond the packet's end drops
-//! the packet (`filter.rst` of the kernel). Every TCP segment that this host sends goes to exactly one of
-//! the two rings, *bulk* or *anchors*; *beginnings and ends* has SYN, FIN and RST a second time, for the owner look-up. Of packets whose TCP header
-//! cannot be found, bulk keeps those that this host sends: they may be segments, and user space tells of them.
+//! Offsets count from the network header, because the sockets are `SOCK_DGRAM`. A load beyond the packet's end drops the packet
+//! (`filter.rst` of the kernel). Every TCP segment that this host sends goes to exactly one of the two rings, *bulk* or *anchors*.
+//! *Beginnings and ends* gets SYN, FIN and RST a second time, for the owner look-up. Bulk also keeps outgoing packets whose TCP header
+//! cannot be found: they may be segments, and user space reports them.
 
 use libc::{
     BPF_A, BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IMM, BPF_IND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JSET,
@@ -24,32 +24,32 @@ pub const SNAP_BYTES: u32 = 128;
 pub const ANCHOR_BYTES: u32 = 176;
 /// Bytes kept of a packet whose TCP header was not found.
 const UNKNOWN_BYTES: u32 = 512;
-/// Headers walked behind the first IPv6 header: all that a socket can have sent, or those of a route and some of a socket. For more,
-/// and for what sockets cannot send, user space has to look. The kernel's translation of a filter takes some 20 bytes an instruction, and
-/// two must fit into 20 KB while one takes the place of the other (`net.core.optmem_max` before Linux 6.7).
+/// Headers walked after the first IPv6 header: all that a socket can send, or those of a route and some of a socket. Packets with more
+/// headers, or with those that sockets cannot send, are left to user space. A translated filter takes some 20 bytes an instruction, and two
+/// must fit into 20 KB while one replaces the other (`net.core.optmem_max` before Linux 6.7).
 const MAX_HEADERS: u32 = 5;
-/// What is read of a TCP header: up to the flags.
+/// Bytes read of a TCP header: up to the flags.
 const TCP_BYTES: u32 = 14;
-/// Every so many bytes of either direction a connection's segment goes to the anchors, so that the cursor is seen in
-/// time (before it has moved by 2 GiB) even while the bulk ring drops everything.
+/// Each time a direction has moved this much, a segment goes to the anchors, so that the cursor is seen before it has moved by 2 GiB even
+/// while the bulk ring drops everything.
 const MILESTONE_BYTES: u32 = 1 << 28;
-/// A segment is a milestone when it begins (or acknowledges) this close behind a multiple of `MILESTONE_BYTES`. Wider
-/// than the largest segment (512 KiB with BIG TCP), so that none is stepped over.
+/// A segment is a milestone if it begins (or acknowledges) this close after a multiple of `MILESTONE_BYTES`. Wider than the largest segment
+/// (512 KiB with BIG TCP), so that no multiple is skipped.
 const MILESTONE_WINDOW_BYTES: u32 = 1 << 21;
 
 const ETHERTYPE_IPV4: u32 = 0x0800;
 const ETHERTYPE_IPV6: u32 = 0x86dd;
-/// Where a fragment of IPv4 is in its packet, and whether more follow.
+/// The fragment offset of IPv4, and its flag that more fragments follow.
 const IPV4_OFFSET: u32 = 0x1fff;
 const IPV4_MORE: u32 = 0x2000;
-/// Where a fragment of IPv6 is in its packet.
+/// The fragment offset of IPv6.
 const IPV6_OFFSET: u32 = 0xfff8;
-/// The bit of the third byte of a label of MPLS that says that it is the last.
+/// The bit in the third byte of an MPLS label that marks the last label.
 const LAST_LABEL: u32 = 1;
-/// No header that is walked is shorter.
+/// No walked header is shorter.
 const SHORTEST_HEADER_BYTES: u32 = 8;
 const SHORTEST_IPV4_BYTES: u32 = 20;
-/// The word of scratch memory that has the kind of the next header.
+/// The word of scratch memory that holds the kind of the next header.
 const KIND: u32 = 0;
 const FIN_SYN_RST: u32 = 0x07;
 const FIN: u32 = 0x01;
@@ -63,16 +63,16 @@ pub struct Scope {
     pub loopback: bool,
     /// Indices of the interfaces to watch; empty: all.
     pub interfaces: Vec<u32>,
-    /// The greatest index that is known. With `interfaces`, a newer one passes, too: user space looks for its name.
+    /// The greatest known index. With `interfaces`, newer ones pass, too: user space looks up their names.
     pub newest: u32,
     /// For tests: the percentage of bulk segments to throw away.
     pub drop_percent: u8,
-    /// For tests: throw away every FIN, which nothing makes good.
+    /// For tests: throw away every FIN, which nothing makes up for.
     pub lose_fins: bool,
 }
 
-/// Outgoing segments that are neither SYN, FIN, RST nor a milestone; segments that belong to the anchors, but have their TCP header
-/// too far away; and outgoing packets whose TCP header, if they have one, cannot be found.
+/// Outgoing segments that are no SYN, FIN, RST or milestone; segments that belong to the anchors, but whose TCP header is too far away for
+/// them; and outgoing packets whose TCP header, if any, cannot be found.
 #[must_use]
 pub fn bulk(scope: &Scope) -> Vec<sock_filter> {
     let mut program = begin(scope);
@@ -162,7 +162,7 @@ impl Program {
         self.jump(BPF_JEQ, PACKET_OUTGOING, yes, no);
     }
 
-    /// Leaves the offset of the TCP header in X; jumps to `unknown` where it cannot be found although there may be one. Walks what
+    /// Leaves the offset of the TCP header in X. Jumps to `unknown` if it may exist but cannot be found. Walks the kinds of headers that
     /// [`network`](super::network) walks.
     fn locate_tcp(&mut self, unknown: Label) {
         self.load_ancillary(libc::SKF_AD_PROTOCOL);
@@ -218,7 +218,7 @@ impl Program {
         self.push(BPF_MISC | BPF_TAX, 0);
     }
 
-    /// Goes to the IP header behind the labels.
+    /// Goes to the IP header after the labels.
     fn walk_labels(&mut self) {
         for label in 1..=MAX_LABELS {
             self.push(BPF_LDX | BPF_W | BPF_IMM, label * 4);
@@ -265,20 +265,20 @@ impl Program {
         self.step(unknown);
     }
 
-    /// Notes the kind of the next header, which this one has at `offset`.
+    /// Notes the kind of the next header, which is at `offset` of this one.
     fn note_kind(&mut self, offset: u32) {
         self.push(BPF_LD | BPF_B | BPF_IND, offset);
         self.push(BPF_ST, KIND);
     }
 
-    /// The length of the header at X in A: `more` units of 2 to the power of `shift` bytes than it says.
+    /// Loads the length of the header at X into A: the stated units plus `more`, of 2^`shift` bytes.
     fn length(&mut self, more: u32, shift: u32) {
         self.push(BPF_LD | BPF_B | BPF_IND, 1);
         self.push(BPF_ALU | BPF_ADD | BPF_K, more);
         self.push(BPF_ALU | BPF_LSH | BPF_K, shift);
     }
 
-    /// Moves X by A, and puts the noted kind in A.
+    /// Adds A to X, and loads the noted kind into A.
     fn step(&mut self, unknown: Label) {
         self.push(BPF_ALU | BPF_ADD | BPF_X, 0);
         self.push(BPF_MISC | BPF_TAX, 0);
@@ -286,7 +286,7 @@ impl Program {
         self.push(BPF_LD | BPF_W | BPF_MEM, KIND);
     }
 
-    /// Jumps to `unknown` unless the packet has so many bytes from X on.
+    /// Jumps to `unknown` unless the packet has `bytes` more from X on.
     fn need(&mut self, bytes: u32, unknown: Label) {
         self.push(BPF_LD | BPF_W | BPF_LEN, 0);
         self.jump(BPF_JGE | BPF_X, 0, Label::Next, unknown);
@@ -294,7 +294,7 @@ impl Program {
         self.jump(BPF_JGE, bytes, Label::Next, unknown);
     }
 
-    /// Jumps to `target` if the flags are farther away than the anchor ring has room for.
+    /// Jumps to `target` if the flags are too far away for the anchor ring.
     fn if_deep(&mut self, target: Label) {
         self.push(BPF_MISC | BPF_TXA, 0);
         self.jump(BPF_JGT, ANCHOR_BYTES - TCP_BYTES, target, Label::Next);

@@ -1,14 +1,14 @@
-//! The question whose a connection is, and what can be found out. Plain data between the reader and the owner thread.
+//! Questions about a connection's owner, and the answers. Plain data that the reader and the other threads exchange.
 
 use super::segment::Endpoints;
 use crate::capture::{Owner, SubordinateRange, owner_of};
 
-/// Asks whose a connection is.
+/// Asks who owns a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Which connection.
     pub endpoints: Endpoints,
-    /// Which of those that were between these endpoints: [`Flow::birth`](super::flow::Flow::birth).
+    /// Which connection between these endpoints: [`Flow::birth`](super::flow::Flow::birth).
     pub birth: u32,
     /// Index of the interface that its segments leave by.
     pub interface: u32,
@@ -19,11 +19,11 @@ pub struct Question {
 pub enum Standing {
     /// Its socket belongs to the user with this id.
     Owned(u32),
-    /// Its handshake is not finished: nobody's yet.
+    /// Its handshake is not finished: no owner yet.
     HalfOpen,
-    /// It waits for accept(2): nobody's yet.
+    /// It waits for accept(2): no owner yet.
     Unaccepted,
-    /// Closed by its process, and not finished yet.
+    /// Closed by its process, but not finished yet.
     Orphaned,
     /// `TIME_WAIT`: the peer's FIN was received in order, and the socket is gone.
     TimeWait,
@@ -40,16 +40,16 @@ pub struct Finding {
     pub question: Question,
     /// What the kernel knows.
     pub standing: Standing,
-    /// The inode of its socket, where it has an owner.
+    /// The inode of its socket, if it has an owner.
     pub inode: u32,
-    /// The user of the socket that listens on the local port, where the connection itself has no owner.
+    /// The user of the socket that listens on the local port, if the connection itself has no owner.
     pub listener: Option<u32>,
     /// Whether this host forwards packets, so that unknown connections may pass through it.
     pub forwards: bool,
 }
 
 impl Finding {
-    /// The same with the users to whom subordinate users belong in their place.
+    /// The same finding, with the owners of subordinate users in their place.
     #[must_use]
     pub fn of_owners(self, subordinates: &[SubordinateRange]) -> Self {
         let standing = match self.standing {
@@ -60,7 +60,7 @@ impl Finding {
     }
 }
 
-/// Asks which process holds the socket of a connection of a user.
+/// Asks which process holds the socket of a user's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sought {
     /// The connection.
@@ -71,7 +71,7 @@ pub struct Sought {
     pub inode: u32,
 }
 
-/// The answer.
+/// Answers a [`Sought`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The connection.

@@ -1,4 +1,4 @@
-//! One connection as the packets this host sends tell it: two cursors, an owner, an end. Pure; time is passed in.
+//! One connection, seen in the packets that this host sends: two cursors, an owner, an end. Pure; time is passed in.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::notes::FormerFins;
 use super::segment::Segment;
 use crate::capture::{Bytes, Owner};
 
-/// A segment this far behind a cursor is no retransmission: send buffers are smaller.
+/// A segment this far before a cursor is no retransmission: send buffers are smaller.
 const FARTHEST_BACK: i32 = 1 << 28;
-/// A segment this far ahead of a cursor is of another connection: anchors show the cursor every 256 MiB.
+/// A segment this far after a cursor is of another connection: anchors show the cursor every 256 MiB.
 const FARTHEST_AHEAD: i32 = 1 << 30;
 
-/// Whose bytes a connection's are, as far as is known.
+/// Who owns a connection's bytes, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Not known yet: the bytes wait here.
@@ -24,17 +24,17 @@ pub enum Holder {
     Searching(u32, Bytes),
     /// The user with this id.
     User(u32),
-    /// An owner of whom more is known than the user. All connections of one share it.
+    /// An owner with more than the user. All its connections share it.
     Fine(Arc<Owner>),
-    /// Found out too late or not at all; the bytes are unattributed.
+    /// Found too late or not at all; the bytes are unattributed.
     Nobody,
     /// The table was full: counted, but not asked about.
     Overflow,
-    /// Not a connection of this host: forwarded or bridged. Its bytes are nobody's.
+    /// Forwarded or bridged, not of this host. Its bytes are not counted.
     Foreign,
-    /// Of somebody who is not to be counted.
+    /// Its owner is not to be counted.
     Unwanted,
-    /// Nobody knows whether it is of somebody who is to be counted. Its bytes are only told about.
+    /// It is unknown whether its owner is to be counted. Its bytes are only reported in health.
     Undecided(Bytes),
 }
 
@@ -45,7 +45,7 @@ pub struct Pending {
     pub bytes: Bytes,
     /// The user of the socket that listens on the local port, as far as is known.
     pub listener: Option<u32>,
-    /// When it was found out, in milliseconds since the start, that the connection's own socket can no longer be asked.
+    /// When its own socket was found unable to name an owner any more, in milliseconds since the start.
     pub orphaned_ms: Option<u64>,
 }
 
@@ -56,7 +56,7 @@ pub enum Origin {
     Active,
     /// The peer opened it: this host's SYN-ACK was seen.
     Passive,
-    /// It was open before.
+    /// It was already open.
     Midstream,
 }
 
@@ -64,12 +64,11 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one connection")]
 pub struct Flow {
-    /// Sequence number of the first segment seen, which tells this connection from an earlier one between the same
-    /// endpoints.
+    /// Sequence number of the first segment seen, which distinguishes this connection from earlier ones between the same endpoints.
     pub birth: u32,
     /// How it came into view.
     pub origin: Origin,
-    /// Whose bytes.
+    /// Its owner.
     pub holder: Holder,
     /// The class of the network that the peer is in.
     pub class: Option<Arc<str>>,
@@ -79,15 +78,15 @@ pub struct Flow {
     pub seen_ms: u64,
     /// When its socket was last asked about, in milliseconds since the start.
     pub asked_ms: u64,
-    /// Something is known about its socket.
+    /// A finding about it came in.
     pub answered: bool,
-    /// The same SYN came in by another interface a moment before it left: forwarded with a translated address.
+    /// The same SYN came in a moment before it left: forwarded with a translated address.
     pub relayed: bool,
     /// Only SYNs have been seen.
     pub embryonic: bool,
-    /// The peer said that it is over. Anybody can say that.
+    /// The peer sent an RST. Anybody can forge that.
     pub reset: bool,
-    /// This host said with an RST that it is over.
+    /// This host sent an RST.
     pub aborted: bool,
     /// The table was full: whatever the owner, its bytes go to `(other)`.
     pub overflow: bool,
@@ -97,38 +96,38 @@ pub struct Flow {
     pub born_ns: u64,
     /// What it moved since it came into view.
     pub(super) moved: Bytes,
-    /// It came into view in mid-stream after the capture had lost a SYN.
+    /// It came into view in mid-stream after the capture lost anchors.
     pub lost_its_beginning: bool,
-    /// What the capture lost of it was told of already.
+    /// It was already counted as a gap.
     pub is_gap: bool,
-    /// What it had moved, in both directions, when it was last compared with the kernel's totals.
+    /// What it had moved, in both directions, when its last audit began.
     pub(super) audited_bytes: u64,
-    /// What the kernel said of it.
+    /// The kernel's totals.
     pub(super) audit: Option<Box<Audit>>,
     pub(super) sent: Option<Cursor>,
     pub(super) received: Option<Cursor>,
-    /// FINs that passed in that time.
+    /// FINs before the kernel was asked.
     pub(super) former_fins: FormerFins,
-    /// It goes on from a note that no segment has confirmed yet, as the kernel told of it at this time of the wall clock.
+    /// It continues from a note that no segment has confirmed yet; the kernel was asked at this time of the wall clock.
     pub(super) unconfirmed_ns: Option<u64>,
-    /// It was noted where it stands.
+    /// Its position was noted.
     pub(super) is_noted: bool,
-    /// The number of the peer's SYN, by what the peer says.
+    /// The number of the peer's SYN, by the peer's claim.
     pub(super) peer_isn: Option<u32>,
-    /// The number of the peer's FIN, by what the peer says, if that is known before the first acknowledgement.
+    /// The number of the peer's FIN, by the peer's claim, if it is known before the first acknowledgement.
     early_fin: Option<u32>,
     /// This host's SYN had data.
     pub(super) opened_with_data: bool,
-    /// Where its bytes begin is in doubt.
+    /// The peer's first byte is in doubt.
     pub(super) doubt: Option<Doubt>,
-    /// Two packets from the net contradicted each other about where the peer's bytes begin or end.
+    /// Two packets from the network disagree about where the peer's bytes begin or end.
     disputed: bool,
-    /// The first segment seen was empty: it may have been a keep-alive, which stands one byte before the cursor.
+    /// The first segment seen was empty: it may be a keep-alive, which is one byte before the cursor.
     maybe_keepalive: bool,
 }
 
 impl Flow {
-    /// A connection of which `first`, sent by this host, is the first segment seen. It has not been settled.
+    /// A connection whose first seen segment is `first`, sent by this host, which is not settled yet.
     #[must_use]
     pub fn new(first: &Segment, now_ms: u64) -> Self {
         let origin = match (first.syn, first.ack) {
@@ -141,8 +140,8 @@ impl Flow {
         flow
     }
 
-    /// A connection that was open before the start and has this holder; its socket is bound to `interface`, or to none if 0.
-    /// Its first segment is yet to be seen.
+    /// A connection that was open before the start and has this holder. Its socket is bound to `interface`, or to none if 0. None of its
+    /// segments was seen yet.
     #[must_use]
     pub fn adopted(holder: Holder, interface: u32) -> Self {
         Self { holder, interface, ..Self::unseen(Origin::Midstream, 0) }
@@ -184,7 +183,7 @@ impl Flow {
         }
     }
 
-    /// The first segment that this host sends on it sets where its bytes begin.
+    /// The first segment that this host sends sets where its bytes begin.
     fn begin(&mut self, first: &Segment) {
         self.birth = first.seq;
         self.opened_with_data = first.syn && first.payload_bytes > 0;
@@ -192,7 +191,7 @@ impl Flow {
         self.maybe_keepalive = self.origin == Origin::Midstream && first.payload_bytes == 0;
     }
 
-    /// The peer sent data with the SYN numbered `isn` (TCP fast open, RFC 7413): its bytes count from behind that SYN.
+    /// The peer sent data with the SYN numbered `isn` (TCP fast open, RFC 7413): its bytes count from after that SYN.
     pub fn begin_behind_data_syn(&mut self, isn: u32) {
         self.received = Some(Cursor::after_syn(isn));
     }
@@ -203,7 +202,7 @@ impl Flow {
         self.origin == Origin::Midstream
     }
 
-    /// Whether its first segment is yet to be seen.
+    /// Whether none of its segments was seen yet.
     #[must_use]
     pub const fn is_unseen(&self) -> bool {
         self.sent.is_none()
@@ -215,13 +214,13 @@ impl Flow {
         self.sent.is_none() || (self.origin != Origin::Midstream && self.birth == segment.seq)
     }
 
-    /// Whether `segment`, sent by this host, can be of this connection; else it is of a later one between the same
-    /// endpoints, whose SYN was lost by the capture.
+    /// Whether `segment`, sent by this host, can be of this connection. If not, it is of a later one between the same endpoints, whose SYN
+    /// the capture lost.
     #[must_use]
     pub fn can_be_of_this_connection(&self, segment: &Segment) -> bool {
         let end = segment.end_seq();
         let ack = segment.ack.unwrap_or_default();
-        // The peer's FIN may be forged. Behind its own this host sends nothing more.
+        // The peer's FIN may be forged. No data of this host follows its own FIN.
         let is_behind_own_fin =
             self.sent.and_then(|sent| sent.fin()).is_some_and(|fin| segment.seq == fin.wrapping_add(1));
         let is_past_peer_fin = self.is_complete() && !is_behind_own_fin && is_past_fin(self.received, ack);
@@ -229,7 +228,7 @@ impl Flow {
         !is_past_fin && can_move(self.sent, end) && (segment.ack.is_none() || can_move(self.received, ack))
     }
 
-    /// Credits what `segment`, sent by this host at `time_ns`, tells of both directions.
+    /// Credits what `segment`, sent by this host at `time_ns`, shows of both directions.
     #[must_use = "the bytes belong to an account"]
     pub fn settle(&mut self, segment: &Segment, time_ns: u64) -> Bytes {
         self.embryonic &= segment.syn;
@@ -255,8 +254,8 @@ impl Flow {
             if let Some(fin) = early_fin.filter(|&fin| can_end_at(received, fin)) {
                 received.ends_at(fin);
             }
-            // Behind this host's own FIN, the last of these may be the peer's, if what was said of its number was a lie. What follows
-            // it in truth has it, too.
+            // After this host's FIN, the last acknowledged number may be the peer's true FIN, if the known one was forged. If it is a
+            // byte, the next segment credits it.
             let is_closing = sent.fin().is_some() && !segment.rst;
             let is_short_of_fin = is_closing && received.fin().is_some_and(|fin| distance(ack, fin) > 0);
             bytes.received += u64::from(received.advance_to(if is_short_of_fin { ack.wrapping_sub(1) } else { ack }));
@@ -264,8 +263,8 @@ impl Flow {
         bytes
     }
 
-    /// Takes notice of bytes that its segments did not tell. Those that were sent are behind the cursor; those that were received were
-    /// before the first one seen.
+    /// Skips bytes that no segment showed. Missing sent bytes are ahead of the cursor; missing received ones came before the first
+    /// acknowledgement seen.
     pub(super) fn pass_over(&mut self, missing: Bytes) {
         if let Some(sent) = &mut self.sent {
             #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
@@ -273,8 +272,8 @@ impl Flow {
         }
     }
 
-    /// Notes where the peer says that its bytes begin, in a SYN-ACK; one that does not answer this host's SYN is ignored.
-    /// When two differ, none is believed.
+    /// Notes where the peer's bytes begin, by its SYN-ACK. One that does not answer this host's SYN is ignored. If two differ, neither is
+    /// believed.
     pub fn peer_opened(&mut self, syn_ack: &Segment) {
         let answers_ours = match (self.sent, syn_ack.ack) {
             (Some(sent), Some(ack)) => distance(self.birth, ack) > 0 && distance(ack, sent.next()) >= 0,
@@ -303,19 +302,18 @@ impl Flow {
         received.ends_at(number);
     }
 
-    /// Bytes between the last acknowledgement and the peer's FIN, by what the peer says.
+    /// Bytes between the last acknowledgement and the peer's FIN, by the peer's claim.
     #[must_use]
     pub fn unacknowledged_bytes(&self) -> i32 {
         self.received.and_then(|received| Some(distance(received.next(), received.fin()?))).unwrap_or_default()
     }
 
-    /// The number of the peer's FIN is not believed.
+    /// Stops believing the number of the peer's FIN.
     pub const fn refuse_peer_fin(&mut self) {
         self.disputed = true;
     }
 
-    /// Credits everything up to the peer's FIN, when the kernel's own state says that it was received in order, and only
-    /// one FIN was seen.
+    /// Credits everything up to the peer's FIN, which the kernel has received in order. Credits nothing if the FIN's number is disputed.
     #[must_use = "the bytes belong to an account"]
     pub fn settle_to_peer_fin(&mut self) -> Bytes {
         let received = self.received.as_mut().map_or(0, |received| match received.fin() {
@@ -340,7 +338,7 @@ impl Flow {
     }
 }
 
-/// Whether `next` is beyond the FIN where the cursor stands.
+/// Whether the cursor stands at its FIN, and `next` after it.
 fn is_past_fin(cursor: Option<Cursor>, next: u32) -> bool {
     let fin = cursor.filter(Cursor::is_complete).and_then(|cursor| cursor.fin());
     fin.is_some_and(|fin| distance(fin.wrapping_add(1), next) > 0)
@@ -351,7 +349,7 @@ fn can_end_at(cursor: &Cursor, number: u32) -> bool {
     (0..=FARTHEST_AHEAD).contains(&distance(cursor.next(), number))
 }
 
-/// Whether the cursor can have come to `next` without a leap.
+/// Whether `next` is in reach of the cursor.
 fn can_move(cursor: Option<Cursor>, next: u32) -> bool {
     cursor.is_none_or(|cursor| (-FARTHEST_BACK..=FARTHEST_AHEAD).contains(&distance(cursor.next(), next)))
 }

@@ -17,24 +17,24 @@ use super::timeline::Event;
 use super::unseen::Unseen;
 use crate::capture::{Bytes, ClassTable, Classes, FlowNote, Health, Owner};
 
-/// A connection that had to make room is remembered this long, for its retransmissions.
+/// Connections that had to make room are remembered this long, for their retransmissions.
 const FORGOTTEN_MS: u64 = 1_000;
-/// Most of those remembered at once (3 MB); with more, none makes room any more.
+/// Most of these remembered at once (3 MB); beyond that, none makes room.
 const MAX_FORGOTTEN: usize = 65_536;
-/// Connections counted beyond the limit without being asked about, so that `(other)` is exact as well: 12 MB, taken only
-/// when the table is full.
+/// Connections beyond the limit that are counted, but not asked about, so that `(other)` is exact, too: 12 MB, taken only if the table is
+/// full.
 const SPARE_CONNECTIONS: usize = 65_536;
-/// Questions that a sweep asks at most; the next one asks the rest.
+/// Most questions of one sweep; the next one asks the rest.
 const MAX_QUESTIONS_PER_SWEEP: usize = 1024;
-/// The owner thread answers the question of a SYN within a millisecond. After this time it is asked again.
+/// The owner thread answers about a SYN within a millisecond. After this time it is asked again.
 const UNANSWERED_MS: u64 = 20;
 /// Most connections watched for an answer; the others are asked about again within a second.
 const MAX_UNANSWERED: usize = 4096;
 /// Most pairs of addresses with unread packets that count as a gap each (100 KB).
 const MAX_UNREAD: usize = 1024;
-/// Most look-ups in a second of who sent one, for some 5 us each.
+/// Most look-ups of such sources in a second, each some 5 us.
 const MAX_UNREAD_ASKED: u32 = 1024;
-/// Pause between two searches for room in a full table that found next to none.
+/// Pause after a search that found next to no room in a full table.
 const ROOM_PAUSE_MS: u64 = 100;
 
 /// One segment and the circumstances of its capture.
@@ -60,32 +60,32 @@ pub struct Flows {
     ports: PortHistory,
     pub(super) searches: Searches,
     classes: ClassTable,
-    /// In which classes owners of whom more is known than the user have moved something.
+    /// The classes in which owners with more than the user have moved bytes.
     in_classes: HashMap<Owner, BTreeSet<Arc<str>>>,
     gone: Vec<Owner>,
-    /// Where connections stood a moment ago.
+    /// Positions of connections a moment ago.
     pub(super) notes: Vec<FlowNote>,
-    /// Bytes of connections, forgotten ones and others, of which nobody knows whether they are to be counted.
+    /// Bytes of forgotten connections for which it is unknown whether they are to be counted.
     undecided_before: u64,
     recent_syns: RecentSyns,
     /// Finished connections that made room for others, and when.
     forgotten: HashMap<Endpoints, u64>,
     no_room_until_ms: u64,
-    /// Connections that were followed by others, and when.
+    /// Connections that later ones replaced, and when.
     pub(super) followed: HashMap<Endpoints, (Flow, u64)>,
     pub(super) losses: Losses,
-    /// Connections of which the kernel's totals are wanted.
+    /// Connections whose totals are wanted from the kernel.
     pub(super) doubts: Vec<Question>,
-    /// Between which addresses this host sent packets that could not be read.
+    /// Addresses between which this host sent packets that could not be read.
     unread: HashSet<(Ipv6Addr, Ipv6Addr)>,
-    /// How often the source of one was looked up since the last sweep.
+    /// How often a source was looked up since the last sweep.
     unread_asked: u32,
     pub(super) unseen: Unseen,
     pub(super) health: Health,
 }
 
 impl Flows {
-    /// An empty table for at most `max_connections`, whose owners `searches` tells.
+    /// An empty table for at most `max_connections`, whose owners `searches` finds.
     #[must_use]
     pub fn new(max_connections: usize, searches: Searches) -> Self {
         Self {
@@ -120,21 +120,21 @@ impl Flows {
         Self { classes: ClassTable::new(classes), ..self }
     }
 
-    /// The same, with all segments seen since `now_ns` of the wall clock.
+    /// The same, having seen all segments since `now_ns` of the wall clock.
     #[must_use]
     pub const fn seeing_all_since(mut self, now_ns: u64) -> Self {
         self.losses.noticed_ns = now_ns;
         self
     }
 
-    /// The same, with packets lost of which nobody says so: for tests.
+    /// The same, with packets lost without a report: for tests.
     #[must_use]
     pub const fn losing_silently(mut self, are_silent: bool) -> Self {
         self.losses.are_silent = are_silent;
         self
     }
 
-    /// Takes notice of a captured segment, `now_ms` after the start. Segments come in the order in which they passed.
+    /// Observes a captured segment, `now_ms` after the start. Segments come in the order in which they passed.
     pub fn observe(&mut self, sighting: &Sighting, now_ms: u64) {
         match sighting.segment.direction {
             Direction::Incoming => self.observe_incoming(&sighting.segment),
@@ -146,16 +146,16 @@ impl Flows {
     /// A connection that was open before the start.
     pub(super) fn adopted(&self, endpoints: &Endpoints, holder: Holder, interface: u32) -> Flow {
         let mut flow = Flow::adopted(holder, interface);
-        // What is lost from now on may be of it.
+        // Later losses may have hit it.
         flow.born_ns = self.losses.noticed_ns;
         flow.class = self.classes.of(endpoints.remote);
         flow
     }
 
-    /// Takes notice of a connection that was open before the start, whose socket is bound to `interface` (0 if to none) and
-    /// belongs to the user `uid`; gives whether more is to be found out of its owner.
+    /// Adds a connection that was open before the start. Its socket is bound to `interface` (0 if to none) and belongs to the user `uid`.
+    /// Returns whether more is to be found out about its owner.
     pub fn adopt(&mut self, endpoints: Endpoints, interface: u32, uid: u32) -> bool {
-        // The kernel may list one twice while others come and go.
+        // The kernel may list it twice while others come and go.
         if !self.has_place() || self.table.contains_key(&endpoints) {
             return false;
         }
@@ -166,8 +166,8 @@ impl Flows {
         is_searching
     }
 
-    /// Counts these users, too, from now on. Whose the connections are that nobody wanted so far is asked once more; of more
-    /// than a sweep may ask about, when they move.
+    /// Counts these users, too, from now on. Asks again for the owners of unwanted connections; those that are too many for one sweep are
+    /// asked about when they move.
     pub fn want(&mut self, users: &[u32]) {
         self.searches.want(users);
         let unwanted = |flow: &Flow| flow.holder == Holder::Unwanted && !flow.is_over();
@@ -179,16 +179,15 @@ impl Flows {
         }
     }
 
-    /// Takes notice of a packet that could not be understood.
+    /// Counts a packet that could not be understood.
     pub const fn observe_malformed(&mut self) {
         self.health.malformed_packets += 1;
     }
 
-    /// Takes notice of a packet of `bytes` that leaves this host between these addresses, which may have been a segment and could not
-    /// be read.
+    /// Counts an outgoing packet of `bytes` between these addresses that may have been a segment, but could not be read.
     ///
-    /// Whether it is this host that sent it, and not one whose packets it forwards, `is_local` tells by the source address. That is
-    /// asked so often in a second at most: anybody may have such packets forwarded.
+    /// `is_local` decides by the source address whether this host sent it or only forwards it. The number of such look-ups in a second is
+    /// limited, because anybody may have such packets forwarded.
     pub fn observe_unread(&mut self, ends: (Ipv6Addr, Ipv6Addr), bytes: u32, is_local: impl FnOnce(Ipv6Addr) -> bool) {
         if !self.unread.contains(&ends) {
             if self.unread_asked >= MAX_UNREAD_ASKED {
@@ -206,8 +205,8 @@ impl Flows {
         self.health.unread_bytes += u64::from(bytes);
     }
 
-    /// Takes notice of packets that the kernel had no room for, at `now_ns` of the wall clock; `anchors` of them were SYN, FIN, RST or
-    /// milestones. Which connections they belonged to, if any, shows later.
+    /// Counts packets that the kernel had no room for, at `now_ns` of the wall clock; `anchors` of them were SYN, FIN, RST or milestones.
+    /// Which connections they belonged to, if any, turns out later.
     pub const fn observe_loss(&mut self, packets: u64, anchors: u64, now_ns: u64) {
         if packets > 0 {
             self.losses.noticed_ns = now_ns;
@@ -216,12 +215,12 @@ impl Flows {
         self.unseen.observe(packets, anchors);
     }
 
-    /// Takes notice of a question that could not be asked yet.
+    /// Counts a question that could not be asked yet.
     pub const fn observe_delayed_question(&mut self) {
         self.health.delayed_lookups += 1;
     }
 
-    /// What comes from the net moves no cursor: it only says where the peer's bytes begin and end.
+    /// Incoming segments move no cursor: they only say where the peer's bytes begin and end.
     fn observe_incoming(&mut self, segment: &Segment) {
         if segment.syn {
             self.recent_syns.note(segment);
@@ -265,7 +264,7 @@ impl Flows {
         }
     }
 
-    /// A SYN, or else a number that is out of reach, begins a connection where there was another one.
+    /// Ends the known connection if this segment begins another one: by a SYN, or a number out of reach.
     fn end_earlier_connection(&mut self, segment: &Segment, now_ms: u64) {
         let Some(flow) = self.table.get(&segment.endpoints) else { return };
         if segment.syn && !flow.is_same_opening(segment) {
@@ -303,7 +302,7 @@ impl Flows {
         self.table.insert(segment.endpoints, flow);
     }
 
-    /// The owner thread has seen a SYN, too; of other segments it must be told.
+    /// The owner thread sees SYNs itself; it must be told of other segments.
     fn watch_for_an_owner(&mut self, endpoints: &Endpoints, flow: &Flow, now_ms: u64) {
         if flow.origin == Origin::Midstream {
             self.questions.push(question(endpoints, flow));
@@ -312,13 +311,13 @@ impl Flows {
         }
     }
 
-    /// Without a place for its cursors, spare ones included, a connection can only be counted by the lengths of the
-    /// segments that it sends; `unfollowed_connections` says that there are such.
+    /// A connection without a place, spare ones included, has no cursors, and only the lengths of the segments that it sends can be
+    /// counted; `unfollowed_connections` reports such connections.
     fn count_by_length(&mut self, segment: &Segment) {
         self.booked.entry(Owner::OTHER).or_default().sent += u64::from(segment.payload_bytes);
     }
 
-    /// Whether the table has a place.
+    /// Whether a place is free.
     pub(super) fn has_place(&self) -> bool {
         self.table.len() < self.max_connections
     }
@@ -353,7 +352,7 @@ impl Flows {
         }
     }
 
-    /// Takes notice of what was held until its time had come.
+    /// Handles an event whose time has come.
     pub fn take(&mut self, event: &Event, now_ms: u64) {
         match event {
             Event::Anchor(sighting) => self.observe(sighting, now_ms),
@@ -368,7 +367,7 @@ impl Flows {
         }
     }
 
-    /// Takes notice of what the kernel knows of a connection.
+    /// Handles the kernel's answer about a connection.
     pub fn learn(&mut self, finding: &Finding, now_ms: u64) {
         let Some(flow) = self.table.get_mut(&finding.question.endpoints) else { return };
         if flow.birth != finding.question.birth {
@@ -411,7 +410,7 @@ impl Flows {
         }
     }
 
-    /// Takes notice of what a search found.
+    /// Handles the result of a search.
     pub fn learn_more(&mut self, found: &Found) {
         if let Some(flow) = self.table.get_mut(&found.question.endpoints)
             && (flow.birth == found.question.birth || flow.origin == Origin::Midstream)
@@ -421,19 +420,19 @@ impl Flows {
         }
     }
 
-    /// Whether a search is not answered yet whose answer bytes wait for.
+    /// Whether bytes wait for a search that is not answered yet.
     #[must_use]
     pub fn is_searching(&self) -> bool {
         let waits = |flow: &Flow| matches!(flow.holder, Holder::Searching(_, bytes) if !bytes.is_zero());
         self.table.values().any(waits)
     }
 
-    /// Lets go of owners that have no connections and of whom `is_gone` says that none will come.
+    /// Drops owners that have no connections and, according to `is_gone`, will get none.
     pub fn drop_gone(&mut self, now_ms: u64, is_gone: impl FnMut(&Owner) -> bool) {
         self.gone.extend(self.searches.take_gone(now_ms, is_gone));
     }
 
-    /// Owners that are gone since the last call; their last bytes are among the credits taken before.
+    /// Owners that have gone since the last call. Their last bytes are among credits taken before.
     pub fn take_gone(&mut self) -> Vec<Owner> {
         let gone = std::mem::take(&mut self.gone);
         if self.classes.is_empty() {
@@ -441,15 +440,14 @@ impl Flows {
         }
         let mut in_classes = Vec::with_capacity(gone.len());
         for owner in gone {
-            // Those in which it has moved something.
+            // The classes in which it has moved bytes.
             let classes = self.in_classes.remove(&owner).unwrap_or_default();
             in_classes.extend(classes.into_iter().map(|class| owner.clone().in_class(Some(class))));
         }
         in_classes
     }
 
-    /// The regular look at every connection: decides owners, asks questions, forgets what has ended. To be called
-    /// about once a second.
+    /// Decides owners, asks questions, and forgets connections that have ended. To be called about once a second.
     pub fn sweep(&mut self, now_ms: u64) {
         let mut ended = Vec::new();
         self.close_followed(now_ms, false);
@@ -492,14 +490,14 @@ impl Flows {
         std::mem::take(&mut self.questions)
     }
 
-    /// Questions about all connections that still hold bytes without an owner.
+    /// Questions about connections that hold bytes without an owner or await their last ACK.
     #[must_use]
     pub fn open_questions(&self) -> Vec<Question> {
         let undecided = |flow: &Flow| flow.holds_bytes() || (flow.awaits_last_ack() && !flow.gone);
         self.table.iter().filter(|(_, flow)| undecided(flow)).map(|(at, flow)| question(at, flow)).collect()
     }
 
-    /// Decides every owner that is still open: nothing more will be learnt.
+    /// Decides every open owner, because nothing more will be learnt.
     pub fn conclude(&mut self) {
         self.close_followed(0, true);
         let all: Vec<_> = self.table.keys().copied().collect();

@@ -8,10 +8,10 @@ use super::super::totals::Totals;
 use super::*;
 
 const UID: u32 = 1000;
-/// Longer than a connection is kept that was followed by another one.
+/// Longer than a replaced connection is kept.
 const KEPT_FOR_MS: u64 = 5_000;
 
-/// A table with a clock, and a connection to put through it.
+/// A table of connections with its clocks.
 struct Bench {
     flows: Flows,
     time_ns: u64,
@@ -75,7 +75,7 @@ fn short_connection(bench: &mut Bench, local_port: u16, sent: u32, received: u32
     see(fin(segment(101 + sent, 502 + received, 0)));
 }
 
-/// Answers every question about totals: of `received` bytes and, if it came, a FIN.
+/// Answers every question about totals with `received` bytes, and a FIN if one came.
 fn tell_totals(flows: &mut Flows, received: u64, has_received_fin: bool, told_ns: u64) {
     for question in flows.take_doubts(usize::MAX) {
         let received = received + u64::from(has_received_fin);
@@ -100,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever share of the bulk ring's segments is lost, and however late the rest comes. If some are lost, the kernel is asked.
+    /// For any loss in the bulk ring, and however late the rest comes. If segments are lost, the kernel is asked.
     #[test]
     fn a_connection_closed_in_order_is_right_to_the_byte(
         isn: u32, peer_isn: u32, passive: bool, we_close_first: bool,
@@ -290,7 +290,6 @@ fn a_connection_ends_behind_its_last_segment_however_soon_another_follows() {
     assert_eq!(bench.credits(), vec![(Owner::user(UID), 40, 10), (Owner::UNATTRIBUTED, 30, 100)]);
 }
 
-/// The kernel lets go of the port before it sends the RST.
 #[test]
 fn a_fin_that_is_known_before_the_first_acknowledgement_is_no_byte() {
     let mut bench = Bench::new(8);
@@ -306,6 +305,7 @@ fn a_fin_that_is_known_before_the_first_acknowledgement_is_no_byte() {
     assert_eq!(bench.credits(), [(Owner::UNATTRIBUTED, 30, 20)]);
 }
 
+/// The kernel releases the port before it sends the RST.
 #[test]
 fn a_reset_that_passes_behind_the_syn_of_the_next_connection_is_the_former_ones() {
     let mut bench = Bench::new(16);
@@ -442,7 +442,7 @@ fn a_full_table_makes_room_and_stays_exact() {
     let mut bench = Bench::new(64);
     for port in 0..2000 {
         short_connection(&mut bench, port, 10, 20);
-        // Its segment is sent again.
+        // Its segment is retransmitted.
         bench.see(with_port(segment(101, 501, 10), port));
     }
     bench.flows.conclude();
@@ -496,7 +496,7 @@ fn a_connection_is_forgotten_only_when_the_kernel_forgot_it() {
     assert_eq!(bench.flows.health().gaps, 1);
 }
 
-/// A socket that is bound to an interface is known to the kernel by that alone, as those of link-local addresses are.
+/// The kernel finds a socket that is bound to an interface only with that interface, as for link-local addresses.
 #[test]
 fn a_connection_from_before_the_start_is_asked_about_where_its_socket_is_bound() {
     let mut bench = Bench::new(8);

@@ -1,6 +1,6 @@
 //! Which process holds a socket, by the links in `/proc/PID/fd`. Reads, and decides nothing.
 //!
-//! A look at all processes takes milliseconds, so whoever asks must not ask for one packet at a time.
+//! A look at all processes takes milliseconds, so callers must not search for each packet.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -13,21 +13,21 @@ const MAX_RECENT: usize = 16;
 #[derive(Debug)]
 pub struct Holders {
     root: PathBuf,
-    /// Processes that held a socket which was asked for, the last one first.
+    /// Processes that held a socket that was searched for, the latest first.
     recent: VecDeque<u32>,
 }
 
-/// Sockets by their inodes, and who holds them, as far as found.
+/// Inodes of sockets, and the processes that hold them, if found.
 type Sockets = HashMap<u32, Option<u32>>;
 
 impl Holders {
-    /// Reads below `root`, which is `/proc` but in tests.
+    /// Reads below `root`: `/proc`, except in tests.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), recent: VecDeque::new() }
     }
 
-    /// The processes that hold these sockets now. Looks at no more processes than it takes, the likely ones first: those
-    /// that were found before, then the youngest.
+    /// The processes that hold these sockets now. Looks at no more processes than necessary, the likely ones first: those that were found
+    /// before, then the youngest.
     pub fn find(&mut self, inodes: &[u32]) -> Vec<Option<u32>> {
         let mut sockets: Sockets = inodes.iter().map(|&inode| (inode, None)).collect();
         let recent: Vec<u32> = self.recent.iter().copied().collect();
@@ -38,7 +38,7 @@ impl Holders {
         inodes.iter().map(|inode| sockets[inode]).collect()
     }
 
-    /// Looks at these processes until all sockets have a holder; gives whether they do.
+    /// Looks at these processes until all sockets have a holder; returns whether they do.
     fn look_at(&self, pids: &[u32], sockets: &mut Sockets) -> bool {
         let mut missing = sockets.values().filter(|holder| holder.is_none()).count();
         for &pid in pids {
@@ -61,7 +61,7 @@ impl Holders {
         self.recent.truncate(MAX_RECENT);
     }
 
-    /// All processes. The last numbers given out are the highest, most of the time.
+    /// All processes. The latest ids are usually the highest.
     fn youngest_first(&self) -> Vec<u32> {
         let names = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let mut pids: Vec<u32> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
@@ -70,7 +70,7 @@ impl Holders {
     }
 }
 
-/// The sockets among a process' descriptors. One that must not be looked into has none.
+/// Inodes of the sockets among a process's descriptors; none if they may not be read.
 fn inodes(descriptors: &Path) -> impl Iterator<Item = u32> {
     let links = fs::read_dir(descriptors).into_iter().flatten().flatten();
     let targets = links.filter_map(|link| fs::read_link(link.path()).ok());

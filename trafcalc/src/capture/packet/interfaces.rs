@@ -1,7 +1,7 @@
-//! Which interfaces count. Keeps the kernel's filters true to the names that the user gave (an interface that is made
-//! anew has a new index), and knows the ports of bridges, by which other hosts' packets leave, whatever source they name. The kernel
-//! tells of every change (`rtnetlink(7)`). The filters let interfaces pass that are newer than what is known, so that nothing is
-//! missed until the reader hears of them.
+//! Which interfaces count. Keeps the kernel's filters in step with the names that the user gave (an interface that is made anew has a new
+//! index), and knows the ports of bridges, through which packets of other hosts leave, with any source address. The kernel reports every
+//! change (`rtnetlink(7)`). The filters pass interfaces that are newer than known ones, so that nothing is missed until the reader learns
+//! of them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,11 +26,11 @@ type Filter = fn(&Scope) -> Vec<sock_filter>;
 pub struct Interfaces {
     names: Vec<String>,
     scope: Scope,
-    /// What the names meant before, the latest last: packets of these may still be in the rings.
+    /// Former indices of the names, the latest last: packets of these may still be in the rings.
     former: Vec<u32>,
     watched_by: Vec<(Arc<PacketSocket>, Filter)>,
     bridge_ports: HashSet<u32>,
-    /// Where the kernel tells of changes.
+    /// The kernel reports changes here.
     changes: Socket,
     addresses: Addresses,
     /// Why the filters could not be changed.
@@ -39,19 +39,18 @@ pub struct Interfaces {
 
 /// Where the kernel shows the interfaces of the network namespace.
 const SYSFS: &str = "/sys/class/net";
-/// `RTMGRP_LINK` of the kernel: what happens to interfaces.
+/// `RTMGRP_LINK` of the kernel: changes of interfaces.
 const LINK_CHANGES: u32 = 1;
-/// The kernel's messages about an interface are shorter; what does not fit is cut off, and is not read anyway.
+/// The kernel's messages about an interface are shorter; what does not fit is cut off, and is not needed.
 const MESSAGE_BYTES: usize = 4096;
-/// Most former indices that are remembered.
+/// Most former indices remembered.
 const MAX_FORMER: usize = 16;
 
 impl Interfaces {
-    /// Watches the interfaces that `settings` name, or all when there are none. One that is not there yet is watched when it
-    /// comes.
+    /// Watches the interfaces that `settings` name, or all if they name none. One that does not exist yet is watched once it does.
     ///
     /// # Errors
-    /// The kernel tells of no changes, or of no routes.
+    /// The kernel reports no changes, or no routes.
     pub fn new(settings: &PacketSettings, loopback: bool) -> Result<Self, CaptureError> {
         let names = settings.interfaces.clone();
         // Before the first look, so that no change is missed.
@@ -82,21 +81,21 @@ impl Interfaces {
         Ok(interfaces)
     }
 
-    /// Those that were named and are not there, as far as is known since the last look.
+    /// Named interfaces that did not exist at the last look.
     pub fn absent(&self) -> impl Iterator<Item = &str> {
         let named = self.names.iter().zip(&self.scope.interfaces);
         named.filter(|&(_, &index)| index == ABSENT).map(|(name, _)| name.as_str())
     }
 
-    /// Opens a socket that passes what `filter` keeps, and keeps it up to date.
+    /// Opens a socket with `filter`, and keeps its filter up to date.
     pub fn open_socket(&mut self, filter: Filter) -> Result<Arc<PacketSocket>, CaptureError> {
         let socket = Arc::new(PacketSocket::open(&filter(&self.scope))?);
         self.watched_by.push((Arc::clone(&socket), filter));
         Ok(socket)
     }
 
-    /// Whether what passes this interface counts. What leaves by the port of a bridge may be anybody's, and this host's own packets
-    /// pass the bridge before; one that the user named counts all the same.
+    /// Whether packets on this interface count. What leaves through a bridge port may be anybody's, and this host's own packets pass the
+    /// bridge before. A port that the user named counts all the same.
     pub fn counts(&mut self, interface: u32) -> bool {
         if interface > self.scope.newest {
             if let Err(error) = self.refresh() {
@@ -112,12 +111,12 @@ impl Interfaces {
         }
     }
 
-    /// Whether an address is one of this host's, seen at this interface.
+    /// Whether an address is one of this host's, seen from this interface.
     pub fn has_address(&mut self, address: Ipv6Addr, interface: u32) -> bool {
         self.addresses.is_local(address, interface)
     }
 
-    /// Takes notice of what the kernel has told since the last call.
+    /// Applies what the kernel has reported since the last call.
     ///
     /// # Errors
     /// The filters could not be changed.
@@ -128,7 +127,7 @@ impl Interfaces {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Takes all messages. Those that the kernel had no room for are told of by an error (`ENOBUFS`), and a change, too.
+    /// Reads all messages. An error (`ENOBUFS`) reports those that the kernel had no room for, and is a change, too.
     fn have_changed(&self) -> bool {
         let mut have_changed = false;
         loop {
@@ -139,9 +138,9 @@ impl Interfaces {
         }
     }
 
-    /// Looks which interfaces the names mean now, and which are ports of bridges.
+    /// Looks up the current indices of the names, and the ports of bridges.
     fn refresh(&mut self) -> Result<(), CaptureError> {
-        // The other way round, one that comes between the two would be known and not be watched.
+        // In the other order, one that appears in between would be known but not watched.
         let newest = newest();
         if self.names.is_empty() {
             self.bridge_ports = bridge_ports(Path::new(SYSFS));
@@ -159,14 +158,14 @@ impl Interfaces {
         self.watched_by.iter().try_for_each(|(socket, filter)| socket.set_filter(&filter(&self.scope)))
     }
 
-    /// Remembers what the names meant, and forgets of former ones what they mean again.
+    /// Remembers replaced indices of the names, and forgets those that are current again.
     fn retire(&mut self, interfaces: &[u32]) {
         self.former.extend(self.scope.interfaces.iter().filter(|&&index| index != ABSENT));
         self.former.retain(|index| !interfaces.contains(index));
         self.former.drain(..self.former.len().saturating_sub(MAX_FORMER));
     }
 
-    /// Says which of the named interfaces came and went since the last look.
+    /// Logs which named interfaces came and went since the last look.
     fn tell_changes(&self, interfaces: &[u32]) {
         let before_and_now = self.scope.interfaces.iter().zip(interfaces);
         for (name, (&before, &now)) in self.names.iter().zip(before_and_now) {
@@ -184,7 +183,7 @@ impl Interfaces {
 }
 
 impl AsFd for Interfaces {
-    /// What is readable when something has changed.
+    /// Readable when something has changed.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.changes.as_fd()
     }
@@ -197,7 +196,7 @@ fn listen() -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-/// The greatest index of an interface. The kernel counts up.
+/// The greatest interface index. The kernel counts up.
 fn newest() -> u32 {
     if_nameindex().map_or(u32::MAX, |all| all.iter().map(nix::net::if_::Interface::index).max().unwrap_or(ABSENT))
 }
@@ -212,10 +211,10 @@ fn bridge_ports(sysfs: &Path) -> HashSet<u32> {
     interfaces.filter_map(index_of_port).collect()
 }
 
-/// No interface has this index. With it, a list of none is not taken for all.
+/// No interface has this index. An empty list would mean all interfaces.
 const ABSENT: u32 = 0;
 
-/// Their indices, each at its place.
+/// Indices in the order of the names.
 fn indices(names: &[String]) -> Vec<u32> {
     names.iter().map(|name| if_nametoindex(name.as_str()).unwrap_or(ABSENT)).collect()
 }

@@ -1,21 +1,21 @@
-//! When a connection's owner is asked for, given up, decided, and when the connection is forgotten. Pure.
+//! When owners of connections are asked for, given up and decided, and when connections are forgotten. Pure.
 
 use super::flow::{Flow, Holder, Origin, Pending};
 
-/// A finished connection is kept this long for its retransmissions, as long as TCP itself keeps `TIME_WAIT`
-/// (`TCP_TIMEWAIT_LEN`): forgotten earlier, a retransmission would look like a connection in mid-stream.
+/// A finished connection is kept this long for its retransmissions, as long as TCP itself keeps `TIME_WAIT` (`TCP_TIMEWAIT_LEN`). If
+/// forgotten earlier, a retransmission would look like a connection in mid-stream.
 pub(super) const LINGER_MS: u64 = 60_000;
-/// A silent connection is asked about this often; only one that the kernel no longer knows is forgotten.
+/// A silent connection is asked about this often; it is forgotten only if the kernel no longer knows it.
 pub(super) const IDLE_CHECK_MS: u64 = 300_000;
-/// An unanswered question about bytes in hand is asked again after this time.
+/// An unanswered question about waiting bytes is asked again after this time.
 pub(super) const ASK_AGAIN_MS: u64 = 1_000;
-/// A search that was not answered, for want of room in a queue, begins again after this time.
+/// A search without an answer, because a queue was full, begins again after this time.
 pub(super) const SEARCH_AGAIN_MS: u64 = 30_000;
 /// Bytes whose connection has no owner wait this long for a better guess than the listener's user.
 pub(super) const GUESS_MS: u64 = 2_000;
 
 impl Flow {
-    /// The socket can no longer say whose it is.
+    /// The socket can no longer name its owner.
     pub(super) fn orphan(&mut self, listener: Option<u32>, now_ms: u64) {
         if let Holder::Pending(pending) = &mut self.holder {
             pending.orphaned_ms.get_or_insert(now_ms);
@@ -23,14 +23,14 @@ impl Flow {
         self.note_listener(listener);
     }
 
-    /// Who listens where it came in.
+    /// Notes the listener's user.
     pub(super) fn note_listener(&mut self, listener: Option<u32>) {
         if let Holder::Pending(pending) = &mut self.holder {
             pending.listener = pending.listener.or(listener);
         }
     }
 
-    /// It goes on although the kernel did not know it: opened with a SYN cookie.
+    /// It continues although the kernel did not know it: opened with a SYN cookie.
     pub(super) fn revive(&mut self) {
         self.gone = false;
         if let Holder::Pending(pending) = &mut self.holder {
@@ -45,12 +45,12 @@ impl Flow {
         }
     }
 
-    /// Whether its bytes are not to be counted.
+    /// Whether its bytes go to no account.
     pub(super) const fn is_nobodys(&self) -> bool {
         matches!(self.holder, Holder::Foreign | Holder::Unwanted | Holder::Undecided(_))
     }
 
-    /// Its bytes, if nobody knows whether they are to be counted.
+    /// Its bytes, if it is unknown whether they are to be counted.
     pub(super) const fn undecided_bytes(&self) -> u64 {
         match self.holder {
             Holder::Undecided(bytes) => bytes.sent + bytes.received,
@@ -58,12 +58,12 @@ impl Flow {
         }
     }
 
-    /// Whether this host, which knows no such socket, only forwards the connection.
+    /// Whether this host, which has no such socket, only forwards the connection.
     pub(super) fn passes_through(&self, forwards: bool) -> bool {
         self.relayed || (forwards && self.origin == Origin::Midstream)
     }
 
-    /// Whether the time to hope for a better guess is over.
+    /// Whether it has waited long enough for a better guess.
     pub(super) fn guess_is_due(&self, now_ms: u64) -> bool {
         match self.holder {
             Holder::Pending(Pending { orphaned_ms: Some(since_ms), .. }) => now_ms - since_ms >= GUESS_MS,
@@ -71,7 +71,7 @@ impl Flow {
         }
     }
 
-    /// Whether it will not move any more, for all that this host itself says.
+    /// Whether it will not move any more, judging by this host alone.
     pub(super) fn is_over(&self) -> bool {
         self.is_complete() || self.aborted || self.gone
     }

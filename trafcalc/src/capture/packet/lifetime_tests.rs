@@ -6,7 +6,7 @@ use super::super::testing::{Timed, segment, show_rings, sighting};
 const MS: u64 = 1_000_000;
 const GB: u32 = 1_000_000_000;
 
-/// A connection that sends `bytes`, 64 KiB every millisecond: its SYN, its data, its FIN; anchors and the rest.
+/// A connection that sends `bytes`, 64 KiB every millisecond. Returns its anchors, and all its data.
 fn transfer(bytes: u32) -> (Vec<Timed>, Vec<Timed>) {
     const CHUNK: u32 = 65_536;
     let syn = Segment { syn: true, ack: None, ..segment(100, 0, 0) };
@@ -53,7 +53,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
     let mut flows = Flows::new(8, Searches::default());
     let all = anchors[..1].iter().chain(&data).chain(&anchors[anchors.len() - 1..]);
     for (number, &(time_ns, segment)) in all.enumerate() {
-        // In the middle by an hour.
+        // Set back by an hour midway.
         let time_ns = if number < 5_000 { time_ns + 3_600_000 * MS } else { time_ns };
         flows.observe(&sighting((time_ns, segment)), 5_000 + number as u64);
     }

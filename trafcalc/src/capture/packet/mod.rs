@@ -1,20 +1,20 @@
 //! The packet backend: counts from the headers of the segments that this host sends, on any kernel since 3.2.
 //!
-//! A segment's sequence number tells the bytes sent, its acknowledgement number those received in order; both are
-//! this kernel's own, so nobody on the net can forge them, and retransmissions, duplicates, or packets that the
-//! capture lost change nothing once a later segment is seen. It must never add up lengths of packets.
+//! A segment's sequence number shows the bytes sent, its acknowledgement number those received in order. Both are this kernel's own, so
+//! nobody on the network can forge them. Retransmissions, duplicates, and packets that the capture lost change nothing once a later segment
+//! is seen. The backend must never add up lengths of packets.
 //!
-//! It has three sockets, and two or three threads. Every segment that this host sends goes to one of two rings: *anchors* (SYN, FIN
-//! and RST of both directions, and a segment every 256 MiB) or *bulk* (the rest). While bulk drops, the anchors keep every cursor
-//! right. The reader puts the segments of both in the order of their time stamps (`timeline`), so that a connection begins before its
-//! segments and ends behind them, however soon another one follows between the same endpoints. The third socket shows
-//! SYN, FIN and RST again, to the owner thread, which asks `sock_diag` at once and until the connection is accepted. It runs at real-time
-//! priority, within a budget that is a fraction of one processor. If more than users is told apart, it hands each connection with a
-//! user on to a third thread, which searches `/proc` for the process that holds the socket, many at a time, likely ones first, within
-//! a budget of its own. Until it has answered, bytes wait in the connection.
+//! It has three sockets, and two or three threads. Every segment that this host sends goes to one of two rings: *anchors* (SYN, FIN and RST
+//! of both directions, and a segment every 256 MiB) or *bulk* (the rest). While bulk drops, the anchors keep every cursor right. The reader
+//! puts the segments of both in the order of their time stamps (`timeline`), so that a connection begins before its segments and ends after
+//! them, however soon another one follows between the same endpoints. The third socket shows SYN, FIN and RST again, to the owner thread,
+//! which asks `sock_diag` at once and until the connection is accepted. This thread runs at real-time priority, within a budget that is a
+//! fraction of one processor. If accounts are told apart by more than the user, it passes each connection with a user to the search thread,
+//! which searches `/proc` for the process that holds the socket: many at a time, likely ones first, within its own budget. Until it has
+//! answered, bytes wait in the connection.
 //!
-//! A question about an owner carries the connection's first sequence number, so that an answer is not taken for a later connection
-//! between the same ports. A connection is forgotten when the kernel forgot it, not when it is silent: otherwise its next segment
+//! A question about an owner carries the connection's first sequence number, so that the answer is not applied to a later connection
+//! between the same ports. A connection is forgotten when the kernel has forgotten it, not when it is silent: otherwise its next segment
 //! would look like a connection in mid-stream, and what the peer had sent would be missed.
 
 mod addresses;
@@ -77,7 +77,7 @@ use super::{
 pub use self::ring::MIN_RING_BYTES;
 pub use self::segment::Endpoints;
 
-/// Most questions that wait for the owner thread; a further one is asked a second later. 200 KB.
+/// Most questions that wait for the owner thread; further ones are asked a second later. 200 KB.
 const MAX_QUESTIONS: usize = 4096;
 /// Most answers that wait for the reader, which takes them at least ten times a second. 1 MB.
 const MAX_FINDINGS: usize = 16_384;
@@ -103,8 +103,7 @@ impl PacketBackend {
     /// What is missing: a capability, memory for the ring.
     pub fn start(settings: &Settings, alarm: &Alarm) -> Result<Self, CaptureError> {
         let mut interfaces = Interfaces::new(&settings.packet, settings.loopback)?;
-        // A packet goes to the sockets in the reverse order of their binding, so its connection is in a ring before
-        // the owner thread hears of it.
+        // The kernel hands a packet to the sockets in reverse order of their binding, so it is in a ring before the owner thread sees it.
         let beginnings_and_ends = interfaces.open_socket(filter::beginnings_and_ends)?;
         beginnings_and_ends.bind()?;
         let rings = open_rings(&mut interfaces, &settings.packet)?;
@@ -124,7 +123,7 @@ impl PacketBackend {
         let mut diag = SockDiag::open()?;
         let open = adopt_open_connections(&mut diag, &mut flows, settings)?;
         for (found, sought) in search.find(&open).iter().zip(open) {
-            // The thread has a second look at what nobody holds yet.
+            // The search thread looks for unheld sockets again.
             let again = search_line.as_ref().filter(|_| found.outcome == Outcome::Nothing);
             if again.is_none_or(|line| line.sought.try_send(sought).is_err()) {
                 flows.learn_more(found);
@@ -210,8 +209,8 @@ impl Backend for PacketBackend {
     }
 }
 
-/// Connections that are open already have an owner that can be asked for now, all at once; gives what is to be searched
-/// for beside. Those of which a former process noted where they stood go on from there.
+/// Adopts the connections that are already open: their owners can be asked for now, all at once. Connections that a former process noted
+/// continue from their notes. Returns what else is to be searched for.
 fn adopt_open_connections(
     diag: &mut SockDiag,
     flows: &mut Flows,
@@ -237,7 +236,7 @@ fn adopt_open_connections(
     Ok(sought)
 }
 
-/// Says why nothing will be found beyond one's own processes.
+/// Warns if only this user's processes can be inspected.
 fn warn_of_what_cannot_be_searched() {
     let lacks = |capability| caps::has_cap(None, CapSet::Effective, capability).is_ok_and(|has| !has);
     let needed = [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
@@ -265,9 +264,8 @@ fn event_fd() -> Result<EventFd, CaptureError> {
         .map_err(|errno| system("making an eventfd", errno))
 }
 
-/// Runs `work` in a thread of its own; `alarm` hears of its failure, be it a panic. The threads end by themselves, soon
-/// after the last batch: nobody has to wait for them. Gives control back when the thread is `prepared`, which may take privileges
-/// that are given up then.
+/// Runs `work` in a thread of its own; `alarm` hears of its failure, even of a panic. No thread has to be waited for: they end by
+/// themselves soon after the last batch. Returns after `prepare`, which may need privileges that are given up then.
 fn spawn(
     name: &'static str,
     alarm: &Alarm,
@@ -288,7 +286,7 @@ fn spawn(
         .name(name.to_owned())
         .spawn(watched)
         .map_err(|source| CaptureError::System { what: "starting a thread", source })?;
-    // Nothing comes: its end is dropped.
+    // Nothing comes: the sender is dropped.
     let _ = is_prepared.recv();
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Where in a captured packet the TCP header begins, and between which addresses it passes: walks labels, IP headers, their
-//! extensions, and IP in IPv6. Pure; trusts nothing.
+//! Where in a captured packet the TCP header begins, and which addresses it passes between: walks labels, IP headers, their extensions, and
+//! IP in IPv6. Pure; trusts nothing.
 //!
-//! A socket can send any extension header, and a route can put more around its segments (`ip route … encap`). What is read
-//! here is what the filters of the rings walk, too.
+//! A socket can send any extension header, and a route can put more around its segments (`ip route … encap`). The filters of the rings walk
+//! the same kinds of headers.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::segment::NotASegment;
 
-/// Headers walked behind the first IPv6 header, the last of which may be an IPv4 header. RFC 8200, section 4.1 recommends at most
-/// seven extension headers; a route may put another IPv6 header with some of its own in front.
+/// Headers walked after the first IPv6 header; the last one may be an IPv4 header. RFC 8200, section 4.1 recommends at most seven extension
+/// headers; a route may put another IPv6 header with some of its own in front.
 const MAX_HEADERS: u32 = 10;
-/// Labels of MPLS walked. The kernel puts on up to 30 (`MAX_NEW_LABELS`), but networks use a few.
+/// MPLS labels walked. The kernel adds up to 30 (`MAX_NEW_LABELS`), but networks use a few.
 pub const MAX_LABELS: u32 = 8;
 /// `ETH_P_MPLS_UC` of the kernel, which is not in every libc.
 pub const ETHERTYPE_MPLS: u16 = 0x8847;
@@ -25,12 +25,11 @@ pub const FRAGMENT: u8 = 44;
 pub const AUTHENTICATION: u8 = 51;
 pub const DESTINATION_OPTIONS: u8 = 60;
 
-/// What the network layer says of the segment in it.
+/// What the network layer says about a segment.
 pub struct Ip {
     pub source: Ipv6Addr,
-    /// Where it goes in the end, whatever is visited before.
+    /// The final destination, after all stops on the way.
     pub destination: Ipv6Addr,
-    /// Where the TCP header begins.
     pub tcp_offset: usize,
     /// TCP header and payload.
     pub tcp_bytes: u32,
@@ -38,7 +37,7 @@ pub struct Ip {
     pub is_fragment: bool,
 }
 
-/// The packet behind the labels of MPLS, if it has some by its `ethertype`, and how long it was without them.
+/// The packet after its MPLS labels, if its `ethertype` says that it has some, and its length without them.
 #[must_use]
 pub fn without_labels(ethertype: u16, packet: &[u8], packet_bytes: u32) -> (&[u8], u32) {
     if ethertype != ETHERTYPE_MPLS {
@@ -63,7 +62,7 @@ pub fn locate_tcp(packet: &[u8], packet_bytes: u32) -> Result<Ip, NotASegment> {
     }
 }
 
-/// Between which addresses a packet passes, as far as its first IP header tells.
+/// The source and destination of a packet, by its first IP header.
 #[must_use]
 pub fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     match packet.first()? >> 4 {
@@ -76,7 +75,7 @@ pub fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     }
 }
 
-/// The IPv4 header at `offset`, behind which `seen_bytes` came in all.
+/// Reads the IPv4 header at `offset`; from there, `seen_bytes` came.
 fn parse_ipv4(packet: &[u8], offset: usize, seen_bytes: u32) -> Result<Ip, NotASegment> {
     let header: &[u8; 20] = array_at(packet, offset)?;
     if header[9] != PROTOCOL_TCP {
@@ -104,12 +103,12 @@ fn parse_ipv4(packet: &[u8], offset: usize, seen_bytes: u32) -> Result<Ip, NotAS
 struct Ipv6 {
     source: Ipv6Addr,
     destination: Ipv6Addr,
-    /// Where the packet that this header begins ends.
+    /// Where the packet of this header ends.
     end: u32,
 }
 
 impl Ipv6 {
-    /// The header at `offset` of a packet that ends at `seen_end`, and the kind of what follows.
+    /// Reads the header at `offset` of a packet that ends at `seen_end`, and the kind of the next.
     fn read(packet: &[u8], offset: usize, seen_end: u32) -> Result<(Self, u8), NotASegment> {
         let header: &[u8; 40] = array_at(packet, offset)?;
         let stated_bytes = match u32::from(u16::from_be_bytes([header[4], header[5]])) {
@@ -170,8 +169,8 @@ fn parse_ipv6(packet: &[u8], packet_bytes: u32) -> Result<Ip, NotASegment> {
     Err(NotASegment::Malformed)
 }
 
-/// Where a packet to `destination` goes in the end, by the routing header of `bytes` at `offset`. Of types that are not known it is
-/// not known while there is a way to go.
+/// The final destination of a packet to `destination`, by the routing header of `bytes` at `offset`. An unknown type has to have no
+/// segments left.
 fn final_destination(
     packet: &[u8],
     offset: usize,
@@ -183,7 +182,7 @@ fn final_destination(
         _ if segments_left == 0 => Ok(destination),
         // RFC 5095 and RFC 6275: the last address is the last stop.
         0 | 2 if bytes >= 24 => ipv6_at(packet, offset + bytes - 16),
-        // RFC 6554: the same without padding, and without what it has in common with the destination.
+        // RFC 6554: the same, before the padding, and without the prefix shared with the destination.
         3 => {
             let &[prefixes, padding, ..] = array_at::<4>(packet, offset + 4)?;
             let prefix_bytes = usize::from(prefixes & 0x0f);
@@ -201,8 +200,8 @@ fn final_destination(
     }
 }
 
-/// The length of the network packet. The header says 0 when it is beyond 64 KiB (BIG TCP: IPv6 with a jumbogram
-/// option, RFC 2675, or without; IPv4 since kernel 6.3), and less than the kernel saw when the link layer padded it.
+/// The length of the network packet. The header says 0 if it is beyond 64 KiB (BIG TCP: IPv6 with a jumbogram option, RFC 2675, or without;
+/// IPv4 since kernel 6.3), and less than the kernel saw if the link layer padded it.
 const fn actual_bytes(stated: u32, seen: u32) -> Result<u32, NotASegment> {
     match stated {
         0 => Ok(seen),
@@ -219,7 +218,7 @@ fn to_u32(offset: usize) -> Result<u32, NotASegment> {
     u32::try_from(offset).map_err(|_| NotASegment::Malformed)
 }
 
-/// So many bytes at `offset`, or [`NotASegment::Malformed`] where the packet ends before.
+/// `N` bytes at `offset`, or [`NotASegment::Malformed`] if the packet ends before.
 pub fn array_at<const N: usize>(packet: &[u8], offset: usize) -> Result<&[u8; N], NotASegment> {
     packet.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(NotASegment::Malformed)
 }

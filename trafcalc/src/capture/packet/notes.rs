@@ -1,15 +1,14 @@
-//! Where connections stand when the service ends, and how the next one goes on from there. Pure.
+//! Positions of open connections at the end of the service, and how the next process continues. Pure.
 //!
-//! A note has the two cursors, which are 32 bits wide, and bounds on the kernel's own totals, which are 64 bits wide: what the totals
-//! moved beyond the bounds moved while nobody counted, and is credited at once. The first segment that this host sends afterwards has
-//! the rest.
+//! A note has the two cursors, which are 32 bits wide, and bounds on the kernel's totals, which are 64 bits wide. What the totals moved
+//! beyond the bounds moved while nobody counted, and is credited at once. The first segment that this host sends afterwards shows the rest.
 //!
-//! This backend knows no first numbers of older connections, so a note names a connection by its endpoints and its socket's cookie,
-//! which the kernel gives only once between two starts. The bounds are not less than the cursors' own totals (`bytes_acked` and what is
-//! queued; `bytes_received`), because the kernel is asked after the segments were read. What the totals moved beyond them is certain,
-//! however often the numbers went round, except for a byte that may be a FIN. A service that watches other interfaces ignores notes,
-//! because their connections may be out of view. The rings are read once more after the kernel was asked, so that the beginning of a
-//! later connection between the same endpoints is seen.
+//! This backend does not know the first sequence numbers of older connections, so a note identifies a connection by its endpoints and its
+//! socket's cookie, which the kernel does not reuse until a restart. The bounds are not less than the cursors' own totals (`bytes_acked`
+//! and what is queued; `bytes_received`), because the kernel is asked after the segments were read. What the totals moved beyond them is
+//! certain, however often the numbers wrapped, except for a byte that may be a FIN. A service that watches other interfaces ignores notes,
+//! because their connections may be out of view. The rings are read once more after the kernel was asked, to see the beginning of a later
+//! connection between the same endpoints.
 
 use std::collections::HashMap;
 
@@ -23,26 +22,26 @@ use super::segment::{Endpoints, Segment};
 use super::totals::Totals;
 use crate::capture::{Bytes, FlowNote, OpenNotes, Settings};
 
-/// Most connections of which notes are taken: the last report is booked with them, and has a second and a half. What others
-/// move until the next start is not counted.
+/// Most connections that are noted: the last report is booked with the notes, within a second and a half. What others move until the next
+/// start is not counted.
 const MAX_NOTES: usize = 100_000;
 
-/// The connections that are followed, as far as settings say: the others are not in view, however much they move.
+/// The settings that decide which connections are followed; the others are never in view.
 pub fn scope(settings: &Settings) -> String {
     format!("loopback {}, interfaces {:?}", settings.loopback, settings.packet.interfaces)
 }
 
-/// What a former process noted.
+/// The notes of a former process.
 pub struct FormerNotes<'a>(HashMap<u64, &'a FlowNote>);
 
 impl<'a> FormerNotes<'a> {
-    /// Those of the last life of the service, if it followed what is followed now: `scope`.
+    /// The notes of the last process, if it followed the same connections: `scope`.
     pub fn new(notes: &'a OpenNotes, scope: &str) -> Self {
         let flows = notes.flows.iter().filter(|_| notes.scope == scope);
         Self(flows.map(|note| (note.cookie, note)).collect())
     }
 
-    /// Whether nothing was noted.
+    /// Whether there are no notes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -53,7 +52,7 @@ impl<'a> FormerNotes<'a> {
     }
 }
 
-/// FINs that passed before the kernel was asked, some of them before the capture began: their numbers are not known.
+/// FINs that passed before the kernel was asked, some of them before the capture began, so their numbers are unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FormerFins {
     sent: bool,
@@ -63,8 +62,8 @@ pub(super) struct FormerFins {
 }
 
 impl FormerFins {
-    /// The numbers up to which `segment`, sent by this host at `time_ns`, moves the cursors. What it sends stands behind the FINs
-    /// if it was sent after the kernel was asked; before, it may, and one number is left to the next segment.
+    /// The numbers up to which `segment`, sent by this host at `time_ns`, moves the cursors. It is after the FINs if it was sent after the
+    /// kernel was asked. If it was sent before, it may be, so one number is left to the next segment.
     pub(super) fn ends(
         self,
         segment: &Segment,
@@ -79,7 +78,7 @@ impl FormerFins {
             }
             fin
         };
-        // Retransmissions have payload or the FIN itself.
+        // A retransmission has payload or the FIN itself.
         let is_behind_fin = self.sent && segment.payload_bytes == 0 && !segment.fin;
         let end = if is_behind_fin { before(segment.seq, sent) } else { segment.end_seq() };
         let ack = if self.received { segment.ack.map(|ack| before(ack, received)) } else { segment.ack };
@@ -88,9 +87,9 @@ impl FormerFins {
 }
 
 impl Flow {
-    /// Goes on from `note`, as the kernel had these `totals` when it was asked; gives what moved meanwhile for sure.
+    /// Continues from `note`; the kernel had these `totals` when asked. Returns what certainly moved in between.
     fn go_on_from(&mut self, note: &FlowNote, totals: &Totals, asked_ns: u64) -> Bytes {
-        // One of these may be a FIN: the last byte is left to the next segment.
+        // The last byte may be a FIN, so it is left to the next segment.
         let moved = |total: u64, noted: u64| total.saturating_sub(noted).saturating_sub(1);
         let bytes =
             Bytes { sent: moved(totals.acked, note.sent_total), received: moved(totals.received, note.received_total) };
@@ -101,8 +100,8 @@ impl Flow {
         bytes
     }
 
-    /// The first segment that was sent after the kernel was asked confirms the note: what this host acknowledges never goes back.
-    /// Else the socket was connected anew since, and what it moves counts from here on.
+    /// The first segment sent after the kernel was asked confirms the note, because acknowledgement numbers never go back. If its number
+    /// did, the socket was connected anew, and is counted from here on.
     pub(super) fn confirm_note(&mut self, segment: &Segment, time_ns: u64) {
         let (Some(asked_ns), Some(ack)) = (self.unconfirmed_ns, segment.ack) else { return };
         if time_ns <= asked_ns {
@@ -110,7 +109,7 @@ impl Flow {
         }
         let is_behind = self.received.is_some_and(|received| distance(received.next(), ack) < 0);
         if is_behind && time_ns <= asked_ns + IN_QUEUE_NS {
-            // It may have been written before the kernel was asked.
+            // The segment may have been written before that.
             return;
         }
         self.unconfirmed_ns = None;
@@ -119,12 +118,12 @@ impl Flow {
         }
     }
 
-    /// Where it stands, not later than the kernel has these `totals`. Of a young one only the beginning may have been seen.
+    /// Its position, not later than the kernel's `totals`. Of a young connection, only the beginning may have been seen.
     fn note(&mut self, endpoints: Endpoints, totals: &Totals) -> Option<FlowNote> {
         if self.is_over() {
             return None;
         }
-        // What the peer says of its SYN has to be confirmed by a segment of this host before the end.
+        // A segment of this host has to confirm the peer's claim about its SYN before the end.
         let received =
             self.received.map(|received| received.next()).or(self.peer_isn.map(|isn| isn.wrapping_add(1)))?;
         let sent = self.sent?.next();
@@ -140,7 +139,7 @@ impl Flow {
         })
     }
 
-    /// `note` after what the connection has moved since.
+    /// `note`, moved on by what was counted since.
     fn renew(&self, note: FlowNote) -> Option<FlowNote> {
         let is_counted = !matches!(self.holder, Holder::Foreign | Holder::Unwanted | Holder::Overflow);
         if !self.is_noted || !is_counted || self.is_over() {
@@ -155,7 +154,7 @@ impl Flow {
         Some(FlowNote { uid: self.uid(), sent, received, sent_total, received_total, ..note })
     }
 
-    /// Whose bytes it has, if that is known.
+    /// The user that it belongs to, if known.
     fn uid(&self) -> Option<u32> {
         match &self.holder {
             Holder::User(uid) | Holder::Searching(uid, _) => Some(*uid),
@@ -166,8 +165,8 @@ impl Flow {
 }
 
 impl Flows {
-    /// Takes notice of a connection that was open before the start and that no process holds. One that was closed and still sends
-    /// what was written has the user of `note`. Any other waits to be accepted, and for its user.
+    /// Adds a connection that was open before the start and that no process holds. If it was closed and still sends what was written, its
+    /// user is that of `note`. Otherwise it waits to be accepted, and for its user.
     pub fn adopt_unheld(&mut self, interface: u32, note: &FlowNote, totals: &Totals) {
         let holder = match note.uid {
             Some(uid) if totals.is_closed => self.searches.without(uid),
@@ -179,8 +178,8 @@ impl Flows {
         }
     }
 
-    /// An adopted connection goes on from `note`, as the kernel had these `totals` when it was asked, not later than `asked_ns`
-    /// nanoseconds of the wall clock.
+    /// Lets an adopted connection continue from `note`. The kernel had these `totals` when asked, not later than `asked_ns` nanoseconds of
+    /// the wall clock.
     pub fn go_on_from(&mut self, note: &FlowNote, totals: &Totals, asked_ns: u64) {
         if let Some(flow) = self.table.get_mut(&note.endpoints)
             && flow.origin == Origin::Midstream
@@ -191,12 +190,12 @@ impl Flows {
         }
     }
 
-    /// Notes where the connections in view stand of which the kernel tells totals, the latest. What is observed from then on is
-    /// in [`Flows::take_notes`], too.
+    /// Notes the positions of connections in view that are in `sockets`, the kernel's latest totals. [`Flows::take_notes`] adds what is
+    /// observed from then on.
     pub fn take_note(&mut self, sockets: impl IntoIterator<Item = (Endpoints, Totals)>) {
         let mut apart = HashMap::new();
         for (at, totals) in sockets {
-            // Of two that are bound to different interfaces it is not known which is followed.
+            // Of two sockets on different interfaces, it is not known which one is followed.
             apart
                 .entry(at)
                 .and_modify(|known: &mut Option<Totals>| *known = known.filter(|known| known.cookie == totals.cookie))
@@ -212,14 +211,14 @@ impl Flows {
         }
     }
 
-    /// Where the connections stand that were noted, are open, and were not followed by others between the same endpoints.
+    /// The positions of noted connections that are open and were not replaced by others between the same endpoints.
     pub fn take_notes(&mut self) -> Vec<FlowNote> {
         let notes = std::mem::take(&mut self.notes);
         notes.into_iter().filter_map(|note| self.table.get(&note.endpoints)?.renew(note)).collect()
     }
 }
 
-/// A distance as sequence numbers have it.
+/// A distance modulo 2^32.
 fn low(bytes: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
     let low = bytes as u32;

@@ -12,7 +12,7 @@ const UID: u32 = 1000;
 const COOKIE: u64 = 7;
 const GIB: u64 = 1 << 30;
 
-/// The socket of a connection that this host opened. Offsets count from behind the SYNs; FINs take one, as for the kernel.
+/// The socket of a connection that this host opened. Offsets count from after the SYNs and include FINs, as the kernel's do.
 #[derive(Clone, Copy, Debug)]
 struct Socket {
     sent_base: u32,
@@ -56,7 +56,7 @@ impl Socket {
         }
     }
 
-    /// A segment from `from` up to where it stands.
+    /// A segment from `from` up to its position.
     fn outgoing(&self, from: u64) -> Segment {
         let fin = self.has_sent_fin() && from < self.transmitted;
         let payload = self.transmitted - from - u64::from(fin);
@@ -71,7 +71,7 @@ impl Socket {
         Segment { direction: Direction::Incoming, fin: true, ..data }
     }
 
-    /// Does a step; gives what passes by the capture.
+    /// Does a step; returns what passes the capture.
     fn go(&mut self, step: Step) -> Option<Segment> {
         let before = self.transmitted;
         match step {
@@ -126,7 +126,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), 0..most)
 }
 
-/// What happens while nobody counts: more than sequence numbers can tell apart.
+/// What happens while nobody counts: more than sequence numbers can distinguish.
 #[derive(Clone, Debug)]
 struct Stop {
     /// After the kernel was asked for totals, and before the end.
@@ -156,7 +156,7 @@ fn opening(socket: &Socket) -> (Segment, Segment) {
     (syn, Segment { syn: true, direction: Direction::Incoming, ..answer })
 }
 
-/// A life of the service, of which `see` shows what passes.
+/// A life of the service; `see` shows it what passes.
 struct Life {
     flows: Flows,
     time_ns: u64,
@@ -167,12 +167,12 @@ impl Life {
         Self { flows: Flows::new(8, Searches::default()), time_ns: 1 }
     }
 
-    /// One that goes on from what a former one noted.
+    /// A life that continues from former notes.
     fn after(notes: &[FlowNote], totals: &Totals) -> Self {
         Self::after_seeing([], notes, totals)
     }
 
-    /// The same when `early` had passed before the kernel was asked.
+    /// The same, if `early` had passed before the kernel was asked.
     fn after_seeing(early: impl IntoIterator<Item = Segment>, notes: &[FlowNote], totals: &Totals) -> Self {
         let mut life = Self::new();
         let early: Vec<_> = early.into_iter().collect();
@@ -202,7 +202,7 @@ impl Life {
         self.own(&syn);
     }
 
-    /// The owner of the connection that began with `syn` is known.
+    /// Names the owner of the connection that began with `syn`.
     fn own(&mut self, syn: &Segment) {
         let question = Question { endpoints: syn.endpoints, birth: syn.seq, interface: 2 };
         let standing = Standing::Owned(UID);
@@ -224,7 +224,7 @@ impl Life {
 }
 
 proptest! {
-    /// However the connection and the stops go: what lives count together is what moved, once the last has seen a segment.
+    /// For any connection and any stops: all lives together count what moved, once the last has seen a segment.
     #[test]
     fn nothing_is_missing_and_nothing_twice(
         bases in any::<(u32, u32)>(),
@@ -271,7 +271,7 @@ fn open_notes(flows: &[FlowNote]) -> OpenNotes {
     OpenNotes { flows: flows.to_vec(), ..OpenNotes::default() }
 }
 
-/// A connection that was noted, and what its socket did since.
+/// The notes of a connection, and its socket.
 fn noted() -> (Vec<FlowNote>, Socket) {
     let mut socket = Socket::new(u32::MAX - 100, 900);
     let mut life = Life::new();
@@ -304,11 +304,11 @@ fn another_socket_between_the_same_endpoints_is_not_the_one_that_was_noted() {
     assert_eq!(life.credits(), Bytes::default());
 }
 
-/// A user can connect a socket anew between the same ports while nobody counts; it has the same cookie.
+/// A user can connect a socket again between the same ports while nobody counts; it keeps its cookie.
 #[test]
 fn a_socket_that_was_connected_anew_is_not_followed_from_the_note() {
     let (notes, former) = noted();
-    // What this host acknowledges never goes back.
+    // Acknowledgement numbers never go back.
     for received in [10, 100] {
         let mut socket = Socket::new(former.sent_base, former.received_base.wrapping_sub(1 << 27));
         (socket.written, socket.transmitted, socket.acked, socket.received) = (600, 600, 600, received);

@@ -1,6 +1,6 @@
-//! The thread that finds out whose a connection is. It asks the moment a SYN or SYN-ACK leaves, because a connection
-//! may last only some hundred microseconds, and again until the answer is final. Its queues are the packet socket's
-//! receive buffer, a bounded channel of questions and a bounded number of connections that are asked about again: it never holds up the reader.
+//! The thread that finds the owner of each connection. It asks as soon as a SYN or SYN-ACK leaves, because a connection may last only some
+//! hundred microseconds, and again until the answer is final. Its queues are the packet socket's receive buffer, a bounded channel of
+//! questions and a bounded number of connections to ask about again: it never holds up the reader.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use super::urgency::Budget;
 use super::waiting::{Retry, Waiting};
 use crate::capture::{CaptureError, SubordinateRange};
 
-/// Room for the headers of a SYN: three extension headers of the greatest length, and others.
+/// Room for the headers of a SYN: three of the longest extension headers, and others.
 const LONGEST_HEADERS_BYTES: usize = 8 << 10;
-/// Answers of each kind between two looks at the others.
+/// Answers of one kind before the others get their turn.
 const ANSWERS_PER_ROUND: usize = 64;
 
-/// What the thread works with.
+/// The state of the thread.
 pub struct Owners {
     diag: SockDiag,
     beginnings_and_ends: Arc<PacketSocket>,
@@ -40,11 +40,11 @@ pub struct Owners {
     budget: Budget,
 }
 
-/// Users who are found as their owners.
+/// Users replaced by their owners.
 pub struct Subordinates {
     /// Their ranges.
     pub ranges: Vec<SubordinateRange>,
-    /// Others that take the place of these.
+    /// New ranges that replace these.
     pub changed: Receiver<Vec<SubordinateRange>>,
 }
 
@@ -56,27 +56,28 @@ impl Subordinates {
     }
 }
 
-/// Where more is found out than the user.
+/// The channels of the search thread.
 pub struct SearchLine {
-    /// What the searching thread is asked.
+    /// Questions to the search thread.
     pub sought: SyncSender<Sought>,
-    /// The answers to the reader.
+    /// Answers to the reader.
     pub found: SyncSender<Found>,
 }
 
 impl SearchLine {
-    /// With too much to do, nothing will be found.
+    /// If it is too busy, nothing will be found.
     fn begin(&self, sought: Sought) {
         if self.sought.try_send(sought).is_err() {
-            // With this channel full, too, the connection is its user's when it ends.
+            // If this channel is full, too, the connection goes to its user at its end.
             let _ = self.found.try_send(Found { question: sought.question, outcome: Outcome::Nothing });
         }
     }
 }
 
 impl Owners {
-    /// A thread's worth of state: SYN, FIN and RST come from `beginnings_and_ends`, questions (announced by `wake`) from the reader, who
-    /// gets the findings, each with the wall clock's nanoseconds when it was made. Searches in the `search_line` begin with them. `subordinates` are found as their owners.
+    /// SYN, FIN and RST come from `beginnings_and_ends`, questions (announced by `wake`) from the reader. It gets the findings, each with
+    /// the nanoseconds of the wall clock when it was made. Searches in the `search_line` begin with findings. `subordinates` are replaced
+    /// by their owners.
     pub fn new(
         beginnings_and_ends: Arc<PacketSocket>,
         wake: Arc<EventFd>,
@@ -121,19 +122,19 @@ impl Owners {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(CaptureError::System { what: "waiting for packets", source: errno.into() }),
         }
-        // Before questions are looked for, so that one that comes in between is announced again.
+        // Cleared before questions are read, so that one that comes in between is announced again.
         if sources[1].any() == Some(true) {
             let _ = self.wake.read();
         }
         Ok(())
     }
 
-    /// Asks about a connection that begins, and again about one that waits where another one ends.
+    /// Asks about each connection that begins, and again about a waiting one when another ends.
     fn follow_connections(&mut self) -> Result<(), CaptureError> {
         let mut buffer = [0; LONGEST_HEADERS_BYTES];
         for _ in 0..ANSWERS_PER_ROUND {
             let Some(arrival) = self.beginnings_and_ends.receive(&mut buffer)? else { break };
-            // The kernel tells the snapped length only; the payload, if any, is of no interest here.
+            // The kernel reports only the snapped length; the payload, if any, is not needed here.
             let (packet, bytes) = without_labels(arrival.ethertype, &buffer[..arrival.captured_bytes], u32::MAX);
             let Ok(segment) = parse(packet, bytes, Direction::Outgoing) else { continue };
             if segment.syn {
@@ -146,7 +147,7 @@ impl Owners {
         Ok(())
     }
 
-    /// Gives false when the reader is gone.
+    /// Returns false if the reader is gone.
     fn answer_questions(&mut self) -> bool {
         for _ in 0..ANSWERS_PER_ROUND {
             match self.questions.try_recv() {
@@ -155,7 +156,7 @@ impl Owners {
                 Err(TryRecvError::Empty) => return true,
             }
         }
-        // There may be more than were announced.
+        // More questions may be waiting.
         let _ = self.wake.write(1);
         true
     }
@@ -197,7 +198,7 @@ impl Owners {
         } else {
             self.waiting.end(&retry, Instant::now());
         }
-        // With a full channel the reader does not get to know, and asks again.
+        // If the channel is full, the reader gets no answer, and asks again.
         if self.findings.try_send((wall_ns(), finding)).is_ok()
             && let Some(search_line) = &self.search_line
             && let Standing::Owned(uid) = finding.standing
@@ -207,13 +208,13 @@ impl Owners {
     }
 }
 
-/// The processor time of this thread. On a busy host the time that passes says little of it.
+/// The processor time of this thread. On a busy host, elapsed time says little about it.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Whether a socket sent this RST. The kernel also sends one for a segment that belongs to no connection, so anybody can have it do that;
-/// such an RST has no ACK, or the sequence number 0 (RFC 9293, section 3.5.2).
+/// Whether a socket sent this RST. The kernel also sends one for a segment that belongs to no connection, so anybody can trigger it; such
+/// an RST has no ACK, or the sequence number 0 (RFC 9293, section 3.5.2).
 const fn is_reset_of_a_connection(segment: &Segment) -> bool {
     segment.rst && segment.ack.is_some() && segment.seq != 0
 }

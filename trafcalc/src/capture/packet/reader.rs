@@ -1,6 +1,5 @@
-//! The thread that reads the rings into the table of connections. It never waits for anybody: questions about owners
-//! go to another thread, and who wants to know what was counted gets an answer when the rings are read up to that
-//! moment.
+//! The thread that reads the rings into the table of connections. It never waits for another thread: questions about owners go to the owner
+//! thread, and a request for what was counted is answered once the rings are read up to its time.
 
 use std::cell::OnceCell;
 use std::os::fd::AsFd;
@@ -25,33 +24,33 @@ use super::timeline::{Event, Timeline};
 use crate::capture::alive::is_gone;
 use crate::capture::{Batch, CaptureError, Hierarchy, OpenNotes, Owner};
 
-/// Longest pause between two looks at the anchors, for which nothing wakes the reader.
+/// Longest pause between two looks at the anchors, which do not wake the reader.
 const LONGEST_WAIT_MS: u64 = 100;
-/// A segment is in the bulk ring's readable part within so many milliseconds: the kernel looks at an open block every [`RETIRE_MS`]
-/// and hands it over the second time at the latest (`prb_retire_rx_blk_timer_expired`).
+/// A segment becomes readable in the bulk ring within this many milliseconds: the kernel checks an open block every [`RETIRE_MS`] and hands
+/// it over at the second check at the latest (`prb_retire_rx_blk_timer_expired`).
 const BULK_DELAY_MS: u64 = 2 * RETIRE_MS as u64 + 5;
-/// Everything captured before a moment has been observed after this.
+/// What was captured before a moment has been observed after this.
 const SETTLED_AFTER: Duration = Duration::from_millis(BULK_DELAY_MS + 5);
-/// How much longer a request waits while there are always more packets.
+/// How much longer a request waits while more packets keep coming.
 const OVERLOAD_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause between two sweeps of the table.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How long the last batch waits for owners that are still being looked up.
 const LAST_LOOKUPS: Duration = Duration::from_millis(500);
-/// Blocks read between two looks at everything else: half of the smallest ring, so that what is lost is known before it is read around.
+/// Blocks read between looks at everything else: half of the smallest ring, so that losses are known before it is read around once.
 const BLOCKS_PER_ROUND: usize = 8;
-/// Least time between two lists of all connections that the kernel is asked for after losses: while it makes one, packets wait.
+/// Least time between two lists of all connections after losses: packets wait while the kernel makes a list.
 const LIST_PAUSE: Duration = Duration::from_secs(10);
-/// Connections about which the reader asks the kernel in a round, for some 20 us each.
+/// Connections about which the reader asks the kernel in a round; each takes some 20 us.
 const DOUBTS_PER_ROUND: usize = 64;
 
-/// What the reader is asked for.
+/// A request to the reader.
 pub enum Request {
     /// What was counted since the last time.
     Collect(SyncSender<Batch>),
     /// The same, with every owner decided; then the reader ends.
     Finish(SyncSender<Batch>),
-    /// To count these users, too.
+    /// Count these users, too.
     Want(Vec<u32>),
 }
 
@@ -59,7 +58,7 @@ pub enum Request {
 pub struct Rings {
     /// Socket of the bulk ring.
     pub bulk_socket: Arc<PacketSocket>,
-    /// Segments.
+    /// All but anchors.
     pub bulk: BulkRing,
     /// Socket of the anchor ring.
     pub anchor_socket: Arc<PacketSocket>,
@@ -67,19 +66,19 @@ pub struct Rings {
     pub anchors: AnchorRing,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 pub struct Reader {
     /// Where packets come from.
     pub rings: Rings,
     /// Where they go.
     pub flows: Flows,
-    /// What waits for segments that passed before.
+    /// Events that wait for earlier segments.
     pub timeline: Timeline,
-    /// Tells at the end where connections stand.
+    /// Asks the kernel for totals.
     pub diag: SockDiag,
     /// Which connections are followed.
     pub scope: String,
-    /// Keeps the filters true to the names of interfaces.
+    /// Keeps the filters in step with interface names.
     pub interfaces: Interfaces,
     /// Requests, announced by `wake`.
     pub requests: Receiver<Request>,
@@ -91,18 +90,18 @@ pub struct Reader {
     pub wake_owners: Arc<EventFd>,
     /// Its answers, and when they were given, in nanoseconds of the wall clock.
     pub findings: Receiver<(u64, Finding)>,
-    /// What the searching thread found.
+    /// The answers of the search thread.
     pub found: Receiver<Found>,
-    /// What time counts from.
+    /// Time counts from here.
     pub start: Instant,
     /// When the kernel was last asked for a list of all connections after a loss.
     pub listed: Option<Instant>,
 }
 
-/// What the reader does beside reading.
+/// What the reader does besides reading.
 enum Task {
     Nothing,
-    /// Serves the request once the rings are read up to its moment.
+    /// Serves the request once the rings are read up to its time.
     CatchUp {
         until: Instant,
         request: Request,
@@ -118,7 +117,7 @@ enum Task {
 }
 
 impl Task {
-    /// Whether packets come faster than they are read: then the request is served as well as can be.
+    /// Whether packets come faster than they are read. The request is then served with what is known.
     fn is_overdue(&self) -> bool {
         match self {
             Self::Nothing => true,
@@ -140,7 +139,7 @@ impl Task {
 }
 
 impl Reader {
-    /// Works until it is asked to finish, or nobody is left to ask.
+    /// Works until it is asked to finish, or no sender is left.
     pub fn run(mut self) -> Result<(), CaptureError> {
         let outcome = self.read_until_the_end();
         let wake_owners = Arc::clone(&self.wake_owners);
@@ -157,7 +156,7 @@ impl Reader {
             self.wait(&task)?;
             self.interfaces.follow_changes()?;
             self.take_answers();
-            // Before the rings are read: what was lost passed before what is seen then.
+            // Before the rings are read: lost packets passed before those seen then.
             self.take_losses()?;
             let is_caught_up = self.read_rings();
             self.ask_for_totals();
@@ -185,17 +184,17 @@ impl Reader {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(CaptureError::System { what: "waiting for packets", source: errno.into() }),
         }
-        // Before the request is looked for, so that one that comes in between is announced again.
+        // Cleared before the request is read, so that one that comes in between is announced again.
         if sources[1].any() == Some(true) {
             let _ = self.wake.read();
         }
         Ok(())
     }
 
-    /// Takes answers of the other threads. They are taken before the anchors are read, which then show the SYN that each is about.
+    /// Takes the answers of the other threads. The anchors are read afterwards, so they show the SYN that each answer is about.
     fn take_answers(&mut self) {
         let room = self.timeline.room_for_answers();
-        // What was searched for was a finding before.
+        // Each search follows a finding, taken next.
         let found: Vec<Found> = self.found.try_iter().take(room / 2).collect();
         for (time_ns, finding) in self.findings.try_iter().take(room / 2) {
             self.timeline.hold_answer(time_ns, Event::Finding(finding));
@@ -206,8 +205,8 @@ impl Reader {
         }
     }
 
-    /// Reads what there is, within a bound; gives whether that was all. The anchors are read before each block, so
-    /// that none is missing that passed before a segment in it.
+    /// Reads what there is, within a bound; returns whether that was all. The anchors are read before each block, so that none is missing
+    /// that passed before the block's segments.
     fn read_rings(&mut self) -> bool {
         let now_ms = self.now_ms();
         let Self { rings, flows, timeline, interfaces, .. } = self;
@@ -226,7 +225,7 @@ impl Reader {
                 timeline.release_at(wall_ns(), until_ns, |event| flows.take(&event, now_ms));
                 return true;
             }
-            // Anchors from before the wall clock was set back would hold up those behind them.
+            // Anchors stamped before the wall clock was set back would hold up those after them.
             timeline.release_at(wall_ns(), 0, |event| flows.take(&event, now_ms));
             rings.bulk.read_block(|packet| {
                 if let Some(sighting) = understand(flows, interfaces, &packet) {
@@ -238,7 +237,7 @@ impl Reader {
         false
     }
 
-    /// Asks the kernel itself, because most connections are not in doubt, and one that is may be gone soon.
+    /// Asks the kernel itself, because few connections are in doubt, and these may be gone soon.
     fn ask_for_totals(&mut self) {
         for question in self.flows.take_doubts(DOUBTS_PER_ROUND) {
             let asked_ns = wall_ns();
@@ -322,8 +321,8 @@ impl Reader {
         }
     }
 
-    /// Notes where connections stand. The rings are read once more afterwards: of one that was followed by another between the same
-    /// endpoints, before the kernel was asked, they show the other's beginning.
+    /// Notes the positions of connections. The rings are read once more afterwards: if another connection between the same endpoints
+    /// replaced one before the kernel was asked, they show its beginning.
     fn take_note(&mut self) {
         match self.diag.totals() {
             Ok(totals) => self.flows.take_note(totals),
@@ -333,7 +332,7 @@ impl Reader {
         }
     }
 
-    /// After a loss, notes what the kernel says that connections have moved. The rings are read up to now before that is looked at.
+    /// After a loss, notes the kernel's totals. They are compared after the rings are read up to now.
     fn expect_what_was_lost(&mut self) {
         if !self.flows.wants_totals() {
             return;
@@ -345,7 +344,7 @@ impl Reader {
         }
     }
 
-    /// Whether nothing is left to wait for. While owners are open, they are asked for again.
+    /// Whether nothing is left to wait for. Asks again for owners that are still open.
     fn is_settled(&mut self, task: &Task) -> bool {
         let Task::LastLookups { from, .. } = task else { return false };
         let questions = self.flows.open_questions();
@@ -367,7 +366,7 @@ impl Reader {
     }
 }
 
-/// Says of owners whether they are gone; looks for cgroups at most once.
+/// Whether owners are gone, as a function that reads cgroups at most once.
 fn gone() -> impl FnMut(&Owner) -> bool {
     let proc = Path::new(PROC);
     let cgroups = OnceCell::new();

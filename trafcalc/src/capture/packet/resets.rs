@@ -1,8 +1,8 @@
 //! RSTs that this host sends. Pure.
 //!
-//! The kernel lets go of a connection's port before it sends the RST of a socket that is aborted (Linux 6.18: `tcp_disconnect`), so the SYN
-//! of another connection between the same endpoints may pass before. A connection that a SYN ends without a FIN or RST is therefore kept
-//! for a moment: the RST has its last numbers.
+//! The kernel releases a connection's port before it sends the RST of an aborted socket (Linux 6.18: `tcp_disconnect`), so the SYN of
+//! another connection between the same endpoints may pass before the RST. A connection that is replaced without a FIN or RST is therefore
+//! kept for a moment: the RST has its last numbers.
 
 use trafcalc_common::distance;
 
@@ -12,13 +12,13 @@ use super::flows::{Flows, Sighting};
 use super::segment::{Endpoints, Segment};
 use crate::capture::Bytes;
 
-/// A connection that was followed is kept so long for its RST.
+/// A replaced connection is kept this long for its RST.
 const KEPT_MS: u64 = 1_000;
-/// Connections that are kept at most, 2 MB; the RSTs of others are ignored.
+/// Most replaced connections kept (2 MB); the RSTs of others are ignored.
 const MAX_KEPT: usize = 4096;
 
 impl Flow {
-    /// Whether this host sent the RST `segment` for this connection, and not for an earlier one: those numbers are behind its first.
+    /// Whether this host sent the RST `segment` for this connection, not for an earlier one, whose numbers are before its first.
     fn is_aborted_by(&self, segment: &Segment) -> bool {
         let behind = self.sent.map_or(0, |sent| distance(segment.seq, sent.next()));
         let is_of_earlier =
@@ -26,7 +26,7 @@ impl Flow {
         !is_of_earlier && self.can_be_of_this_connection(segment)
     }
 
-    /// How far the RST is from where it stands.
+    /// How far the RST is from its position.
     fn distance_to(&self, segment: &Segment) -> u32 {
         self.sent.map_or(u32::MAX - 1, |sent| distance(sent.next(), segment.seq).unsigned_abs())
     }
@@ -40,8 +40,8 @@ impl Flow {
 }
 
 impl Flows {
-    /// The RST of a socket that was aborted carries its cursors. One that answers a stray segment carries the
-    /// stranger's numbers (`tcp_v4_send_reset`): without ACK, or with the sequence number 0.
+    /// The RST of an aborted socket carries its cursors. One that answers a stray segment carries the stranger's numbers
+    /// (`tcp_v4_send_reset`): it has no ACK, or the sequence number 0.
     pub(super) fn observe_reset(&mut self, sighting: &Sighting, now_ms: u64) {
         let segment = &sighting.segment;
         if segment.ack.is_none() || segment.seq == 0 {
@@ -63,7 +63,7 @@ impl Flows {
         {
             let was_embryonic = flow.embryonic;
             let bytes = flow.abort(sighting, now_ms);
-            // The capture lost all that it acknowledged.
+            // The capture lost all its segments in between.
             let lacks_beginning = was_embryonic && flow.lacks_beginning() && self.losses.may_have_hit(flow);
             if lacks_beginning && !flow.is_nobodys() && !std::mem::replace(&mut flow.is_gap, true) {
                 self.health.gaps += 1;
@@ -73,7 +73,7 @@ impl Flows {
         }
     }
 
-    /// Another connection begins between the endpoints of this one.
+    /// Another connection replaces this one.
     pub(super) fn follow(&mut self, endpoints: &Endpoints, now_ms: u64) {
         let Some(flow) = self.table.remove(endpoints) else { return };
         if flow.is_over() || flow.embryonic || self.followed.len() >= MAX_KEPT {
@@ -83,7 +83,7 @@ impl Flows {
         }
     }
 
-    /// Gives up waiting for the RSTs of connections that were followed up to `KEPT_MS` ago, or with `all` of all of them.
+    /// Stops waiting for the RSTs of connections that were replaced at least `KEPT_MS` ago, or with `all`, of all.
     pub(super) fn close_followed(&mut self, now_ms: u64, all: bool) {
         let is_due = |since_ms: u64| all || now_ms - since_ms >= KEPT_MS;
         let due: Vec<_> = self.followed.extract_if(|_, (_, since_ms)| is_due(*since_ms)).collect();

@@ -1,8 +1,7 @@
-//! The two kernel rings, read in place (`packet_mmap.rst` of the kernel). The only file that touches memory
-//! shared with the kernel.
+//! The two kernel rings, read in place (`packet_mmap.rst` of the kernel). The only file that touches memory shared with the kernel.
 //!
-//! The bulk ring (`TPACKET_V3`) hands over whole blocks and wakes its reader once a block; the anchor ring
-//! (`TPACKET_V2`) hands over each packet the moment it is written and is only looked at, never waited for.
+//! The bulk ring (`TPACKET_V3`) hands over whole blocks and wakes its reader once per block. The anchor ring (`TPACKET_V2`) hands over each
+//! packet as soon as it is written, and is only looked at, never waited for.
 #![expect(unsafe_code, reason = "the rings are memory shared with the kernel")]
 
 use std::ffi::c_int;
@@ -22,17 +21,16 @@ use super::segment::Direction;
 use super::socket::PacketSocket;
 use crate::capture::CaptureError;
 
-/// After so many milliseconds the kernel hands over a bulk block that is not full: the price of a report that is
-/// complete is a wait of this, the price of a shorter one more wake-ups at low traffic.
+/// After this many milliseconds the kernel hands over a bulk block that is not full. A complete report has to wait this long; a shorter
+/// time would cost more wake-ups at low traffic.
 pub const RETIRE_MS: u32 = 20;
-/// Largest block of the bulk ring; more would delay the reader's first packet, less cost more wake-ups.
+/// Largest block of the bulk ring: more would delay the reader's first packet, less would cost wake-ups.
 const MAX_BLOCK_BYTES: usize = 128 << 10;
-/// Blocks a ring is divided into at least, so that the reader empties one while the kernel fills the others.
+/// Fewest blocks in a ring, so that the reader can empty one while the kernel fills the others.
 const MIN_BLOCKS: usize = 16;
 /// Smallest bulk ring: `MIN_BLOCKS` pages.
 pub const MIN_RING_BYTES: usize = MIN_BLOCKS * PAGE_BYTES;
-/// Room for 16,384 SYN, FIN, RST and milestones: those of 3,000 connections, while the reader looks ten times a second
-/// at least.
+/// Room for 16,384 SYN, FIN, RST and milestones: those of 3,000 connections. The reader looks at least ten times a second.
 const ANCHOR_RING_BYTES: usize = 4 << 20;
 /// Room for the ring's header (80 bytes as of kernel 6.18) and a snapped packet.
 const FRAME_BYTES: usize = 256;
@@ -40,12 +38,12 @@ const _: () = assert!(FRAME_BYTES >= 80 + ANCHOR_BYTES as usize && ANCHOR_BYTES 
 const PAGE_BYTES: usize = 4096;
 /// Frames of the anchor ring.
 const FRAMES: usize = ANCHOR_RING_BYTES / FRAME_BYTES;
-/// A frame is filled in less than a microsecond, unless the processor is taken away from a virtual machine.
+/// A frame is filled in less than a microsecond, unless a virtual machine loses the processor.
 const LONGEST_FILL: Duration = Duration::from_millis(20);
-/// So many frames are looked at behind one that is not full: as many as there may be processors that fill one at the same moment.
+/// Frames that are checked after one that is not full: as many as processors may be filling at the same moment.
 const FRAMES_AHEAD: usize = 16;
 
-/// A packet as it lies in a ring.
+/// A packet in a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'ring> {
     /// What was captured, from the IP header on.
@@ -80,7 +78,7 @@ impl Mapping {
         Ok(Self { start: start.cast(), bytes })
     }
 
-    /// The status word at `offset`, which the kernel and we hand to and fro.
+    /// The status word at `offset`, with which the kernel and we take turns.
     fn status(&self, offset: usize) -> &AtomicU32 {
         assert!(offset + 4 <= self.bytes && offset.is_multiple_of(4));
         // SAFETY: in bounds and aligned (checked above); the kernel accesses it as a 32-bit word, too.
@@ -90,13 +88,13 @@ impl Mapping {
     /// A copy of the header at `offset`.
     fn header<T: Copy>(&self, offset: usize) -> T {
         assert!(offset + size_of::<T>() <= self.bytes);
-        // SAFETY: in bounds (checked above); only called with the kernel's plain structures, after the status word
-        // said that the kernel is done with them.
+        // SAFETY: in bounds (checked above); only called for plain structures of the kernel, after the status word said that the kernel is
+        // done with them.
         unsafe { self.start.as_ptr().add(offset).cast::<T>().read_unaligned() }
     }
 
-    /// A packet of `packet_bytes` at this time, of which `bytes` were captured, by the sender whose address ends at `offset`,
-    /// behind the header of either version.
+    /// A packet of `packet_bytes` at this time, of which `bytes` were captured. The address of its sender ends at `offset`, after the
+    /// header of either version.
     fn packet<'ring>(&self, offset: usize, bytes: &'ring [u8], packet_bytes: u32, time_ns: u64) -> Packet<'ring> {
         let link: libc::sockaddr_ll = self.header(offset - size_of::<libc::sockaddr_ll>());
         let (bytes, packet_bytes) = without_labels(u16::from_be(link.sll_protocol), bytes, packet_bytes);
@@ -113,7 +111,7 @@ impl Mapping {
         }
     }
 
-    /// `length` captured bytes at `offset`, or none where the kernel's numbers leave the ring.
+    /// `length` captured bytes at `offset`, or none if the kernel's numbers leave the ring.
     fn captured(&self, offset: usize, length: usize) -> &[u8] {
         if offset.saturating_add(length) > self.bytes {
             return &[];
@@ -215,7 +213,7 @@ impl AnchorRing {
 
     /// Shows every waiting packet to `visit` and hands its room back.
     pub fn drain(&mut self, mut visit: impl FnMut(Packet<'_>)) {
-        // One round at most, so that a flood cannot hold the reader here.
+        // At most once around, so that a flood cannot hold the reader here.
         for _ in 0..FRAMES {
             let at = self.next_frame * FRAME_BYTES;
             if !self.is_filled(self.next_frame) && !self.is_filled_late() {
@@ -234,8 +232,8 @@ impl AnchorRing {
         self.mapping.status(frame * FRAME_BYTES).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
-    /// Whether the next frame is filled in a moment. A processor takes its frame first and fills it then; where another one came in between,
-    /// a later frame is full already, and what answers that packet may be in the bulk ring.
+    /// Whether the next frame gets filled in a moment. A processor first takes a frame and then fills it. If another one takes the next,
+    /// that may be full earlier, and a segment that answers its packet may be in the bulk ring.
     fn is_filled_late(&self) -> bool {
         let are_others_filled = (1..=FRAMES_AHEAD).any(|ahead| self.is_filled((self.next_frame + ahead) % FRAMES));
         let deadline = Instant::now() + LONGEST_FILL;

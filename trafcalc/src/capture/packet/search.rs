@@ -1,5 +1,5 @@
-//! The thread that finds out more of a connection's owner than the user: it searches `/proc` for the process that holds
-//! the socket. That is slow, so it holds up nobody, does many searches in one, and has a budget of time.
+//! The thread that finds more about a connection's owner than the user: it searches `/proc` for the process that holds the socket. That is
+//! slow, so it holds up no other thread, combines many searches, and has a time budget.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -16,19 +16,19 @@ use super::holders::Holders;
 use crate::capture::alive::{has_ended, started_ns};
 use crate::capture::{By, Dimension, Hierarchy, Owner, Process, Settings, Unit, Wanted, stat};
 
-/// Most generations looked back for a wanted ancestor.
+/// Most generations searched for a wanted ancestor.
 const MAX_ANCESTORS: usize = 64;
-/// Most searches that wait to be done in one look at the processes with the first, and most that are to be done again.
+/// Most waiting searches that share one look at the processes with the first, and most that are to be repeated.
 const MAX_AT_ONCE: usize = 1024;
-/// When to look again for what nobody holds: `accept(2)` tells the kernel of a socket before the process has it, and may
-/// be interrupted in between.
+/// When to look again for a socket that no process holds: `accept(2)` tells the kernel before the process, and may be interrupted in
+/// between.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
-/// Time that may be spent at once, after a while without a search.
+/// Time that may be spent at once, after a pause.
 const BURST: Duration = Duration::from_millis(200);
-/// In the long run, one part in so many of one processor.
+/// The long-term share of a processor: one in this many.
 const SHARE: u32 = 10;
 
-/// What the thread works with.
+/// The state of the thread.
 pub struct Search {
     root: PathBuf,
     by: By,
@@ -39,11 +39,11 @@ pub struct Search {
     found: SyncSender<Found>,
 }
 
-/// What is to be looked for a second time, and when.
+/// Searches to be repeated, and when.
 type Again = VecDeque<(Instant, Sought)>;
 
 impl Search {
-    /// Searches below `root`, which is where `/proc` is, for what `settings` ask.
+    /// Searches below `root`, the path of `/proc`, for what `settings` ask.
     pub fn new(
         root: impl Into<PathBuf>,
         settings: &Settings,
@@ -56,7 +56,7 @@ impl Search {
         Self { holders: Holders::new(&root), root, by, wanted, hierarchy, sought, found }
     }
 
-    /// Works until nobody is left to ask.
+    /// Works until no sender is left.
     pub fn run(mut self) {
         let mut allowance = Allowance::new(Instant::now());
         let mut again = Again::new();
@@ -68,7 +68,7 @@ impl Search {
         }
     }
 
-    /// Searches for all that there is to search for, and answers, but for what is to be looked for once more.
+    /// Does all waiting searches, and answers them, except those that are to be repeated.
     fn look(&mut self, first: Option<Sought>, again: &mut Again, now: Instant) {
         let due = again.partition_point(|&(due, _)| due <= now);
         let mut sought: Vec<Sought> = again.drain(..due).map(|(_, sought)| sought).collect();
@@ -77,7 +77,7 @@ impl Search {
             if found.outcome == Outcome::Nothing && index >= due && again.len() < MAX_AT_ONCE {
                 again.push_back((now + SECOND_LOOK, sought[index]));
             } else {
-                // When the reader is gone, `next` says so, too.
+                // If the reader is gone, `next` fails, too.
                 let _ = self.found.send(found);
             }
         }
@@ -125,13 +125,13 @@ impl Search {
         )
     }
 
-    /// The parent of a process, its parent, and so on; as far as they are still there.
+    /// The parent of a process, its parent, and so on, as far as they still exist.
     fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> {
         let parent = |pid: &u32| stat(&self.root, *pid).map(|stat| stat.parent);
         std::iter::successors(parent(&pid), parent).take(MAX_ANCESTORS)
     }
 
-    /// All that was asked for of an owner, or nothing.
+    /// The owner in the wanted detail, or nothing.
     fn owner(&self, uid: u32, pid: u32) -> Option<Owner> {
         let dir = self.root.join(pid.to_string());
         let mut owner = Owner::user(uid);
@@ -148,7 +148,7 @@ impl Search {
     }
 }
 
-/// The last part of the path of a process's program; one that is about to end has none any more.
+/// The base name of a process's executable; a process that is about to end has none.
 fn program(process: &Path) -> Option<Arc<str>> {
     let path = fs::read_link(process.join("exe")).ok()?;
     let name = path.file_name()?.to_string_lossy();
@@ -161,7 +161,7 @@ fn cgroup(process: &Path) -> Option<String> {
     cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// What this thread took of the processor so far.
+/// The processor time of this thread so far.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

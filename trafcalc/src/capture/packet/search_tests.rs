@@ -11,7 +11,7 @@ use super::*;
 
 const UID: u32 = 1000;
 
-/// A `/proc` with the processes 10, its child 20, and 30, of programs and cgroups of their own. Ticks of 10 ms.
+/// A `/proc` with the processes 10, its child 20, and 30, with their programs and cgroups. Ticks are 10 ms.
 fn proc() -> TempDir {
     let root = TempDir::new().unwrap();
     for (pid, parent, program, cgroup) in
@@ -38,7 +38,7 @@ fn search_by(root: &TempDir, by: By, wanted: Wanted) -> Search {
     Search::new(root.path(), &settings, sought, found)
 }
 
-/// Which of the three processes, and one that is not there, are wanted.
+/// Which of the three processes, and one that does not exist, are wanted.
 fn fits(wanted: Wanted) -> [Option<bool>; 4] {
     let root = proc();
     let search = search(&root, wanted);
@@ -104,7 +104,7 @@ fn several_things_are_told_of_an_owner_at_once_or_none() {
     assert_eq!(search_by(&root, By::USER, Wanted::default()).outcome(UID, 20), Outcome::Owner(Owner::user(UID)));
 }
 
-/// As in the middle of `accept(2)`; and one that nobody ever holds is answered, too.
+/// As in the middle of `accept(2)`. A socket that nobody ever holds is answered, too.
 #[test]
 fn a_socket_that_nobody_holds_yet_is_looked_for_again() {
     let root = proc();

@@ -1,4 +1,4 @@
-//! Connections of which more is searched for than the user, and the owners that were found. Pure.
+//! What is searched for beyond a connection's user, and the owners that were found. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use crate::capture::{By, Bytes, Owner, Wanted};
 /// Pause between two looks for owners that are gone.
 const GONE_PAUSE_MS: u64 = 10_000;
 
-/// Most owners that are finer than a user (6 MB); of further ones the user is told. As many as the ledger has room for.
+/// Most owners finer than a user (6 MB); further ones are reported as the user. As many as the ledger has room for.
 const MAX_OWNERS: usize = 32_768;
 
-/// Searches, and owners that have connections.
+/// What is searched for, and the owners found.
 #[derive(Debug, Default)]
 pub struct Searches {
     by: By,
-    /// Those who are wanted, where not all are.
+    /// The wanted users, if not all are wanted.
     users: Option<Vec<u32>>,
-    /// Whether it depends on the process what is wanted.
+    /// Whether the process decides what is wanted.
     chooses_processes: bool,
-    /// One for all connections of an owner. Those of owners without any are kept until the owner is gone.
+    /// Each is shared by an owner's connections. Without any, it is kept until the owner is gone.
     owners: HashMap<Owner, Arc<Owner>>,
     next_look_ms: u64,
 }
 
 impl Searches {
-    /// For accounts that are told apart `by` so, of those who are `wanted`.
+    /// For accounts that are told apart by `by`, of owners that are `wanted`.
     #[must_use]
     pub fn new(by: By, wanted: &Wanted) -> Self {
         let chooses_processes = wanted.chooses_processes();
@@ -35,13 +35,13 @@ impl Searches {
         Self { by, users, chooses_processes, ..Self::default() }
     }
 
-    /// Whether the user is not all that has to be known.
+    /// Whether more than the user has to be known.
     #[must_use]
     pub fn are_needed(&self) -> bool {
         self.by != By::USER || self.chooses_processes
     }
 
-    /// Who holds a connection of the user `uid` as far as is known now, when `waiting` bytes have waited to know the user.
+    /// Who holds a connection of the user `uid` before the search; `waiting` bytes have waited for the user.
     #[must_use]
     pub fn begin(&self, uid: u32, waiting: Bytes) -> Holder {
         if !self.wants(uid) {
@@ -75,7 +75,7 @@ impl Searches {
         Holder::Fine(shared)
     }
 
-    /// Who holds a connection of the user `uid` of which no more will be known.
+    /// Who holds a connection of the user `uid` if no more will be known.
     #[must_use]
     pub fn without(&self, uid: u32) -> Holder {
         match (self.wants(uid), self.chooses_processes) {
@@ -89,14 +89,14 @@ impl Searches {
         self.users.as_ref().is_none_or(|users| users.contains(&uid))
     }
 
-    /// Wants these, too, where not all are.
+    /// Wants these, too, if not all are wanted.
     pub fn want(&mut self, more: &[u32]) {
         if let Some(users) = &mut self.users {
             users.extend_from_slice(more);
         }
     }
 
-    /// Takes out owners without a connection that are gone; looks at them once in a while only.
+    /// Removes owners without connections that are gone; looks only once in a while.
     pub fn take_gone(&mut self, now_ms: u64, mut is_gone: impl FnMut(&Owner) -> bool) -> Vec<Owner> {
         if now_ms < self.next_look_ms {
             return Vec::new();
@@ -106,7 +106,7 @@ impl Searches {
         gone.map(|(owner, _)| owner).collect()
     }
 
-    /// The bytes among `credits` that have no more than their user, though more was asked for.
+    /// The bytes among `credits` with no more than their user, although more was asked for.
     #[must_use]
     pub fn coarse(&self, credits: &[(Owner, Bytes)]) -> u64 {
         let is_coarse = |owner: &Owner| self.by != By::USER && owner.uid().is_some() && !owner.is_fine();

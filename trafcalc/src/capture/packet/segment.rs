@@ -1,7 +1,7 @@
-//! What one captured packet says: a TCP segment of a connection of this host, or why it is none. Pure; trusts nothing.
+//! What a captured packet is: a TCP segment of a connection of this host, or why it is none. Pure; trusts nothing.
 //!
-//! The bytes begin at the network header and may be cut off behind the TCP flags (the filter snaps them), so lengths
-//! come from the headers and from the kernel's own idea of the packet's length, never from the slice.
+//! The bytes begin at the network header and may be cut off after the TCP flags (the filter snaps them), so lengths come from the headers
+//! and from the packet length that the kernel reports, never from the slice.
 
 use std::net::Ipv6Addr;
 
@@ -38,11 +38,11 @@ pub struct Segment {
     pub direction: Direction,
     /// Sequence number of the SYN, or else of the first payload byte.
     pub seq: u32,
-    /// Acknowledgement number, where the ACK flag is set.
+    /// Acknowledgement number, if the ACK flag is set.
     pub ack: Option<u32>,
     /// The SYN flag.
     pub syn: bool,
-    /// The FIN flag; left out of IP fragments, whose FIN has a sequence number that cannot be told.
+    /// The FIN flag; left out of IP fragments, because the sequence number of their FIN is unknown.
     pub fin: bool,
     /// The RST flag.
     pub rst: bool,
@@ -57,7 +57,7 @@ impl Segment {
         if self.syn { self.seq.wrapping_add(1) } else { self.seq }
     }
 
-    /// Sequence number behind the last payload byte, which is that of the FIN where there is one.
+    /// Sequence number after the last payload byte: that of the FIN, if there is one.
     #[must_use]
     pub const fn end_seq(&self) -> u32 {
         self.payload_seq().wrapping_add(self.payload_bytes)

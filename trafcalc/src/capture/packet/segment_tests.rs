@@ -110,7 +110,7 @@ fn a_routing_header_tells_the_last_stop() {
         assert_eq!(remote(&routed(kind, 1, [0, 0], &in_order)), Ok("fd00::1:2".to_owned()), "type {kind}");
     }
     assert_eq!(remote(&routed(4, 1, [0, 0], &in_order)), Ok("fd00::1:1".to_owned()), "in the reverse order");
-    // The addresses lack 12 bytes, which are those of the destination; 9 bytes of padding follow.
+    // The addresses lack 12 bytes, shared with the destination; 9 bytes of padding follow.
     let shortened = [&[0; 16][..], &[0; 3], &[0x00, 0x05, 0x00, 0x07]].concat();
     assert_eq!(remote(&routed(3, 1, [0xcc, 9 << 4], &shortened)), Ok("fd00::5:7".to_owned()), "compressed");
     assert_eq!(remote(&routed(4, 0, [0, 0], &in_order)), Ok("fd00::63".to_owned()), "it is there");

@@ -14,14 +14,14 @@ use crate::capture::CaptureError;
 #[derive(Debug)]
 pub struct PacketSocket(OwnedFd);
 
-/// What of a packet `recv` gives beside its bytes.
+/// What else `receive` returns about a packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     /// Bytes copied.
     pub captured_bytes: usize,
     /// Index of the interface.
     pub interface: u32,
-    /// Which protocol begins at the network header.
+    /// The protocol at the network header.
     pub ethertype: u16,
 }
 
@@ -29,7 +29,7 @@ impl PacketSocket {
     /// Opens a socket that passes what `filter` keeps, but only once it is [bound](Self::bind).
     ///
     /// # Errors
-    /// [`CaptureError::Privilege`] without `CAP_NET_RAW`, else what the kernel said.
+    /// [`CaptureError::Privilege`] without `CAP_NET_RAW`, else the kernel's error.
     pub fn open(filter: &[sock_filter]) -> Result<Self, CaptureError> {
         // SAFETY: no pointers are passed; the descriptor is checked before it is owned.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
@@ -48,7 +48,7 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Replaces the filter; packets in between are judged by the one or the other.
+    /// Replaces the filter; each packet passes the old one or the new one.
     pub fn set_filter(&self, filter: &[sock_filter]) -> Result<(), CaptureError> {
         let program = libc::sock_fprog {
             len: u16::try_from(filter.len()).expect("the filters are short"),
@@ -57,7 +57,7 @@ impl PacketSocket {
         self.set_option(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program, "attaching the packet filter")
     }
 
-    /// Lets packets of all protocols on all interfaces come.
+    /// Receives packets of all protocols on all interfaces.
     pub fn bind(&self) -> Result<(), CaptureError> {
         // SAFETY: sockaddr_ll is plain data for which zeros are valid.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
@@ -117,7 +117,7 @@ impl PacketSocket {
             let source = io::Error::last_os_error();
             return match source.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
-                // An interface went down; the socket lives on.
+                // An interface went down; the socket still works.
                 _ if source.raw_os_error() == Some(libc::ENETDOWN) => Ok(None),
                 _ => Err(CaptureError::System { what: "reading the packet socket", source }),
             };

@@ -1,14 +1,14 @@
-//! The SYNs that came in last: they tell where a peer's bytes begin that came with its SYN, and which connections this
-//! host only forwards with a translated address (NAT: their SYN has its number and destination port from outside). Pure.
+//! The SYNs that came in last. They show where a peer's bytes begin if some came with its SYN, and which connections this host only
+//! forwards with a translated address (NAT: their SYN keeps its number and destination port). Pure.
 
 use trafcalc_common::distance;
 
 use super::segment::{Endpoints, Segment};
 
-/// SYNs remembered. One is looked for within microseconds of its coming in; 4,096 leave room for a flood. 250 KB.
+/// SYNs remembered. One is looked up within microseconds after it came in; 4,096 leave room for a flood. 250 KB.
 const MAX_SYNS: usize = 4096;
 
-/// The SYNs that came in last, and those of them that carried data.
+/// The SYNs that came in last, and those that carried data.
 #[derive(Debug)]
 pub struct RecentSyns {
     all: Vec<(u32, u16)>,
@@ -31,7 +31,7 @@ impl RecentSyns {
         }
     }
 
-    /// Whether a SYN came in lately that this host sent on as `syn`.
+    /// Whether a SYN came in lately that this host forwarded as `syn`.
     #[must_use]
     pub fn has_relayed(&self, syn: &Segment) -> bool {
         self.all[slot(syn.seq)] == (syn.seq, syn.endpoints.remote_port)
@@ -42,7 +42,7 @@ impl RecentSyns {
     pub fn acknowledged_with_data(&self, syn_ack: &Segment) -> Option<u32> {
         let (endpoints, seq, payload_bytes) = self.with_data[slot(u32::from(syn_ack.endpoints.remote_port))]?;
         let taken = u32::try_from(distance(seq.wrapping_add(1), syn_ack.ack?)).ok()?;
-        // Another SYN, without data, may be the true one, and that one forged.
+        // The true SYN may be another one, without data, and this one forged.
         let plain = syn_ack.ack?.wrapping_sub(1);
         let is_disputed = self.all[slot(plain)] == (plain, endpoints.local_port);
         let is_meant = endpoints == syn_ack.endpoints && (1..=payload_bytes).contains(&taken);

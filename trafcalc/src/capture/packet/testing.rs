@@ -11,7 +11,7 @@ use super::segment::{Direction, Endpoints, Segment};
 use super::timeline::{Event, Timeline};
 use crate::capture::{By, Classes, CreditTo, EbpfSettings, OpenNotes, PacketSettings, Settings, Wanted};
 
-/// An extension header, or another IP header, by its kind. An extension header has 8 bytes and so many times 8 more.
+/// An extension header or another IP header: its kind, and the extension header's units of 8 bytes after the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extension(pub(super) u8, pub(super) u8);
 
@@ -73,7 +73,7 @@ impl PacketSpec {
         packet
     }
 
-    /// Written from the inside out. A routing header with room for an address has another stop before the last.
+    /// Written from the inside out. A routing header with room for an address adds a stop before the destination.
     fn in_ipv6(&self, tcp: Vec<u8>) -> Vec<u8> {
         let (mut packet, mut next, mut destination) = (tcp, PROTOCOL_TCP, 2);
         for &Extension(kind, units) in self.extensions.iter().rev() {
@@ -126,7 +126,7 @@ impl Arbitrary for PacketSpec {
     fn arbitrary_with((): ()) -> Self::Strategy {
         let kind = prop_oneof![Just(0_u8), Just(43), Just(44), Just(51), Just(60), Just(41)];
         let units = prop_oneof![4 => 0..=3_u8, 2 => Just(14), 1 => Just(127)];
-        // A fragment header has one length.
+        // A fragment header has a fixed length.
         let extension =
             (kind, units).prop_map(|(kind, units)| Extension(kind, if kind == FRAGMENT { 0 } else { units }));
         let several =
@@ -157,7 +157,7 @@ impl Arbitrary for PacketSpec {
     }
 }
 
-/// An outgoing segment without flags but ACK.
+/// An outgoing segment with no flag but ACK.
 pub(super) fn segment(seq: u32, ack: u32, payload_bytes: u32) -> Segment {
     Segment {
         endpoints: Endpoints {
@@ -176,14 +176,14 @@ pub(super) fn segment(seq: u32, ack: u32, payload_bytes: u32) -> Segment {
     }
 }
 
-/// A segment that passed at this time, by the wall clock in nanoseconds.
+/// A segment and when it passed, in nanoseconds of the wall clock.
 pub(super) type Timed = (u64, Segment);
 
 pub(super) const fn sighting((time_ns, segment): Timed) -> Sighting {
     Sighting { segment, time_ns, interface: 2 }
 }
 
-/// Shows `flows` what is in the two rings, as the reader does where the bulk ring is far behind: all anchors were read before.
+/// Shows `flows` what is in the two rings, like the reader when the bulk ring is far behind: all anchors were read before.
 pub(super) fn show_rings(flows: &mut Flows, anchors: &[Timed], bulk: &[Timed]) {
     let mut timeline = Timeline::default();
     for anchor in anchors {
@@ -209,7 +209,7 @@ pub(super) fn settings() -> PacketSettings {
     }
 }
 
-/// All of one's settings: everything is counted, by user.
+/// Complete settings: everything is counted, by user.
 pub(super) fn capture_settings() -> Settings {
     Settings {
         backend: None,

@@ -1,9 +1,9 @@
-//! What the reader learns from its sources, in the order in which it happened: segments of both rings, and answers about owners. Pure;
-//! time is passed in.
+//! Puts what the reader learns in the order in which it happened: segments of both rings, and answers about owners. Pure; time is passed
+//! in.
 //!
-//! An anchor can be read the moment it passes, and an answer when it is given; the segments before them come with their block of the bulk
-//! ring. So anchors and answers are held until the bulk ring was read past their time. A connection then ends behind its last segment,
-//! however soon another one follows between the same endpoints. What is held is in order already, because each source is a queue.
+//! An anchor can be read as soon as it passes, and an answer as soon as it is given; the segments before them come with their block of the
+//! bulk ring. So anchors and answers are held until the bulk ring was read past their time. A connection then ends after its last segment,
+//! however soon another one follows between the same endpoints. Held events are already in order, because each source is a queue.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -13,13 +13,13 @@ use super::flows::Sighting;
 use super::segment::{Direction, Endpoints, Segment};
 use super::totals::Totals;
 
-/// Anchors and answers that are held at most, each, before their sources have to wait: as many as come in 0.05 s if 1,300,000 come in
-/// a second. Some 15 MB in all.
+/// Most anchors, and most answers, that are held before their sources have to wait: those of 0.05 s at 1,300,000 a second. Some 15 MB in
+/// all.
 const MAX_HELD: usize = 65_536;
 
-/// Clocks of two processors may differ, so the acknowledgement of a peer's FIN may have an earlier time stamp than that FIN. Its number is
-/// known so much before its time, whatever else is held, but not before its connection begins. This costs nothing: the number only says
-/// what is no byte.
+/// Clocks of two processors may differ, so the acknowledgement of a peer's FIN may have an earlier time stamp than the FIN. Its number is
+/// therefore known this much before its time, whatever else is held, but not before its connection begins. This costs nothing: the number
+/// only says what is no byte.
 const FIN_AHEAD_NS: u64 = 1_000_000;
 
 /// What is held back.
@@ -27,13 +27,13 @@ const FIN_AHEAD_NS: u64 = 1_000_000;
 pub enum Event {
     /// A segment of the anchor ring.
     Anchor(Sighting),
-    /// A FIN of a peer, which will be an anchor when its time comes.
+    /// A FIN of a peer, which becomes an anchor when its time comes.
     PeerFin(Sighting),
     /// An answer of the owner thread.
     Finding(Finding),
-    /// An answer of the searching thread.
+    /// An answer of the search thread.
     Found(Found),
-    /// What the kernel said of a connection, and when it had said it.
+    /// The kernel's totals of a connection, and when it had answered.
     Totals {
         /// The connection.
         question: Question,
@@ -49,7 +49,7 @@ pub enum Event {
 pub struct Timeline {
     anchors: VecDeque<Sighting>,
     answers: VecDeque<(u64, Event)>,
-    /// Held FINs of peers that are not known yet.
+    /// Peers' FINs that are held and not known yet.
     fins: VecDeque<Sighting>,
     /// How many SYNs of each connection are held.
     openings: HashMap<Endpoints, usize>,
@@ -68,8 +68,8 @@ impl Timeline {
         MAX_HELD.saturating_sub(self.answers.len())
     }
 
-    /// Holds an anchor. Those held before it had their places in the ring before it passed, whatever their time stamps say: a processor can be
-    /// held up before it looks at the clock.
+    /// Holds an anchor. Anchors held before took their places in the ring before it passed, even if their time stamps are later: a
+    /// processor can be delayed before it reads the clock.
     pub fn hold(&mut self, anchor: Sighting) {
         for queue in [&mut self.anchors, &mut self.fins] {
             for earlier in queue.iter_mut().rev().take_while(|earlier| earlier.time_ns > anchor.time_ns) {
@@ -91,7 +91,7 @@ impl Timeline {
         self.answers.push_back((time_ns, answer));
     }
 
-    /// Lets go of what is not later than `until_ns`, up to which the bulk ring was read.
+    /// Releases everything up to `until_ns`, the time up to which the bulk ring was read.
     pub fn release(&mut self, until_ns: u64, mut take: impl FnMut(Event)) {
         while let Some(event) = self.next(|time_ns| time_ns <= until_ns) {
             take(event);
@@ -108,7 +108,7 @@ impl Timeline {
         }
     }
 
-    /// The same, and of what is later than the present, `now_ns`: the wall clock was set back, and nobody knows what came before.
+    /// The same, and everything later than the present, `now_ns`: the wall clock was set back, so its order is unknown.
     pub fn release_at(&mut self, now_ns: u64, until_ns: u64, mut take: impl FnMut(Event)) {
         let is_due = |time_ns| time_ns <= until_ns || time_ns > now_ns;
         while let Some(event) = self.next(is_due) {
@@ -119,7 +119,7 @@ impl Timeline {
         }
     }
 
-    /// Takes the earlier one of the first of each kind, if it is due.
+    /// Takes the earlier of the first anchor and answer, if it is due.
     fn next(&mut self, is_due: impl Fn(u64) -> bool) -> Option<Event> {
         let anchor_ns = self.anchors.front().map(|anchor| anchor.time_ns);
         let answer_ns = self.answers.front().map(|(time_ns, _)| *time_ns);

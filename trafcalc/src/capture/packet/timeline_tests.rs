@@ -5,7 +5,7 @@ use super::super::segment::Segment;
 use super::super::testing::{segment, sighting};
 use super::*;
 
-/// Answers are told apart by the number of their connection.
+/// The number of their connection distinguishes answers.
 fn question(birth: u32) -> Question {
     Question { endpoints: segment(0, 0, 0).endpoints, birth, interface: 2 }
 }
@@ -79,7 +79,7 @@ fn nothing_but_the_beginning_of_its_connection_holds_a_fin_up() {
     }
 }
 
-/// A processor that is held up between taking its place in a ring and looking at the clock stamps its packet late.
+/// A processor that is delayed between taking its place in a ring and reading the clock stamps its packet late.
 #[test]
 fn a_late_stamp_holds_up_nothing_that_came_behind_it() {
     let fin =

@@ -1,11 +1,11 @@
-//! What the kernel itself counts of a connection, as `sock_diag` tells it. Pure.
+//! The kernel's own totals of a connection, as `sock_diag` reports them. Pure.
 
 use netlink_packet_sock_diag::constants::{
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LAST_ACK,
 };
 use netlink_packet_sock_diag::inet::InetResponseHeader;
 
-/// Where `struct tcp_info` has times, always, the totals, since Linux 4.1, and what is not sent, since 4.6.
+/// Offsets in `struct tcp_info`: times in all versions, totals since Linux 4.1, unsent bytes since 4.6.
 const LAST_DATA_RECV: usize = 52;
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
@@ -14,9 +14,9 @@ const NOTSENT_BYTES: usize = 144;
 /// The kernel's totals of a connection that is established or being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
-    /// Tells the socket from all others since the host was started.
+    /// Identifies the socket among all since the host was started.
     pub cookie: u64,
-    /// Bytes that the peer acknowledged, with this host's FIN and, if it opened the connection, its SYN.
+    /// Bytes that the peer acknowledged, with this host's FIN, and its SYN if it opened the connection.
     pub acked: u64,
     /// Bytes that were written and are not acknowledged, with this host's FIN.
     pub queued: u32,
@@ -33,7 +33,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// What a reply says; `None` of other states, and where the kernel does not tell.
+    /// Reads a reply; `None` for other states, and if the kernel does not report it.
     pub fn of(socket: &InetResponseHeader, tcp_info: &[u8]) -> Option<Self> {
         let (is_closed, has_received_fin) = match socket.state {
             TCP_ESTABLISHED => (false, false),

@@ -1,7 +1,7 @@
-//! What packets that the capture lost mean: which connections may have moved more than was counted. Pure.
+//! What lost packets mean: which connections may have moved more than was counted. Pure.
 //!
-//! A later segment of a connection makes good what was lost before it. So a lost packet is no gap by itself, and a flood of packets
-//! that are of no connection is none at all.
+//! A later segment of a connection makes up for what was lost before it. So a lost packet is no gap by itself, and a flood of packets that
+//! belong to no connection never is.
 
 use std::collections::HashMap;
 
@@ -10,40 +10,40 @@ use super::flows::Flows;
 use super::segment::Endpoints;
 use super::totals::Totals;
 
-/// An acknowledgement is put off for less (`TCP_DELACK_MAX` of the kernel is 200 ms).
+/// Acknowledgements are delayed for less (`TCP_DELACK_MAX` of the kernel is 200 ms).
 const ACKNOWLEDGED_AFTER_MS: u32 = 300;
 
 /// What the capture lost.
 #[derive(Clone, Debug, Default)]
 pub struct Unseen {
-    /// SYN, FIN, RST or milestones were among it.
+    /// SYN, FIN, RST or milestones were lost.
     anchors: bool,
-    /// It lost something since connections were last compared with what the kernel says.
+    /// Something was lost since connections were last compared with the kernel's totals.
     are_new: bool,
-    /// What the kernel said.
+    /// The kernel's totals.
     told: HashMap<Endpoints, Totals>,
 }
 
 impl Unseen {
-    /// Takes notice of lost packets, of which so many were SYN, FIN, RST or milestones.
+    /// Notes lost packets; `anchors` of them were SYN, FIN, RST or milestones.
     pub const fn observe(&mut self, packets: u64, anchors: u64) {
         self.anchors |= anchors > 0;
         self.are_new |= packets > 0;
     }
 
-    /// Whether a SYN may be among it.
+    /// Whether a SYN may be lost.
     pub const fn have_anchors(&self) -> bool {
         self.anchors
     }
 }
 
 impl Flow {
-    /// Whether what was lost may be of it: it ended, and no segment told how far it came.
+    /// Whether it may lack lost packets: it ended, and no segment showed its last position.
     pub(super) fn may_be_short(&self) -> bool {
         !self.is_complete() && !self.aborted && !self.embryonic && !self.is_nobodys()
     }
 
-    /// Whether the kernel has told of bytes, in either direction, that this host's own segments must have shown by then.
+    /// Whether the kernel's totals have bytes, in either direction, that this host's own segments must have shown by then.
     fn is_behind(&self, totals: &Totals) -> bool {
         let syn = u64::from(self.origin == Origin::Active);
         let acked = totals.acked.saturating_sub(syn + u64::from(totals.is_closed));
@@ -60,7 +60,7 @@ impl Flows {
         self.unseen.are_new
     }
 
-    /// Takes notice of what the kernel says that connections have moved. All that passed until then is still to be observed.
+    /// Notes the kernel's totals. Everything that passed before them is still to be observed.
     pub fn expect(&mut self, totals: impl Iterator<Item = (Endpoints, Totals)>) {
         let is_known = |flow: &Flow| flow.origin != Origin::Midstream && !flow.is_nobodys();
         let table = &self.table;
@@ -68,8 +68,8 @@ impl Flows {
         self.unseen.are_new = false;
     }
 
-    /// Compares what was observed with what the kernel had said. A connection that is behind is a gap until a later segment makes it
-    /// good; it is told of once.
+    /// Compares what was observed with the kernel's totals. A connection that is behind is counted as a gap once, even if a later segment
+    /// makes up for it.
     pub fn compare(&mut self) {
         for (endpoints, totals) in std::mem::take(&mut self.unseen.told) {
             if let Some(flow) = self.table.get_mut(&endpoints)
@@ -81,7 +81,7 @@ impl Flows {
         }
     }
 
-    /// The kernel knows a connection, or has known it, of which no SYN was seen: if the capture lost one, bytes may have come before.
+    /// The kernel knows, or knew, a connection whose SYN was not seen: if the capture lost it, bytes may have come before.
     pub(super) fn tell_of_lost_beginning(&mut self, endpoints: &Endpoints) {
         if let Some(flow) = self.table.get_mut(endpoints)
             && flow.lost_its_beginning

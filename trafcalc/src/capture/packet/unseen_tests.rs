@@ -8,7 +8,7 @@ use super::*;
 const ISN: u32 = 100;
 const PEER_ISN: u32 = 500;
 
-/// A connection that this host opened, with so many bytes seen in each direction.
+/// A connection that this host opened, with these bytes seen in each direction.
 fn opened(sent: u32, received: u32) -> Flows {
     let mut flows = Flows::new(16, Searches::default());
     let ack = PEER_ISN + 1;
@@ -24,7 +24,7 @@ fn see(flows: &mut Flows, segment: Segment) {
     flows.observe(&Sighting { segment, time_ns: 1, interface: 1 }, 0);
 }
 
-/// What the kernel says that it moved; the SYN, or the FIN, too.
+/// The kernel's totals, with the SYN, or the FIN.
 fn totals(acked: u64, received: u64) -> Totals {
     Totals {
         cookie: 1,
@@ -106,7 +106,7 @@ fn only_a_connection_that_was_established_can_be_short_at_its_end() {
             see(&mut flows, segment(ISN + 1, PEER_ISN, 1));
         }
         flows.observe_loss(1, 1, 2);
-        // Another one between the same ports, before which an RST of the first may be late.
+        // Another connection between the same ports. A late RST of the first may follow it.
         see(&mut flows, Segment { syn: true, ack: None, ..segment(ISN + 1_000_000, 0, 0) });
         flows.conclude();
         assert_eq!(flows.health().gaps, gaps);

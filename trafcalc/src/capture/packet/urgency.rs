@@ -1,26 +1,26 @@
-//! Lets a thread run the moment it has work, within a share of one processor that it cannot exceed.
+//! Lets a thread run as soon as it has work, within a share of one processor that it cannot exceed.
 #![expect(unsafe_code, reason = "the scheduling policy has no safe wrapper")]
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Niceness of a thread that the kernel waits for in no case, but whose delay fills a ring.
+/// Niceness of a thread for which the kernel never waits, but whose delay fills a ring.
 const PREFERRED_NICENESS: libc::c_int = -10;
 /// Length of the windows in which work is counted.
 const WINDOW: Duration = Duration::from_millis(100);
-/// Pieces of work allowed in a window. One takes 3 to 10 µs: a netlink question and its answer, for some connections two. So a flood takes
-/// at most a fifth or so of one processor from everybody else.
+/// Pieces of work allowed in a window. One takes 3 to 10 µs: a netlink question and its answer, for some connections two. So a flood
+/// usually takes about a fifth of one processor from everybody else.
 const WORK_PER_WINDOW: u32 = 4_000;
 
-/// Processor time that the work of a window may take. On a slow machine this is less than the number allows; a thread that runs before all others
-/// would leave it no time for anything else.
+/// Processor time that the work of a window may take. On a slow machine, fewer pieces fit into this; without it, a thread that runs before
+/// all others would leave no time for them.
 const LONGEST_WORK: Duration = Duration::from_millis(50);
 
-/// What is left of it for those who have not asked yet; others wait for the next window.
+/// Work reserved for those who have not asked yet; others wait for the next window.
 const RESERVED_WORK: u32 = WORK_PER_WINDOW / 4;
 
-/// Puts the calling thread before all ordinary ones (`SCHED_FIFO`, needs `CAP_SYS_NICE`). A connection of 120 µs was
-/// found in 99.9 % of cases with it, and in 50 to 97 % without, depending on what else the machine did.
+/// Puts the calling thread before all ordinary ones (`SCHED_FIFO`, needs `CAP_SYS_NICE`). With it, a connection of 120 µs was found in 99.9
+/// % of cases; without, in 50 to 97 %, depending on what else the machine did.
 pub fn raise() {
     // The default slack of timers, 50 µs, is as long as the shortest connections last.
     let _ = nix::sys::prctl::set_timerslack(1);
@@ -41,7 +41,7 @@ pub fn prefer() {
 pub struct Budget {
     window_end: Instant,
     left: u32,
-    /// Processor time that the work of this window took.
+    /// Processor time that this window's work has taken.
     took: Duration,
 }
 
@@ -51,12 +51,12 @@ impl Budget {
         Self { window_end: Instant::now() + WINDOW, left: WORK_PER_WINDOW, took: Duration::ZERO }
     }
 
-    /// When work that was done before may be done again; `None` if at once.
+    /// When work may be repeated; `None` if at once.
     pub fn retries_from(&self) -> Option<Instant> {
         (self.left <= RESERVED_WORK || self.took >= LONGEST_WORK).then_some(self.window_end)
     }
 
-    /// One piece of work is about to be done: sleeps until it may be.
+    /// Sleeps until a piece of work may be done, and counts it.
     pub fn spend(&mut self) {
         let is_spent = self.left == 0 || self.took >= LONGEST_WORK;
         if is_spent {
@@ -68,7 +68,7 @@ impl Budget {
         self.left -= 1;
     }
 
-    /// The piece of work is done, and took so much processor time.
+    /// Adds the processor time that a piece of work took.
     pub fn add(&mut self, took: Duration) {
         self.took += took;
     }

@@ -2,9 +2,9 @@
 //! in.
 //!
 //! A server may close a connection a moment after it accepted it. An idle server accepts as soon as the handshake is finished; a busy one
-//! closes another connection first, and then accepts the one that waits longest. So the kernel is asked about the longest waiting connection
-//! of a port in quick succession when its handshake is found finished, and again whenever another connection ends there (FIN, RST). It is
-//! asked about the others less often.
+//! closes another connection first, and then accepts the one that has waited longest. So the kernel is asked about the longest waiting
+//! connection of a port in quick succession when its handshake is found finished, and again whenever another connection ends at that port
+//! (FIN, RST). The others are asked about less often.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use super::finding::Question;
 
 /// Shortest pause before a connection is asked about again.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
-/// Shortest pause where another connection is to be accepted first.
+/// Shortest pause while another connection is to be accepted first.
 const PATIENT_PAUSE: Duration = Duration::from_micros(200);
-/// A server that can accept a connection does so within this time, or is not waited for: it is busy.
+/// Servers that can accept a connection do so within this time; busy ones are not waited for.
 const HURRY: Duration = Duration::from_millis(1);
 /// Longest pause in the first second, in which most are accepted and many are over.
 const LIVELY_PAUSE: Duration = Duration::from_millis(5);
@@ -23,12 +23,12 @@ const LIVELY_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Each waiting connection makes the pauses longer by this, so that all of them together take a tenth of a processor.
 const PAUSE_PER_WAITING: Duration = Duration::from_micros(50);
-/// A handshake may take so long, as SYN-ACKs are repeated.
+/// A handshake may take this long: SYN-ACKs are repeated.
 const LONGEST_HANDSHAKE: Duration = Duration::from_mins(1);
-/// Most connections that wait (4 MB). A flood of SYNs fills it; one whose handshake is finished takes the place of the one that is asked
-/// about last. The reader asks about all others, when and if bytes move.
+/// Most connections that wait (4 MB). A flood of SYNs fills it; a connection with a finished handshake replaces the one that would be asked
+/// about last. The reader asks about all others, if and when bytes move.
 const MAX_WAITING: usize = 16_384;
-/// Connections at one port that are looked through for one that can be hurried.
+/// Connections at one port that are searched for one that can be hurried.
 const MOST_HURRIED: usize = 16;
 
 /// The connections that wait, and the order in which they are asked about.
@@ -37,12 +37,12 @@ pub struct Waiting {
     all: HashMap<u64, Entry>,
     ids: HashMap<Question, u64>,
     by_due: BTreeSet<(Instant, u64)>,
-    /// Those whose handshake is finished, by local port, those that were there first first.
+    /// Those with a finished handshake, by local port, the oldest first.
     by_port: BTreeSet<(u16, u64)>,
     next_id: u64,
 }
 
-/// One that waits.
+/// A waiting connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// What is asked.
@@ -52,7 +52,7 @@ pub struct Retry {
     since: Instant,
     /// Its handshake is finished.
     is_complete: bool,
-    /// When it could be accepted, as far as is known, last.
+    /// When it last could be accepted, as far as is known.
     hurried: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Retry {
         self.hurried.is_some_and(|hurried| now - hurried < HURRY)
     }
 
-    /// How long to wait before the next ask. A third of the time that it waited for accept is enough for its process to be found.
+    /// How long to wait before asking again. A third of the time since it could be accepted is enough to find its process.
     fn pause(&self, now: Instant, waiting: usize) -> Duration {
         if let Some(hurried) = self.hurried.filter(|_| self.is_hurried(now)) {
             return ((now - hurried) / 3).max(SHORTEST_PAUSE);
@@ -80,7 +80,7 @@ impl Retry {
 }
 
 impl Waiting {
-    /// A question that is asked now; if it waits already, it keeps its place.
+    /// Begins a question that is asked now; a waiting one keeps its place.
     pub fn begin(&mut self, question: Question, now: Instant) -> Retry {
         if let Some(waiting) = self.ids.get(&question).copied().and_then(|id| self.take(id)) {
             return waiting;
@@ -89,8 +89,7 @@ impl Waiting {
         Retry { question, id: self.next_id, since: now, is_complete: false, hurried: None }
     }
 
-    /// It was asked about, and has no owner yet: it is asked about again later. Of a handshake that takes too long nothing more is
-    /// expected.
+    /// Lets a connection without an owner wait, to be asked about again later. A handshake that takes too long is given up.
     pub fn put(&mut self, mut retry: Retry, is_complete: bool, now: Instant) {
         if !is_complete && (self.all.len() >= MAX_WAITING || now - retry.since > LONGEST_HANDSHAKE) {
             return;
@@ -114,20 +113,20 @@ impl Waiting {
         self.all.insert(retry.id, Entry { retry, due });
     }
 
-    /// Nothing was answered about it: it is asked about again later.
+    /// The same, if the question was not answered.
     pub fn put_back(&mut self, retry: Retry, now: Instant) {
         let is_complete = retry.is_complete;
         self.put(retry, is_complete, now);
     }
 
-    /// It was asked about, and waits no more: who accepted it may have accepted more.
+    /// It waits no more. The process that accepted it may have accepted others.
     pub fn end(&mut self, retry: &Retry, now: Instant) {
         if retry.is_complete {
             self.hurry(retry.question.endpoints.local_port, now);
         }
     }
 
-    /// A connection at this local port ended: who served it may accept the next one now.
+    /// A connection at this local port ended: its server may accept the next one now.
     pub fn hurry(&mut self, port: u16, now: Instant) {
         let there = self.by_port.range((port, 0)..=(port, u64::MAX)).take(MOST_HURRIED).map(|&(_, id)| id);
         let next = there.into_iter().find(|id| self.all.get(id).is_some_and(|entry| !entry.retry.is_hurried(now)));

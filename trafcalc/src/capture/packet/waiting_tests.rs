@@ -7,7 +7,7 @@ fn question(local_port: u16, birth: u32) -> Question {
     Question { endpoints, birth, interface: 2 }
 }
 
-/// So many connections at each of two ports that have waited for a minute since their handshakes were finished.
+/// `each` connections at each of two ports that have waited for a minute since their handshakes were finished.
 fn long_waiting(each: u32) -> (Waiting, Instant) {
     let start = Instant::now();
     let now = start + Duration::from_mins(1);

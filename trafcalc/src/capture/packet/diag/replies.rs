@@ -1,4 +1,4 @@
-//! Replies of `sock_diag(7)`: which of them answer the question that was asked. Pure.
+//! Replies of `sock_diag(7)`: whether they answer the question that was asked. Pure.
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -7,8 +7,8 @@ use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::inet::InetResponse;
 
-/// A question that was asked: what it was sent with is in every reply to it (`NETLINK_CB(skb).portid` and `nlmsg_seq`). What is left
-/// of a list that was given up, as no reply came in time, has the number of an older question.
+/// A question that was asked. Each reply to it repeats its numbers (`NETLINK_CB(skb).portid` and `nlmsg_seq`). If a list was given up
+/// because no reply came in time, the rest of it has the number of an older question.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     /// The number of the question, as in `nlmsg_seq`.
@@ -22,7 +22,7 @@ impl Asked {
         header.sequence_number == self.sequence && header.port_number == self.port
     }
 
-    /// Reads what came about one socket, which is `Break` unless it answers another question.
+    /// Reads a reply about one socket; `Continue` if it answers another question.
     ///
     /// # Errors
     /// It is no reply, or the kernel refuses.
@@ -31,7 +31,7 @@ impl Asked {
         if self.is_meant(&message.header) { outcome(message.payload).map(Break) } else { Ok(Continue(())) }
     }
 
-    /// Reads a part of a list, and adds what is in it; `Break` at the end of the list.
+    /// Reads a part of a list into `found`; `Break` at the end of the list.
     ///
     /// # Errors
     /// It is no part of a list, or the kernel refuses.
@@ -58,7 +58,7 @@ fn deserialize(reply: &[u8]) -> io::Result<NetlinkMessage<SockDiagMessage>> {
     NetlinkMessage::deserialize(reply).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }
 
-/// Where the message behind one of `length` bytes begins (`NLMSG_ALIGN`), at most at the end.
+/// Where the message after one of `length` bytes begins (`NLMSG_ALIGN`), at most `end`.
 fn aligned(length: u32, end: usize) -> usize {
     (length as usize).max(1).next_multiple_of(4).min(end)
 }

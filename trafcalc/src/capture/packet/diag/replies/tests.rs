@@ -1,7 +1,7 @@
 use super::*;
 
-/// What Linux 6.18 answered to the question 7 of the socket 20705: the two ends of a connection between the ports 7001 and 40001 of
-/// 127.0.0.1, and the end of the list.
+/// The answer of Linux 6.18 to question 7 of socket 20705: the two ends of a connection between the ports 7001 and 40001 of 127.0.0.1, and
+/// the end of the list.
 const LIST: &str = "7c0000001400020007000000e1500000020100009c411b597f0000010000000000000000000000007f000001000000000000000000000000\
                     00000000d46406000000000000000000000000000000000000000000da151101050008000000000008000f00000000000c00150001000000\
                     0000000006001600520000007c0000001400020007000000e1500000020100001b599c417f0000010000000000000000000000007f000001\
@@ -9,7 +9,7 @@ const LIST: &str = "7c0000001400020007000000e1500000020100009c411b597f0000010000
                     000000000c0015000100000000000000060016005200000014000000030002000700000\
                     0e150000000000000";
 const ASKED: Asked = Asked { sequence: 7, port: 20_705 };
-/// Where the fields of a header are, in bytes from its beginning (`struct nlmsghdr`).
+/// Offsets of a header's fields, in bytes (`struct nlmsghdr`).
 const LENGTH_AT: usize = 0;
 const SEQUENCE_AT: usize = 8;
 const PORT_AT: usize = 12;
@@ -27,7 +27,7 @@ fn list() -> Vec<Vec<u8>> {
     messages
 }
 
-/// The same, with another number in one of its fields.
+/// The same, with `to` in the header field at `at`.
 fn changed(messages: &[Vec<u8>], at: usize, to: u32) -> Vec<Vec<u8>> {
     let change = |message: &Vec<u8>| {
         let mut message = message.clone();
@@ -37,7 +37,7 @@ fn changed(messages: &[Vec<u8>], at: usize, to: u32) -> Vec<Vec<u8>> {
     messages.iter().map(change).collect()
 }
 
-/// The ports that a list told of, and whether its end was seen.
+/// The ports in a list, and whether its end was seen.
 fn read(messages: &[Vec<u8>]) -> (Vec<[u16; 2]>, bool) {
     let mut found = Vec::new();
     let is_over = ASKED.read_list(&messages.concat(), &mut found).unwrap().is_break();
