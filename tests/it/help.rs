@@ -127,6 +127,7 @@ fn commands_that_ask_have_the_same_names_for_what_they_ask() {
         (&["history", "check"], &["--book <PATH>", "--config <FILE>"]),
         (&["history", "export"], &["--book <PATH>", "--config <FILE>"]),
         (&["exporter"], &["--book <PATH>", "--config <FILE>"]),
+        (&["ship"], &["--book <PATH>", "--config <FILE>"]),
         (&["alert"], &["--log <FILE>", "--config <FILE>"]),
         (&["check"], &["--config <FILE>"]),
     ] {
@@ -145,7 +146,7 @@ fn commands_that_ask_have_the_same_names_for_what_they_ask() {
     ] {
         let output = trafcalc(args).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let tip = "tip: status and top ask the service, at --socket PATH; report, quota, correct, close, history and exporter ask the book";
+        let tip = "tip: status and top ask the service, at --socket PATH; report, quota, correct, close, history, exporter and ship ask the book";
         assert!(output.status.code() == Some(64) && told.contains(tip), "{args:?}: {told}");
     }
     // As `run` calls them.

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// Longest time an answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// After so many seconds a server ends, even if its test was killed.
 const LONGEST_RUN_S: &str = "600";
 
@@ -140,6 +140,15 @@ pub(crate) type Series = (BTreeMap<String, String>, Vec<String>);
 impl Prometheus {
     /// Starts it on this thread, with the names and addresses of its jobs.
     pub(crate) fn start(programs: &Path, jobs: &[(&str, SocketAddr)]) -> Result<Self> {
+        Self::start_with_copy(programs, jobs, None)
+    }
+
+    /// The same, with a copy of all values at this address, by remote write.
+    pub(crate) fn start_with_copy(
+        programs: &Path,
+        jobs: &[(&str, SocketAddr)],
+        copy: Option<SocketAddr>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let jobs = jobs.iter().map(|(name, address)| {
             serde_json::json!({"job_name": name, "static_configs": [{"targets": [address.to_string()]}]})
@@ -147,6 +156,9 @@ impl Prometheus {
         let config = serde_json::json!({
             "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
             "scrape_configs": jobs.collect::<Vec<_>>(),
+            "remote_write": copy.map(|address| serde_json::json!({
+                "url": format!("http://{address}/api/v1/write"), "queue_config": {"batch_send_deadline": "200ms"},
+            })).into_iter().collect::<Vec<_>>(),
         });
         // YAML understands JSON.
         fs::write(folder.path().join("config.yml"), config.to_string())?;

@@ -50,7 +50,7 @@ fn systemd_understands_every_line_of_the_unit() {
 
 #[test]
 fn the_unprivileged_units_call_the_program_with_options_that_it_has_and_are_understood() {
-    for name in ["trafcalc-alert.service", "trafcalc-exporter.service"] {
+    for name in ["trafcalc-alert.service", "trafcalc-exporter.service", "trafcalc-ship.service"] {
         check_unprivileged_unit(name);
     }
 }
@@ -74,10 +74,11 @@ fn check_unprivileged_unit(name: &str) {
 }
 
 /// What `systemd-analyze security` must not exceed, by unit; the last one is the first with its drop-in.
-const EXPOSURE: [(&str, &[&str], f64); 4] = [
+const EXPOSURE: [(&str, &[&str], f64); 5] = [
     ("trafcalc.service", &["trafcalc.service"], 1.8),
     ("trafcalc-alert.service", &["trafcalc-alert.service"], 1.2),
     ("trafcalc-exporter.service", &["trafcalc-exporter.service"], 1.0),
+    ("trafcalc-ship.service", &["trafcalc-ship.service"], 1.2),
     ("trafcalc.service", &["trafcalc.service", "trafcalc-ebpf-only.conf"], 1.2),
 ];
 
@@ -143,6 +144,7 @@ fn the_user_of_the_unit_is_made_and_owns_what_it_writes() {
     assert_eq!(readers, format!("adm {user}"), "to read the log, whichever of them has it");
     let exporter = read("trafcalc-exporter.service");
     assert_eq!(setting(&exporter, "SupplementaryGroups"), user, "to read the book");
+    assert_eq!(setting(&read("trafcalc-ship.service"), "SupplementaryGroups"), user, "to read the book");
     // As fleet.md says.
     for (limit, value) in [("CPUQuota", "50%"), ("MemoryMax", "512M"), ("TasksMax", "16")] {
         assert_eq!(setting(&exporter, limit), value, "its clients are strangers");

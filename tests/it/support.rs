@@ -1,18 +1,33 @@
 //! Running the program and looking at what it did.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
+use anyhow::{Context as _, Result, ensure};
 use caps::{CapSet, Capability};
 
 /// The program, with nothing of the environment that could change what it does.
 pub(crate) fn trafcalc(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trafcalc"));
-    command.args(args);
-    if args.first() == Some(&"run") && !args.iter().any(|arg| arg.starts_with("--book")) {
+    let (name, options) = args.split_at(args.len().min(1));
+    command.args(name);
+    if name == ["run"] && options.contains(&"--backend=packet") {
+        // Traffic of the host must not decide about a test, such as another test's download.
+        static SILENT: OnceLock<PathBuf> = OnceLock::new();
+        let config = SILENT.get_or_init(|| {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("silent.toml");
+            fs::write(&path, "[packet]\ninterfaces = ['lo']\n").expect("the target folder can be written");
+            path
+        });
+        command.arg("--config").arg(config);
+    }
+    command.args(options);
+    if name == ["run"] && !options.iter().any(|option| option.starts_with("--book")) {
         command.arg("--book=none");
     }
     for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "TRAFCALC_LOG"] {
@@ -65,6 +80,29 @@ impl Folder {
         };
         Self(std::fs::read_dir(path).unwrap().map(entry).collect())
     }
+}
+
+/// A folder of `target/` with these packages of `PyPI`, which are downloaded unless it is there.
+pub(crate) fn from_pypi(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?.join("target");
+    ensure!(target.parent().is_some_and(Path::exists), "the tests run elsewhere than they were built");
+    let ours = target.join("pypi").join(name);
+    if !ours.exists() {
+        fs::create_dir_all(target.join("pypi"))?;
+        let folder = tempfile::tempdir_in(&target)?;
+        let run = |command: &mut Command| -> Result<()> {
+            let output = command.current_dir(folder.path()).output()?;
+            ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+            Ok(())
+        };
+        run(Command::new("python3").args(["-m", "venv", "venv"]))?;
+        let mut install = Command::new("timeout");
+        install.args(["300", "venv/bin/pip", "install", "--quiet", "--no-deps", "--target=packages"]).args(packages);
+        run(&mut install)?;
+        // Fails if another test was faster.
+        let _ = fs::rename(folder.path().join("packages"), &ours);
+    }
+    Ok(ours)
 }
 
 /// What the program wrote to standard error.

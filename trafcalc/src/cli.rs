@@ -18,6 +18,7 @@ mod history;
 mod report;
 mod run;
 mod selftest;
+mod ship;
 
 pub use alert::AlertArgs;
 pub use exporter::ExporterArgs;
@@ -25,6 +26,7 @@ pub use history::{CloseArgs, CorrectArgs, HistoryArgs, HistoryCommand};
 pub use report::ReportArgs;
 pub use run::RunArgs;
 pub use selftest::{SelftestArgs, TrafficArgs};
+pub use ship::ShipArgs;
 
 /// Counts the TCP payload that each user of this host sends and receives, to the byte.
 #[derive(Debug, Parser)]
@@ -93,6 +95,13 @@ pub enum Command {
     /// Totals are those since the book was begun, so a restart does not reset them. Needs no privilege except permission to read the book,
     /// which members of the service's group have. For TLS and authentication use a reverse proxy.
     Exporter(ExporterArgs),
+
+    /// Hand what is new in the book to a command that puts it into a database of many hosts
+    ///
+    /// The command gets rows on standard input, one JSON object per line, and accepts them by exiting with 0; otherwise it gets them again.
+    /// Each row has the total of an account in an hour, so repeated rows do no harm. Needs no privilege except permission to read the book,
+    /// which members of the service's group have.
+    Ship(ShipArgs),
 
     /// Prove on this kernel that the counts are exact
     ///
@@ -245,10 +254,10 @@ pub fn parse() -> Result<Cli, Complaint> {
 }
 
 /// The data source of each command: the tip for a user who typed the option of another command.
-const ASKS: &str = "status and top ask the service, at --socket PATH; report, quota, correct, close, history and exporter \
-                    ask the book, --book PATH; alert follows the log, --log FILE; run has --status-socket, --reports-socket, --book and --log";
+const ASKS: &str = "status and top ask the service, at --socket PATH; report, quota, correct, close, history, exporter and \
+                    ship ask the book, --book PATH; alert follows the log, --log FILE; run has --status-socket, --reports-socket, --book and --log";
 
-/// Adds a tip where an option is one of another command.
+/// Adds a tip if the option belongs to another command.
 fn with_hint(mut error: clap::Error) -> clap::Error {
     let unknown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => argument.clone(),
@@ -273,7 +282,7 @@ impl Complaint {
         let _ = self.0.print();
     }
 
-    /// Whether it is an error; help and version are none.
+    /// Whether it is an error; help and version are not.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.0.use_stderr()

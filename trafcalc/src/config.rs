@@ -28,7 +28,7 @@ use merge::{merge, socket};
 pub use needs_actor::NeedsActor;
 pub(crate) use quota::bytes;
 pub use test_knobs::{TEST_BREAK, TEST_DROP_PERCENT, TEST_STALL_MS, TEST_WITHOUT_CAST, warn as warn_of_test_knobs};
-pub use value::{BaseName, Choice, Format, Interval, Keep, Pid, RunTime, ValueError};
+pub use value::{BaseName, Choice, Format, Interval, Keep, Pid, RunTime, ShipInterval, ValueError};
 
 /// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/trafcalc.toml";

@@ -17,12 +17,14 @@ pub mod book;
 pub mod capture;
 pub mod check;
 pub mod cli;
+pub mod command;
 pub mod config;
 mod container;
 pub mod daemon;
 pub mod exporter;
 mod figure;
 pub mod history;
+mod host;
 pub mod identity;
 pub mod ledger;
 pub mod live;
@@ -32,7 +34,9 @@ pub mod records;
 pub mod report;
 pub mod selftest;
 pub mod service;
+pub mod ship;
 pub mod sinks;
+mod state_file;
 pub mod status;
 
 /// The program: does what the command line says.
@@ -68,6 +72,7 @@ fn obey(command: cli::Command) -> Exit {
         cli::Command::Quota(args) => show_quota(&args.into()),
         cli::Command::Alert(args) => run_alert(&args.into()),
         cli::Command::Exporter(args) => run_exporter(args.into()),
+        cli::Command::Ship(args) => run_ship(&args.into()),
         cli::Command::Release(args) => release(&args.folder),
         cli::Command::Store => store(),
         cli::Command::Documents(args) => document(&args),
@@ -195,6 +200,13 @@ fn show_quota(request: &answer::QuotaRequest) -> Exit {
 fn run_alert(request: &alert::Request) -> Exit {
     let messages = service::logging::start();
     let end = alert::run(request);
+    drop(messages);
+    end.map_or_else(|error| complain(&error, error.exit()), |()| Exit::Done)
+}
+
+fn run_ship(request: &ship::Request) -> Exit {
+    let messages = service::logging::start();
+    let end = ship::run(request);
     drop(messages);
     end.map_or_else(|error| complain(&error, error.exit()), |()| Exit::Done)
 }

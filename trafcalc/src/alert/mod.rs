@@ -3,22 +3,21 @@
 //!
 //! Its position is saved in a file. It uses only the log, never the book or the service.
 
-mod command;
 mod error;
 mod follow;
 mod state;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use command::Command;
 pub use error::AlertError;
 
+use crate::command::{Command, Outcome};
 use crate::config;
 use crate::records::Record;
-use command::Outcome;
 use follow::Follower;
 use state::State;
 
@@ -51,7 +50,9 @@ pub struct Request {
 /// # Errors
 /// The log cannot be read, or the position cannot be saved.
 pub fn run(request: &Request) -> Result<(), AlertError> {
-    request.command.check()?;
+    if !request.command.is_program() {
+        return Err(AlertError::Command(request.command.program.clone()));
+    }
     let log = if let Some(log) = &request.log {
         log.clone()
     } else {
@@ -113,7 +114,7 @@ fn heed(line: &[u8], state: &mut State, command: &Command) -> bool {
     }
     let mut pause = PAUSE;
     for number in 1..=TRIES {
-        match command.run(&record) {
+        match command.run(variables(&record), Stdio::null()) {
             Outcome::Done => break,
             outcome if number == TRIES => tracing::error!("{command} {outcome}; it is not run again for: {key}"),
             outcome => {
@@ -125,6 +126,12 @@ fn heed(line: &[u8], state: &mut State, command: &Command) -> bool {
     }
     state.note(key);
     true
+}
+
+/// The fields of a record as environment variables.
+fn variables(record: &Record) -> impl Iterator<Item = (String, String)> {
+    // No variable can contain NUL.
+    record.fields().map(|(name, text)| (format!("TRAFCALC_{}", name.to_uppercase()), text.replace('\0', "\u{fffd}")))
 }
 
 /// What identifies a record, the same in each format.

@@ -1,7 +1,7 @@
 //! What a book has gained since a report, for programs that keep a copy of it elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
@@ -48,6 +48,16 @@ impl Reader {
         Ok(first.first().copied())
     }
 
+    /// When the book was begun, in microseconds since 1970. No two books of a host are begun at the same time.
+    pub fn begun_us(&self) -> Result<i64, BookError> {
+        self.number("SELECT value FROM meta WHERE key = 'begun_us'")
+    }
+
+    /// When the book was begun.
+    pub fn begun(&self) -> Result<SystemTime, BookError> {
+        self.begun_us().map(time)
+    }
+
     /// Calls `each` with the reports after the given epoch and number, in order, until it breaks.
     pub fn reports_after<B>(
         &self,
@@ -82,6 +92,24 @@ impl Reader {
     pub fn fine_rows<B>(
         &self,
         from_s: i64,
+        each: impl FnMut(i64, (i64, AccountKey), Bytes) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, BookError> {
+        self.account_rows(Tier::Fine, &(from_s..i64::MAX), each)
+    }
+
+    /// The same with the hourly rows that begin within `range`.
+    pub fn hour_rows<B>(
+        &self,
+        range: &Range<i64>,
+        each: impl FnMut(i64, (i64, AccountKey), Bytes) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, BookError> {
+        self.account_rows(Tier::Hour, range, each)
+    }
+
+    fn account_rows<B>(
+        &self,
+        tier: Tier,
+        range: &Range<i64>,
         mut each: impl FnMut(i64, (i64, AccountKey), Bytes) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>, BookError> {
         let accounts: HashMap<i64, AccountKey> = self.accounts()?.into_iter().collect();
@@ -93,9 +121,9 @@ impl Reader {
                 }
             }
         };
-        // The current five minutes may be in two rows, which are summed.
-        let (mut slot_s, mut slot) = (from_s, BTreeMap::<i64, Bytes>::new());
-        self.rows(Tier::Fine, &(from_s..i64::MAX), &TimeZone::UTC, |start_s, account, bytes| {
+        // The latest five minutes or hour may be in two rows, which are summed.
+        let (mut slot_s, mut slot) = (range.start, BTreeMap::<i64, Bytes>::new());
+        self.rows(tier, range, &TimeZone::UTC, |start_s, account, bytes| {
             if start_s != slot_s {
                 tell(slot_s, std::mem::take(&mut slot));
                 slot_s = start_s;

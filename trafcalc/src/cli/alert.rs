@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::alert::{Command, Request};
+use crate::alert::Request;
+use crate::command::Command;
 
 /// The options of `alert`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::exporter::{Limits, Request, To};
+use crate::exporter::{Collector, Limits, Request, To};
 
 /// The options of `exporter`.
 #[derive(Debug, Args)]
@@ -17,6 +17,10 @@ pub struct ExporterArgs {
     /// Instead rewrite a file with each report, for the textfile collector of `node_exporter`; its name should end in .prom
     #[arg(long, value_name = "FILE", conflicts_with = "listen")]
     textfile: Option<PathBuf>,
+
+    /// Instead push with each report, by OTLP, to a collector such as `http://127.0.0.1:4318`; without TLS
+    #[arg(long, value_name = "URL", conflicts_with_all = ["listen", "textfile"])]
+    otlp: Option<Collector>,
 
     /// Limit of users with series of their own; the others are added up as the user (other)
     #[arg(long, value_name = "NUMBER", default_value = "1000")]
@@ -40,8 +44,13 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9469";
 
 impl From<ExporterArgs> for Request {
     fn from(args: ExporterArgs) -> Self {
-        let ExporterArgs { listen, textfile, max_users, max_accounts, book, config } = args;
+        let ExporterArgs { listen, textfile, otlp, max_users, max_accounts, book, config } = args;
         let limits = Limits { users: max_users, accounts: max_accounts };
-        Self { to: textfile.map_or(To::Address(listen), To::File), limits, book, config }
+        let to = match (textfile, otlp) {
+            (Some(file), _) => To::File(file),
+            (None, Some(collector)) => To::Collector(collector),
+            (None, None) => To::Address(listen),
+        };
+        Self { to, limits, book, config }
     }
 }

@@ -177,6 +177,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Time between two reports: not so short that reporting costs more than counting, not so long that a log has no detail
 /// about a day.
 pub type Interval = Span<100, DAY_MS>;
+/// Time between two batches of `ship`.
+pub type ShipInterval = Span<1_000, DAY_MS>;
 /// How long to run: up to 100 years, which can be added to any clock.
 pub type RunTime = Span<1, { 36_525 * DAY_MS }>;
 

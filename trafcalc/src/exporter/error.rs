@@ -25,6 +25,17 @@ pub enum ExporterError {
         /// Why not.
         source: io::Error,
     },
+    /// The host has no identity.
+    #[error("/etc/machine-id, which identifies this host to a collector: {0}")]
+    NoHost(io::Error),
+    /// Nothing can be pushed.
+    #[error("{collector}: nothing can be pushed: {source}")]
+    Push {
+        /// Where to.
+        collector: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The file cannot be written.
     #[error("{}: cannot be written: {source}", path.display())]
     Write {
@@ -46,7 +57,7 @@ impl ExporterError {
             {
                 Exit::Privilege
             }
-            Self::Listen { .. } => Exit::Unavailable,
+            Self::Listen { .. } | Self::NoHost(_) | Self::Push { .. } => Exit::Unavailable,
             Self::Write { .. } => Exit::OutputLost,
         }
     }

@@ -12,6 +12,8 @@ use crate::capture::{Bytes, Health};
 
 /// The input of all metrics, read in one transaction of the book.
 pub(super) struct Booked {
+    /// When the book was begun.
+    pub(super) begun: SystemTime,
     pub(super) last: Option<Last>,
     /// The bytes of each account since the book was begun, ordered by the number of the account.
     pub(super) totals: Vec<(i64, AccountKey, Bytes)>,
@@ -23,7 +25,7 @@ pub(super) struct Booked {
 
 /// The last report.
 pub(super) struct Last {
-    end: SystemTime,
+    pub(super) end: SystemTime,
     /// Health fields by name; those that are 0 are left out.
     health: BTreeMap<String, u64>,
 }
@@ -229,7 +231,14 @@ mod tests {
             (place.cast_signed(), key, Bytes { sent: 10_u64.pow(u32::try_from(place).unwrap()), received: place })
         };
         let totals = keys.into_iter().enumerate().map(total).collect();
-        Booked { last: None, totals, gaps: (2, Duration::from_millis(1500)), quotas: vec![("q".to_owned(), 0.25)] }
+        let begun = SystemTime::UNIX_EPOCH;
+        Booked {
+            begun,
+            last: None,
+            totals,
+            gaps: (2, Duration::from_millis(1500)),
+            quotas: vec![("q".to_owned(), 0.25)],
+        }
     }
 
     /// The account with each of these numbers is new.

@@ -7,6 +7,8 @@
 mod begun;
 mod error;
 mod metrics;
+mod otlp;
+mod push;
 mod serve;
 mod text;
 mod textfile;
@@ -20,14 +22,17 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 pub use error::ExporterError;
+pub use push::Collector;
 
 use crate::book::{BookError, GroupMembers, Quota, Reader, date_of};
 use crate::config::{self, Overrides};
 use crate::figure::printable;
+use crate::host::Host;
 use begun::Begun;
 use error::NoMetrics;
 use metrics::{Booked, Last};
-use text::TextFormat;
+use otlp::Period;
+use text::{Family, TextFormat};
 
 /// What is exported, and where to.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub enum To {
     Address(SocketAddr),
     /// Into a file, anew with each report.
     File(PathBuf),
+    /// To a collector, with each report.
+    Collector(Collector),
 }
 
 /// Exports until the process is killed. `members` makes the directory of users in the groups of these names.
@@ -77,6 +84,10 @@ pub fn run(
     match to {
         To::Address(address) => serve::serve(address, exporter),
         To::File(path) => textfile::write(&path, exporter),
+        To::Collector(collector) => {
+            let host = Host::this(None).map_err(ExporterError::NoHost)?;
+            push::push(&collector, &host, exporter)
+        }
     }
 }
 
@@ -108,11 +119,12 @@ impl Exporter {
         }
         let last = last.map(Last::try_from).transpose()?;
         let (totals, gaps, quotas) = (book.totals()?, book.uncounted()?, self.used(&book)?);
+        let begun = book.begun()?;
         // New members of a group are no new report.
         if self.known.as_ref().is_none_or(|known| known.of.0 != of.0) {
             self.begun.report(totals.iter().map(|(id, ..)| *id), Instant::now());
         }
-        self.known = Some(Known { of, booked: Booked { last, totals, gaps, quotas } });
+        self.known = Some(Known { of, booked: Booked { begun, last, totals, gaps, quotas } });
         Ok(true)
     }
 
@@ -129,6 +141,13 @@ impl Exporter {
         let ratio =
             |(quota, used): (&Quota, crate::book::Used)| (quota.name.clone(), used.bytes() as f64 / quota.limit as f64);
         Ok(self.quotas.iter().zip(used).map(ratio).collect())
+    }
+
+    /// The metrics of the last reading, and their period; `None` before the first report.
+    fn metrics(&self) -> Option<(Vec<Family>, Period)> {
+        let booked = &self.known.as_ref()?.booked;
+        let period = Period { start: booked.begun, end: booked.last.as_ref()?.end };
+        Some((metrics::families(booked, &self.begun, self.limits), period))
     }
 
     /// All metrics of the last reading; `None` before the first one. They change only if [`Self::renew`] returns true.

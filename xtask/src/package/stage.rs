@@ -14,8 +14,14 @@ const FOLDERS: [(&str, &str); 1] = [("usr/share/zsh/vendor-completions/", "usr/s
 /// A file that only a deb has.
 const DEB_ALONE: &str = "usr/share/doc/trafcalc/changelog.gz";
 
-/// Folders of `trafcalc/dist/` with files for monitoring systems, which usually run on other hosts.
-const MONITORING: [&str; 2] = ["grafana", "prometheus"];
+/// Folders of `trafcalc/dist/`, and where they are installed: files for monitoring systems, which usually run on other hosts, and files that
+/// `ship` is used with.
+const DIST_FOLDERS: [(&str, &str); 4] = [
+    ("clickhouse", "usr/share/trafcalc"),
+    ("grafana", "usr/share/doc/trafcalc"),
+    ("postgresql", "usr/share/trafcalc"),
+    ("prometheus", "usr/share/doc/trafcalc"),
+];
 
 /// Stages everything anew, as a deb has it.
 pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &Path) -> Result<()> {
@@ -30,9 +36,9 @@ pub(super) fn lay_out(program: &Path, processor: Processor, date: &str, stage: &
         let Some(path) = place_of(&name) else { bail!("nobody says where {} goes", file.display()) };
         place(&file, &path)?;
     }
-    for folder in MONITORING {
+    for (folder, place_of_folder) in DIST_FOLDERS {
         for file in files(&source.join("trafcalc/dist").join(folder))? {
-            place(&file, &format!("usr/share/doc/trafcalc/{folder}/{}", file_name(&file)))?;
+            place(&file, &format!("{place_of_folder}/{folder}/{}", file_name(&file)))?;
         }
     }
     for file in [source.join("README.md"), source.join("CHANGELOG.md")] {

@@ -1,43 +1,48 @@
-//! Runs the command without a shell, with the fields of the record in its environment.
+//! Runs a program of the administrator, for `alert` and `ship`: without a shell, and with a time limit.
 
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{self, Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::AlertError;
-use crate::records::Record;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
-/// A command that takes longer is killed, so that others need not wait.
+/// A program that takes longer is killed, because the next run waits for it.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How often to check whether it has ended.
+/// Pause between two checks whether it has ended.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The program, looked up in `PATH` if it has no slash.
+    /// The program, looked for in `PATH` if it has no slash.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
 }
 
-/// How a command ended.
+/// The result of a run.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub enum Outcome {
+    /// It exited with 0.
     Done,
+    /// It ended otherwise.
     Failed(ExitStatus),
+    /// It was killed, because it took too long.
     TooLong,
+    /// It could not be started.
     NotRun(io::Error),
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done => formatter.write_str("has done it"),
+            Self::Done => formatter.write_str("exited with 0"),
             Self::Failed(status) => write!(formatter, "ended with {status}"),
             Self::TooLong => write!(formatter, "took longer than {} min and was killed", PATIENCE.as_secs() / 60),
             Self::NotRun(error) => write!(formatter, "could not be run: {error}"),
@@ -52,25 +57,18 @@ impl fmt::Display for Command {
 }
 
 impl Command {
-    /// Checks that the program exists. One without a slash is looked up in `PATH` only when it is run.
-    pub(super) fn check(&self) -> Result<(), AlertError> {
-        if self.program.components().count() < 2 {
-            return Ok(());
-        }
-        let is_program =
-            self.program.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-        if is_program { Ok(()) } else { Err(AlertError::Command(self.program.clone())) }
+    /// Whether the program exists and may be executed. One without a slash is looked for when it is run.
+    #[must_use]
+    pub fn is_program(&self) -> bool {
+        let is_path = self.program.components().count() > 1;
+        let is_executable = |found: std::fs::Metadata| found.is_file() && found.permissions().mode() & 0o111 != 0;
+        !is_path || self.program.metadata().is_ok_and(is_executable)
     }
 
-    /// Runs it and waits for its end.
-    pub(super) fn run(&self, record: &Record) -> Outcome {
+    /// Runs it to its end, with these variables added to its environment.
+    pub fn run(&self, variables: impl IntoIterator<Item = (String, String)>, input: Stdio) -> Outcome {
         let mut command = process::Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::null());
-        for (name, text) in record.fields() {
-            // No variable can contain NUL.
-            command.env(format!("TRAFCALC_{}", name.to_uppercase()), text.replace('\0', "\u{fffd}"));
-        }
-        match command.spawn() {
+        match command.args(&self.arguments).envs(variables).stdin(input).process_group(0).spawn() {
             Ok(child) => wait(child).unwrap_or_else(Outcome::NotRun),
             Err(error) => Outcome::NotRun(error),
         }
@@ -85,6 +83,7 @@ fn wait(mut child: Child) -> io::Result<Outcome> {
         }
         thread::sleep(POLL);
     }
-    child.kill()?;
+    // With everything that it has started.
+    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)?;
     child.wait().map(|_| Outcome::TooLong)
 }

@@ -1,0 +1,61 @@
+//! A real `VictoriaMetrics` for tests: Debian's package. Its data are in a temporary folder.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::monitoring::{PATIENCE, Series, Server, ask, bounded, package};
+
+/// A `VictoriaMetrics`, which gets its values by remote write.
+pub(crate) struct VictoriaMetrics {
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl VictoriaMetrics {
+    /// Starts it on this thread.
+    pub(crate) fn start() -> Result<Self> {
+        let programs = package("victoria-metrics", "victoria-metrics")?;
+        let folder = tempfile::tempdir()?;
+        // It does not tell which port it has chosen itself.
+        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = bounded(programs.join("victoria-metrics"));
+        command.arg(format!("-httpListenAddr={free}")).args(["-storageDataPath=data", "-memory.allowedBytes=64MB"]);
+        let server = Server::start(command.current_dir(folder.path()), "starting http server", "http://")?;
+        Ok(Self { server, _folder: folder })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// All values of the series with a name, as soon as `is_there` holds. Fails after a minute.
+    pub(crate) fn series_when(&self, name: &str, is_there: impl Fn(&[Series]) -> bool) -> Result<Vec<Series>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let series = self.series(name)?;
+            if is_there(&series) {
+                return Ok(series);
+            }
+            ensure!(Instant::now() < deadline, "after {PATIENCE:?} VictoriaMetrics still has {series:?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn series(&self, name: &str) -> Result<Vec<Series>> {
+        ask(self.server.address, "GET /internal/force_flush HTTP/1.0\r\n\r\n")?;
+        let request = format!("GET /api/v1/export?match%5B%5D={name} HTTP/1.0\r\n\r\n");
+        let (_, body) = ask(self.server.address, &request)?;
+        let series = |line: &str| -> Result<Series> {
+            let series: Value = serde_json::from_str(line)?;
+            let labels = series["metric"].as_object().with_context(|| line.to_owned())?;
+            let labels =
+                labels.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
+            let values = series["values"].as_array().with_context(|| line.to_owned())?;
+            Ok((labels.collect(), values.iter().map(Value::to_string).collect()))
+        };
+        String::from_utf8(body)?.lines().map(series).collect()
+    }
+}
