@@ -96,7 +96,7 @@ fn every_panel_of_the_dashboard_has_data() {
     assert!(found.len() > 10, "{found:?}");
     let case = case();
     let exporter = case.exporter(&[]);
-    let prometheus = Prometheus::start(programs, &[("trafcalc", exporter.address)]).unwrap();
+    let prometheus = Prometheus::start(programs, &[("trafcalc", exporter.address)], None).unwrap();
     // Rates need two values.
     prometheus
         .series_when("trafcalc_accounts", |series| series.first().is_some_and(|(_, values)| values.len() > 2))

@@ -501,7 +501,7 @@ fn hostile_names_are_read_back_by_prometheus_and_its_counters_have_every_byte() 
     is_sound(&text(&exporter), programs);
     let copy = VictoriaMetrics::start();
     let address = copy.as_ref().ok().map(VictoriaMetrics::address);
-    let prometheus = Prometheus::start_with_copy(programs, &[("a", exporter.address)], address).unwrap();
+    let prometheus = Prometheus::start(programs, &[("a", exporter.address)], address).unwrap();
     let query = "trafcalc_sent_bytes_total";
     prometheus.series_when(query, |series| series.len() == accounts.len()).unwrap();
     let more: Vec<_> = accounts.iter().map(|(key, sent, _)| (key.clone(), sent * 1_000_000_000_000, 0)).collect();

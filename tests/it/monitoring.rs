@@ -138,17 +138,8 @@ pub(crate) struct Prometheus {
 pub(crate) type Series = (BTreeMap<String, String>, Vec<String>);
 
 impl Prometheus {
-    /// Starts it on this thread, with the names and addresses of its jobs.
-    pub(crate) fn start(programs: &Path, jobs: &[(&str, SocketAddr)]) -> Result<Self> {
-        Self::start_with_copy(programs, jobs, None)
-    }
-
-    /// The same, with a copy of all values at this address, by remote write.
-    pub(crate) fn start_with_copy(
-        programs: &Path,
-        jobs: &[(&str, SocketAddr)],
-        copy: Option<SocketAddr>,
-    ) -> Result<Self> {
+    /// Starts it on this thread, with the names and addresses of its jobs, and of a copy that gets all values by remote write.
+    pub(crate) fn start(programs: &Path, jobs: &[(&str, SocketAddr)], copy: Option<SocketAddr>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let jobs = jobs.iter().map(|(name, address)| {
             serde_json::json!({"job_name": name, "static_configs": [{"targets": [address.to_string()]}]})

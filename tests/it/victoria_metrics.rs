@@ -1,12 +1,23 @@
 //! A real `VictoriaMetrics` for tests: Debian's package. Its data are in a temporary folder.
+//!
+//! Shared by `it` and `kernel`.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::monitoring::{PATIENCE, Series, Server, ask, bounded, package};
+
+/// The folder with its programs, or the reason why they are not available.
+pub(crate) fn programs() -> Result<&'static Path, &'static str> {
+    static PROGRAMS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let programs = PROGRAMS.get_or_init(|| package("victoria-metrics", "victoria-metrics").ok());
+    programs.as_deref().ok_or("needs the package victoria-metrics of Debian, and can neither find nor download it")
+}
 
 /// A `VictoriaMetrics`, which gets its values by remote write.
 pub(crate) struct VictoriaMetrics {
@@ -17,7 +28,7 @@ pub(crate) struct VictoriaMetrics {
 impl VictoriaMetrics {
     /// Starts it on this thread.
     pub(crate) fn start() -> Result<Self> {
-        let programs = package("victoria-metrics", "victoria-metrics")?;
+        let programs = programs().map_err(anyhow::Error::msg)?;
         let folder = tempfile::tempdir()?;
         // It does not tell which port it has chosen itself.
         let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -54,7 +65,9 @@ impl VictoriaMetrics {
             let labels =
                 labels.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
             let values = series["values"].as_array().with_context(|| line.to_owned())?;
-            Ok((labels.collect(), values.iter().map(Value::to_string).collect()))
+            // A missed scrape has no value.
+            let values = values.iter().filter(|value| !value.is_null());
+            Ok((labels.collect(), values.map(Value::to_string).collect()))
         };
         String::from_utf8(body)?.lines().map(series).collect()
     }

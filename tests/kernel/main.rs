@@ -24,6 +24,8 @@ mod service;
 mod target;
 mod traffic;
 mod truth;
+#[path = "../it/victoria_metrics.rs"]
+mod victoria_metrics;
 mod world;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes the exporters of services that are killed and restarted between the traffic of several users. The last value
-//! of every series is the truth, and no series ever decreases, so the difference between two values is exact, too.
+//! of every series is the truth, and no series ever decreases, so the difference between two values is exact, too. `VictoriaMetrics`, which
+//! gets all values by remote write, has the same.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,9 +15,11 @@ use crate::service::{Options, Service, program};
 use crate::target::Target;
 use crate::traffic::spec::{CHUNK, Program, receive, receive_all, send};
 use crate::truth::Bytes;
+use crate::victoria_metrics::{self, VictoriaMetrics};
 use crate::world::{Namespace, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario = Scenario::new("scraped", run).behind_the_hooks().needs(|_| programs().err());
+pub(super) const SCENARIO: Scenario =
+    Scenario::new("scraped", run).behind_the_hooks().needs(|_| programs().err().or(victoria_metrics::programs().err()));
 
 /// The number of rounds of traffic. Between two rounds services are killed.
 const LIVES: u64 = 3;
@@ -44,7 +47,8 @@ fn run(test: &Test) -> Result<()> {
         (0..scopes.len()).map(|place| export(&monitoring, folder.path(), place)).collect::<Result<Vec<_>>>()?;
     let jobs: Vec<_> =
         exporters.iter().enumerate().map(|(place, server)| (place.to_string(), server.address)).collect();
-    let prometheus = watch(&monitoring, &jobs)?;
+    let copy = monitoring.enter(VictoriaMetrics::start)??;
+    let prometheus = watch(&monitoring, &jobs, copy.address())?;
     let mut truth = Users::new();
     for life in 1..=LIVES {
         for (uid, bytes) in traffic(test, &worlds, life)? {
@@ -55,6 +59,7 @@ fn run(test: &Test) -> Result<()> {
         let series = monitoring.enter(|| prometheus.series_when(query, is_there))?;
         let series = series.with_context(|| format!("round {life}: the truth is {truth:?}"))?;
         series.iter().try_for_each(never_falls)?;
+        monitoring.enter(|| has_the_same(&copy, &truth))?.with_context(|| format!("round {life}, by remote write"))?;
         if life < LIVES {
             // If there are several services, half of them go on running.
             for (place, service) in services.iter_mut().enumerate().take(scopes.len().div_ceil(2)) {
@@ -77,14 +82,27 @@ fn export(namespace: &Namespace, folder: &Path, place: usize) -> Result<Server> 
 }
 
 /// Starts a Prometheus, and waits until it has scraped all jobs.
-fn watch(namespace: &Namespace, jobs: &[(String, SocketAddr)]) -> Result<Prometheus> {
+fn watch(namespace: &Namespace, jobs: &[(String, SocketAddr)], copy: SocketAddr) -> Result<Prometheus> {
     let jobs: Vec<_> = jobs.iter().map(|(name, address)| (name.as_str(), *address)).collect();
     let programs = programs().map_err(anyhow::Error::msg)?;
     namespace.enter(|| {
-        let prometheus = Prometheus::start(programs, &jobs)?;
+        let prometheus = Prometheus::start(programs, &jobs, Some(copy))?;
         prometheus.series_when("trafcalc_build_info", |series| series.len() == jobs.len())?;
         Ok(prometheus)
     })?
+}
+
+/// Waits until a copy has every byte, and checks that none of its series falls.
+fn has_the_same(copy: &VictoriaMetrics, truth: &Users) -> Result<()> {
+    for (name, bytes_of) in [
+        ("trafcalc_sent_bytes_total", (|bytes| Bytes { received: 0, ..bytes }) as fn(Bytes) -> Bytes),
+        ("trafcalc_received_bytes_total", |bytes| Bytes { sent: 0, ..bytes }),
+    ] {
+        let truth: Users = truth.iter().map(|(uid, bytes)| (uid.clone(), bytes_of(*bytes))).collect();
+        let is_there = |series: &[Series]| last(series).is_ok_and(|last| of(last, &truth) == truth);
+        copy.series_when(name, is_there)?.iter().try_for_each(never_falls)?;
+    }
+    Ok(())
 }
 
 /// Traffic of six users in four namespaces.
