@@ -552,7 +552,16 @@ for metric in of_host.scope_metrics[0].metrics:
 
 /// Accepts a push and answers it; returns its body.
 fn receive(collector: &std::net::TcpListener, answer: &str) -> Vec<u8> {
-    let (mut stream, _) = collector.accept().unwrap();
+    collector.set_nonblocking(true).unwrap();
+    let start = Instant::now();
+    let mut stream = loop {
+        match collector.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "no push: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut read, mut part) = (Vec::new(), [0; 4096]);
     loop {
@@ -590,7 +599,7 @@ fn a_collector_gets_the_totals_by_otlp_and_gets_them_again_if_it_refuses_them() 
     receive(&collector, "503 Service Unavailable");
     let message = receive(&collector, "200 OK");
     let packages = ["opentelemetry-proto==1.45.2", "protobuf==7.36.2"];
-    let packages = match from_pypi("opentelemetry-proto", &packages) {
+    let packages = match from_pypi(&packages) {
         Ok(packages) => packages,
         Err(error) => return leave_out(TEST, &format!("{error:#}")),
     };
@@ -602,6 +611,7 @@ fn a_collector_gets_the_totals_by_otlp_and_gets_them_again_if_it_refuses_them() 
     let decoded: Vec<serde_json::Value> = decoded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let resource = &decoded[0]["resource"];
     assert_eq!(resource["service.name"], "trafcalc");
+    assert_eq!(resource["service.instance.id"], resource["host.id"]);
     assert_eq!(resource["host.id"].as_str().unwrap().len(), 32);
     let sent = decoded.iter().filter(|point| point["name"] == "trafcalc_sent_bytes");
     let sent: BTreeMap<_, _> =
@@ -620,7 +630,70 @@ fn a_collector_gets_the_totals_by_otlp_and_gets_them_again_if_it_refuses_them() 
     assert_eq!((&attributes["process.executable.name"], &attributes["class"]), (&"curl".into(), &"lan".into()));
     let quota = decoded.iter().find(|point| point["name"] == "trafcalc_quota_used_ratio").unwrap();
     assert_eq!((&quota["is_sum"], &quota["start"]), (&false.into(), &0.into()));
-    // The next report is pushed, too.
+    let audits = decoded.iter().find(|point| point["name"] == "trafcalc_audit_mismatch").unwrap();
+    assert_eq!(
+        (&audits["value"], &audits["is_sum"], &audits["start"]),
+        (&3.into(), &true.into(), &nanoseconds(BEGIN).into())
+    );
+    // The next report is pushed, too, and not again if the collector cannot take it.
     case.report(&[(user(1, HOSTILE[0]), 500, 0)]);
-    assert_ne!(receive(&collector, "200 OK"), message);
+    let refused = receive(&collector, "400 Bad Request");
+    case.report(&[(user(1, HOSTILE[0]), 500, 0)]);
+    assert_ne!(receive(&collector, "200 OK"), refused);
+}
+
+/// Processor time of a process, in milliseconds.
+fn processor_ms(pid: u32) -> f64 {
+    let of_thread = |thread: std::io::Result<fs::DirEntry>| -> f64 {
+        let text = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(of_thread).sum::<f64>() / 1e6
+}
+
+/// Prints what scrapes take. To be run alone: `cargo test --release --test it -- --ignored --nocapture the_cost_of_scrapes`.
+#[test]
+#[ignore = "measures"]
+fn the_cost_of_scrapes() {
+    const SCRAPES: u32 = 200;
+    let mut case = Case::new();
+    let accounts: Vec<_> =
+        (0..1_000).map(|uid| (user(1_000 + uid, &format!("user-{uid}")), 1 << 40, 1 << 41)).collect();
+    case.report(&accounts);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trafcalc"));
+    command.args(["exporter", "--listen", "127.0.0.1:19469", "--config"]).arg(case.path("trafcalc.toml"));
+    let running = Running(command.arg("--book").arg(case.path("book.db")).stderr(Stdio::null()).spawn().unwrap());
+    let address: SocketAddr = "127.0.0.1:19469".parse().unwrap();
+    while TcpStream::connect(address).is_err() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    for (kind, headers) in [("plain", ""), ("gzip", "Accept-Encoding: gzip\r\n")] {
+        let bytes = get(address, headers).1.len();
+        let before = processor_ms(running.0.id());
+        for _ in 0..SCRAPES {
+            get(address, headers);
+        }
+        let same = (processor_ms(running.0.id()) - before) / f64::from(SCRAPES);
+        let mut new = 0.0;
+        for _ in 0..20 {
+            case.report(&accounts);
+            let before = processor_ms(running.0.id());
+            get(address, headers);
+            new += (processor_ms(running.0.id()) - before) / 20.0;
+        }
+        println!("{kind}: {bytes} bytes; {same:.2} ms of processor time, {new:.2} ms after a new report");
+    }
+    let begin = (Instant::now(), processor_ms(running.0.id()));
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    get(address, "Accept-Encoding: gzip\r\n");
+                    thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+    });
+    let share = (processor_ms(running.0.id()) - begin.1) / 1e3 / begin.0.elapsed().as_secs_f64();
+    println!("16 scrapers, each once a second: {:.2} % of a processor", share * 100.0);
 }

@@ -261,6 +261,28 @@ fn a_book_that_was_replaced_by_an_older_copy_is_refused() {
     let output = host.ship(&[]);
     assert_eq!(output.status.code(), Some(69));
     assert!(stderr(&output).contains("an older copy has taken its place"), "{}", stderr(&output));
+    // It is the same when the service has gone on with it.
+    host.begin("2026-10-05T12:00:00Z");
+    host.moved("2026-10-05T12:05:00Z", "2026-10-05", &ada, 1, 0);
+    host.moved("2026-10-05T12:06:00Z", "2026-10-05", &ada, 1, 0);
+    assert_eq!(host.ship(&[]).status.code(), Some(69));
+}
+
+#[test]
+fn a_clock_that_was_ahead_or_is_set_back_hides_no_hour() {
+    let mut host = Host::new("a");
+    let ada = user(1000, Some("ada"));
+    // The book was begun on 1 October. It is 1970 at first, then 2031.
+    host.moved("1970-01-01T10:00:00Z", "1970-01-01", &ada, 7, 0);
+    host.moved("2031-05-05T10:00:00Z", "2031-05-05", &ada, 1, 0);
+    host.must_ship();
+    host.moved("2026-09-29T10:00:00Z", "2026-09-29", &ada, 20, 0);
+    host.moved("2026-10-05T10:00:00Z", "2026-10-05", &ada, 300, 0);
+    host.must_ship();
+    let batches = host.batches();
+    assert_eq!(sums(&merged(&batches)), host.truth);
+    let hours = batches[1].iter().filter(|row| row["type"] == "hour").count();
+    assert_eq!(hours, 2, "only what is new");
 }
 
 #[test]

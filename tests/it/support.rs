@@ -83,10 +83,10 @@ impl Folder {
 }
 
 /// A folder of `target/` with these packages of `PyPI`, which are downloaded unless it is there.
-pub(crate) fn from_pypi(name: &str, packages: &[&str]) -> Result<PathBuf> {
+pub(crate) fn from_pypi(packages: &[&str]) -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?.join("target");
     ensure!(target.parent().is_some_and(Path::exists), "the tests run elsewhere than they were built");
-    let ours = target.join("pypi").join(name);
+    let ours = target.join("pypi").join(packages.join("+"));
     if !ours.exists() {
         fs::create_dir_all(target.join("pypi"))?;
         let folder = tempfile::tempdir_in(&target)?;

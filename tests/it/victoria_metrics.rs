@@ -35,7 +35,13 @@ impl VictoriaMetrics {
         let mut command = bounded(programs.join("victoria-metrics"));
         command.arg(format!("-httpListenAddr={free}")).args(["-storageDataPath=data", "-memory.allowedBytes=64MB"]);
         let server = Server::start(command.current_dir(folder.path()), "starting http server", "http://")?;
-        Ok(Self { server, _folder: folder })
+        let (started, deadline) = (Self { server, _folder: folder }, Instant::now() + PATIENCE);
+        // It tells its address before it listens there.
+        while ask(free, "GET /health HTTP/1.0\r\n\r\n").is_err() {
+            ensure!(Instant::now() < deadline, "VictoriaMetrics does not listen at {free}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(started)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -3,14 +3,10 @@
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{self, Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 
 /// A program that takes longer is killed, because the next run waits for it.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -68,7 +64,7 @@ impl Command {
     /// Runs it to its end, with these variables added to its environment.
     pub fn run(&self, variables: impl IntoIterator<Item = (String, String)>, input: Stdio) -> Outcome {
         let mut command = process::Command::new(&self.program);
-        match command.args(&self.arguments).envs(variables).stdin(input).process_group(0).spawn() {
+        match command.args(&self.arguments).envs(variables).stdin(input).spawn() {
             Ok(child) => wait(child).unwrap_or_else(Outcome::NotRun),
             Err(error) => Outcome::NotRun(error),
         }
@@ -83,7 +79,7 @@ fn wait(mut child: Child) -> io::Result<Outcome> {
         }
         thread::sleep(POLL);
     }
-    // With everything that it has started.
-    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)?;
-    child.wait().map(|_| Outcome::TooLong)
+    child.kill()?;
+    // It may have ended just before.
+    Ok(if child.wait()?.success() { Outcome::Done } else { Outcome::TooLong })
 }

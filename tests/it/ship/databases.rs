@@ -34,7 +34,7 @@ struct Postgres {
 
 impl Postgres {
     fn start() -> Result<Self> {
-        let package = from_pypi("pgserver", &["pgserver==0.1.4"])?;
+        let package = from_pypi(&["pgserver==0.1.4"])?;
         let folder = tempfile::tempdir()?;
         let is_root = nix::unistd::getuid().is_root();
         if is_root {
@@ -204,7 +204,7 @@ for line in sys.stdin:
 
 impl ClickHouse {
     fn start() -> Result<Self> {
-        let clickhouse = Self { package: from_pypi("chdb", &["chdb-core==26.9.0"])?, folder: tempfile::tempdir()? };
+        let clickhouse = Self { package: from_pypi(&["chdb-core==26.9.0"])?, folder: tempfile::tempdir()? };
         clickhouse.ask(&[fs::read_to_string(dist("clickhouse/schema.sql"))?])?;
         Ok(clickhouse)
     }

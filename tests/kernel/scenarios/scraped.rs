@@ -18,8 +18,7 @@ use crate::truth::Bytes;
 use crate::victoria_metrics::{self, VictoriaMetrics};
 use crate::world::{Namespace, World, address_of, listen_at};
 
-pub(super) const SCENARIO: Scenario =
-    Scenario::new("scraped", run).behind_the_hooks().needs(|_| programs().err().or(victoria_metrics::programs().err()));
+pub(super) const SCENARIO: Scenario = Scenario::new("scraped", run).behind_the_hooks().needs(|_| programs().err());
 
 /// The number of rounds of traffic. Between two rounds services are killed.
 const LIVES: u64 = 3;
@@ -47,8 +46,14 @@ fn run(test: &Test) -> Result<()> {
         (0..scopes.len()).map(|place| export(&monitoring, folder.path(), place)).collect::<Result<Vec<_>>>()?;
     let jobs: Vec<_> =
         exporters.iter().enumerate().map(|(place, server)| (place.to_string(), server.address)).collect();
-    let copy = monitoring.enter(VictoriaMetrics::start)??;
-    let prometheus = watch(&monitoring, &jobs, copy.address())?;
+    let copy = match victoria_metrics::programs() {
+        Ok(_) => Some(monitoring.enter(VictoriaMetrics::start)??),
+        Err(why) => {
+            println!("without VictoriaMetrics: {why}");
+            None
+        }
+    };
+    let prometheus = watch(&monitoring, &jobs, copy.as_ref().map(VictoriaMetrics::address))?;
     let mut truth = Users::new();
     for life in 1..=LIVES {
         for (uid, bytes) in traffic(test, &worlds, life)? {
@@ -59,7 +64,11 @@ fn run(test: &Test) -> Result<()> {
         let series = monitoring.enter(|| prometheus.series_when(query, is_there))?;
         let series = series.with_context(|| format!("round {life}: the truth is {truth:?}"))?;
         series.iter().try_for_each(never_falls)?;
-        monitoring.enter(|| has_the_same(&copy, &truth))?.with_context(|| format!("round {life}, by remote write"))?;
+        if let Some(copy) = &copy {
+            monitoring
+                .enter(|| has_the_same(copy, &truth))?
+                .with_context(|| format!("round {life}, by remote write"))?;
+        }
         if life < LIVES {
             // If there are several services, half of them go on running.
             for (place, service) in services.iter_mut().enumerate().take(scopes.len().div_ceil(2)) {
@@ -82,11 +91,11 @@ fn export(namespace: &Namespace, folder: &Path, place: usize) -> Result<Server> 
 }
 
 /// Starts a Prometheus, and waits until it has scraped all jobs.
-fn watch(namespace: &Namespace, jobs: &[(String, SocketAddr)], copy: SocketAddr) -> Result<Prometheus> {
+fn watch(namespace: &Namespace, jobs: &[(String, SocketAddr)], copy: Option<SocketAddr>) -> Result<Prometheus> {
     let jobs: Vec<_> = jobs.iter().map(|(name, address)| (name.as_str(), *address)).collect();
     let programs = programs().map_err(anyhow::Error::msg)?;
     namespace.enter(|| {
-        let prometheus = Prometheus::start(programs, &jobs, Some(copy))?;
+        let prometheus = Prometheus::start(programs, &jobs, copy)?;
         prometheus.series_when("trafcalc_build_info", |series| series.len() == jobs.len())?;
         Ok(prometheus)
     })?

@@ -2,6 +2,7 @@
 -- A row replaces the one with the same key, unless that has a higher revision, so a repeated batch changes nothing.
 
 \set ON_ERROR_STOP on
+\encoding UTF8
 BEGIN;
 CREATE TEMPORARY TABLE shipped (line jsonb NOT NULL) ON COMMIT DROP;
 -- JSON has neither of these two characters.

@@ -1,4 +1,4 @@
--- The books of many hosts, for PostgreSQL 12 and later: psql -f schema.sql. Rows come from `trafcalc ship` by load.sql.
+-- The books of many hosts, for PostgreSQL 12 and later, in a database with the encoding UTF8: psql -f schema.sql. Rows come from `trafcalc ship` by load.sql.
 
 -- `type` is hour (what an account moved in an hour), correction, gap, or host (until when the host has counted). `id` is the
 -- number of the account or correction in the book. `day` is the day under which it is booked, in the time zone of the host, so sums over days and months are those

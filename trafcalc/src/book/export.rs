@@ -58,6 +58,22 @@ impl Reader {
         self.begun_us().map(time)
     }
 
+    /// Whether the book has this report's own row.
+    pub fn has_report(&self, (epoch, seq): (i64, i64)) -> Result<bool, BookError> {
+        Ok(self.number(&format!("SELECT count(*) FROM report WHERE epoch = {epoch} AND seq = {seq}"))? > 0)
+    }
+
+    /// The beginning of the first hourly row within `range`.
+    pub fn first_hour(&self, range: &Range<i64>) -> Result<Option<i64>, BookError> {
+        let within = |column: &str| format!("{column} >= {} AND {column} < {}", range.start, range.end);
+        self.row(&format!(
+            "SELECT min(first) FROM (SELECT min(start_s) AS first FROM past_hour WHERE {} \
+             UNION ALL SELECT hour_s FROM recent_row WHERE {})",
+            within("start_s"),
+            within("hour_s")
+        ))
+    }
+
     /// Calls `each` with the reports after the given epoch and number, in order, until it breaks.
     pub fn reports_after<B>(
         &self,

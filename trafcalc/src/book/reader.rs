@@ -134,16 +134,19 @@ impl Reader {
 
     /// The gaps that overlap `period`, in order.
     pub fn gaps(&self, period: &Range<i64>) -> Result<Vec<Gap>, BookError> {
+        let mut gaps = self.between_logs(period)?;
+        gaps.extend(self.booked_gaps(period)?);
+        Ok(gaps)
+    }
+
+    /// The same without the times between imported logs, which the next import can change.
+    pub fn booked_gaps(&self, period: &Range<i64>) -> Result<Vec<Gap>, BookError> {
         let micros = |second: i64| second.saturating_mul(1_000_000);
         let (from, to) = (micros(period.start), micros(period.end));
         let sql = format!(
             "SELECT from_us, to_us, cause FROM gap WHERE to_us > {from} AND from_us < {to} ORDER BY from_us, to_us"
         );
-        let gap =
-            |row: &rusqlite::Row<'_>| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? });
-        let mut gaps = self.between_logs(period)?;
-        gaps.extend(self.list(&sql, gap)?);
-        Ok(gaps)
+        self.list(&sql, |row| Ok(Gap { from: time(row.get(0)?), to: time(row.get(1)?), cause: row.get(2)? }))
     }
 
     /// The gaps within `period` that end no later than they begin, because the clock was set back meanwhile.

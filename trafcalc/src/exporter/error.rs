@@ -28,14 +28,6 @@ pub enum ExporterError {
     /// The host has no identity.
     #[error("/etc/machine-id, which identifies this host to a collector: {0}")]
     NoHost(io::Error),
-    /// Nothing can be pushed.
-    #[error("{collector}: nothing can be pushed: {source}")]
-    Push {
-        /// Where to.
-        collector: String,
-        /// Why not.
-        source: io::Error,
-    },
     /// The file cannot be written.
     #[error("{}: cannot be written: {source}", path.display())]
     Write {
@@ -57,7 +49,7 @@ impl ExporterError {
             {
                 Exit::Privilege
             }
-            Self::Listen { .. } | Self::NoHost(_) | Self::Push { .. } => Exit::Unavailable,
+            Self::Listen { .. } | Self::NoHost(_) => Exit::Unavailable,
             Self::Write { .. } => Exit::OutputLost,
         }
     }

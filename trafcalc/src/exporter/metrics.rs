@@ -25,6 +25,8 @@ pub(super) struct Booked {
 
 /// The last report.
 pub(super) struct Last {
+    /// When the service was started.
+    pub(super) started: SystemTime,
     pub(super) end: SystemTime,
     /// Health fields by name; those that are 0 are left out.
     health: BTreeMap<String, u64>,
@@ -34,7 +36,9 @@ impl TryFrom<LastReport> for Last {
     type Error = serde_json::Error;
 
     fn try_from(last: LastReport) -> serde_json::Result<Self> {
-        Ok(Self { end: last.end, health: serde_json::from_str(&last.health)? })
+        // An epoch is the millisecond of a start.
+        let started = SystemTime::UNIX_EPOCH + Duration::from_millis(last.epoch.unsigned_abs());
+        Ok(Self { started, end: last.end, health: serde_json::from_str(&last.health)? })
     }
 }
 
@@ -108,22 +112,24 @@ fn of_last(last: &Last) -> Vec<Family> {
         let value = Value::Whole(last.health.get(*name).copied().unwrap_or(0));
         let help = format!("Health field {name} of the last report, since the service was started.");
         let series = vec![(Vec::new(), value)];
-        families.push(match name.strip_suffix("_total") {
+        let family = match name.strip_suffix("_total") {
             Some(name) => counter(name, &help, series),
             // `trafcalc_gaps_total` counts periods; this health field counts connections.
             None if *name == "gaps" => counter("short_connections", &help, series),
             None => gauge(&format!("trafcalc_{name}"), &help, series),
-        });
+        };
+        families.push(Family { is_of_service: true, ..family });
     }
     families
 }
 
 fn counter(name: &str, help: &str, series: Vec<(Labels, Value)>) -> Family {
-    Family { name: format!("trafcalc_{name}_total"), kind: Kind::Counter, help: help.to_owned(), series }
+    let (name, help) = (format!("trafcalc_{name}_total"), help.to_owned());
+    Family { name, kind: Kind::Counter, help, is_of_service: false, series }
 }
 
 fn gauge(name: &str, help: &str, series: Vec<(Labels, Value)>) -> Family {
-    Family { name: name.to_owned(), kind: Kind::Gauge, help: help.to_owned(), series }
+    Family { name: name.to_owned(), kind: Kind::Gauge, help: help.to_owned(), is_of_service: false, series }
 }
 
 fn quotas(booked: &Booked) -> Vec<(Labels, Value)> {

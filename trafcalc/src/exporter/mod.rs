@@ -31,7 +31,7 @@ use crate::host::Host;
 use begun::Begun;
 use error::NoMetrics;
 use metrics::{Booked, Last};
-use otlp::Period;
+use otlp::Times;
 use text::{Family, TextFormat};
 
 /// What is exported, and where to.
@@ -143,11 +143,18 @@ impl Exporter {
         Ok(self.quotas.iter().zip(used).map(ratio).collect())
     }
 
-    /// The metrics of the last reading, and their period; `None` before the first report.
-    fn metrics(&self) -> Option<(Vec<Family>, Period)> {
+    /// The last report that was read; `None` before the first one.
+    fn report(&self) -> Option<(i64, i64)> {
+        let known = self.known.as_ref()?;
+        known.booked.last.as_ref().map(|_| known.of.0)
+    }
+
+    /// The metrics of that report for receivers who know when counters start, so that no series has to begin with 0; and these times.
+    fn metrics(&self) -> Option<(Vec<Family>, Times)> {
         let booked = &self.known.as_ref()?.booked;
-        let period = Period { start: booked.begun, end: booked.last.as_ref()?.end };
-        Some((metrics::families(booked, &self.begun, self.limits), period))
+        let last = booked.last.as_ref()?;
+        let times = Times { book: booked.begun, service: last.started, end: last.end };
+        Some((metrics::families(booked, &Begun::default(), self.limits), times))
     }
 
     /// All metrics of the last reading; `None` before the first one. They change only if [`Self::renew`] returns true.

@@ -126,27 +126,31 @@ struct PartialSuccess {
     error_message: String,
 }
 
-/// The period of values.
+/// The times of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Period {
-    /// When the book was begun, which counters start at.
-    pub start: SystemTime,
+pub(super) struct Times {
+    /// When the book was begun.
+    pub book: SystemTime,
+    /// When the service was started.
+    pub service: SystemTime,
     /// When the last report ended.
     pub end: SystemTime,
 }
 
 /// All metrics in one message.
-pub(super) fn request(families: &[Family], host: &Host, period: Period) -> Vec<u8> {
+pub(super) fn request(families: &[Family], host: &Host, times: Times) -> Vec<u8> {
     let of_host = [
         ("service.name", "trafcalc"),
         ("service.version", env!("CARGO_PKG_VERSION")),
+        // Of this, receivers such as Prometheus make the label `instance`.
+        ("service.instance.id", &host.id),
         ("host.id", &host.id),
         ("host.name", &host.name),
     ];
     let resource = Resource { attributes: of_host.map(|(key, value)| attribute(key, value)).into() };
     let scope = Scope { name: "trafcalc".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
     let metrics = families.iter().filter(|family| !family.series.is_empty());
-    let metrics = metrics.map(|family| metric(family, period)).collect();
+    let metrics = metrics.map(|family| metric(family, times)).collect();
     let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics }];
     Request { resource_metrics: vec![ResourceMetrics { resource: Some(resource), scope_metrics }] }.encode_to_vec()
 }
@@ -157,9 +161,16 @@ pub(super) fn rejected(answer: &[u8]) -> Option<(i64, String)> {
     (rejected_data_points > 0).then_some((rejected_data_points, error_message))
 }
 
-fn metric(family: &Family, period: Period) -> Metric {
-    let Family { name, kind, help, series } = family;
-    let data_points = series.iter().map(|(labels, value)| point(labels, *value, *kind, period)).collect();
+fn metric(family: &Family, times: Times) -> Metric {
+    let Family { name, kind, help, is_of_service, series } = family;
+    let start = match kind {
+        Kind::Gauge => SystemTime::UNIX_EPOCH,
+        Kind::Counter if *is_of_service => times.service,
+        Kind::Counter => times.book,
+    };
+    // The clock may have been set back since.
+    let period = [start.min(times.end), times.end];
+    let data_points = series.iter().map(|(labels, value)| point(labels, *value, period)).collect();
     let (gauge, sum) = match kind {
         Kind::Gauge => (Some(Gauge { data_points }), None),
         Kind::Counter => (None, Some(Sum { data_points, aggregation_temporality: CUMULATIVE, is_monotonic: true })),
@@ -176,15 +187,15 @@ fn metric(family: &Family, period: Period) -> Metric {
     Metric { name: name.to_owned(), description: help.clone(), unit: unit.to_owned(), gauge, sum }
 }
 
-fn point(labels: &Labels, value: Value, kind: Kind, period: Period) -> Point {
+fn point(labels: &Labels, value: Value, period: [SystemTime; 2]) -> Point {
     let (as_int, as_double) = match value {
         Value::Whole(number) => (Some(i64::try_from(number).unwrap_or(i64::MAX)), None),
         Value::Real(number) => (None, Some(number)),
     };
     let named = |label: &str| ATTRIBUTES.iter().find(|(name, _)| *name == label).map(|(_, attribute)| *attribute);
     let attributes = labels.iter().map(|(label, value)| attribute(named(label).unwrap_or(label), value)).collect();
-    let start_time_unix_nano = if kind == Kind::Counter { nanoseconds(period.start) } else { 0 };
-    Point { start_time_unix_nano, time_unix_nano: nanoseconds(period.end), as_double, as_int, attributes }
+    let [start_time_unix_nano, time_unix_nano] = period.map(nanoseconds);
+    Point { start_time_unix_nano, time_unix_nano, as_double, as_int, attributes }
 }
 
 fn attribute(key: &str, value: &str) -> KeyValue {

@@ -1,6 +1,5 @@
 //! Pushes metrics to a collector, by OTLP over HTTP.
 
-use std::convert::Infallible;
 use std::io;
 use std::str::FromStr;
 use std::thread;
@@ -9,13 +8,12 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Exporter, ExporterError, otlp};
-use crate::figure::printable;
+use super::{Exporter, otlp};
 use crate::host::Host;
 
 /// Time between two checks whether the book has a new report.
@@ -52,6 +50,9 @@ impl FromStr for Collector {
             _ => return Err("not an address such as http://127.0.0.1:4318"),
         }
         let authority = uri.authority().ok_or("the address has no host")?;
+        if authority.as_str().contains('@') {
+            return Err("an address with a password: there is no authentication here");
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             authority: authority.to_string(),
@@ -79,53 +80,65 @@ enum PushError {
     Late,
 }
 
-/// Pushes each report until the process is killed. What was not taken is in the next push, too: values are totals.
-pub(super) fn push(collector: &Collector, host: &Host, mut exporter: Exporter) -> Result<Infallible, ExporterError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| ExporterError::Push { collector: collector.authority.clone(), source })?;
-    let (mut is_due, mut complaint) = (false, String::new());
-    loop {
-        match exporter.renew() {
-            Ok(is_new) => is_due |= is_new,
-            Err(error) => super::complain(&error, &mut complaint),
+impl PushError {
+    /// Whether the same values may be taken later.
+    fn is_temporary(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Http(_) | Self::Answer(_) | Self::Late => true,
+            // OTLP/HTTP names these.
+            Self::Refused(status) => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            Self::Partly(..) => false,
         }
-        let message =
-            exporter.metrics().filter(|_| is_due).map(|(families, period)| otlp::request(&families, host, period));
-        let pushed = message.map(|message| {
-            let in_time = async { tokio::time::timeout(LONGEST, send(collector, message)).await };
-            runtime.block_on(in_time).unwrap_or(Err(PushError::Late))
-        });
-        match pushed {
-            None => thread::sleep(POLL),
-            Some(Ok(())) => {
+    }
+}
+
+/// Pushes each report until the process is killed. What was not taken is in the next push, too: values are totals.
+pub(super) fn push(collector: &Collector, host: &Host, mut exporter: Exporter) -> ! {
+    let (mut pushed, mut unread, mut complaint) = (None, String::new(), String::new());
+    loop {
+        if let Err(error) = exporter.renew() {
+            super::complain(&error, &mut unread);
+        }
+        let report = exporter.report().filter(|report| pushed != Some(*report));
+        let Some((families, times)) = report.and_then(|_| exporter.metrics()) else {
+            thread::sleep(POLL);
+            continue;
+        };
+        match in_time(collector, otlp::request(&families, host, times)) {
+            Ok(()) => {
                 complaint.clear();
-                is_due = false;
+                pushed = report;
             }
-            Some(Err(error @ PushError::Partly(..))) => {
-                // The same values would be refused again.
+            Err(error) => {
                 super::log_once(&collector.authority, &error.to_string(), &mut complaint);
-                is_due = false;
-            }
-            Some(Err(error)) => {
-                super::log_once(&collector.authority, &printable(&error.to_string()), &mut complaint);
-                thread::sleep(PAUSE);
+                if error.is_temporary() {
+                    thread::sleep(PAUSE);
+                } else {
+                    pushed = report;
+                }
             }
         }
     }
 }
 
+/// Pushes within the time limit. The connection is closed when this returns, because the runtime ends.
+fn in_time(collector: &Collector, message: Vec<u8>) -> Result<(), PushError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::time::timeout(LONGEST, send(collector, message)).await.unwrap_or(Err(PushError::Late))
+    })
+}
+
 async fn send(collector: &Collector, message: Vec<u8>) -> Result<(), PushError> {
     let stream = TcpStream::connect((collector.host.as_str(), collector.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer.
-    let connection = tokio::spawn(connection);
-    let request = Request::post(&collector.path).header(HOST, &collector.authority);
+    tokio::spawn(connection);
+    let request = Request::post(&collector.path).header(HOST, &collector.authority).header(CONNECTION, "close");
     let request = request.header(CONTENT_TYPE, "application/x-protobuf").body(Full::new(Bytes::from(message)));
     let answer = sender.send_request(request.expect("a path and an authority of an address")).await?;
     let status = answer.status();
     let body =
         Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(PushError::Answer)?.to_bytes();
-    connection.abort();
     if !status.is_success() {
         return Err(PushError::Refused(status));
     }
@@ -144,7 +157,15 @@ mod tests {
         let other = collector("http://[::1]/api/v1/otlp/v1/metrics?x=1").unwrap();
         assert_eq!((other.host.as_str(), other.port, other.path.as_str()), ("::1", 80, "/api/v1/otlp/v1/metrics?x=1"));
         assert_eq!(other.authority, "[::1]");
-        for text in ["", "127.0.0.1:4318", "https://127.0.0.1", "ftp://x", "http://", "/v1/metrics"] {
+        for text in [
+            "",
+            "127.0.0.1:4318",
+            "https://127.0.0.1",
+            "http://user:secret@127.0.0.1",
+            "ftp://x",
+            "http://",
+            "/v1/metrics",
+        ] {
             assert!(collector(text).is_err(), "{text}");
         }
     }

@@ -65,6 +65,8 @@ pub(super) struct Family {
     pub(super) kind: Kind,
     /// One sentence, without characters that need escaping.
     pub(super) help: String,
+    /// Whether counters start at 0 with each start of the service, not with the book.
+    pub(super) is_of_service: bool,
     pub(super) series: Vec<(Labels, Value)>,
 }
 
@@ -91,7 +93,7 @@ pub(super) fn text(families: &[Family], format: TextFormat) -> String {
     text
 }
 
-fn write(Family { name, kind, help, series }: &Family, format: TextFormat, text: &mut String) -> fmt::Result {
+fn write(Family { name, kind, help, series, .. }: &Family, format: TextFormat, text: &mut String) -> fmt::Result {
     let (kind, family) = match (kind, format) {
         (Kind::Counter, TextFormat::OpenMetrics) => ("counter", name.strip_suffix("_total").unwrap_or(name)),
         (Kind::Counter, TextFormat::Prometheus) => ("counter", name.as_str()),
@@ -120,8 +122,13 @@ mod tests {
     use super::*;
 
     fn families() -> [Family; 3] {
-        let family =
-            |name: &str, kind, series| Family { name: name.to_owned(), kind, help: "Help.".to_owned(), series };
+        let family = |name: &str, kind, series| Family {
+            name: name.to_owned(),
+            kind,
+            help: "Help.".to_owned(),
+            is_of_service: false,
+            series,
+        };
         let labels = vec![("user", "a\\b\"c\nd\u{2028}".to_owned()), ("class", "lan".to_owned())];
         [
             family("x_total", Kind::Counter, vec![(labels, Value::Whole(u64::MAX))]),

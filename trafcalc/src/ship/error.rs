@@ -32,7 +32,9 @@ pub enum ShipError {
     )]
     OlderBook(PathBuf, i64),
     /// A day of the book is in no known zone.
-    #[error("the book does not name the time zone of each life of the service; set book.zone in the configuration")]
+    #[error(
+        "the book names no time zone that is known here; set book.zone in the configuration, and restart the service"
+    )]
     NoZone,
     /// Rows cannot be written.
     #[error("rows cannot be written: {0}")]
@@ -77,7 +79,8 @@ impl ShipError {
             Self::NoCommand(_) => Exit::Usage,
             Self::State { source, .. } if source.kind() == ErrorKind::PermissionDenied => Exit::Privilege,
             Self::State { .. } | Self::Rows(_) | Self::NotAccepted { .. } => Exit::OutputLost,
-            Self::NoHost(_) | Self::InUse(_) | Self::OlderBook(..) | Self::NoZone => Exit::Unavailable,
+            Self::NoHost(_) | Self::InUse(_) | Self::OlderBook(..) => Exit::Unavailable,
+            Self::NoZone => Exit::Config,
         }
     }
 }

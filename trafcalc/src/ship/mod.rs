@@ -127,7 +127,9 @@ impl Shipper<'_> {
         loop {
             let reader = Reader::open(&self.book)?;
             let end = Position::end(&reader)?;
-            if state.accepted.is_some_and(|accepted| end.is_behind(accepted)) {
+            if let Some(accepted) = state.accepted
+                && end.has_lost(accepted, &reader)?
+            {
                 return Err(ShipError::OlderBook(self.book.clone(), end.book));
             }
             let since = state.accepted.filter(|accepted| accepted.book == end.book);
@@ -167,18 +169,13 @@ impl Shipper<'_> {
             let path = path.clone();
             move |source| ShipError::State { path, doing, source }
         };
-        let from_s = match next_s {
-            None => rows::hours_from(&reader, since)?,
-            next_s => next_s,
-        };
+        let ranges = rows::new_hours(&reader, since)?;
         let file = TemporaryFile::create(&path).map_err(failed("writing rows"))?;
         let mut out = BufWriter::new(&file.0);
         let batch = Batch { host: &self.host, book: end.book, revision };
-        let left_s = from_s.map(|from_s| batch.write_hours(&reader, from_s, &mut out)).transpose()?.flatten();
+        let left_s = batch.write_hours(&reader, &ranges, next_s, &mut out)?;
         if left_s.is_none() {
-            // With the last batch, from where the first one began.
-            let from_s = rows::hours_from(&reader, since)?;
-            batch.write_others(&reader, from_s, since.map_or(0, |since| since.correction), &mut out)?;
+            batch.write_others(&reader, &ranges, since.map_or(0, |since| since.correction), &mut out)?;
         }
         out.flush().map_err(failed("writing rows"))?;
         drop(out);

@@ -1,5 +1,6 @@
 //! What is new in the book, as rows.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
 use std::time::SystemTime;
@@ -10,15 +11,16 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::error::ShipError;
-use crate::book::{AccountKey, AccountKind, BookedReport, Contents, Correction, Gap, Reader, date_of};
+use crate::book::{AccountKey, AccountKind, BookedReport, Contents, Correction, FINE_KEPT, Gap, Reader, date_of};
 use crate::capture::Bytes;
 use crate::host::Host;
 
-/// After this many rows, some 30 MB, a batch ends with the week.
+/// After this many rows, some 30 MB, a batch ends with the hour.
 const MAX_ROWS: usize = 100_000;
-/// An hour begins at most this long before the five minutes of a report in it. A zone can differ from UTC by a part of an hour.
+/// An hour begins less than this before the five minutes of a report in it. A zone can differ from UTC by a part of an hour.
 const LONGEST_HOUR_S: i64 = 7_200;
 const HOUR_S: i64 = 3_600;
+/// Hours that are read at once.
 const WEEK_S: i64 = 7 * 24 * HOUR_S;
 
 /// How much of a book was shipped.
@@ -28,6 +30,8 @@ pub(super) struct Position {
     pub book: i64,
     /// Its last report.
     pub report: (i64, i64),
+    /// When that ended, in seconds since 1970.
+    pub until_s: i64,
     /// Its last correction.
     pub correction: i64,
 }
@@ -35,14 +39,21 @@ pub(super) struct Position {
 impl Position {
     /// The end of a book.
     pub fn end(reader: &Reader) -> Result<Self, ShipError> {
-        let report = reader.last_report()?.map_or((0, 0), |last| (last.epoch, last.seq));
+        let last = reader.last_report()?;
+        let report = last.as_ref().map_or((0, 0), |last| (last.epoch, last.seq));
+        let until_s = last.and_then(|last| Timestamp::try_from(last.end).ok()).map_or(0, Timestamp::as_second);
         let correction = all_corrections(reader)?.last().map_or(0, |last| last.id);
-        Ok(Self { book: reader.begun_us()?, report, correction })
+        Ok(Self { book: reader.begun_us()?, report, until_s, correction })
     }
 
-    /// Whether the same book has lost something since `earlier`: it was replaced by an older copy.
-    pub fn is_behind(self, earlier: Self) -> bool {
-        self.book == earlier.book && (self.report < earlier.report || self.correction < earlier.correction)
+    /// Whether the book of this end has lost what it had at an `earlier` one: it was replaced by an older copy.
+    pub fn has_lost(self, earlier: Self, reader: &Reader) -> Result<bool, ShipError> {
+        if self.book != earlier.book || earlier.report == (0, 0) {
+            return Ok(false);
+        }
+        let may_be_removed = earlier.until_s < self.until_s.saturating_sub_unsigned(FINE_KEPT.as_secs() / 2);
+        let has_lost_report = !may_be_removed && !reader.has_report(earlier.report)?;
+        Ok(has_lost_report || self.report < earlier.report || self.correction < earlier.correction)
     }
 }
 
@@ -94,64 +105,73 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Writes hours from `from_s` on, until there are enough rows. Returns the hour to continue with, or `None` if all were written.
-    pub fn write_hours(&self, reader: &Reader, from_s: i64, out: &mut dyn Write) -> Result<Option<i64>, ShipError> {
-        // Imported logs are of the time before, which another book of this host may have.
-        let from_s = from_s.max(self.book.div_euclid(1_000_000) - HOUR_S + 1);
-        let contents = reader.contents()?;
-        let (zones, mut rows, mut from_s) = (Zones::of(&contents), 0, from_s);
-        while rows < MAX_ROWS {
-            // Week by week: the book is read from there to the end.
-            let next_s = from_s.saturating_add(WEEK_S);
-            let is_last = next_s > contents.until_s;
-            let range = from_s..if is_last { i64::MAX } else { next_s };
-            rows += self.write_week(reader, &range, &zones, out)?;
-            if is_last {
-                return Ok(None);
-            }
-            from_s = next_s;
-        }
-        Ok(Some(from_s))
-    }
-
-    /// Returns the number of rows.
-    fn write_week(
+    /// Writes the hours that begin within these ranges, and not before `next_s`, until there are enough rows. Returns the hour to continue
+    /// with, or `None` if all were written.
+    pub fn write_hours(
         &self,
         reader: &Reader,
-        range: &Range<i64>,
-        zones: &Zones,
+        ranges: &[Range<i64>],
+        next_s: Option<i64>,
         out: &mut dyn Write,
-    ) -> Result<usize, ShipError> {
-        let mut rows = 0;
-        let each = |start_s: i64, (id, key): (i64, AccountKey), bytes: Bytes| {
-            rows += 1;
-            let written = zones.date(start_s).and_then(|day| {
-                let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-                let (sent_bytes, received_bytes) = (signed(bytes.sent), signed(bytes.received));
-                let row = self.row("hour", id, utc(start_s), day, Some(&key));
-                Ok(write(&Row { sent_bytes, received_bytes, ..row }, out)?)
-            });
-            written.map_or_else(ControlFlow::Break, ControlFlow::Continue)
-        };
-        match reader.hour_rows(range, each)? {
-            ControlFlow::Continue(()) => Ok(rows),
-            ControlFlow::Break(error) => Err(error),
+    ) -> Result<Option<i64>, ShipError> {
+        let (zones, mut rows) = (Zones::of(&reader.contents()?), 0);
+        let imported = self.imported(reader)?;
+        for range in ranges {
+            let mut from_s = range.start.max(next_s.unwrap_or(i64::MIN));
+            while let Some(first_s) = reader.first_hour(&(from_s..range.end))? {
+                let week = first_s..first_s.saturating_add(WEEK_S).min(range.end);
+                let each = |start_s: i64, (id, key): (i64, AccountKey), bytes: Bytes| {
+                    if rows >= MAX_ROWS && start_s != from_s {
+                        return ControlFlow::Break(Ok(start_s));
+                    }
+                    from_s = start_s;
+                    if imported.iter().any(|log| log.start < start_s + HOUR_S && start_s < log.end) {
+                        return ControlFlow::Continue(());
+                    }
+                    rows += 1;
+                    let written = zones.date(start_s).and_then(|day| {
+                        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+                        let (sent_bytes, received_bytes) = (signed(bytes.sent), signed(bytes.received));
+                        let row = self.row("hour", id, utc(start_s), day, Some(&key));
+                        Ok(write(&Row { sent_bytes, received_bytes, ..row }, out)?)
+                    });
+                    written.map_or_else(|error| ControlFlow::Break(Err(error)), ControlFlow::Continue)
+                };
+                if let ControlFlow::Break(ended) = reader.hour_rows(&week, each)? {
+                    return ended.map(Some);
+                }
+                from_s = week.end;
+            }
         }
+        Ok(None)
     }
 
-    /// Writes gaps that were not over at `from_s`, corrections after that number, and until when the host has counted.
+    /// The times of imported logs. A former book of the host may have shipped them. The hour in which this book was begun is not among them.
+    fn imported(&self, reader: &Reader) -> Result<Vec<Range<i64>>, ShipError> {
+        let begun_s = self.book.div_euclid(1_000_000);
+        let mut imported = reader.imported()?;
+        for log in &mut imported {
+            log.end = log.end.min(begun_s - HOUR_S + 1);
+        }
+        Ok(imported)
+    }
+
+    /// Writes gaps that end in or after the first of these ranges, corrections after that number, and until when the host has counted.
     pub fn write_others(
         &self,
         reader: &Reader,
-        from_s: Option<i64>,
+        ranges: &[Range<i64>],
         correction: i64,
         out: &mut dyn Write,
     ) -> Result<(), ShipError> {
         let contents = reader.contents()?;
         let zones = Zones::of(&contents);
         let begun_s = self.book.div_euclid(1_000_000);
-        let gaps = from_s.map(|from_s| reader.gaps(&(from_s.max(begun_s)..i64::MAX / 1_000_000))).transpose()?;
-        for Gap { from, to, cause } in gaps.unwrap_or_default() {
+        let gaps = match ranges.first() {
+            Some(first) => reader.booked_gaps(&(first.start..i64::MAX / 1_000_000))?,
+            None => Vec::new(),
+        };
+        for Gap { from, to, cause } in gaps {
             let day = zones.date(Timestamp::try_from(from).map_or(0, Timestamp::as_second))?;
             let row = self.row("gap", 0, exact(from), day, None);
             write(&Row { to: Some(exact(to)), cause: Some(shown(&cause)), ..row }, out)?;
@@ -202,36 +222,45 @@ fn write(row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// The beginning of the first hour with something new, in seconds since 1970, or earlier; `None` if no hour has.
-pub(super) fn hours_from(reader: &Reader, since: Option<Position>) -> Result<Option<i64>, ShipError> {
-    let Some(since) = since else { return Ok(Some(i64::MIN)) };
+/// Where hours with something new begin, in seconds since 1970, in order.
+pub(super) fn new_hours(reader: &Reader, since: Option<Position>) -> Result<Vec<Range<i64>>, ShipError> {
+    let everything = || std::iter::once(i64::MIN..i64::MAX).collect();
+    let Some(since) = since else { return Ok(everything()) };
     // Reports are removed after 35 days. Hours are kept for years.
-    if reader.first_report()?.is_none_or(|first| since.report < first) {
-        return Ok(Some(i64::MIN));
+    if !reader.has_report(since.report)? {
+        return Ok(everything());
     }
-    let mut first_s = None;
+    let mut slots = BTreeSet::new();
     let each = |report: BookedReport| -> ControlFlow<()> {
-        let row_s = report.row_s();
-        first_s = Some(first_s.map_or(row_s, |first_s: i64| first_s.min(row_s)));
+        slots.insert(report.row_s());
         ControlFlow::Continue(())
     };
     let _ = reader.reports_after(since.report, each)?;
-    Ok(first_s.map(|first_s| first_s.saturating_sub(LONGEST_HOUR_S)))
+    let mut ranges: Vec<Range<i64>> = Vec::new();
+    for slot_s in slots {
+        let range = slot_s.saturating_sub(LONGEST_HOUR_S)..slot_s.saturating_add(1);
+        match ranges.last_mut() {
+            Some(last) if range.start <= last.end => last.end = range.end,
+            _ => ranges.push(range),
+        }
+    }
+    Ok(ranges)
 }
 
-/// The zones of a book's hours and days, each from a second since 1970.
-struct Zones(Vec<(i64, Option<TimeZone>)>);
+/// The zones of a book's hours and days, each from a second since 1970. Lives without a named zone are left out.
+struct Zones(Vec<(i64, TimeZone)>);
 
 impl Zones {
     fn of(contents: &Contents) -> Self {
         let known = |name: &str| TimeZone::get(name).ok();
-        Self(contents.lives.iter().map(|life| (life.from_s, life.zone.as_deref().and_then(known))).collect())
+        let zones = contents.lives.iter().filter_map(|life| Some((life.from_s, known(life.zone.as_deref()?)?)));
+        Self(zones.collect())
     }
 
     fn date(&self, second: i64) -> Result<String, ShipError> {
         // The first hour of the book begins before its first life.
         let zone = self.0.iter().rev().find(|(from_s, _)| *from_s <= second).or(self.0.first());
-        let zone = zone.and_then(|(_, zone)| zone.as_ref()).ok_or(ShipError::NoZone)?;
+        let (_, zone) = zone.ok_or(ShipError::NoZone)?;
         Ok(date_of(second, zone).to_string())
     }
 }
