@@ -32,7 +32,7 @@ use payload::{PROGRAM, Payload};
 /// Which guests to run, and their arguments.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Guests by name [default: all except the newest kernel, which changes daily, and arm64, which needs a separate build]
+    /// Guests by name [default: all except the newest kernel, which changes daily, arm64, which needs a separate build, and uml]
     #[arg(value_parser = guest::NAMES)]
     names: Vec<String>,
     /// List a kernel that cannot be fetched as left out instead of failing; the same for the program that runs it
