@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::termios::LocalFlags;
 use nix::unistd::{Pid, Uid};
 use serde_json::Value;
@@ -234,6 +236,28 @@ fn who_is_not_in_the_group_is_told_so_and_sees_himself_alone() {
     let told = "You see yourself (user 65534) alone.\n";
     assert!(ask(NOBODY).ends_with(told), "{}", ask(NOBODY));
     assert!(!ask(nix::unistd::getegid().as_raw()).contains(told), "nothing but the group was missing");
+    service.stop();
+}
+
+/// The last holder of a descriptor closes it, which can take as long as its owner likes.
+#[test]
+fn clients_cannot_pass_descriptors_where_the_kernel_knows_how_to_refuse_them() {
+    const NAME: &str = "clients_cannot_pass_descriptors_where_the_kernel_knows_how_to_refuse_them";
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) < (Some(6), Some(16)) {
+        return leave_out(NAME, "needs Linux 6.16");
+    }
+    if !can_capture(NAME) {
+        return;
+    }
+    let service = Service::start("1d", &[]);
+    let client = UnixStream::connect(service.socket()).unwrap();
+    let (passed, text) = ([client.as_raw_fd()], [std::io::IoSlice::new(b"x")]);
+    let send =
+        |rights: &[ControlMessage<'_>]| sendmsg::<()>(client.as_raw_fd(), &text, rights, MsgFlags::MSG_NOSIGNAL, None);
+    assert_eq!(send(&[ControlMessage::ScmRights(&passed)]), Err(nix::errno::Errno::EPERM));
+    assert_eq!(send(&[]), Ok(1));
     service.stop();
 }
 

@@ -330,9 +330,14 @@ fn what_cannot_work_is_refused_at_once() {
     refused(64, "is no executable file", &["--exec=/nowhere/x", "--book", &book]);
     refused(69, "there is no book", &["--exec=/bin/true", "--book=/nowhere/book.db"]);
     refused(64, "required", &["--book", &book]);
+    let fifo = host.path("fifo").display().to_string();
+    nix::unistd::mkfifo(&host.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused(69, "not a regular file", &["--exec=/bin/true", "--book", &fifo]);
     refused(64, "not between", &["--exec=/bin/true", "--book", &book, "--every=0s"]);
     refused(64, "--host", &["--exec=/bin/true", "--book", &book, "--host="]);
-    let _ = fs::create_dir(host.path("state"));
+    fs::set_permissions(host.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    refused(74, "other users may write to it", &["--exec=/bin/true", "--book", &book]);
+    fs::set_permissions(host.path("state"), fs::Permissions::from_mode(0o700)).unwrap();
     let lock = fs::File::options().create(true).append(true).open(host.path("state/lock")).unwrap();
     lock.lock().unwrap();
     refused(69, "another process ships", &["--exec=/bin/true", "--book", &book]);

@@ -1,20 +1,30 @@
 //! A small file in which `alert` and `ship` keep how far they have come. It is always replaced as a whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use nix::libc::O_NONBLOCK;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// Limit of what is read: `alert` remembers a thousand records.
+const MAX_BYTES: u64 = 16 << 20;
+
 /// Reads the file; the default if it does not exist.
 pub fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
-    match fs::read(path) {
-        Ok(text) => Ok(serde_json::from_slice(&text)?),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error),
+    // A FIFO in its place must not stop the caller.
+    let file = match OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(T::default()),
+        opened => opened?,
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
+    let mut text = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 /// Replaces the file. The new one is on the disk when this returns. Its mode is 0600.
@@ -66,5 +76,8 @@ mod tests {
         assert_eq!(read::<u32>(&path).unwrap(), 7);
         fs::write(&path, "{").unwrap();
         assert!(read::<u32>(&path).is_err(), "a damaged file is no beginning");
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(read::<u32>(&path).is_err(), "a FIFO is not waited for");
     }
 }

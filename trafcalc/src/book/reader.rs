@@ -269,8 +269,15 @@ fn corruption(error: rusqlite::Error) -> rusqlite::Result<String> {
 
 /// Whether the file exists and may be read.
 fn look(path: &Path) -> io::Result<()> {
-    let is_folder = File::open(path)?.metadata()?.is_dir();
-    if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // Opening a FIFO would wait for a writer.
+    if !found.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    File::open(path).map(drop)
 }
 
 fn read_error(path: &Path, source: rusqlite::Error) -> BookError {

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(10);
 /// Limit of the answer's length, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// Characters of a reason that are logged.
+const LONGEST_REASON: usize = 200;
 /// Where collectors take metrics, if the address has no path.
 const PATH: &str = "/v1/metrics";
 
@@ -124,9 +126,12 @@ pub(super) fn push(collector: &Collector, host: &Host, mut exporter: Exporter) -
 /// Pushes within the time limit. The connection is closed when this returns, because the runtime ends.
 fn in_time(collector: &Collector, message: Vec<u8>) -> Result<(), PushError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let pushed = runtime.block_on(async {
         tokio::time::timeout(LONGEST, send(collector, message)).await.unwrap_or(Err(PushError::Late))
-    })
+    });
+    // Looking up a name can take longer, in a thread that cannot be stopped.
+    runtime.shutdown_background();
+    pushed
 }
 
 async fn send(collector: &Collector, message: Vec<u8>) -> Result<(), PushError> {
@@ -142,7 +147,8 @@ async fn send(collector: &Collector, message: Vec<u8>) -> Result<(), PushError> 
     if !status.is_success() {
         return Err(PushError::Refused(status));
     }
-    otlp::rejected(&body).map_or(Ok(()), |(values, why)| Err(PushError::Partly(values, why)))
+    let partly = |(values, why): (i64, String)| PushError::Partly(values, why.chars().take(LONGEST_REASON).collect());
+    otlp::rejected(&body).map_or(Ok(()), |rejected| Err(partly(rejected)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,12 @@ use super::text::TextFormat;
 use super::{Exporter, ExporterError};
 use crate::figure::printable;
 
-/// Limit of open connections. A further one waits until one ends, or the oldest is [`SLOW`].
-const MAX_CONNECTIONS: usize = 32;
+/// Limit of open connections. A further one waits until one ends, or is closed for it.
+const MAX_CONNECTIONS: usize = 256;
 /// A connection of this age is closed if others wait: an answer takes milliseconds.
 const SLOW: Duration = Duration::from_secs(1);
+/// The same for one that has not sent a request. Clients on the same network send it at once.
+const IDLE: Duration = Duration::from_millis(50);
 /// Time between two looks whether a connection has ended.
 const LOOK: Duration = Duration::from_millis(10);
 /// Time limit for the header of a request.
@@ -66,8 +69,9 @@ pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallibl
             make_room(&mut connections).await;
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let connection = tokio::spawn(converse(stream, Arc::clone(&shared))).abort_handle();
-                    connections.push_back((Instant::now(), connection));
+                    let is_asking = Arc::new(AtomicBool::new(false));
+                    let task = tokio::spawn(converse(stream, Arc::clone(&shared), Arc::clone(&is_asking)));
+                    connections.push_back(Open { since: Instant::now(), task: task.abort_handle(), is_asking });
                     // Lets it answer a request that is there already.
                     tokio::task::yield_now().await;
                 }
@@ -80,27 +84,35 @@ pub(super) fn serve(address: SocketAddr, exporter: Exporter) -> Result<Infallibl
     })
 }
 
+/// An open connection.
+struct Open {
+    since: Instant,
+    task: AbortHandle,
+    /// It has sent a request.
+    is_asking: Arc<AtomicBool>,
+}
+
 /// Waits until there is room for another connection.
-async fn make_room(connections: &mut VecDeque<(Instant, AbortHandle)>) {
+async fn make_room(connections: &mut VecDeque<Open>) {
     loop {
-        connections.retain(|(_, connection)| !connection.is_finished());
-        match connections.front() {
-            Some((since, oldest)) if connections.len() >= MAX_CONNECTIONS => {
-                if since.elapsed() >= SLOW {
-                    oldest.abort();
-                    connections.pop_front();
-                    return;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            _ => return,
+        connections.retain(|open| !open.task.is_finished());
+        if connections.len() < MAX_CONNECTIONS {
+            return;
         }
+        let is_late =
+            |open: &Open| open.since.elapsed() >= if open.is_asking.load(Ordering::Relaxed) { SLOW } else { IDLE };
+        if let Some(late) = connections.iter().position(is_late).and_then(|place| connections.remove(place)) {
+            late.task.abort();
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
 /// Answers one request.
-async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
+async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>, is_asking: Arc<AtomicBool>) {
     let service = service_fn(|request| {
+        is_asking.store(true, Ordering::Relaxed);
         let answer = answer(&request, &shared);
         async move { Ok::<_, Infallible>(answer) }
     });
@@ -115,8 +127,8 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Mutex<Shared>) -> Answer {
-    let host = header(request, &HOST);
-    if !host.is_empty() && !is_own(&host) {
+    let named = request.uri().authority().map_or_else(|| header(request, &HOST), ToString::to_string);
+    if !named.is_empty() && !is_own(&named) {
         return plain(StatusCode::MISDIRECTED_REQUEST, "address this host by number or as localhost\n".to_owned());
     }
     if request.uri().path() != PATH {
@@ -170,14 +182,17 @@ fn is_own(host: &str) -> bool {
 
 /// The values of a header, joined by commas if there are several.
 fn header(request: &Request<Incoming>, name: &HeaderName) -> String {
-    let values: Vec<_> = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    // What is not ASCII is no value that means anything here.
+    let values = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    let values: Vec<_> = values.collect();
     values.join(",")
 }
 
 /// Whether this `Accept-Encoding` allows gzip.
 fn takes_gzip(encodings: &str) -> bool {
     let mut encodings = encodings.split(',').map(|encoding| encoding.split(';').map(str::trim));
-    encodings.any(|mut parts| parts.next() == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0")))
+    let is_refusal = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+    encodings.any(|mut parts| parts.next() == Some("gzip") && !parts.any(is_refusal))
 }
 
 fn metrics(body: Bytes, format: TextFormat, is_gzip: bool) -> Answer {
@@ -229,7 +244,7 @@ mod tests {
             ("br,gzip", true),
             ("", false),
             ("gzip;q=0", false),
-            ("gzip; q=0.0", false),
+            ("gzip; q=0.000", false),
             ("xgzip", false),
         ] {
             assert_eq!(takes_gzip(encodings), takes, "{encodings:?}");

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt};
@@ -39,6 +39,20 @@ impl Peer {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         self.uid == 0 || self.uid == uid || self.gids.contains(&gid)
     }
+}
+
+/// `SO_PASSRIGHTS`, since Linux 6.16.
+const PASS_RIGHTS: libc::c_int = 83;
+
+/// Makes clients of this listener unable to pass descriptors. Closing one can take as long as its owner likes (`SO_LINGER`), and the last
+/// holder has to wait for it. Before Linux 6.16 nothing can be done.
+pub fn refuse_descriptors(listener: &impl AsRawFd) {
+    let off: libc::c_int = 0;
+    let bytes = libc::socklen_t::try_from(size_of_val(&off)).unwrap_or_default();
+    // SAFETY: the kernel reads `bytes` bytes, which `off` has. A kernel without the option changes nothing.
+    let _ = unsafe {
+        libc::setsockopt(listener.as_raw_fd(), libc::SOL_SOCKET, PASS_RIGHTS, (&raw const off).cast(), bytes)
+    };
 }
 
 /// The supplementary groups.

@@ -9,8 +9,8 @@ mod error;
 mod rows;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, BufWriter, ErrorKind, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -97,6 +97,11 @@ pub fn run(request: &Request) -> Result<(), ShipError> {
 fn lock(folder: &Path) -> Result<Lock, ShipError> {
     let failed = |source| ShipError::State { path: folder.to_owned(), doing: "using it", source };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let found = fs::metadata(folder).map_err(failed)?;
+    let is_own = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
+    if !is_own || found.mode() & 0o022 != 0 {
+        return Err(failed(io::Error::other("other users may write to it")));
+    }
     Lock::take(&folder.join("lock")).map_err(|why| match why {
         NotLocked::Failed(source) => failed(source),
         NotLocked::Taken => ShipError::InUse(folder.to_owned()),
@@ -170,8 +175,8 @@ impl Shipper<'_> {
             move |source| ShipError::State { path, doing, source }
         };
         let ranges = rows::new_hours(&reader, since)?;
-        let file = TemporaryFile::create(&path).map_err(failed("writing rows"))?;
-        let mut out = BufWriter::new(&file.0);
+        let mut file = nameless(&path).map_err(failed("writing rows"))?;
+        let mut out = BufWriter::new(&file);
         let batch = Batch { host: &self.host, book: end.book, revision };
         let left_s = batch.write_hours(&reader, &ranges, next_s, &mut out)?;
         if left_s.is_none() {
@@ -181,8 +186,8 @@ impl Shipper<'_> {
         drop(out);
         // An open reader keeps the service from cutting back its write-ahead log.
         drop(reader);
-        let input = Stdio::from(File::open(&path).map_err(failed("reading rows"))?);
-        match self.command.run([], input) {
+        file.rewind().map_err(failed("reading rows"))?;
+        match self.command.run([], Stdio::from(file)) {
             Outcome::Done => Ok(left_s),
             outcome => Err(ShipError::NotAccepted { command: self.command.clone(), outcome }),
         }
@@ -194,7 +199,12 @@ impl Shipper<'_> {
 
     fn state(&self) -> Result<State, ShipError> {
         let path = self.state_path();
-        match state_file::read(&path) {
+        let read = state_file::read(&path).and_then(|state: State| {
+            // Databases have numbers of 63 bits.
+            let is_possible = i64::try_from(state.revision).is_ok();
+            if is_possible { Ok(state) } else { Err(io::Error::new(ErrorKind::InvalidData, "an impossible revision")) }
+        });
+        match read {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
                 tracing::warn!("{}: {error}; everything is shipped again", path.display());
                 Ok(State::default())
@@ -209,23 +219,15 @@ impl Shipper<'_> {
     }
 }
 
-/// A new file that only this user can read. It is removed when dropped, so that a failure leaves no rows on the disk.
-struct TemporaryFile<'a>(File, &'a Path);
-
-impl<'a> TemporaryFile<'a> {
-    fn create(path: &'a Path) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        Ok(Self(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?, path))
+/// A new file without a name, so that nobody can put another one in its place, and that is gone when it is closed.
+fn nameless(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-}
-
-impl Drop for TemporaryFile<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.1);
-    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    fs::remove_file(path)?;
+    Ok(file)
 }
 
 /// Higher than all revisions before, also if the state was lost, unless the clock was ahead then.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
+use crate::service::peer;
+
 /// Who may connect to a socket, which takes write permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
@@ -118,6 +120,7 @@ fn bind(path: &Path, permissions: u32) -> io::Result<UnixListener> {
     fchmod(&socket, Mode::from_bits_truncate(permissions))?;
     nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
     fs::set_permissions(path, Permissions::from_mode(permissions))?;
+    peer::refuse_descriptors(&socket);
     listen(&socket, Backlog::MAXCONN)?;
     Ok(socket.into())
 }

@@ -20,8 +20,8 @@ pub(super) const TESTS: &str = "/test/kernel";
 /// The linker for arm64.
 pub(super) const LINKER_ARM64: &str = "aarch64-linux-gnu-gcc";
 
-/// Builds the program and its tests for release: in an emulated machine an unoptimised build takes twice as long.
-const BUILD: [&str; 8] = ["build", "--release", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
+/// Builds the program and its tests with optimisation: in an emulated machine an unoptimised build takes twice as long.
+const BUILD: [&str; 8] = ["build", "--profile=guest", "--package", "trafcalc", "--bin", "trafcalc", "--test", "kernel"];
 
 /// Files with their paths in a guest.
 pub(super) type Tools = Vec<(String, PathBuf)>;
