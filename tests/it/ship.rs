@@ -73,15 +73,21 @@ impl Host {
     }
 
     fn moved_after(&mut self, end: &str, day: &str, account: &AccountKey, bytes: (u64, u64), gaps: Vec<Gap>) {
+        let (sent, received) = bytes;
+        self.commit(end, vec![Moved { account: account.clone(), bytes: Bytes { sent, received } }], gaps);
+        let name = account.user.clone().unwrap_or_else(|| account.uid.map_or("-".to_owned(), |uid| uid.to_string()));
+        self.add(day, name, i64::try_from(sent).unwrap(), i64::try_from(received).unwrap());
+    }
+
+    fn commit(&mut self, end: &str, moved: Vec<Moved>, gaps: Vec<Gap>) {
         self.seq += 1;
         let (minute, end) = (Duration::from_mins(1), time(end));
-        let (sent, received) = bytes;
         let commit = Commit {
             seq: self.seq,
             start: end - minute,
             end,
             monotonic: minute,
-            moved: vec![Moved { account: account.clone(), bytes: Bytes { sent, received } }],
+            moved,
             baseline: None,
             health: "{}".to_owned(),
             records: None,
@@ -90,8 +96,6 @@ impl Host {
             ended: false,
         };
         self.book.as_mut().unwrap().commit(&commit).unwrap();
-        let name = account.user.clone().unwrap_or_else(|| account.uid.map_or("-".to_owned(), |uid| uid.to_string()));
-        self.add(day, name, i64::try_from(sent).unwrap(), i64::try_from(received).unwrap());
     }
 
     fn add(&mut self, day: &str, name: String, sent: i64, received: i64) {
@@ -375,22 +379,7 @@ fn a_book_of_many_hours_comes_in_several_batches_that_are_resumed() {
     for end in &hours {
         let users =
             (0..1_500).map(|uid| Moved { account: user(10_000 + uid, None), bytes: Bytes { sent: 3, received: 1 } });
-        host.seq += 1;
-        let (minute, end) = (Duration::from_mins(1), time(end));
-        let commit = Commit {
-            seq: host.seq,
-            start: end - minute,
-            end,
-            monotonic: minute,
-            moved: users.collect(),
-            baseline: None,
-            health: "{}".to_owned(),
-            records: None,
-            gaps: Vec::new(),
-            open: OpenNotes::default(),
-            ended: false,
-        };
-        host.book.as_mut().unwrap().commit(&commit).unwrap();
+        host.commit(end, users.collect(), Vec::new());
     }
     // It accepts one batch of each run.
     host.command(
