@@ -44,8 +44,8 @@ impl Peer {
 /// `SO_PASSRIGHTS`, since Linux 6.16.
 const PASS_RIGHTS: libc::c_int = 83;
 
-/// Makes clients of this listener unable to pass descriptors. Closing one can take as long as its owner likes (`SO_LINGER`), and the last
-/// holder has to wait for it. Before Linux 6.16 nothing can be done.
+/// Refuses descriptors from clients of this listener. Closing a descriptor can take as long as its owner likes (`SO_LINGER`), and the last
+/// holder has to wait. Kernels before Linux 6.16 cannot refuse them.
 pub fn refuse_descriptors(listener: &impl AsRawFd) {
     let off: libc::c_int = 0;
     let bytes = libc::socklen_t::try_from(size_of_val(&off)).unwrap_or_default();
